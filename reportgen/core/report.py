@@ -1,0 +1,179 @@
+"""A report as data: sections of blocks, before any of it is HTML, Markdown or a file.
+
+    Report ── Section ── Text | Table | Figure | Fold
+                              Figure.picture: Raster | Drawing | Mosaic | Animation
+
+The page, the Markdown form and the figure folder are three readings of the same value. Nothing here
+imports matplotlib or Jinja; whatever costs time to make is a function, called by who needs it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FigureFormat = Literal["svg", "pdf", "png"]
+
+
+@dataclass(frozen=True)
+class Raster:
+    """An encoded picture. `pixelated` asks for hard pixel edges when it is enlarged."""
+
+    data: bytes
+    mime: str
+    width: int
+    height: int
+    pixelated: bool = False
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A chart as an SVG element without a script, style attributes or an XML prolog.
+
+    Its colours are classes and `currentColor`, so that it takes the colours of the page's theme.
+    """
+
+    svg: str
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """Channels laid out as tiles in one picture.
+
+    `raster` is the encoded mosaic at native resolution; tile i stands at row i // columns and column
+    i % columns, `tile_height` x `tile_width` pixels, with `gap` pixels of ground between tiles and
+    around them. `labels` has a name per tile, `values` a short text per tile (shown on hover),
+    `outlined` the tiles to mark. `scale` is the integer factor at which it should be shown.
+    """
+
+    raster: Raster
+    columns: int
+    tile_height: int
+    tile_width: int
+    gap: int
+    labels: tuple[str, ...]
+    values: tuple[str, ...] = ()
+    outlined: tuple[int, ...] = ()
+    scale: int = 1
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A GIF, the still that stands for it where motion is unwelcome, and a name per frame."""
+
+    gif: bytes
+    still: Raster
+    frame_names: tuple[str, ...]
+    frame_ms: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class ColorBar:
+    """The scale of a picture's colours, for the page to print beside it.
+
+    `colors` are hex values from the low end to the high end; `low` and `high` the numbers at the ends,
+    already rounded as text.
+    """
+
+    colors: tuple[str, ...]
+    low: str
+    high: str
+    middle: str | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture with the words that belong to it.
+
+    `name` is a stable ASCII slug: anchor on the page and file name in the figure folder. `alt` states
+    the finding, `caption` tells how to read the figure. `export(format)` gives the same figure for a
+    paper, as the bytes of an SVG, PDF or PNG file with text as text; None where there is none (the
+    animation, which is written as its GIF). `wide` lets it grow past the text's width.
+    """
+
+    name: str
+    picture: Raster | Drawing | Mosaic | Animation
+    alt: str
+    caption: str
+    colorbar: ColorBar | None = None
+    export: Callable[[FigureFormat], bytes] | None = None
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """Figures that belong side by side, under one title (an image and its strongest channel)."""
+
+    figures: tuple[Figure, ...]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Plain text. `role` is how it reads: body text, a method note, or a warning."""
+
+    text: str
+    role: Literal["body", "method", "warning"] = "body"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under named columns; cells are str, int, float or None ("no data").
+
+    `align` has "l" or "r" per column. `row_headers` makes the first cell of each row a header.
+    """
+
+    name: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    align: str = ""
+    row_headers: bool = True
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that are closed until asked for (and open in print)."""
+
+    summary: str
+    blocks: "tuple[Block, ...]"
+
+
+Block = Text | Table | Figure | FigureRow | Fold
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a section's figures show, as one CSV file; `rows` is called only when it is written."""
+
+    filename: str
+    columns: tuple[str, ...]
+    rows: Callable[[], Iterable[Sequence[Any]]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One topic: a heading that names the subject, a sentence that states the finding, then blocks."""
+
+    anchor: str
+    title: str
+    finding: str
+    blocks: tuple[Block, ...]
+    numbers: tuple[Numbers, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole report. `key_figures` are (name, value) pairs for the strip under the title."""
+
+    title: str
+    headline: str
+    key_figures: tuple[tuple[str, str], ...]
+    sections: tuple[Section, ...]
+    provenance: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+    language: str = "en"
+    extra: Mapping[str, Any] = field(default_factory=dict)

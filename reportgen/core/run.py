@@ -1,0 +1,132 @@
+"""What a run directory holds, as types: the only thing that the reporting half knows of a training.
+
+    run = reportgen.open_run("demo/run")
+    run.layers                               # tuple of Layer, in call order
+    run.snapshots[40].params["conv1/kernel"] # read from disk when asked for
+    run.activations[40].maps["conv1"]
+
+Every mapping here may read lazily; all arrays are NumPy's. Steps count optimizer updates: step 0 is
+before training, step s is after s updates. Epoch 0 is before training; the updates of the first
+pass over the data belong to epoch 1, and its last step closes it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One captured operation of the network: a module's output, or a functional operation's.
+
+    `path` is unique within the run ("conv1", "Block_0/Conv_1", "conv1/relu", "Dense_0#2");
+    `shape` is the output's for one example, without the batch axis; channels or units are its last
+    axis. `params` names the layer's own parameters ("conv1/kernel"), `parameters` counts their
+    elements. `reads` is the path of the captured layer whose output this one takes as its only
+    activation input, where that is known: it pairs a convolution with its ReLU.
+    """
+
+    path: str
+    kind: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    params: tuple[str, ...] = ()
+    parameters: int = 0
+    reads: str | None = None
+    is_module: bool = True
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether one example's output is a stack of 2-D feature maps, [height, width, channel]."""
+        return len(self.shape) == 3
+
+    @property
+    def channels(self) -> int:
+        """Size of the last axis; 1 for a scalar output."""
+        return self.shape[-1] if self.shape else 1
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The parameters after `step` updates: name ("conv1/kernel") -> array."""
+
+    step: int
+    epoch: int
+    params: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What the network answered at one recorded step (step 0 and the end of every epoch).
+
+    maps                layer path -> [probe, *layer.shape], the probe batch's activations
+    label_sums          layer path -> [label, channel] float64: each channel summed over positions and
+                        over the correctly predicted evaluation images of the label
+    label_counts        [label] int64: how many correctly predicted images are behind each sum
+    input_sums          [label] float64: the input's values summed over the same images
+    predictions         [evaluation] int64: the label predicted for each evaluation image
+    margins             [evaluation] float32: output of the predicted class minus output of the true one;
+                        0 where the prediction is right (for logits, the log odds against the truth)
+    embedding_vectors   [embedding point, unit]: the embedding layer's output for the training points
+    evaluation_vectors  [evaluation point, unit]: the same for the first evaluation images
+    """
+
+    step: int
+    epoch: int
+    maps: Mapping[str, np.ndarray]
+    label_sums: Mapping[str, np.ndarray]
+    label_counts: np.ndarray
+    input_sums: np.ndarray
+    predictions: np.ndarray
+    margins: np.ndarray
+    embedding_vectors: np.ndarray
+    evaluation_vectors: np.ndarray
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The images and labels that a run shows, as they were fed to the network (NHWC).
+
+    `evaluation_images` may hold fewer images than there are labels: the first that fitted the
+    recorder's limit. Labels are int64 indices into `Run.classes`; for a run without labels the label
+    arrays are empty.
+    """
+
+    probe_images: np.ndarray
+    probe_labels: np.ndarray
+    evaluation_images: np.ndarray
+    evaluation_labels: np.ndarray
+    embedding_labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recorded training, or one evaluation of a network that was not trained.
+
+    `config` is what was asked for (dataset, model, seed, ...), `provenance` where it ran (versions,
+    device, git commit, dataset fingerprint, seconds). `steps` has a row per update (step, epoch,
+    train_loss), `epochs` a row per recorded epoch (step, epoch, val_accuracy, ...). `uncaptured`
+    maps what could not be captured to the reason.
+    """
+
+    path: Path
+    classes: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    config: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    steps: tuple[Mapping[str, float], ...]
+    epochs: tuple[Mapping[str, float], ...]
+    snapshots: Mapping[int, Snapshot]
+    activations: Mapping[int, Activations]
+    data: RunData
+    embed_layer: str | None = None
+    status: str = "finished"
+    uncaptured: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    def layer(self, path: str) -> Layer:
+        """The layer of that path; KeyError if there is none."""
+        return next(layer for layer in self.layers if layer.path == path)
