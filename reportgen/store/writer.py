@@ -1,0 +1,137 @@
+"""Writes a run directory: every call leaves it readable, whatever happens next.
+
+    writer = RunWriter(path, header={"classes": [...], ...})
+    writer.data(arrays)
+    writer.snapshot(step, epoch, {"conv1/kernel": array})
+    writer.step_row({"step": 1, "epoch": 1, "train_loss": 2.3})
+    writer.close("finished", seconds=12.5)
+
+Nothing here runs in the background: `record` calls it from its writer thread.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from reportgen.errors import RunError
+from reportgen.store import layout
+from reportgen.store.files import write_bytes, write_tensors
+from reportgen.store.reader import read_rows
+
+
+class RunWriter:
+    """The one writer of a run directory; a second one on the same directory is refused.
+
+    `header` goes to run.json: classes, layers, config, provenance, embed_layer, uncaptured. A
+    directory that holds a run already is refused with RunError unless `overwrite` (its snapshots,
+    activations and rows are deleted) or `resume_at` (a step: what lies after it is deleted).
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        header: Mapping[str, Any],
+        *,
+        overwrite: bool = False,
+        resume_at: int | None = None,
+    ):
+        self.path = Path(path)
+        try:
+            for folder in (self.path, self.path / layout.SNAPSHOTS, self.path / layout.ACTIVATIONS):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path} can't be made a run directory: {error.strerror or error}") from error
+        self._lock = FileLock(self.path / layout.LOCK_FILE)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RunError(
+                f"{self.path} is being recorded into by another process; wait for it to end"
+            ) from error
+        try:
+            self._seconds_before = self._make_room(overwrite, resume_at)
+            self._header = {"format": layout.FORMAT, **header}
+            self._write_header("running", self._seconds_before)
+            self._steps = (self.path / layout.STEPS_FILE).open("a", encoding="utf-8")
+            self._epochs = (self.path / layout.EPOCHS_FILE).open("a", encoding="utf-8")
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _make_room(self, overwrite: bool, resume_at: int | None) -> float:
+        """Delete what this recording replaces; returns the seconds that a resumed run already took."""
+        run_file = self.path / layout.RUN_FILE
+        if not run_file.exists() and resume_at is None:
+            # Left-overs of a run that was killed before its run.json are no run: nothing is lost.
+            overwrite = True
+        elif not overwrite and resume_at is None:
+            raise RunError(
+                f"{self.path} already holds a run; choose another directory, "
+                "or go on with it (--resume), or replace it (--overwrite)"
+            )
+        keep = -1 if overwrite or resume_at is None else resume_at
+        for folder in (self.path / layout.SNAPSHOTS, self.path / layout.ACTIVATIONS):
+            for partial in folder.glob(".*.partial"):
+                partial.unlink()
+            for step in layout.listed_steps(folder):
+                if step > keep:
+                    layout.step_file(folder, step).unlink()
+        for name in (layout.STEPS_FILE, layout.EPOCHS_FILE):
+            file = self.path / name
+            rows, _ = read_rows(file)
+            kept = [json.dumps(row) + "\n" for row in rows if row["step"] <= keep]
+            write_bytes(file, "".join(kept).encode())
+        if keep < 0:
+            run_file.unlink(missing_ok=True)
+            return 0.0
+        return float(json.loads(run_file.read_text(encoding="utf-8"))["provenance"].get("seconds", 0.0))
+
+    def data(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write the images and labels that the report shows (names: see `reader.read_data`)."""
+        write_tensors(self.path / layout.DATA_FILE, arrays, {})
+
+    def snapshot(self, step: int, epoch: int, params: Mapping[str, np.ndarray]) -> None:
+        """Write the parameters after `step` updates."""
+        self._tensors(layout.SNAPSHOTS, step, epoch, params)
+
+    def activations(self, step: int, epoch: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write what the network answered at `step` (names: see `reader.read_activations`)."""
+        self._tensors(layout.ACTIVATIONS, step, epoch, arrays)
+
+    def _tensors(self, folder: str, step: int, epoch: int, arrays: Mapping[str, np.ndarray]) -> None:
+        file = layout.step_file(self.path / folder, step)
+        write_tensors(file, arrays, {"step": str(step), "epoch": str(epoch)})
+
+    def step_row(self, row: Mapping[str, float]) -> None:
+        """Append the numbers of one update; must have `step` and `epoch`."""
+        self._append(self._steps, row)
+
+    def epoch_row(self, row: Mapping[str, float]) -> None:
+        """Append the numbers of one recorded epoch; must have `step` and `epoch`."""
+        self._append(self._epochs, row)
+
+    def _append(self, file, row: Mapping[str, float]) -> None:
+        try:
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+        except OSError as error:
+            raise RunError(f"{file.name} could not be written: {error.strerror or error}") from error
+
+    def close(self, status: str, seconds: float) -> None:
+        """Note how the recording ended ("finished", "interrupted", "failed"), and let go of the run."""
+        try:
+            self._steps.close()
+            self._epochs.close()
+            self._write_header(status, self._seconds_before + seconds)
+        finally:
+            self._lock.release()
+
+    def _write_header(self, status: str, seconds: float) -> None:
+        header = {**self._header, "status": status}
+        header["provenance"] = {**self._header.get("provenance", {}), "seconds": round(seconds, 3)}
+        content = json.dumps(header, indent=1, ensure_ascii=False, sort_keys=True)
+        write_bytes(self.path / layout.RUN_FILE, content.encode() + b"\n")
