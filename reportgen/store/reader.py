@@ -81,7 +81,7 @@ def _read_header(folder: Path) -> dict[str, Any]:
         raise RunError(f"{file} is damaged: {error}") from error
     if not isinstance(version, int) or version > layout.FORMAT:
         raise RunError(
-            f"{folder} has run format {version}, this reportgen reads up to {layout.FORMAT}; install a later one"
+            f"{folder} has run format {version}, this reportgen reads formats up to {layout.FORMAT}"
         )
     return header
 
@@ -112,6 +112,11 @@ def read_rows(file: Path) -> tuple[list[dict[str, Any]], int]:
 def read_snapshot(tensors: Tensors) -> Snapshot:
     """The parameters in one snapshot file."""
     return Snapshot(int(tensors.metadata["step"]), int(tensors.metadata["epoch"]), tensors)
+
+
+def snapshot_epoch(run: Path, step: int) -> int:
+    """The epoch that the snapshot of `step` belongs to. Raises RunError when it is not there or damaged."""
+    return int(Tensors(layout.step_file(run / layout.SNAPSHOTS, step)).metadata["epoch"])
 
 
 def read_activations(tensors: Tensors) -> Activations:

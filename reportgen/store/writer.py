@@ -10,6 +10,7 @@ Nothing here runs in the background: `record` calls it from its writer thread.
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,8 @@ class RunWriter:
                 "or go on with it (--resume), or replace it (--overwrite)"
             )
         keep = -1 if overwrite or resume_at is None else resume_at
+        if keep < 0:
+            shutil.rmtree(self.path / layout.CHECKPOINTS, ignore_errors=True)
         for folder in (self.path / layout.SNAPSHOTS, self.path / layout.ACTIVATIONS):
             for partial in folder.glob(".*.partial"):
                 partial.unlink()
