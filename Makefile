@@ -1,0 +1,25 @@
+# make demo    train on 5,000 real digits and write demo/report.html
+# make test    the whole test suite
+# make check   formatting, lint, types, tests
+.PHONY: demo test check clean
+PYTHON ?= python3
+BIN := .venv/bin
+
+$(BIN)/.installed: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "reportgen needs Python 3.11 or newer, this is " + sys.version)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $@
+
+demo: $(BIN)/.installed
+	$(BIN)/reportgen demo -o demo
+
+test: $(BIN)/.installed
+	$(BIN)/python -m pytest
+
+check: $(BIN)/.installed
+	scripts/check
+
+clean:
+	rm -rf .venv demo

@@ -1,0 +1,170 @@
+"""What the command line does, as plain functions.
+
+built = build("runs/mine", embedding="pca")
+built.save("report.html")
+built.write_numbers("numbers")
+built.write_figures("figures", "pdf")
+"""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from tqdm import tqdm
+
+from reportgen.core.report import Animation, Figure, FigureFormat, Report, Section, Table, Text
+from reportgen.core.run import Run
+from reportgen.errors import OptionError
+from reportgen.page.files import write
+from reportgen.page.html import html
+from reportgen.page.outline import walk
+from reportgen.page.save import save
+from reportgen.sections import SECTIONS, Context, Options
+from reportgen.sections.overview import headline, key_figures
+from reportgen.sections.words import slug
+from reportgen.store import open_run
+
+
+@dataclass(frozen=True)
+class BuiltReport:
+    """A report, ready to be saved in any of its forms. In a notebook it shows itself."""
+
+    report: Report
+
+    def save(self, path: str | Path, format: str = "html") -> Path:
+        """Write the report and return the file to open: one HTML file, or a folder for "dir" and "md".
+
+        Folders are made; an existing file is replaced only by a complete one.
+        """
+        return save(self.report, path, format)
+
+    def add_section(self, title: str, *content: Figure | Table | Text | str) -> "BuiltReport":
+        """The same report with one more section at its end; plain strings are paragraphs."""
+        blocks = tuple(Text(part) if isinstance(part, str) else part for part in content)
+        taken = {section.anchor for section in self.report.sections}
+        anchor, count = slug(title), 1
+        while anchor in taken:
+            count += 1
+            anchor = f"{slug(title)}-{count}"
+        section = Section(anchor, title, "", blocks)
+        return BuiltReport(replace(self.report, sections=(*self.report.sections, section)))
+
+    def write_numbers(self, folder: str | Path) -> list[Path]:
+        """What the figures show as CSV files (UTF-8, full precision, no data empty), and report.json."""
+        folder = Path(folder)
+        written = []
+        for section in self.report.sections:
+            for numbers in section.numbers:
+                lines = _Lines()
+                rows = csv.writer(lines, lineterminator="\n")
+                rows.writerow(numbers.columns)
+                rows.writerows(numbers.rows())
+                written.append(write(folder / numbers.filename, "".join(lines)))
+        provenance = json.dumps(self.report.provenance, indent=1, sort_keys=True, ensure_ascii=False)
+        return [*written, write(folder / "report.json", provenance + "\n")]
+
+    def write_figures(self, folder: str | Path, format: FigureFormat = "svg") -> list[Path]:
+        """Every figure as a file for a paper, named as on the page, and the animation as its GIF."""
+        folder = Path(folder)
+        written = []
+        for section in self.report.sections:
+            for block in walk(section.blocks):
+                for figure in getattr(block, "figures", (block,)):
+                    if not isinstance(figure, Figure):
+                        continue
+                    if isinstance(figure.picture, Animation):
+                        written.append(write(folder / f"{figure.name}.gif", figure.picture.gif))
+                    if figure.export is not None:
+                        written.append(write(folder / f"{figure.name}.{format}", figure.export(format)))
+        return written
+
+    def _repr_html_(self) -> str:
+        page = html(self.report)
+        escaped = page.replace("&", "&amp;").replace('"', "&quot;")
+        return f'<iframe srcdoc="{escaped}" width="100%" height="720" title="report"></iframe>'
+
+
+def build(
+    run: str | Path | Run,
+    *,
+    from_step: int | str = "init",
+    to_step: int | str = "final",
+    layers: str | Sequence[str] = (),
+    embedding: Literal["umap", "pca"] = "umap",
+    title: str | None = None,
+    progress: bool = False,
+) -> BuiltReport:
+    """Analyse a recorded run and lay it out as a report. Needs no jax and no model code.
+
+    `from_step` and `to_step` are kept steps, or "init" and "final"; `layers` glob patterns on layer
+    paths. Raises RunError for what is no run, OptionError for a step or layer that it does not have.
+    """
+    if not isinstance(run, Run):
+        run = open_run(run)
+    kept = list(run.snapshots)
+    chosen = tuple([layers] if isinstance(layers, str) else layers) or ("*",)
+    with tqdm(total=len(SECTIONS), desc="report", unit="section", disable=not progress) as bar:
+
+        def note(what: str, done: int, of: int) -> None:
+            bar.set_postfix_str(f"{what} {done}/{of}")
+
+        options = Options(
+            from_step=_step(from_step, kept),
+            to_step=_step(to_step, kept),
+            layers=chosen,
+            embedding=embedding,
+            title=title,
+            progress=note if progress else None,
+        )
+        context = Context(run, options)
+        sections = []
+        for make in SECTIONS:
+            section = make(context)
+            if section is not None:
+                sections.append(section)
+            bar.update()
+            bar.set_postfix_str("")
+    return BuiltReport(
+        Report(
+            title=title or _title(run),
+            headline=headline(context),
+            key_figures=key_figures(context),
+            sections=tuple(sections),
+            provenance={"config": dict(run.config), **run.provenance, "status": run.status},
+            warnings=_warnings(run),
+        )
+    )
+
+
+class _Lines(list[str]):
+    """Collects what a csv writer writes."""
+
+    write = list.append
+
+
+def _step(asked: int | str, kept: list[int]) -> int:
+    named = {"init": kept[0], "final": kept[-1]}
+    if asked in named:
+        return named[str(asked)]
+    try:
+        return int(asked)
+    except ValueError as error:
+        raise OptionError(f"{asked!r} is no step: give a number, init or final") from error
+
+
+def _title(run: Run) -> str:
+    model, dataset = run.config.get("model"), run.config.get("dataset")
+    return f"{model} on {dataset}" if model and dataset else str(model or "Training report")
+
+
+def _warnings(run: Run) -> tuple[str, ...]:
+    """What the reader must know before believing anything else on the page."""
+    found = [f"Part of the run could not be read: {problem}." for problem in run.problems]
+    if run.status != "finished":
+        found.append(
+            f"The recording did not finish (status: {run.status}); this report shows what was kept until then."
+        )
+    return tuple(found)

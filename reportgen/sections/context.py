@@ -1,0 +1,180 @@
+"""What every section is given: the run, what was asked for, and analyses that several sections share.
+
+context = Context(run, Options(from_step=0, to_step=400))
+context.confusion.accuracy                     # computed when first asked for, once
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from reportgen.analysis.channels import ChannelStats, channel_stats
+from reportgen.analysis.confusion import Confusion, confusion
+from reportgen.analysis.diffs import ParamDiff, differences
+from reportgen.analysis.embedding import Embedding, embed
+from reportgen.core.report import Mosaic
+from reportgen.core.run import Activations, Layer, Run
+from reportgen.errors import OptionError, ReportgenError, choices
+from reportgen.figures.mosaic import mosaic
+from reportgen.sections.words import slug
+
+POOLING = ("max_pool", "avg_pool", "min_pool")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the reader chose: two steps to compare, layers by glob, the embedding's method."""
+
+    from_step: int
+    to_step: int
+    layers: tuple[str, ...] = ("*",)
+    embedding: Literal["umap", "pca"] = "umap"
+    title: str | None = None
+    progress: Callable[[str, int, int], Any] | None = field(default=None, compare=False)
+
+
+class Context:
+    """The run with the analyses on it. Raises OptionError for steps or layers that it does not have."""
+
+    def __init__(self, run: Run, options: Options):
+        self.run = run
+        self.options = options
+        for step in (options.from_step, options.to_step):
+            if step not in run.snapshots:
+                raise OptionError(f"no snapshot of step {step} was kept; kept: {_ranges(list(run.snapshots))}")
+        for pattern in options.layers:
+            if not any(fnmatchcase(layer.path, pattern) for layer in run.layers):
+                paths = [layer.path for layer in run.layers]
+                raise OptionError(f"no layer matches {pattern!r}; {choices(pattern, paths)}")
+        self._slugs: dict[str, str] = {}
+
+    def chosen(self, path: str) -> bool:
+        """Whether a layer, or a parameter by its layer, is among those to show."""
+        patterns = self.options.layers
+        return any(fnmatchcase(path, p) or fnmatchcase(path.rpartition("/")[0], p) for p in patterns)
+
+    def slug(self, path: str) -> str:
+        """A stable part of an anchor for a path; paths that differ get slugs that differ."""
+        if path not in self._slugs:
+            base, count = slug(path), 1
+            while (name := base if count == 1 else f"{base}-{count}") in self._slugs.values():
+                count += 1
+            self._slugs[path] = name
+        return self._slugs[path]
+
+    @property
+    def final(self) -> Activations | None:
+        """The activations recorded last, None for a run without any."""
+        steps = list(self.run.activations)
+        return self.run.activations[steps[-1]] if steps else None
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers to show, in call order, each value once."""
+        return tuple(layer for layer in self.run.layers if layer.same_as is None and self.chosen(layer.path))
+
+    @cached_property
+    def convolutions(self) -> tuple[Layer, ...]:
+        """The convolutions that give feature maps."""
+        return tuple(layer for layer in self.layers if layer.has_maps and "Conv" in layer.kind)
+
+    @cached_property
+    def pooling(self) -> tuple[Layer, ...]:
+        """The pooling operations that give feature maps."""
+        return tuple(layer for layer in self.layers if layer.has_maps and layer.kind in POOLING)
+
+    def after(self, layer: Layer) -> tuple[Layer, ...]:
+        """The activation functions that take the layer's values, directly or through pooling."""
+        reached, found = {layer.path}, []
+        for later in self.layers:
+            if later.reads in reached and not later.is_module:
+                reached.add(later.path)
+                if later.kind not in POOLING and later.shape[-1:] == layer.shape[-1:] and later.has_maps:
+                    found.append(later)
+        return tuple(found)
+
+    @cached_property
+    def confusion(self) -> Confusion | None:
+        """Predictions of the final network against the evaluation labels; None without predictions."""
+        final = self.final
+        if final is None or not len(final.predictions):
+            return None
+        labels = self.run.data.evaluation_labels
+        return confusion(labels, final.predictions, self.run.classes, final.margins)
+
+    @cached_property
+    def diffs(self) -> tuple[ParamDiff, ...]:
+        """Change of each chosen parameter between the two steps, in the layers' order."""
+        before, after = (self.run.snapshots[s] for s in (self.options.from_step, self.options.to_step))
+        placed = {name: i for i, layer in enumerate(self.run.layers) for name in layer.params}
+        names = [name for name in before.params if self.chosen(name)]
+        # A layer's kernel before its bias, whatever the alphabet says.
+        names.sort(key=lambda n: (placed.get(n, len(placed)), n.endswith("bias"), n))
+        return differences(before, after, names)
+
+    @cached_property
+    def embedding(self) -> Embedding | str | None:
+        """The embedding over all recorded steps; a sentence where it can't be had; None without a layer."""
+        if self.run.embed_layer is None or not self.run.activations:
+            return None
+        recorded = [self.run.activations[step] for step in self.run.activations]
+        progress = self.options.progress
+        try:
+            return embed(
+                [activations.embedding_vectors for activations in recorded],
+                self.run.data.embedding_labels,
+                self.options.embedding,
+                progress=None if progress is None else lambda done, of: progress("embedding", done, of),
+            )
+        except ReportgenError as error:
+            return str(error)
+
+    @cached_property
+    def channel_stats(self) -> dict[str, ChannelStats]:
+        """For each layer, the statistics of every channel on every probe image of the final network."""
+        final = self.final
+        return {} if final is None else {layer.path: channel_stats(final.maps[layer.path]) for layer in self.layers}
+
+
+def image_mosaic(images: np.ndarray, chosen: Sequence[int] | np.ndarray, **layout: Any) -> Mosaic | None:
+    """The chosen images as tiles, black to white as `image_range` of all says; None for what is no picture."""
+    tiles = image_tiles(images)
+    if tiles is None or not len(chosen):
+        return None
+    low, high = image_range(images)
+    if tiles.ndim == 3:
+        return mosaic(tiles[chosen], low, high, **layout)
+    # A mosaic takes colours from 0 to 255.
+    return mosaic((tiles[chosen] - low) / (high - low) * 255, 0, 255, **layout)
+
+
+def image_tiles(images: np.ndarray) -> np.ndarray | None:
+    """Images as tiles for a mosaic: [n, h, w] or [n, h, w, 3]; None for what is no picture."""
+    if images.ndim == 4 and images.shape[3] == 1:
+        return images[..., 0]
+    return images if images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3) else None
+
+
+def image_range(images: np.ndarray) -> tuple[float, float]:
+    """(black, white): 0 and 1 for images within these, else the least and the largest finite value."""
+    finite = images[np.isfinite(images)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high if high > low else low + 1)
+
+
+def _ranges(steps: Sequence[int], most: int = 12) -> str:
+    """Steps as text, runs of neighbours as "0-400": what is kept at every batch stays short."""
+    parts: list[str] = []
+    start = previous = None
+    for step in [*sorted(steps), None]:
+        if previous is not None and step != previous + 1:
+            parts.append(str(start) if start == previous else f"{start}-{previous}")
+            start = step
+        elif previous is None:
+            start = step
+        previous = step
+    return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")

@@ -1,0 +1,157 @@
+"""Feature maps of the probe images: every channel of every convolution and pooling layer."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from reportgen.analysis.channels import Peak, strongest
+from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Text
+from reportgen.core.run import Layer
+from reportgen.figures.mosaic import mosaic
+from reportgen.figures.palettes import DIVERGING, GREY, colorbar, short_number, symmetric
+from reportgen.figures.paper import picture_export
+from reportgen.sections.context import Context, image_mosaic
+from reportgen.sections.words import plural
+
+ENLARGED = 168
+
+
+def build(context: Context) -> Section | None:
+    """A grid per layer and probe image, with the strongest channel beside the input; None without maps."""
+    final = context.final
+    shown = [layer for layer in context.layers if layer in (*context.convolutions, *context.pooling)]
+    if final is None or not shown:
+        return None
+    images = len(context.run.data.probe_images)
+    blocks: list[Block] = []
+    for index in range(images):
+        rows = tuple(_row(context, layer, index) for layer in shown)
+        title = _image_name(context, index)
+        blocks.extend([Text(f"{title[0].upper()}{title[1:]}."), *rows] if index == 0 else [Fold(title, rows)])
+    blocks.append(
+        Text(
+            "Each grid is one layer's output for one image, a tile per channel, numbered from 0. One range for the "
+            "whole layer, printed at the grid: channels can be compared within a grid, not between grids. Values that "
+            "may be negative: white 0, red negative, blue positive. Values that are never negative: black 0. The "
+            "outlined channel has the layer's largest single value; it is enlarged beside the input.",
+            "method",
+        )
+    )
+    numbers = Numbers(
+        "channels.csv", ("image", "layer", "channel", "max", "y", "x", "mean", "min"), lambda: _rows(context)
+    )
+    return Section("maps", "Feature maps", _finding(context, shown), tuple(blocks), (numbers,))
+
+
+def _finding(context: Context, shown: list[Layer]) -> str:
+    layer = shown[0]
+    peaks = [peak for peak in strongest(context.channel_stats[layer.path]) if peak is not None]
+    text = f"{plural(sum(layer.channels for layer in shown), 'channel')} in {plural(len(shown), 'layer')}"
+    if not peaks:
+        return f"{text}; no value of {layer.path} is finite."
+    channels = [peak.channel for peak in peaks]
+    common = max(sorted(set(channels)), key=channels.count)
+    return (
+        f"{text}; in {layer.path}, channel {common} has the largest single value for "
+        f"{channels.count(common)} of {plural(len(peaks), 'probe image')}."
+    )
+
+
+def _image_name(context: Context, index: int) -> str:
+    label = int(context.run.data.probe_labels[index])
+    return f"image {index}, label {context.run.classes[label]}"
+
+
+def _row(context: Context, layer: Layer, index: int) -> FigureRow:
+    final = context.final
+    assert final is not None
+    stats = context.channel_stats[layer.path]
+    maps = np.moveaxis(final.maps[layer.path][index], -1, 0)
+    low, high, palette = _range(maps)
+    peak = strongest(stats)[index]
+    picture = mosaic(
+        maps,
+        low,
+        high,
+        palette,
+        labels=range(len(maps)),
+        values=[
+            f"max {short_number(m)}, mean {short_number(a)}"
+            for m, a in zip(stats.maximum[index], stats.mean[index], strict=True)
+        ],
+        outlined=[] if peak is None else [peak.channel],
+        width=620,
+    )
+    bar = colorbar(palette, low, high)
+    broken = int(stats.non_finite[index].sum())
+    name = f"maps-{index}-{context.slug(layer.path)}"
+    grid = Figure(
+        name,
+        picture,
+        f"{layer.path}, {plural(len(maps), 'channel')} of image {index}: {_peak_words(peak)}.",
+        f"{layer.path}: {plural(len(maps), 'channel')} of {layer.shape[0]}×{layer.shape[1]}; {bar.low} to {bar.high}, "
+        f"layer-wide.{_broken(broken)}",
+        bar,
+        picture_export(picture, bar),
+        wide=True,
+    )
+    beside = _beside(context, layer, index, peak, maps, (low, high, palette), name)
+    return FigureRow((grid, *beside), layer.path)
+
+
+def _beside(
+    context: Context, layer: Layer, index: int, peak: Peak | None, maps: np.ndarray, scale: tuple, name: str
+) -> tuple[Figure, ...]:
+    """The input and the strongest channel, enlarged to one size."""
+    given = image_mosaic(context.run.data.probe_images, [index], labels=[""], width=ENLARGED)
+    if peak is None or given is None:
+        return ()
+    channel = mosaic(maps[peak.channel : peak.channel + 1], *scale, labels=[""], width=ENLARGED)
+    return (
+        Figure(f"{name}-input", given, f"Input image {index}.", "Input.", export=picture_export(given)),
+        Figure(
+            f"{name}-strongest",
+            channel,
+            f"{layer.path}: {_peak_words(peak)}.",
+            f"{_peak_words(peak).capitalize()}.",
+            export=picture_export(channel),
+        ),
+    )
+
+
+def _broken(count: int) -> str:
+    return f" {plural(count, 'value')} not finite (magenta)." if count else ""
+
+
+def _peak_words(peak: Peak | None) -> str:
+    if peak is None:
+        return "no finite value"
+    place = ", ".join(map(str, peak.position))
+    return f"channel {peak.channel} has the largest value, {short_number(peak.maximum)} at ({place})"
+
+
+def _range(maps: np.ndarray) -> tuple:
+    """(low, high, palette): symmetric around 0 for signed values, from 0 for values that are never negative."""
+    finite = maps[np.isfinite(maps)]
+    if finite.size and finite.min() < 0:
+        return (*symmetric(maps), DIVERGING)
+    return 0.0, float(finite.max()) if finite.size else 0.0, GREY
+
+
+def _rows(context: Context) -> Iterator[tuple[Any, ...]]:
+    """Every channel of every layer with feature maps, for each probe image."""
+    for layer in context.layers:
+        if not layer.has_maps:
+            continue
+        stats = context.channel_stats[layer.path]
+        for image in range(len(stats.maximum)):
+            for channel in range(layer.channels):
+                y, x = stats.position[image, channel]
+                values = (
+                    stats.maximum[image, channel],
+                    stats.mean[image, channel],
+                    stats.minimum[image, channel],
+                )
+                top, mean, least = (float(v) if np.isfinite(v) else None for v in values)
+                yield image, layer.path, channel, top, int(y), int(x), mean, least

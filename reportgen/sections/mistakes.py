@@ -1,0 +1,104 @@
+"""Where the network fails: confusion matrix, accuracy per class, misclassified images."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from reportgen.analysis.confusion import Confusion
+from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table
+from reportgen.figures.charts import confusion as confusion_chart
+from reportgen.figures.paper import chart, picture_export
+from reportgen.sections.context import Context, image_mosaic
+from reportgen.sections.words import percent, plural
+
+IMAGES = 60
+
+
+def build(context: Context) -> Section | None:
+    """Confusion matrix of the final network, and its most confident mistakes; None without predictions."""
+    result = context.confusion
+    if result is None or not result.images:
+        return None
+    blocks: list[Block] = [
+        chart(
+            "mistakes-confusion",
+            lambda: confusion_chart(result.matrix, result.classes),
+            alt=_finding(result),
+            caption="Rows are true labels, columns predictions, numbers are images. Off the diagonal a cell is the "
+            "darker the larger its share of the row.",
+        )
+    ]
+    pictures = _misclassified(context, result)
+    if pictures is not None:
+        blocks.append(pictures)
+    blocks.append(Fold("Accuracy per class", (_per_class(result),)))
+    return Section(
+        "mistakes",
+        "Where it fails",
+        _finding(result),
+        tuple(blocks),
+        (Numbers("confusion.csv", ("true", *result.classes), lambda: _rows(result)),),
+    )
+
+
+def _finding(result: Confusion) -> str:
+    wrong = len(result.misclassified)
+    if not wrong:
+        return f"All {plural(result.images, 'evaluation image')} are predicted right."
+    of = plural(result.images, "evaluation image")
+    text = f"{wrong:,} of {of} ({percent(wrong / result.images)}) are predicted wrong"
+    most = result.mistakes[0]
+    text += (
+        f"; most often {result.classes[most.true]} is taken for {result.classes[most.predicted]} ({most.count} times)"
+    )
+    known = [
+        (share, name) for share, name in zip(result.class_accuracy, result.classes, strict=True) if share is not None
+    ]
+    share, name = min(known)
+    return f"{text}. The hardest class is {name}: {percent(share)} of its images are predicted right."
+
+
+def _misclassified(context: Context, result: Confusion) -> Figure | None:
+    images, labels = context.run.data.evaluation_images, context.run.data.evaluation_labels
+    # A run keeps the first images only where there are very many.
+    chosen = [i for i in result.misclassified if i < len(images)][:IMAGES]
+    if context.final is None:
+        return None
+    predictions, margins = context.final.predictions, context.final.margins
+    picture = image_mosaic(
+        images,
+        chosen,
+        labels=[f"{result.classes[labels[i]]} → {result.classes[predictions[i]]}" for i in chosen],
+        values=[f"image {i}, margin {margins[i]:.2f}" for i in chosen],
+        columns=min(len(chosen), 10),
+        gap=2,
+    )
+    if picture is None:
+        return None
+    shown = "all" if len(chosen) == len(result.misclassified) else f"the first {len(chosen)}"
+    return Figure(
+        "mistakes-images",
+        picture,
+        f"{plural(len(chosen), 'misclassified image')}, each with its true label and the predicted one.",
+        f"Misclassified images, true label → predicted label; {shown} of {len(result.misclassified):,}, the most "
+        "confident mistakes first (largest output of the predicted class minus that of the true one).",
+        export=picture_export(picture),
+        wide=True,
+    )
+
+
+def _per_class(result: Confusion) -> Table:
+    totals = result.matrix.sum(axis=1)
+    rows = []
+    for label, (name, share) in enumerate(zip(result.classes, result.class_accuracy, strict=True)):
+        others = [m for m in result.mistakes if m.true == label][:2]
+        taken = ", ".join(f"{result.classes[m.predicted]} ({m.count})" for m in others)
+        rows.append((name, int(totals[label]), None if share is None else percent(share), taken))
+    columns = ("Class", "Images", "Predicted right", "Most often taken for")
+    return Table("mistakes-classes", "Accuracy per class, over its evaluation images.", columns, tuple(rows), "lrrl")
+
+
+def _rows(result: Confusion) -> Iterator[tuple[Any, ...]]:
+    for name, row in zip(result.classes, np.asarray(result.matrix), strict=True):
+        yield (name, *map(int, row))

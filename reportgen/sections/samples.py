@@ -1,0 +1,60 @@
+"""Samples of the data with their labels."""
+
+import numpy as np
+
+from reportgen.core.report import Figure, Section, Table
+from reportgen.figures.paper import picture_export
+from reportgen.sections.context import Context, image_mosaic, image_range, image_tiles
+from reportgen.sections.words import plural
+
+PER_CLASS = 10
+CLASSES = 12
+
+
+def build(context: Context) -> Section | None:
+    """The first evaluation images of each class, a row per class; None for data that are no pictures."""
+    data, classes = context.run.data, context.run.classes
+    tiles = image_tiles(data.evaluation_images)
+    if tiles is None or not len(tiles):
+        return None
+    labels = data.evaluation_labels[: len(tiles)]
+    shown = [np.flatnonzero(labels == label)[:PER_CLASS] for label in range(len(classes))][:CLASSES]
+    chosen = np.concatenate(shown)
+    # Rows of one class only line up when each has as many images.
+    columns = PER_CLASS if all(len(images) == PER_CLASS for images in shown) else None
+    picture = image_mosaic(
+        data.evaluation_images,
+        chosen,
+        labels=[classes[label] for label in labels[chosen]],
+        columns=columns,
+        width=720,
+    )
+    assert picture is not None
+    low, high = image_range(data.evaluation_images)
+    counts = np.bincount(data.evaluation_labels, minlength=len(classes))
+    height, width = tiles.shape[1:3]
+    figure = Figure(
+        "samples-images",
+        picture,
+        f"{plural(len(chosen), 'image')} with their labels.",
+        f"The first {PER_CLASS} evaluation images of each class"
+        f"{'' if len(classes) <= CLASSES else f' (of the first {CLASSES} classes)'}, as fed to the network: "
+        f"black is {low:g}, white is {high:g}. The label stands on each.",
+        export=picture_export(picture),
+    )
+    table = Table(
+        "samples-counts",
+        "Evaluation images per class.",
+        ("Class", "Images"),
+        tuple((name, int(n)) for name, n in zip(classes, counts, strict=True)),
+        "lr",
+    )
+    least, most = int(counts.min()), int(counts.max())
+    spread = f"{least:,} in each" if least == most else f"{least:,} to {most:,} in each"
+    return Section(
+        anchor="samples",
+        title="Samples of the data",
+        finding=f"The evaluation set has {plural(int(counts.sum()), 'image')} of {height}×{width} pixels in "
+        f"{plural(len(classes), 'class')}, {spread}.",
+        blocks=(figure, table),
+    )
