@@ -116,6 +116,8 @@ def _number_ticks(axes: "Axes", epochs: Sequence[float], logarithmic: bool) -> N
     if len(epochs):
         low, high = min(epochs), max(epochs)
         axes.set_xlim((low, high) if high > low else (low - 0.5, low + 0.5))
+        if low == high:
+            axes.set_xticks([low])
     if logarithmic:
         low, high = axes.get_ylim()
         decades = math.log10(high / low)
@@ -263,7 +265,7 @@ def label_bars(
     columns = min(len(chosen), 4 if len(chosen) <= 4 else 8 if len(chosen) <= 64 else 12)
     rows = -(-len(chosen) // columns)
     legend = labels <= 10
-    top, pitch_x = 30, WIDTH / max(columns, 4)
+    top, pitch_x = (48 if legend else 30), WIDTH / max(columns, 4)
     tall = 44 if columns > 4 else 90
     pitch_y, wide = tall + 30, min(pitch_x - 14, labels * 32)
     figure = new_figure(WIDTH, top + rows * pitch_y)
@@ -276,7 +278,7 @@ def label_bars(
         scale = "each panel to its own largest bar"
     else:
         low[:], high[:] = low.min(), high.max()
-        scale = f"all panels {short_number(low[0])} to {short_number(high[0])}"
+        scale = f"all panels from {short_number(low[0])} to {short_number(high[0])}"
     span = np.where(high > low, high - low, 1.0)
     panel = np.arange(len(chosen))
     left = 2 + (panel % columns) * pitch_x
@@ -291,12 +293,12 @@ def label_bars(
     if legend:
         for label in range(labels):
             rectangles(axes, boxes[drawn[:, label], label], class_color(label))
-        _legend(axes, classes, WIDTH - text_width(scale, SMALL) - 16)
+        _legend(axes, classes)
     else:
         strongest = np.arange(labels) == largest[:, None]
         rectangles(axes, boxes[drawn & ~strongest], MUTED, alpha=0.5)
         rectangles(axes, boxes[drawn & strongest], ACCENT)
-    axes.text(WIDTH - 2, 12.5, scale, size=SMALL, color=MUTED, ha="right")
+    axes.text(2, top - 17.5, scale, size=SMALL, color=MUTED)
     hair = [(x, x + wide, y - 0.4, y + 0.4) for x, y in zip(left, zero, strict=True)]
     rectangles(axes, hair, MUTED)
     if baseline is not None:
@@ -319,10 +321,10 @@ def label_bars(
     return figure
 
 
-def _legend(axes: "Axes", classes: Sequence[str], room: float) -> None:
+def _legend(axes: "Axes", classes: Sequence[str]) -> None:
     """A row of class colours and names; names are cut so that the row fits."""
     length = 18
-    while length > 3 and sum(22 + text_width(shorten(name, length), SMALL) for name in classes) > room:
+    while length > 3 and sum(22 + text_width(shorten(name, length), SMALL) for name in classes) > WIDTH:
         length -= 1
     x = 2.0
     for index, name in enumerate(classes):
@@ -367,7 +369,7 @@ def heatmap(
     colors = palette.rgb[to_indices(matrix, low, high, palette)]
     axes.imshow(colors, interpolation="none", aspect="auto", extent=(0, columns, rows, 0))
     for side in axes.spines.values():
-        side.set_visible(False)
+        side.set(visible=True, edgecolor=LINE)
     every_row = _round_step(rows * (SIZE + 2) / tall)
     widest = (SMALL + 3) if turned else max(text_width(name, SMALL) for name in below) + 6
     every_column = _round_step(columns * widest / wide)

@@ -128,7 +128,10 @@ def picture_figure(picture: Raster | Mosaic, bar: ColorBar | None = None) -> "Ma
 def _draw_bar(figure: "MatplotlibFigure", bar: ColorBar, left: float, height: float) -> None:
     from matplotlib.colors import to_rgb
 
-    colors = np.array([to_rgb(color) for color in reversed(bar.colors)])[:, None]
+    stops = np.array([to_rgb(color) for color in reversed(bar.colors)])
+    at_rows = np.linspace(0, len(stops) - 1, 256)
+    columns = [np.interp(at_rows, np.arange(len(stops)), stops[:, channel]) for channel in range(3)]
+    colors = np.stack(columns, axis=1)[:, None]
     tall = min(height - 16, 200)
     axes = place(figure, left, 8, 10, tall)
     axes.axis("off")
