@@ -7,7 +7,7 @@ import numpy as np
 
 from reportgen.analysis.confusion import Confusion
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table
-from reportgen.figures.charts import confusion as confusion_chart
+from reportgen.figures.matrices import confusion as confusion_chart
 from reportgen.figures.paper import chart, picture_export
 from reportgen.sections.context import Context, image_mosaic
 from reportgen.sections.words import percent, plural
