@@ -131,7 +131,7 @@ def train(output: str, dataset: str, data_dir: str | None, model: str, **options
 @click.option("--numbers", metavar="DIR", help="Also write what the figures show, as CSV and JSON.")
 @click.option("--figures", metavar="DIR", help="Also write every figure for a paper, and the GIF.")
 @click.option("--figure-format", default="svg", show_default=True, type=click.Choice(["svg", "pdf", "png"]))
-def build(run: str, output: str, numbers: str | None, figures: str | None, figure_format: str, **options: Any) -> None:
+def build(run: str, output: str, numbers: str | None, figures: str | None, figure_format: Any, **options: Any) -> None:
     """Turn the run directory RUN into a report.
 
     \b

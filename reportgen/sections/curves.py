@@ -22,7 +22,7 @@ def build(context: Context) -> Section | None:
     with_loss = [row for row in steps if "train_loss" in row]
     # Each update's place on the axis of epochs, also where epochs have different numbers of updates.
     ends = np.array([row["step"] for row in epochs], float)
-    places = np.interp([row["step"] for row in with_loss], ends, at)
+    places = np.interp([row["step"] for row in with_loss], ends, at).tolist()
     behind = [row["train_loss"] for row in with_loss]
     group = steps_per_bin(len(behind))
     per_point = (

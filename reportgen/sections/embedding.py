@@ -32,7 +32,7 @@ def build(context: Context) -> Section | None:
     layer, points = run.embed_layer, len(found.points)
     moving = Figure(
         "embedding-epochs",
-        animation(found.frames, found.labels, run.classes, names, FRAME_MS),
+        animation(list(found.frames), found.labels, run.classes, names, FRAME_MS),
         f"Animation of {plural(len(names), 'frame')}: {_finding(context, found, epochs)}",
         f"{plural(points, 'point')} of {layer}, {_method_name(found)}, a frame per epoch. Each point is one image "
         "in the colour of its class, named at the class's median.",

@@ -10,7 +10,7 @@ from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table
 from reportgen.figures.matrices import confusion as confusion_chart
 from reportgen.figures.paper import chart, picture_export
 from reportgen.sections.context import Context, image_mosaic
-from reportgen.sections.words import percent, plural
+from reportgen.sections.words import listed, percent, plural
 
 IMAGES = 60
 
@@ -55,8 +55,10 @@ def _finding(result: Confusion) -> str:
     known = [
         (share, name) for share, name in zip(result.class_accuracy, result.classes, strict=True) if share is not None
     ]
-    share, name = min(known)
-    return f"{text}. The hardest class is {name}: {percent(share)} of its images are predicted right."
+    least = min(share for share, _ in known)
+    hardest = [name for share, name in known if share == least]
+    one = f"The hardest class is {hardest[0]}" if len(hardest) == 1 else f"The hardest classes are {listed(hardest)}"
+    return f"{text}. {one}: {percent(least)} of {'its' if len(hardest) == 1 else 'their'} images are predicted right."
 
 
 def _misclassified(context: Context, result: Confusion) -> Figure | None:

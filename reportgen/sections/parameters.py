@@ -43,24 +43,15 @@ def build_scatter(context: Context) -> Section | None:
     if not kernels or all(not diff.max_abs for diff in kernels):
         return None
     start, end = context.options.from_step, context.options.to_step
-    panels = tuple(
-        chart(
-            f"change-{context.slug(diff.name)}",
-            lambda diff=diff: scatter_change(diff.before, diff.delta, diff.name, diff.correlation),
-            alt=_moved(diff),
-            caption=_moved(diff),
-        )
-        for diff in kernels
-    )
-    known = [diff for diff in kernels if diff.correlation is not None]
+    panels = tuple(_scatter(context, diff) for diff in kernels)
+    known = [(diff.correlation, diff.name) for diff in kernels if diff.correlation is not None]
     finding = "No kernel has a correlation between initial value and change."
     if known:
-        low, high = (f(known, key=lambda diff: diff.correlation) for f in (min, max))
+        low, high = min(known), max(known)
         away = sum(diff.away for diff in kernels) / max(sum(diff.away + diff.toward for diff in kernels), 1)
         finding = (
             f"Of all kernel weights that moved, {percent(away)} grew away from zero; the correlation of initial "
-            f"value and change runs from {_signed(low.correlation)} ({low.name}) to "
-            f"{_signed(high.correlation)} ({high.name})."
+            f"value and change runs from {_signed(low[0])} ({low[1]}) to {_signed(high[0])} ({high[1]})."
         )
     method = Text(
         "A negative correlation means that large initial values shrank, as weight decay or regression to the mean "
@@ -74,6 +65,15 @@ def build_scatter(context: Context) -> Section | None:
         f"Initial value against change, step {start} to step {end}",
         finding,
         (FigureRow(panels), method),
+    )
+
+
+def _scatter(context: Context, diff: ParamDiff) -> Figure:
+    return chart(
+        f"change-{context.slug(diff.name)}",
+        lambda: scatter_change(diff.before, diff.delta, diff.name, diff.correlation),
+        alt=_moved(diff),
+        caption=_moved(diff),
     )
 
 

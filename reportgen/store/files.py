@@ -87,4 +87,4 @@ class _damage_named:
 
 def _checksum(name: str, array: np.ndarray) -> int:
     head = zlib.crc32(f"{name}|{array.dtype}|{array.shape}".encode())
-    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), head)
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, head)

@@ -33,9 +33,7 @@ def open_run(path: str | Path) -> Run:
     snapshots = _by_step(folder / layout.SNAPSHOTS, read_snapshot, problems)
     activations = _by_step(folder / layout.ACTIVATIONS, read_activations, problems)
     if not snapshots:
-        raise RunError(
-            f"{folder} holds no readable snapshot; the recording was stopped before step 0 was kept"
-        )
+        raise RunError(f"{folder} holds no readable snapshot; the recording was stopped before step 0 was kept")
     rows = {}
     for name in (layout.STEPS_FILE, layout.EPOCHS_FILE):
         rows[name], unreadable = read_rows(folder / name)
@@ -63,9 +61,7 @@ def open_run(path: str | Path) -> Run:
             problems=tuple(problems),
         )
     except (KeyError, TypeError) as error:
-        raise RunError(
-            f"{folder / layout.RUN_FILE} is damaged: {error!r} is missing or of another type"
-        ) from error
+        raise RunError(f"{folder / layout.RUN_FILE} is damaged: {error!r} is missing or of another type") from error
 
 
 def _read_header(folder: Path) -> dict[str, Any]:
@@ -80,9 +76,7 @@ def _read_header(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{file} is damaged: {error}") from error
     if not isinstance(version, int) or version > layout.FORMAT:
-        raise RunError(
-            f"{folder} has run format {version}, this reportgen reads formats up to {layout.FORMAT}"
-        )
+        raise RunError(f"{folder} has run format {version}, this reportgen reads formats up to {layout.FORMAT}")
     return header
 
 
@@ -141,11 +135,7 @@ def read_data(file: Path) -> RunData:
 
     def images(name: str) -> np.ndarray:
         array = tensors[name]
-        return (
-            array.astype(np.float32) / 255
-            if array.dtype == np.uint8 and f"{name}_divisor" in tensors
-            else array
-        )
+        return array.astype(np.float32) / 255 if array.dtype == np.uint8 and f"{name}_divisor" in tensors else array
 
     return RunData(
         probe_images=images("probe_images"),

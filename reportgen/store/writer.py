@@ -50,9 +50,7 @@ class RunWriter:
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            raise RunError(
-                f"{self.path} is being recorded into by another process; wait for it to end"
-            ) from error
+            raise RunError(f"{self.path} is being recorded into by another process; wait for it to end") from error
         try:
             self._seconds_before = self._make_room(overwrite, resume_at)
             self._header = {"format": layout.FORMAT, **header}

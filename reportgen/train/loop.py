@@ -25,11 +25,12 @@ from reportgen.train.step import State, make_loss, make_update
 
 @dataclass(frozen=True)
 class Summary:
-    """What a training came to: steps and epochs done, accuracy and loss on the test images, seconds."""
+    """What a training came to: steps and epochs done, accuracy (None where the output is no score per
+    class) and loss on the test images, seconds."""
 
     steps: int
     epochs: int
-    test_accuracy: float
+    test_accuracy: float | None
     test_loss: float
     seconds: float
 

@@ -1,0 +1,71 @@
+"""What all tests share: one tiny recorded run.
+
+The run is made once per session by the real training loop: LeNet's little brother on 300 of
+scikit-learn's digits, two epochs. Tests that change it copy it first.
+"""
+
+import os
+
+# Before jax is imported anywhere: no accelerator is probed for.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reportgen.data import Dataset, make_dataset
+
+
+def tiny_dataset() -> Dataset:
+    """300 + 100 of scikit-learn's 8x8 digits."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    pixels = (images.reshape(-1, 8, 8, 1) / 16).astype(np.float32)
+    return make_dataset(
+        "tiny", pixels[:300], labels[:300], pixels[300:400], labels[300:400], [str(digit) for digit in range(10)]
+    )
+
+
+def tiny_model():
+    """conv1 (4 maps, 3x3 same), relu, max-pool, hidden (16), relu, output (10)."""
+    import flax.linen as nn
+
+    class Tiny(nn.Module):
+        @nn.compact
+        def __call__(self, x, train: bool = False):
+            x = nn.relu(nn.Conv(4, (3, 3), name="conv1")(x))
+            x = nn.max_pool(x, (2, 2), (2, 2))
+            x = x.reshape(len(x), -1)
+            x = nn.relu(nn.Dense(16, name="hidden")(x))
+            x = nn.Dropout(0.1, deterministic=not train)(x)
+            return nn.Dense(10, name="output")(x)
+
+    return Tiny()
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory) -> Path:
+    """A run directory: two epochs of six batches of 50. Not to be changed."""
+    from reportgen.train import train
+
+    path = tmp_path_factory.mktemp("recorded") / "run"
+    train(path, tiny_dataset(), tiny_model(), model_name="tiny", epochs=2, batch_size=50, learning_rate=0.01)
+    return path
+
+
+@pytest.fixture
+def run_copy(recorded, tmp_path) -> Path:
+    """A copy of the recorded run that a test may damage."""
+    return Path(shutil.copytree(recorded, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder named by REPORTGEN_DATA: `mnist/` with the IDX files, `squeezenet/` with weights and faces."""
+    folder = os.environ.get("REPORTGEN_DATA")
+    if not folder:
+        pytest.skip("REPORTGEN_DATA names no folder with MNIST and SqueezeNet")
+    return Path(folder)

@@ -1,0 +1,72 @@
+import ml_dtypes
+import numpy as np
+import pytest
+
+from reportgen.errors import RunError
+from reportgen.store.files import Tensors, write_bytes, write_tensors
+
+ARRAYS = {
+    "conv1/kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
+    "half": np.array([1.5, np.nan], np.float16),
+    "brain": np.array([1.5, -2], ml_dtypes.bfloat16),
+    "count": np.array(7),
+    "none": np.zeros((0, 3), np.float32),
+}
+
+
+def test_tensors_come_back_as_they_were(tmp_path):
+    write_tensors(tmp_path / "a.safetensors", ARRAYS, {"step": "3"})
+    read = Tensors(tmp_path / "a.safetensors")
+    assert read.metadata["step"] == "3"
+    assert set(read) == set(ARRAYS)
+    for name, array in ARRAYS.items():
+        assert read[name].dtype == array.dtype
+        assert read[name].shape == array.shape
+        assert read[name].tobytes() == array.tobytes()
+
+
+def test_an_array_that_is_not_contiguous_is_written_in_its_own_order(tmp_path):
+    array = np.arange(6, dtype=np.float32).reshape(2, 3).T
+    write_tensors(tmp_path / "a.safetensors", {"x": array}, {})
+    np.testing.assert_array_equal(Tensors(tmp_path / "a.safetensors")["x"], array)
+
+
+@pytest.mark.parametrize("offset", range(0, 24 * 4, 7))
+def test_a_flipped_bit_is_noticed_where_it_is_and_only_there(tmp_path, offset):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {"a": np.ones(24, np.float32), "b": np.zeros(2, np.float32)}, {})
+    content = bytearray(path.read_bytes())
+    # Values lie behind the header, in the order of names: 96 bytes of a, 8 of b.
+    content[len(content) - 104 + offset] ^= 1
+    path.write_bytes(content)
+    tensors = Tensors(path)
+    with pytest.raises(RunError, match=r"a\.safetensors is damaged: a does not match its checksum"):
+        tensors["a"]
+    np.testing.assert_array_equal(tensors["b"], [0, 0])
+
+
+@pytest.mark.parametrize("kept", [0, 3, 8, 60, -1])
+def test_a_truncated_file_is_refused_by_name(tmp_path, kept):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, ARRAYS, {})
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(RunError, match=r"a\.safetensors is damaged"):
+        Tensors(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(RunError, match=r"gone\.safetensors is missing"):
+        Tensors(tmp_path / "gone.safetensors")
+
+
+def test_a_failed_write_leaves_the_old_file_and_says_why(tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    write_bytes(path, b"old")
+
+    def full(self, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(path), "write_bytes", full)
+    with pytest.raises(RunError, match=r"run.json could not be written: No space left on device"):
+        write_bytes(path, b"new")
+    assert path.read_text() == "old"
