@@ -23,9 +23,12 @@
   const enlarge = (figure) => {
     const picture = figure.querySelector(".picture");
     const element = picture.querySelector(":scope > svg, :scope > img, :scope > canvas");
-    const place = document.createComment("");
-    picture.before(place);
-    const readout = figure.querySelector(".readout");
+    const moved = [picture, ...figure.querySelectorAll(".readout")];
+    const places = moved.map((part) => {
+      const place = document.createComment("");
+      part.before(place);
+      return place;
+    });
     const close = document.createElement("button");
     close.type = "button";
     close.className = "plain close";
@@ -36,7 +39,7 @@
     said.textContent = figure.querySelector("figcaption > .number").textContent + " " + figure.querySelector("figcaption > span").textContent;
     const holder = document.createElement("div");
     holder.className = figure.className;
-    holder.append(picture, ...(readout ? [readout] : []));
+    holder.append(...moved);
     dialog.replaceChildren(close, holder, said);
     const width = Number(element.getAttribute("width")) || element.clientWidth;
     const height = Number(element.getAttribute("height")) || element.clientHeight;
@@ -44,8 +47,7 @@
     const restore = grow(element, width, height, exact);
     dialog.addEventListener("close", () => {
       restore();
-      place.after(picture, ...(readout ? [readout] : []));
-      place.remove();
+      places.forEach((place, index) => place.replaceWith(moved[index]));
       dialog.replaceChildren();
       figure.querySelector(".enlarge").focus({ preventScroll: true });
     }, { once: true });
