@@ -19,7 +19,7 @@ import numpy as np
 
 from reportgen.core.report import Drawing
 from reportgen.figures.fonts import set_texts
-from reportgen.figures.style import DOTS, HALO, THEME, styled
+from reportgen.figures.style import CRISP, DOTS, HALO, THEME, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,12 +72,15 @@ def svg_element(figure: "Figure", name: str, *, themed: bool, label: str = "") -
 
 
 def _ids(root: ET.Element, name: str) -> dict[str, str]:
-    """The ids that something refers to -> their new names, numbered in reading order."""
+    """The ids that something refers to -> their new names, numbered in reading order.
+
+    A figure's name has no colon, so they never meet another figure's anchor.
+    """
     wanted: dict[str, str] = {}
     for element in root.iter():
         for value in element.attrib.values():
             for reference in re.findall(r"^#(.+)$|url\(#([^)]+)\)", value):
-                wanted.setdefault(reference[0] or reference[1], f"{name}-{len(wanted)}")
+                wanted.setdefault(reference[0] or reference[1], f"{name}:{len(wanted)}")
     return wanted
 
 
@@ -98,6 +101,8 @@ def _lower(element: ET.Element, ids: dict[str, str], themed: bool) -> None:
         _lower(child, ids, themed)
         if mark == HALO and child.tag == "text":
             _add_halo(child, themed)
+        if mark == CRISP:
+            child.set("shape-rendering", "crispEdges")
         empty = child.tag in ("g", "defs") and len(child) == 0
         invisible = child.tag in ("path", "use") and child.get("fill") == "none" and not _stroke(child)
         if empty or (invisible and "id" not in child.attrib):

@@ -15,7 +15,7 @@ import numpy as np
 
 from reportgen.figures.fonts import shorten
 from reportgen.figures.palettes import Mark, class_color, class_mark
-from reportgen.figures.style import DOTS, GROUND, SMALL, haloed, text_width
+from reportgen.figures.style import CRISP, DOTS, GROUND, SMALL, haloed, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -158,6 +158,7 @@ def rectangles(
         zorder=zorder,
         clip_on=False,
         antialiased=False,
+        gid=CRISP,
     )
     axes.add_artist(patch)
 

@@ -130,7 +130,7 @@ def heatmap(
     """A matrix [row, column] in a palette from `low` to `high`, row 0 on top, with named axes.
 
     Names stand at every row or column where there is room, else at every so many; without names the
-    axes count from 0. NaN is magenta (palettes). Raises DataError for an empty matrix.
+    axes count from 0. NaN is violet (palettes). Raises DataError for an empty matrix.
     """
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.size == 0:

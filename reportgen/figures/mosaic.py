@@ -106,7 +106,7 @@ def image(pixels: np.ndarray, low: float, high: float, *, pixelated: bool = True
     """One image as a PNG: [height, width] or [height, width, 1] grey, [height, width, 3] colour.
 
     `low` is black and `high` white (per colour); values beyond are clipped; NaN and infinities are
-    magenta. Raises DataError for another shape.
+    violet. Raises DataError for another shape.
     """
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
@@ -123,7 +123,7 @@ def image(pixels: np.ndarray, low: float, high: float, *, pixelated: bool = True
 
 
 def _to_bytes(colors: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Colours [..., channel] as uint8; a pixel with a channel that is not finite is magenta."""
+    """Colours [..., channel] as uint8; a pixel with a channel that is not finite is violet."""
     if not high > low:
         raise DataError(f"an image's range must go upwards; got {low!r} to {high!r}")
     numbers = colors.astype(np.float64)

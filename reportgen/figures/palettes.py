@@ -6,7 +6,7 @@
     colorbar(DIVERGING, low, high)                        # the scale, for the page to print beside it
 
 A palette has 256 entries: 254 levels from the low end to the high end, one entry for values that are
-not finite (magenta, in no palette otherwise), and one for the gaps between tiles (transparent, so that
+not finite (violet, in no palette otherwise), and one for the gaps between tiles (transparent, so that
 the page's ground shows). Levels 126 and 127 of the diverging palette are both white: 0 is exactly white
 in any symmetric range. Red is negative and blue positive; red never stands against green.
 
@@ -28,7 +28,7 @@ from reportgen.errors import DataError, OptionError, choices
 LEVELS = 254
 NOT_FINITE = 254
 GAP = 255
-NOT_FINITE_COLOR = "#ff00c8"
+NOT_FINITE_COLOR = "#aa00ff"
 
 CLASS_COLORS = (
     "#3f90da",

@@ -61,9 +61,11 @@ SIZE = 12.0
 SMALL = 11.0
 WIDTH = 720
 
-# Group ids that mark artists for the SVG: text with a halo of the ground, paths that are sets of dots.
+# Group ids that mark artists for the SVG: text with a halo of the ground, paths that are sets of dots,
+# rectangles with hard edges.
 HALO = "halo"
 DOTS = "dots"
+CRISP = "crisp"
 
 RC: dict[str, Any] = {
     "axes.edgecolor": MUTED,
