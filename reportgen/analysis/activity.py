@@ -119,9 +119,7 @@ def _compare(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     offset = shifted.sum(axis=0) / several
     deviation = np.sqrt(np.where(known, np.square(shifted - offset), 0.0).sum(axis=0) / several)
     size = np.abs(scaled).sum(axis=0) / several
-    constant = (shifted == 0).all(axis=0)
-    selectivity = np.where(constant, 0.0, deviation / np.where(size > 0, size, 1.0))
-    selectivity = np.where(count >= 2, selectivity, np.nan)
+    selectivity = np.where(count >= 2, deviation / np.where(size > 0, size, 1.0), np.nan)
 
     answers = selectivity > 0
     preferred = np.where(answers, np.where(known, scaled, -np.inf).argmax(axis=0), -1)
