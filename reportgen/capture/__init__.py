@@ -4,6 +4,7 @@ from reportgen.capture import prepare
 output, values = prepare(model, variables, images)(variables, images)
 """
 
-from reportgen.capture.capture import Capture, prepare
+from reportgen.capture.capture import Capture, prepare, variables_of
+from reportgen.capture.names import flat_names
 
-__all__ = ["Capture", "prepare"]
+__all__ = ["Capture", "flat_names", "prepare", "variables_of"]

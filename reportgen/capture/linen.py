@@ -1,23 +1,20 @@
-"""Runs a Linen model so that every module's output comes along, in call order.
+"""Runs a Linen model so that every module call's result is marked in the traced program.
 
-    forward = linen_forward(model)
-    output, calls = forward(variables, images)    # calls: list of Call
+    forward = LinenForward(model)
+    output = forward(variables, images)        # while JAX traces it
 
-Values come from Flax's own `capture_intermediates`; it forgets the order under jit, which
-`nn.intercept_methods` sees.
+Nothing of the model is touched: `nn.intercept_methods` sees each call, wherever it is made.
 """
 
 import inspect
-from collections import Counter
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
-import numpy as np
 
-from reportgen.capture.types import Call
-from reportgen.errors import ModelError
+from reportgen.capture.taps import Tag, reason_untapped, scope, shown_methods, tap
 
 EVALUATION_ARGUMENTS = {
     "train": False,
@@ -31,90 +28,63 @@ EVALUATION_ARGUMENTS = {
 
 def evaluation_arguments(call: Callable) -> dict[str, bool]:
     """Those of `EVALUATION_ARGUMENTS` that `call` takes."""
-    return {
-        name: value
-        for name, value in EVALUATION_ARGUMENTS.items()
-        if name in inspect.signature(call).parameters
-    }
+    return {name: value for name, value in EVALUATION_ARGUMENTS.items() if name in inspect.signature(call).parameters}
 
 
-class CapturingModel:
-    """Stands for the model in a user's `apply` function: `apply` captures, everything else is the model's."""
+class LinenForward:
+    """The function (variables, images) -> output of a Linen model in evaluation, its calls marked.
 
-    def __init__(self, model: nn.Module):
-        self._model = model
-        self.intermediates: Mapping[str, Any] | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def apply(self, variables: Mapping[str, Any], *args: Any, mutable: Any = False, **kwargs: Any) -> Any:
-        """As `Module.apply`, with the same result; keeps the intermediates aside."""
-        # Intermediates that were passed back in would be appended to.
-        variables = {name: value for name, value in variables.items() if name != "intermediates"}
-        asked = [] if mutable is False else [mutable] if isinstance(mutable, str) else mutable
-        wanted = True if asked is True else [*asked, "intermediates"]
-        kwargs.setdefault("capture_intermediates", True)
-        output, state = self._model.apply(variables, *args, mutable=wanted, **kwargs)
-        state = dict(state)
-        self.intermediates = state.pop("intermediates", {})
-        return output if mutable is False else (output, state)
-
-
-def linen_forward(model: nn.Module, apply: Callable | None = None) -> Callable:
-    """The function (variables, images) -> (output, calls) of a Linen model in evaluation.
-
-    `apply(model, variables, images)` is for models that need more arguments than `EVALUATION_ARGUMENTS`
-    gives. Raises ModelError when it did not call `model.apply`.
+    `apply(model, variables, images)` is for models that need more than `EVALUATION_ARGUMENTS` gives.
+    `plain` is the same function without the marks; `untapped` maps modules that returned nothing that
+    could be marked to the reason.
     """
-    if apply is None:
-        arguments = evaluation_arguments(type(model).__call__)
 
-        def apply(model, variables, images):
-            return model.apply(variables, images, **arguments)
+    def __init__(self, model: nn.Module, apply: Callable | None = None):
+        self._model = model
+        self._apply = apply or _in_evaluation
+        self.untapped: dict[str, str] = {}
+        self._shown: dict[str, str] = {}
+        self._methods: dict[type, list[str]] = {}
 
-    def forward(variables: Mapping[str, Any], images: jax.Array) -> tuple[Any, list[Call]]:
-        entered: list[tuple[tuple[str, ...], type]] = []
+    def plain(self, variables: Mapping[str, Any], images: jax.Array) -> Any:
+        """The model's output."""
+        return self._apply(self._model, variables, images)
 
-        def note(next_function, args, kwargs, context):
-            output = next_function(*args, **kwargs)
-            if context.method_name == "__call__":
-                entered.append((context.module.path, type(context.module)))
-            return output
+    def __call__(self, variables: Mapping[str, Any], images: jax.Array) -> Any:
+        with nn.intercept_methods(self._mark):
+            return self.plain(variables, images)
 
-        stand_in = CapturingModel(model)
-        with nn.intercept_methods(note):
-            output = apply(stand_in, variables, images)
-        if stand_in.intermediates is None:
-            raise ModelError("the apply function did not call model.apply, so nothing could be captured")
-        return output, _in_call_order(entered, stand_in.intermediates, variables.get("params", {}))
-
-    return forward
-
-
-def _in_call_order(entered: list, intermediates: Mapping, params: Mapping) -> list[Call]:
-    calls: list[Call] = []
-    seen: Counter = Counter()
-    for path, kind in entered:
-        values = _at(intermediates, path).get("__call__", ())
-        index = seen[path]
-        seen[path] += 1
-        own = {name: int(np.size(x)) for name, x in _at(params, path).items() if not isinstance(x, Mapping)}
-        library = kind.__module__.startswith("flax.") and kind is not nn.Sequential
-        calls.append(
-            Call(
-                path=path,
-                index=index,
-                kind=kind.__name__,
-                value=values[index] if index < len(values) else None,
-                own_params=own if index == 0 else {},
-                opaque=library,
-            )
+    def _mark(self, call: Callable, args: tuple, kwargs: dict, context: Any) -> Any:
+        module, method = context.module, context.method_name
+        kind = type(module)
+        if kind not in self._methods:
+            self._methods[kind] = shown_methods(kind, is_library)
+        if method not in self._methods[kind]:
+            return call(*args, **kwargs)
+        tag = Tag(
+            path=self._path(module.path, kind.__name__),
+            module="/".join(module.path),
+            kind=kind.__name__,
+            library=is_library(kind) and kind is not nn.Sequential,
+            method="" if method == "__call__" else method,
         )
-    return calls
+        with scope(tag.path, tag.library):
+            output = call(*args, **kwargs)
+        if (reason := reason_untapped(output)) is not None:
+            self.untapped[tag.path or tag.kind] = reason
+        return tap(output, tag)
+
+    def _path(self, path: tuple[str, ...], kind: str) -> str:
+        """The path without the names that `nn.remat` and `nn.jit` give to modules that have none."""
+        if path and re.fullmatch(rf"(Checkpoint|Jit){re.escape(kind)}_\d+", path[-1]):
+            self._shown["/".join(path)] = f"{kind}_{path[-1].rsplit('_', 1)[1]}"
+        return "/".join(self._shown.get("/".join(path[: i + 1]), name) for i, name in enumerate(path))
 
 
-def _at(tree: Any, path: tuple[str, ...]) -> Mapping:
-    for name in path:
-        tree = tree.get(name, {}) if isinstance(tree, Mapping) else {}
-    return tree if isinstance(tree, Mapping) else {}
+def is_library(cls: type) -> bool:
+    """Whether a class is Flax's own."""
+    return cls.__module__.split(".")[0] == "flax"
+
+
+def _in_evaluation(model: nn.Module, variables: Mapping[str, Any], images: jax.Array) -> Any:
+    return model.apply(variables, images, **evaluation_arguments(type(model).__call__))

@@ -1,6 +1,6 @@
 """Finds the functional operations in a traced model: relu, pooling, flatten, softmax, concatenation.
 
-    found = operations(jaxpr, module_of)   # tuple of Operation, in call order
+    found = operations(equations, module_of)   # tuple of Operation, in call order
 
 A model's `nn.relu(x)` is no module, so no module hook sees it. The traced program (a jaxpr) has it, in
 one of three forms, which are looked for in this order:
@@ -13,11 +13,11 @@ one of three forms, which are looked for in this order:
 Nothing is patched and nothing of the user's is called again: the values are the program's own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jax.extend.core import Jaxpr, Literal
+from jax.extend.core import Literal
 
 ACTIVATIONS = (
     *(
@@ -64,14 +64,14 @@ class Operation:
     """A functional operation: its name, where it stands, the variable it makes, those that it reads."""
 
     name: str
-    scope: tuple[str, ...]
+    scope: str
     position: int
     output: Any
     inputs: tuple[Any, ...]
 
 
-def operations(jaxpr: Jaxpr, scope_of: Callable[[Any], tuple[str, ...] | None]) -> tuple[Operation, ...]:
-    """The functional operations among the equations of `jaxpr`, in call order.
+def operations(equations: Sequence[Any], scope_of: Callable[[Any], str | None]) -> tuple[Operation, ...]:
+    """The functional operations among the equations of a jaxpr, in call order.
 
     `scope_of(equation)` gives the module path that an equation was made in, or None for one inside a
     library module (the reshape of a Dense layer's bias), which is that module's own business.
@@ -82,12 +82,12 @@ def operations(jaxpr: Jaxpr, scope_of: Callable[[Any], tuple[str, ...] | None]) 
 
     def close_group() -> None:
         if group:
-            found.append(_grouped(jaxpr, group, group_key, scope_of))
+            found.append(_grouped(equations, group, group_key, scope_of))
             group.clear()
 
-    for position, equation in enumerate(jaxpr.eqns):
+    for position, equation in enumerate(equations):
         scope = scope_of(equation)
-        call = None if scope is None else _called(equation)
+        call = None if scope is None else called(equation)
         key = None if scope is None or call else _source_function(equation)
         if key != group_key:
             close_group()
@@ -98,14 +98,14 @@ def operations(jaxpr: Jaxpr, scope_of: Callable[[Any], tuple[str, ...] | None]) 
             group.append(position)
             continue
         name = call or _primitive_name(equation)
-        if name is not None:
+        if name is not None and equation.outvars:
             inputs = tuple(v for v in equation.invars if not isinstance(v, Literal))
             found.append(Operation(name, scope, position, equation.outvars[0], inputs))
     close_group()
     return tuple(found)
 
 
-def _called(equation) -> str | None:
+def called(equation) -> str | None:
     """The report's name of a call-like equation (form 1), None for any other."""
     if equation.primitive.name not in CALLS:
         return None
@@ -113,7 +113,8 @@ def _called(equation) -> str | None:
     if name is None:
         inner = equation.params.get("call_jaxpr") or equation.params.get("fun_jaxpr")
         # "relu at .../functions.py:71"
-        name = inner.jaxpr.debug_info.func_src_info.split(" ")[0] if inner is not None else ""
+        inner = getattr(inner, "jaxpr", inner)
+        name = inner.debug_info.func_src_info.split(" ")[0] if inner is not None else ""
     return CALL_NAMES.get(name)
 
 
@@ -135,8 +136,8 @@ def _source_function(equation) -> tuple | None:
     )
 
 
-def _grouped(jaxpr: Jaxpr, group: Sequence[int], key: tuple, scope_of: Callable) -> Operation:
-    equations = [jaxpr.eqns[position] for position in group]
+def _grouped(program: Sequence[Any], group: Sequence[int], key: tuple, scope_of: Callable) -> Operation:
+    equations = [program[position] for position in group]
     made = {variable for equation in equations for variable in equation.outvars}
     read = dict.fromkeys(v for equation in equations for v in equation.invars if not isinstance(v, Literal))
     inputs = tuple(variable for variable in read if variable not in made)
@@ -157,13 +158,32 @@ def _primitive_name(equation) -> str | None:
     return None
 
 
-def depends_on(jaxpr: Jaxpr, sources: Sequence[Any]) -> set[Any]:
+def depends_on(equations: Sequence[Any], sources: Iterable[Any]) -> set[Any]:
     """The variables whose values follow from `sources`: activations, as opposed to parameters."""
     reached = set(sources)
-    for equation in jaxpr.eqns:
+    for equation in equations:
         if any(v in reached for v in equation.invars if not isinstance(v, Literal)):
-            reached.update(equation.outvars)
+            scan = equation.primitive.name == "scan"
+            reached.update(_out_of_scan(equation, reached) if scan else equation.outvars)
     return reached
+
+
+def _out_of_scan(equation: Any, reached: set[Any]) -> list[Any]:
+    """Those outputs of a scan that follow from `reached`, through any number of its iterations."""
+    body = equation.params["jaxpr"].jaxpr
+    first, count = equation.params["num_consts"], equation.params["num_carry"]
+    sources = {
+        inside
+        for outside, inside in zip(equation.invars, body.invars, strict=True)
+        if not isinstance(outside, Literal) and outside in reached
+    }
+    while True:
+        inner = depends_on(body.eqns, sources)
+        follow = [not isinstance(v, Literal) and v in inner for v in body.outvars]
+        carried = {v for v, does in zip(body.invars[first : first + count], follow, strict=False) if does}
+        if carried <= sources:
+            return [v for v, does in zip(equation.outvars, follow, strict=True) if does]
+        sources |= carried
 
 
 PASSED_ON = ("convert_element_type", "copy", "name", "stop_gradient", "reshape", "squeeze", "transpose")

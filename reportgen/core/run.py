@@ -29,6 +29,10 @@ class Layer:
     activation input, where that is known: it pairs a convolution with its ReLU. `same_as` is the path
     of an earlier layer that gives the very same values (dropout in evaluation, a block that ends in
     its own ReLU): such a layer is listed, and its arrays are kept under the earlier path only.
+    `shares` is the path of the earlier call of the same module, whose parameters this one uses again.
+    `axes` has a letter for each axis of `shape`: z, y, x for positions in space, t for a position in a
+    sequence, c for channels or units, ? for what could not be told; "" for a run that did not note it.
+    `flops` are XLA's floating-point operations for one example, None where it does not tell.
     """
 
     path: str
@@ -40,11 +44,14 @@ class Layer:
     reads: str | None = None
     same_as: str | None = None
     is_module: bool = True
+    shares: str | None = None
+    axes: str = ""
+    flops: int | None = None
 
     @property
     def has_maps(self) -> bool:
         """Whether one example's output is a stack of 2-D feature maps, [height, width, channel]."""
-        return len(self.shape) == 3
+        return self.axes == "yxc" if self.axes else len(self.shape) == 3
 
     @property
     def channels(self) -> int:

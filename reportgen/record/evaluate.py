@@ -48,9 +48,7 @@ class Passes:
         parts = [self._vectors(variables, batch)[:count] for count, batch in _batches(images)]
         return np.concatenate([np.asarray(part) for part in parts])
 
-    def evaluate(
-        self, variables: Any, images: np.ndarray, labels: np.ndarray, vectors: int
-    ) -> dict[str, np.ndarray]:
+    def evaluate(self, variables: Any, images: np.ndarray, labels: np.ndarray, vectors: int) -> dict[str, np.ndarray]:
         """Arrays named as in `core.run.Activations`, with vectors for the first `vectors` images."""
         sums: dict[str, np.ndarray] = {}
         predictions, margins, hidden = [], [], []
@@ -88,9 +86,7 @@ def _reduced(capture: Capture, labels: int, embed_layer: str | None, variables, 
     real = jnp.arange(len(images)) < count
     correct = real & (predictions == truth)
     share = ((truth[:, None] == jnp.arange(labels)) & correct[:, None]).astype(jnp.float32)
-    margins = jax.vmap(lambda scores, label: jnp.max(scores) - scores[label])(
-        output.astype(jnp.float32), truth
-    )
+    margins = jax.vmap(lambda scores, label: jnp.max(scores) - scores[label])(output.astype(jnp.float32), truth)
 
     def per_label(per_example: jax.Array) -> jax.Array:
         # A wrong image must not count, not even as NaN * 0; and accelerators would round to bfloat16.

@@ -15,7 +15,7 @@ PACKAGES = ("reportgen", "jax", "jaxlib", "flax", "optax", "numpy")
 
 def provenance() -> dict[str, Any]:
     """What is needed to judge or repeat a recording, as JSON values."""
-    packages = {}
+    packages: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
             packages[name] = version(name)

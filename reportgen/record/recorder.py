@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from reportgen.capture import Capture, prepare
+from reportgen.capture import Capture, flat_names, prepare, variables_of
 from reportgen.core.run import Layer
 from reportgen.errors import DataError, ModelError, OptionError, choices
 from reportgen.record.background import Background
@@ -48,7 +48,8 @@ _copied = jax.jit(lambda leaves: [jnp.copy(leaf) for leaf in leaves])
 class Recorder:
     """Records one training of a Flax model into a run directory.
 
-    model, variables    a flax.linen Module and its variables ({"params": ...}), or a TrainState
+    model, variables    a flax.linen Module and its variables ({"params": ...}), or a TrainState; or an
+                        nnx.Module alone. It is not changed, and read only where it is handed over
     probe               (images, labels): the few images whose activations are kept whole
     evaluation          (images, labels): what predictions and activity per label are computed on
     embedding           (images, labels): the points of the hidden-layer embedding, usually training
@@ -72,7 +73,7 @@ class Recorder:
         self,
         path: str | Path,
         model: Any,
-        variables: Any,
+        variables: Any = None,
         *,
         probe: tuple[Any, Any],
         evaluation: tuple[Any, Any],
@@ -89,7 +90,9 @@ class Recorder:
         resume_at: int | None = None,
     ):
         self._started = time.monotonic()
-        variables = _variables(variables)
+        variables = variables_of(model, variables)
+        self._model = model
+        self._collections = set(variables)
         probe_images, probe_labels = _labelled("probe", *probe)
         images, labels = _labelled("evaluation", *evaluation)
         if embedding is None:
@@ -144,14 +147,15 @@ class Recorder:
     def step(self, params: Any, loss: Any = None, **metrics: Any) -> None:
         """Note one update: `params` after it, and the loss of the batch that made it.
 
-        `params` is a params tree, a TrainState, or variables with "params"; `loss` and further metrics
-        may be device scalars, which are not waited for. Raises what the writer thread failed with.
+        `params` is a params tree, a TrainState, or variables with "params"; for NNX the model, its state,
+        or nnx.state(model, nnx.Param). `loss` and further metrics may be device scalars, which are not
+        waited for. Raises what the writer thread failed with.
         """
         self._step += 1
         row = {"step": self._step, "epoch": self._epoch + 1}
         values = {**({} if loss is None else {"train_loss": loss}), **metrics}
         if self._every and self._step % self._every == 0:
-            self._keep(_variables(params)["params"], row["epoch"])
+            self._keep(variables_of(self._model, params)["params"], row["epoch"])
         # Copied like the parameters: the loop may delete or donate what it was given.
         copies = dict(zip(values, _copied(list(values.values())), strict=True))
         self._background.submit(lambda: self._writer.step_row({**row, **_numbers(copies)}))
@@ -159,10 +163,16 @@ class Recorder:
     def epoch(self, variables: Any, **metrics: Any) -> None:
         """Close an epoch: records activations, predictions, vectors, and `metrics` with val_accuracy.
 
-        `variables` as the model takes them, or a TrainState. Waits for the evaluation.
+        `variables` as the model takes them, or a TrainState; for NNX the model or its state. Waits for the
+        evaluation. Raises OptionError when a collection that the model began with is missing.
         """
+        variables = variables_of(self._model, variables)
+        if missing := self._collections - set(variables):
+            raise OptionError(
+                f"epoch() was given {', '.join(sorted(variables))} without {', '.join(sorted(missing))}; "
+                "give all that the model needs in evaluation"
+            )
         self._epoch += 1
-        variables = _variables(variables)
         if self._kept != self._step:
             self._keep(variables["params"], self._epoch)
         self._record(variables, metrics)
@@ -188,7 +198,7 @@ class Recorder:
     def _keep(self, params: Any, epoch: int) -> None:
         """Hand a copy of the parameters to the writer thread."""
         self._kept = step = self._step
-        named = flat(params)
+        named = flat_names(params)
         # The copy is queued on the device behind the update that made the parameters, so a loop that
         # donates them to its next update can go on.
         copies = _copied(list(named.values()))
@@ -206,9 +216,9 @@ class Recorder:
         found["embedding_vectors"] = self._passes.vectors(variables, self._embedding_images)
         for path, value in self._passes.maps(variables, self._probe_images).items():
             found[f"maps/{path}"] = value
-        for name, value in flat({k: v for k, v in variables.items() if k != "params"}).items():
+        for name, value in flat_names({k: v for k, v in variables.items() if k != "params"}).items():
             found[f"variables/{name}"] = np.asarray(value)
-        row = {"step": step, "epoch": epoch}
+        row: dict[str, float] = {"step": step, "epoch": epoch}
         if len(found["predictions"]):
             row["val_accuracy"] = self.accuracy = float(np.mean(found["predictions"] == labels))
         row.update(_numbers(metrics))
@@ -233,16 +243,6 @@ class Recorder:
         return arrays
 
 
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, names joined by "/": {"conv1": {"kernel": k}} -> {"conv1/kernel": k}."""
-    found: dict[str, Any] = {}
-    for name, value in tree.items():
-        found.update(
-            flat(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-        )
-    return found
-
-
 def as_bytes(images: np.ndarray) -> tuple[np.ndarray, bool]:
     """Images that are n/255 for whole n as uint8, and True; others as they are, and False.
 
@@ -260,18 +260,6 @@ def as_bytes(images: np.ndarray) -> tuple[np.ndarray, bool]:
     return (whole, True) if exact else (images, False)
 
 
-def _variables(given: Any) -> dict[str, Any]:
-    """{"params": ..., other collections} from variables, a TrainState, or a bare params tree."""
-    if isinstance(given, Mapping):
-        return dict(given) if "params" in given else {"params": given}
-    if hasattr(given, "params"):
-        rest = {"batch_stats": given.batch_stats} if getattr(given, "batch_stats", None) else {}
-        return {"params": given.params, **rest}
-    raise OptionError(
-        f"a {type(given).__name__} is neither a params tree, nor variables with 'params', nor a TrainState"
-    )
-
-
 def _labelled(name: str, images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     images, labels = np.asarray(images), np.asarray(labels)
     if len(images) == 0 or labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
@@ -286,9 +274,7 @@ def _class_names(classes: Sequence[str] | None, labels: list[np.ndarray]) -> lis
     low, high = min(int(x.min()) for x in labels), max(int(x.max()) for x in labels)
     names = [str(i) for i in range(high + 1)] if classes is None else [str(name) for name in classes]
     if low < 0 or high >= len(names):
-        raise DataError(
-            f"labels run from {low} to {high}, but there are {len(names)} classes, counted from 0"
-        )
+        raise DataError(f"labels run from {low} to {high}, but there are {len(names)} classes, counted from 0")
     return names
 
 

@@ -1,0 +1,157 @@
+"""Runs an NNX model so that every module call's result is marked in the traced program.
+
+    variables = nnx_variables(model)           # {"params": {...}, "BatchStat": {...}}, plain arrays
+    forward = NnxForward(model)
+    output = forward(variables, images)        # while JAX traces it
+
+The user's model is never called: each call merges a copy of it from `variables`, in evaluation. NNX has
+no hook that sees every call (`nnx.capture` misses an inherited `__call__` and fails on a static one), so
+while the copy runs, the classes' methods are replaced by ones that mark the results of the copy's
+modules and leave every other module alone; afterwards, and after an exception, they are put back. A lock
+keeps two threads from doing that at once; a third one that runs the same classes is not disturbed.
+"""
+
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+from flax import nnx
+
+from reportgen.capture.linen import evaluation_arguments, is_library
+from reportgen.capture.taps import Tag, reason_untapped, scope, shown_methods, tap
+from reportgen.errors import ModelError, OptionError
+
+MARK = "_reportgen_path"
+"""Attribute by which the modules of the copy are known; no other module has it."""
+
+_PATCHING = threading.RLock()
+
+
+def nnx_variables(given: Any) -> dict[str, Any]:
+    """{"params": ..., and the other variable types by name}, nested dicts of arrays, without random keys.
+
+    `given` is an `nnx.Module`, or an `nnx.State` as `nnx.state` or `nnx.split` give it.
+    """
+    state = nnx.state(given) if isinstance(given, nnx.Module) else given
+    found: dict[str, Any] = {}
+    for path, variable in nnx.to_flat_state(state):
+        if isinstance(variable, nnx.RngState):
+            continue
+        if not isinstance(variable, nnx.Variable):
+            raise OptionError(
+                f"{'/'.join(map(str, path))} is a {type(variable).__name__}, of which the kind of variable is "
+                "not known; give the model, or nnx.state(model)"
+            )
+        kind = "params" if isinstance(variable, nnx.Param) else type(variable).__name__
+        _put(found.setdefault(kind, {}), [str(part) for part in path], variable.get_value())
+    return found
+
+
+class NnxForward:
+    """The function (variables, images) -> output of an NNX model in evaluation, its calls marked.
+
+    `apply(model, variables, images)` is for models that need more than the images; its `model` is the
+    copy, which holds the variables already. `plain` and `untapped` are as for `LinenForward`.
+    """
+
+    def __init__(self, model: nnx.Module, apply: Callable | None = None):
+        self._apply = apply or _in_evaluation
+        self._definition, state = nnx.split(model)
+        self._kept = nnx.to_flat_state(state)
+        self.untapped: dict[str, str] = {}
+
+    def plain(self, variables: Mapping[str, Any], images: jax.Array) -> Any:
+        """The model's output."""
+        return self._apply(self._copy(variables), variables, images)
+
+    def __call__(self, variables: Mapping[str, Any], images: jax.Array) -> Any:
+        model = self._copy(variables)
+        modules = dict(nnx.iter_modules(model))
+        for path, module in modules.items():
+            setattr(module, MARK, "/".join(map(str, path)))
+        with _patched({type(module) for module in modules.values()}, self._call):
+            return self._apply(model, variables, images)
+
+    def _copy(self, variables: Mapping[str, Any]) -> nnx.Module:
+        """The model with `variables`, in evaluation; random streams as they were when it was handed over."""
+        leaves = []
+        for path, variable in self._kept:
+            value = variable.get_value()
+            if not isinstance(variable, nnx.RngState):
+                kind = "params" if isinstance(variable, nnx.Param) else type(variable).__name__
+                value = _get(variables, kind, [str(part) for part in path])
+            leaves.append((path, variable.replace(value)))
+        model = nnx.merge(self._definition, nnx.from_flat_state(leaves))
+        model.eval()
+        return model
+
+    def _call(self, module: Any, method: str, call: Callable) -> Any:
+        kind = type(module)
+        tag = Tag(
+            path=getattr(module, MARK),
+            module=getattr(module, MARK),
+            kind=kind.__name__,
+            library=is_library(kind) and kind is not nnx.Sequential,
+            method="" if method == "__call__" else method,
+        )
+        with scope(tag.path, tag.library):
+            output = call()
+        if (reason := reason_untapped(output)) is not None:
+            self.untapped[tag.path or tag.kind] = reason
+        return tap(output, tag)
+
+
+@contextmanager
+def _patched(classes: set[type], mark: Callable) -> Iterator[None]:
+    """While open, `mark(module, method, call)` makes the calls of marked modules of these classes."""
+    before: list[tuple[type, str, bool, Any]] = []
+    with _PATCHING:
+        try:
+            for cls in sorted(classes, key=lambda cls: (cls.__module__, cls.__qualname__)):
+                for name in shown_methods(cls, is_library):
+                    original = inspect.getattr_static(cls, name)
+                    before.append((cls, name, name in vars(cls), original))
+                    setattr(cls, name, _marking(cls, name, original, mark))
+            yield
+        finally:
+            for cls, name, own, original in before:
+                if own:
+                    setattr(cls, name, original)
+                else:
+                    delattr(cls, name)
+
+
+def _marking(cls: type, name: str, original: Any, mark: Callable) -> Callable:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        # A static or class method, or one wrapped by nnx.jit, binds in its own way.
+        bound = original.__get__(self, type(self)) if hasattr(original, "__get__") else original
+        # A subclass's call reaches its parent's by super(): that is one call, not two.
+        if type(self) is not cls or not hasattr(self, MARK):
+            return bound(*args, **kwargs)
+        return mark(self, name, lambda: bound(*args, **kwargs))
+
+    return method
+
+
+def _in_evaluation(model: Any, variables: Mapping[str, Any], images: jax.Array) -> Any:
+    if not callable(model):
+        raise ModelError(f"{type(model).__name__} has no __call__; give apply=(model, variables, images) -> output")
+    return model(images, **evaluation_arguments(type(model).__call__))
+
+
+def _put(tree: dict, path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        tree = tree.setdefault(part, {})
+    tree[path[-1]] = value
+
+
+def _get(variables: Mapping[str, Any], kind: str, path: list[str]) -> Any:
+    value: Any = variables.get(kind)
+    for part in path:
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if value is None:
+        raise ModelError(f"the variables lack {kind} {'/'.join(path)}, which the model has; give the whole model")
+    return value

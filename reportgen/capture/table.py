@@ -1,0 +1,140 @@
+"""The layers of a traced model in call order: their names, what they read, which are the same.
+
+    entries, uncaptured = build(program, params)
+    entries[0].layer.path, entries[0].variable
+
+Names follow the modules: "Block_0/Conv_1", a second call "Block_0/Conv_1#2". A functional operation is
+named after the layer that it reads ("Conv_0/relu"), or after the module that it is computed in.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jax.extend.core import Literal
+
+from reportgen.capture.operations import depends_on, origin
+from reportgen.capture.program import Program, Site
+from reportgen.capture.taps import Tag
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A value that can be captured. `module` is where its own parameters are, None for an operation.
+
+    `reads` and `same_as` are as in `core.run.Layer`; `shares` is the earlier call of the same module.
+    """
+
+    path: str
+    kind: str
+    variable: Any
+    module: str | None
+    reads: str | None
+    same_as: str | None
+    shares: str | None
+
+
+def build(program: Program, root: bool = False) -> tuple[list[Entry], dict[str, str]]:
+    """The entries in call order, and what could not be captured with the reason.
+
+    With `root`, the model itself is an entry even where its output is that of its last layer.
+    """
+    return _Table(program, root).build()
+
+
+class _Table:
+    def __init__(self, program: Program, root: bool):
+        self._program = program
+        self._root = root
+        equations = program.jaxpr.eqns
+        self._activations = depends_on(equations, program.images)
+        self._made_by = {v: equation for equation in equations for v in equation.outvars}
+        self._entries: dict[str, Entry] = {}
+        self._path_of: dict[Any, str] = {}
+        self._calls: Counter = Counter()
+        self._first: dict[str, str] = {}
+        self._constant: dict[str, str] = {}
+
+    def build(self) -> tuple[list[Entry], dict[str, str]]:
+        for site in self._program.sites:
+            known = not isinstance(site.variable, Literal) and site.variable in self._activations
+            if site.tag is not None and known:
+                self._add_call(site, site.tag)
+            elif site.tag is not None and not site.tag.library:
+                self._constant[_name(site.tag)] = "its value does not depend on the images"
+            elif known and site.variable not in self._path_of:
+                self._add_operation(site)
+        shown = {entry.path.split("#")[0] for entry in self._entries.values()}
+        uncaptured = {name: reason for name, reason in self._constant.items() if name not in shown}
+        for name, (reason, inputs) in self._program.hidden.items():
+            if any(v in self._activations for v in inputs if not isinstance(v, Literal)):
+                uncaptured[name] = reason
+        return list(self._entries.values()), uncaptured
+
+    def _add_call(self, site: Site, tag: Tag) -> None:
+        if not tag.path and not self._root and site.variable in self._path_of:
+            return  # The model's own output is its last layer's.
+        name = _name(tag)
+        self._calls[name, tag.leaf] += 1
+        count = self._calls[name, tag.leaf]
+        base = name if count == 1 else f"{name}#{count}"
+        first = self._first.setdefault(tag.module, base)
+        path = self._unique(base + tag.leaf)
+        self._add(path, tag.method or tag.kind, site.variable, tag.module, None, None if first == base else first)
+
+    def _add_operation(self, site: Site) -> None:
+        operation = site.operation
+        assert operation is not None
+        inputs = [v for v in site.inputs if v in self._activations]
+        read = origin(inputs[0], self._path_of, self._made_by) if len(inputs) == 1 else None
+        base = operation.scope
+        if read is not None:
+            # relu(conv(x)) and max_pool(relu(conv(x))) both happen to the convolution.
+            base = read if self._entries[read].module is not None else read.rpartition("/")[0]
+        path = self._unique(f"{base}/{operation.name}" if base else operation.name)
+        self._add(path, operation.name, site.variable, None, read, None)
+
+    def _add(
+        self, path: str, kind: str, variable: Any, module: str | None, reads: str | None, shares: str | None
+    ) -> None:
+        same = self._path_of.get(variable)
+        self._entries[path] = Entry(path, kind, variable, module, reads, same, shares)
+        if same is None:
+            self._path_of[variable] = path
+
+    def _unique(self, name: str) -> str:
+        count, candidate = 1, name
+        while candidate in self._entries:
+            count += 1
+            candidate = f"{name}#{count}"
+        return candidate
+
+
+def _name(tag: Tag) -> str:
+    parts = [part for part in (tag.path, tag.method) if part]
+    return "/".join(parts) or tag.kind
+
+
+def own_params(entries: list[Entry], params: Mapping[str, Any]) -> tuple[dict[str, dict[str, int]], list[str]]:
+    """Layer path -> its parameters' names and sizes; and the parameters that belong to no layer.
+
+    A parameter belongs to the first captured call of the module that holds it, or, where that module
+    itself gives no activation (the gates of an LSTM cell), of the module around it.
+    """
+    first: dict[str, str] = {}
+    for entry in entries:
+        if entry.module is not None:
+            first.setdefault(entry.module, entry.path)
+    owned: dict[str, dict[str, int]] = {}
+    ownerless = []
+    for name, value in params.items():
+        module = name.rpartition("/")[0]
+        while module not in first and module:
+            module = module.rpartition("/")[0]
+        if module in first and (module or "/" not in name):
+            owned.setdefault(first[module], {})[name] = int(np.size(value))
+        else:
+            ownerless.append(name)
+    return owned, ownerless
