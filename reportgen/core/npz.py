@@ -26,9 +26,7 @@ def size_limit(stored_bytes: int) -> int:
     return max(FREE_BYTES, MAX_RATIO * stored_bytes)
 
 
-def read_npz(
-    path: Path, error: type[ReportgenError], wanted: Collection[str] | None = None
-) -> dict[str, np.ndarray]:
+def read_npz(path: Path, error: type[ReportgenError], wanted: Collection[str] | None = None) -> dict[str, np.ndarray]:
     """The arrays of an .npz file by name, in the file's order; those named in `wanted`, or all.
 
     Arrays have any shape and any dtype without Python objects or fields, and may be read-only.
@@ -49,20 +47,15 @@ def read_npz(
                     "save it uncompressed (numpy.savez) if that is right"
                 )
             return {
-                name: _read_member(archive, info, f"{path}: array {name!r}", error)
-                for name, info in members.items()
+                name: _read_member(archive, info, f"{path}: array {name!r}", error) for name, info in members.items()
             }
     except ReportgenError:
         raise
-    except (
-        Exception
-    ) as problem:  # zipfile, zlib and NumPy's header parser raise a dozen kinds for damaged bytes
+    except Exception as problem:  # zipfile, zlib and NumPy's header parser raise a dozen kinds for damaged bytes
         raise error(f"{path}: not a readable .npz archive ({problem})") from problem
 
 
-def _read_member(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str, error: type[ReportgenError]
-) -> np.ndarray:
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str, error: type[ReportgenError]) -> np.ndarray:
     with archive.open(info) as stream:
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):
@@ -72,9 +65,7 @@ def _read_member(
         else:  # version 3 exists for field names that are not Latin-1 only
             raise error(f"{what} is of .npy version {version}, 1.0 and 2.0 can be read")
         if dtype.hasobject:
-            raise error(
-                f"{what} holds Python objects, which are never unpickled; save plain numbers or strings"
-            )
+            raise error(f"{what} holds Python objects, which are never unpickled; save plain numbers or strings")
         if dtype.names is not None or dtype.subdtype is not None or dtype.type is np.void:
             raise error(f"{what} is of dtype {dtype}, not of plain numbers or strings; save it as float32")
         claimed, held = math.prod(shape) * dtype.itemsize, info.file_size - stream.tell()

@@ -36,8 +36,7 @@ def load(name_or_path: str | Path, data_dir: str | Path | None = None) -> Datase
         return DATASETS[name](None if data_dir is None else Path(data_dir))
     if path.suffix.lower() != ".npz" and not path.is_dir():
         raise DataError(
-            f"no dataset, .npz file or image folder {name!r}; "
-            f"{choices(name, DATASETS)}, FILE.npz, IMAGE_FOLDER"
+            f"no dataset, .npz file or image folder {name!r}; {choices(name, DATASETS)}, FILE.npz, IMAGE_FOLDER"
         )
     if data_dir is not None:
         raise DataError(f"{name} is itself the data; leave the data folder {data_dir} out")

@@ -88,9 +88,7 @@ def make_dataset(
     return Dataset(name, images, labels, images_, labels_, names, digest.hexdigest())
 
 
-def _checked(
-    what: str, images: np.ndarray, labels: np.ndarray, classes: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _checked(what: str, images: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
         raise DataError(
             f"{what} labels are {labels.dtype} {list(labels.shape)}; expected integers [image], one per image"
@@ -111,22 +109,16 @@ def _checked(
         )
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
-        raise DataError(
-            f"{what} labels run from {low} to {high}; with {classes} classes, 0 to {classes - 1} exist"
-        )
+        raise DataError(f"{what} labels run from {low} to {high}; with {classes} classes, 0 to {classes - 1} exist")
     if images.ndim == 3:
         images = images[..., None]
     if images.dtype == np.uint8:
         return images / np.float32(255), labels.astype(np.int64)
     if images.dtype.kind != "f":
-        raise DataError(
-            f"{what} images are {images.dtype}; expected uint8 (0 to 255) or floating point (0 to 1)"
-        )
+        raise DataError(f"{what} images are {images.dtype}; expected uint8 (0 to 255) or floating point (0 to 1)")
     smallest, largest = images.min(), images.max()
     if not (smallest >= 0 and largest <= 1):  # also true for NaN, which both min and max hand on
-        raise DataError(
-            f"{what} images run from {smallest:g} to {largest:g}; expected 0 to 1 (or uint8), without NaN"
-        )
+        raise DataError(f"{what} images run from {smallest:g} to {largest:g}; expected 0 to 1 (or uint8), without NaN")
     return images.astype(np.float32), labels.astype(np.int64)
 
 

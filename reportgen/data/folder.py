@@ -35,7 +35,10 @@ def load(path: Path) -> Dataset:
     channel, a picture of more than 16.8 million pixels, or 2 GiB of them in all.
     """
     name = path.resolve().name
-    by_class = _listing(path)
+    try:
+        by_class = _listing(path)
+    except OSError as problem:
+        raise DataError(f"{path}: can't be listed ({problem})") from problem
     files = [(file, label) for label, listed in enumerate(by_class.values()) for file in listed]
     first, images = None, []
     for file, _ in files:
@@ -66,9 +69,7 @@ def _listing(path: Path) -> dict[str, list[Path]]:
     entries = sorted((entry for entry in path.iterdir() if not entry.name.startswith(".")), key=_by_name)
     loose = [entry.name for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
     if loose:
-        raise DataError(
-            f"{path}: {loose[0]} lies beside the class folders; move it into the folder of its class"
-        )
+        raise DataError(f"{path}: {loose[0]} lies beside the class folders; move it into the folder of its class")
     folders = [entry for entry in entries if entry.is_dir()]
     if len(folders) < 2:
         raise DataError(
@@ -82,9 +83,7 @@ def _pictures(folder: Path) -> list[Path]:
     files = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=_by_name)
     for file in files:
         if file.is_dir():
-            raise DataError(
-                f"{file}: a folder within a class folder; name the folder whose subfolders are the classes"
-            )
+            raise DataError(f"{file}: a folder within a class folder; name the folder whose subfolders are the classes")
         if file.suffix.lower() not in SUFFIXES:
             raise DataError(f"{file}: not a picture; expected {', '.join(SUFFIXES)}")
     if len(files) < 2:
@@ -127,9 +126,7 @@ def _plain(image: "Image.Image", path: Path) -> "Image.Image":
     if image.mode == "1":
         return image.convert("L")
     if image.mode not in ("P", "PA", "LA", "RGBA", "CMYK", "YCbCr"):
-        raise DataError(
-            f"{path}: mode {image.mode} has more than 8 bits a channel; save it as 8-bit grey or RGB"
-        )
+        raise DataError(f"{path}: mode {image.mode} has more than 8 bits a channel; save it as 8-bit grey or RGB")
     if image.mode in ("CMYK", "YCbCr"):
         return image.convert("RGB")
     alpha = image.convert("RGBA")

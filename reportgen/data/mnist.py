@@ -85,9 +85,7 @@ def _read_idx(stream: "IO[bytes] | gzip.GzipFile", path: Path, rank: int) -> np.
         raise DataError(f"{path}: declares {list(shape)}, {declared:,} bytes; at most {MAX_BYTES:,} are read")
     data = stream.read(declared + 1)
     if len(data) < declared:
-        raise DataError(
-            f"{path}: cut short: declares {list(shape)}, holds {len(data):,} of {declared:,} bytes"
-        )
+        raise DataError(f"{path}: cut short: declares {list(shape)}, holds {len(data):,} of {declared:,} bytes")
     if len(data) > declared:
         raise DataError(f"{path}: declares {list(shape)}, {declared:,} bytes, and goes on after them")
     return np.frombuffer(data, np.uint8).reshape(shape)

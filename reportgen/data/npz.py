@@ -53,9 +53,7 @@ def _classes(path: Path, arrays: dict[str, np.ndarray]) -> list[str]:
     if "classes" in arrays:
         classes = arrays["classes"]
         if classes.ndim != 1 or classes.dtype.kind not in "USiu":
-            raise DataError(
-                f"{path}: classes are {classes.dtype} {list(classes.shape)}; expected strings [label]"
-            )
+            raise DataError(f"{path}: classes are {classes.dtype} {list(classes.shape)}; expected strings [label]")
         if classes.dtype.kind == "S":
             try:
                 return [name.decode() for name in classes.tolist()]

@@ -45,9 +45,7 @@ def test_every_dataset_keeps_the_contract(name: str, idx_folder: Path) -> None:
 
 
 def test_unknown_name_lists_what_exists() -> None:
-    with pytest.raises(
-        DataError, match=r"'mnsit'; did you mean mnist.* Existing: mnist5k, mnist, digits, FILE.npz"
-    ):
+    with pytest.raises(DataError, match=r"'mnsit'; did you mean mnist.* Existing: mnist5k, mnist, digits, FILE.npz"):
         data.load("mnsit")
 
 

@@ -49,9 +49,7 @@ def test_grey_among_rgb_becomes_rgb(flowers: Path) -> None:
     Image.new("RGB", (5, 4), (1, 2, 3)).save(flowers / "rose" / "0.png")
     data = folder.load(flowers)
     assert data.image_shape == (4, 5, 3)
-    pixels = {
-        tuple(np.rint(image[0, 0] * 255).astype(int)) for image in (*data.train_images, *data.test_images)
-    }
+    pixels = {tuple(np.rint(image[0, 0] * 255).astype(int)) for image in (*data.train_images, *data.test_images)}
     assert {(1, 2, 3), (101, 101, 101)} <= pixels
 
 
@@ -147,10 +145,7 @@ def test_files_that_are_no_pictures(flowers: Path) -> None:
 def png_header(width: int, height: int) -> bytes:
     chunk = b"IHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\0\0\0\0"
     data = b"IDAT" + zlib.compress(bytes(100))
-    parts = [
-        len(body[4:]).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
-        for body in (chunk, data)
-    ]
+    parts = [len(body[4:]).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big") for body in (chunk, data)]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 

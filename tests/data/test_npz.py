@@ -51,9 +51,7 @@ def test_without_test_arrays_a_fixed_fifth_is_set_aside(tmp_path: Path) -> None:
 
 def test_grey_floats_and_byte_names(tmp_path: Path) -> None:
     images = np.linspace(0, 1, 20 * 9).reshape(20, 3, 3)
-    data = npz.load(
-        save(tmp_path, images=images, labels=LABELS.astype(np.uint8), classes=[b"a", "ü".encode()])
-    )
+    data = npz.load(save(tmp_path, images=images, labels=LABELS.astype(np.uint8), classes=[b"a", "ü".encode()]))
     assert data.image_shape == (3, 3, 1)
     assert data.classes == ("a", "ü")
 
