@@ -1,6 +1,6 @@
 """A report as data: sections of blocks, before any of it is HTML, Markdown or a file.
 
-    Report ── Section ── Text | Table | Figure | Fold
+    Report ── Section ── Text | Table | Figure | FigureRow | Fold | Explorer
                               Figure.picture: Raster | Drawing | Mosaic | Animation
 
 The page, the Markdown form and the figure folder are three readings of the same value. Nothing here
@@ -142,7 +142,33 @@ class Fold:
     blocks: "tuple[Block, ...]"
 
 
-Block = Text | Table | Figure | FigureRow | Fold
+@dataclass(frozen=True)
+class ExplorerKernel:
+    """One kernel of an `Explorer`: its name, shape, and the value of one level."""
+
+    name: str
+    shape: tuple[int, ...]
+    scale: float
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """Kernels at several steps, for the page to compare any two; needs a script, and says so without one.
+
+    `data` is what `analysis.quantise.pack` gives: zlib of int8 levels, kernel after kernel, step after step,
+    the first step as it is and the others as differences mod 256; a value is level * scale, level -128
+    is a value that is not finite. `steps` are the snapshots' steps, `chosen` the two to begin with.
+    """
+
+    name: str
+    caption: str
+    steps: tuple[int, ...]
+    chosen: tuple[int, int]
+    kernels: tuple[ExplorerKernel, ...]
+    data: bytes
+
+
+Block = Text | Table | Figure | FigureRow | Fold | Explorer
 
 
 @dataclass(frozen=True)
