@@ -197,7 +197,9 @@ def _palette() -> tuple[np.ndarray, np.ndarray]:
     colors = [np.array([rgb(GROUND), rgb(LINE)], float)]
     colors += [255 + (color - 255) * shades for color in base]
     mixed = [(one + other) / 2 for i, one in enumerate(base) for other in base[:i]]
-    table = np.rint(np.concatenate([*colors, np.array(mixed)])).astype(np.uint8)[:256]
+    table = np.rint(np.concatenate([*colors, np.array(mixed)])).astype(np.uint8)
+    # Each colour once, the ground first.
+    table = table[np.sort(np.unique(table, axis=0, return_index=True)[1])][:256]
     levels = np.arange(32) * 255 / 31
     grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
     # |a - b|^2 without the a^2 that is the same for all entries.
@@ -235,6 +237,7 @@ def _encode(frames: Sequence[np.ndarray], table: np.ndarray, form: str, frame_ms
         pictures[0].save(
             buffer,
             "GIF",
+            palette=table.tobytes(),  # or every frame has a copy of its own
             save_all=True,
             append_images=pictures[1:],
             duration=frame_ms,

@@ -165,8 +165,11 @@ def _set_style(name: str, value: str, attributes: dict[str, str], classes: list[
             attributes[name] = f"{value}, sans-serif"
     elif name == "font-size":
         attributes[name] = _short(value.removesuffix("px"))
-    elif name in ("fill", "stroke") and themed and value in THEME:
-        classes.append(f"{THEME[value]}-{name}")
+    elif name in ("fill", "stroke"):
+        if themed and value in THEME:
+            classes.append(f"{THEME[value]}-{name}")
+        else:
+            attributes[name] = value
     elif name == "image-rendering":
         attributes[name] = "pixelated"
     elif name == "stroke-miterlimit":

@@ -5,11 +5,12 @@
 matplotlib's own font has Latin, Greek and Cyrillic letters, no Chinese, Japanese or Korean ones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
@@ -102,26 +103,42 @@ def families_for(text: str) -> tuple[tuple[str, ...], frozenset[str]]:
 def set_texts(figure: "Figure", *, replace: bool) -> tuple[str, ...]:
     """Clean every text of the figure and give it fonts that have its characters.
 
-    Tick labels are written when the axes are drawn: names for them come through `shorten` or `clean`.
-
     Returns the labels with characters that no installed font has; with `replace` these characters
     become a white square (U+25A1), else they are left to whoever shows the text.
     """
-    lacking = []
-    for artist in _texts(figure):
-        text = clean(artist.get_text())
-        if text.isascii():
-            artist.set_text(text)
-            continue
-        families, missing = families_for(text)
+    from matplotlib.ticker import FixedFormatter
+
+    lacking: dict[str, None] = {}
+
+    def prepared(text: str) -> str:
+        text = clean(text)
+        missing = families_for(text)[1]
         if missing:
-            lacking.append(text)
-            if replace:
-                text = "".join("□" if character in missing else character for character in text)
+            lacking[text] = None
+        if missing and replace:
+            text = "".join("□" if character in missing else character for character in text)
+        return text
+
+    for axis, names in _tick_names(figure):
+        axis.set_major_formatter(FixedFormatter([prepared(name) for name in names]))
+    for artist in _texts(figure):
+        text = prepared(artist.get_text())
         artist.set_text(text)
+        families = families_for(text)[0]
         if len(families) > 1:
             artist.set_fontfamily(list(families))
     return tuple(lacking)
+
+
+def _tick_names(figure: "Figure") -> "Iterator[tuple[Axis, Sequence[str]]]":
+    """The axes whose ticks have names: tick labels are written anew from these at every drawing."""
+    from matplotlib.ticker import FixedFormatter
+
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
+            formatter = axis.get_major_formatter()
+            if isinstance(formatter, FixedFormatter):
+                yield axis, formatter.seq
 
 
 def _texts(figure: "Figure") -> "Iterator[Text]":

@@ -22,6 +22,7 @@ from reportgen.figures.style import (
     SIZE,
     SMALL,
     WIDTH,
+    name_ticks,
     new_figure,
     place,
     styled,
@@ -109,10 +110,11 @@ def _class_ticks(axes: "Axes", names: list[str], size: float, upright: bool) -> 
     per_row = axes.bbox.height / len(names)
     every = max(1, math.ceil((size + 1) / per_row))
     at = np.arange(0, len(names), every)
-    axes.set_xticks(at + 0.5, [names[i] for i in at], rotation=90 if upright else 0, size=size)
-    axes.set_yticks(at + 0.5, [names[i] for i in at], size=size)
+    for axis in (axes.xaxis, axes.yaxis):
+        name_ticks(axis, at + 0.5, [names[i] for i in at])
     axes.xaxis.tick_top()
-    axes.tick_params(labelcolor=INK)
+    axes.tick_params(labelcolor=INK, labelsize=size)
+    axes.tick_params(axis="x", labelrotation=90 if upright else 0)
 
 
 @styled
@@ -155,8 +157,9 @@ def heatmap(
     widest = (SMALL + 3) if turned else max(text_width(name, SMALL) for name in below) + 6
     every_column = _round_step(columns * widest / wide)
     down, across = np.arange(0, rows, every_row), np.arange(0, columns, every_column)
-    axes.set_yticks(down + 0.5, [names[row] for row in down])
-    axes.set_xticks(across + 0.5, [below[column] for column in across], rotation=90 if turned else 0)
+    name_ticks(axes.yaxis, down + 0.5, [names[row] for row in down])
+    name_ticks(axes.xaxis, across + 0.5, [below[column] for column in across])
+    axes.tick_params(axis="x", labelrotation=90 if turned else 0)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     return figure

@@ -113,7 +113,7 @@ def embedding_multiples(
         if not np.isfinite(points).all(axis=1).any():
             axes.text(x + side / 2, y + head + side / 2, "no data", color=MUTED, ha="center")
             continue
-        pixels = (points - corner) * scale * (1, -1) + (x, y + head + side)
+        pixels = (points - corner) * scale + (x, y + head)
         # Half a pixel is finer than the dots, and keeps a dozen frames of thousands of points small.
         class_dots(axes, pixels, marks, size=min(dot_size(len(points), side), 3), per_pixel=2)
         if classes and index == len(frames) - 1:

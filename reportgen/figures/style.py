@@ -9,7 +9,7 @@ One unit is one CSS pixel on the page: a figure 720 wide is drawn at 72 dpi as 1
 12 px, and a paper sets it at 7 inches with text of 8.4 pt. A figure 360 wide is one column.
 
 On the page a chart is inline SVG that takes the page's colours. Where a chart draws one of the colours
-below as it stands, the SVG has a class instead; `report.css` defines the classes and their variables:
+below as it stands, the SVG has a class instead; the style sheets in `templates/css` define these:
 
     class            colour of                                    light     dark (for instance)
     ink-fill/-stroke       text, data                             #1c1e21   #e6e8ea
@@ -30,14 +30,16 @@ On a dark ground c2 and c4 want a lighter red and violet (#e0553b, #b06be0) to k
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from reportgen.figures.fonts import BASE_FONT
 from reportgen.figures.palettes import CLASS_COLORS
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
@@ -157,6 +159,14 @@ def canvas(figure: "Figure") -> "Axes":
     axes.set_ylim(height, 0)
     axes.axis("off")
     return axes
+
+
+def name_ticks(axis: "Axis", at: "np.ndarray", names: Sequence[str]) -> None:
+    """Ticks with names. `set_xticks` would hide the names in a function, where `fonts` can't mend them."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator
+
+    axis.set_major_locator(FixedLocator(at.tolist()))
+    axis.set_major_formatter(FixedFormatter(names))
 
 
 def haloed(axes: "Axes", x: float, y: float, text: str, **options: Any) -> "Text":
