@@ -77,7 +77,8 @@ def plain(text: str) -> str:
     text = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", text)
     text = re.sub(r"([@#])(?=\w)", r"\1&#8203;", text)
     # At a line's start these would make a heading, a list or a rule.
-    return re.sub(r"^(\d*)([.)#+=-])", r"\1\\\2", text)
+    text = re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", text)
+    return re.sub(r"^([#+=-])", r"\\\1", text)
 
 
 def _grid(rows: list[tuple[str, ...]], align: str) -> str:

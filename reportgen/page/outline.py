@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from string import ascii_lowercase
 
-from reportgen.core.report import Block, Drawing, Figure, FigureRow, Fold, Report, Table, Text
+from reportgen.core.report import Block, Drawing, Explorer, Figure, FigureRow, Fold, Report, Table, Text
 from reportgen.errors import ReportgenError
 from reportgen.page.drawing import check
 
@@ -20,7 +20,7 @@ _ANCHOR = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,300}")
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
-def walk(blocks: Iterable[Block]) -> Iterator[Text | Table | Figure | FigureRow]:
+def walk(blocks: Iterable[Block]) -> Iterator[Text | Table | Figure | FigureRow | Explorer]:
     """Every block in reading order, folds opened; a row comes as the row, not as its figures."""
     for block in blocks:
         if isinstance(block, Fold):

@@ -38,9 +38,9 @@
     said.className = "said";
     said.textContent = figure.querySelector("figcaption > .number").textContent + " " + figure.querySelector("figcaption > span").textContent;
     const holder = document.createElement("div");
-    holder.className = figure.className;
-    holder.append(...moved);
-    dialog.replaceChildren(close, holder, said);
+    holder.className = `${figure.className} holder`;
+    holder.append(...moved, said);
+    dialog.replaceChildren(close, holder);
     const width = Number(element.getAttribute("width")) || element.clientWidth;
     const height = Number(element.getAttribute("height")) || element.clientHeight;
     const exact = element.matches(".tiles, .pixelated");
