@@ -32,10 +32,10 @@ def both(pool, x: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]
     return value, backward(gradient)[0]
 
 
-SHAPES = [(3, 8, 6, 5), (2, 7, 9, 3), (1, 3, 3, 2), (2, 2, 4, 4, 2)]
+SHAPES = [(3, 8, 6, 5), (1, 7, 3, 2), (2, 2, 4, 4, 2)]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_value_and_gradient_equal_the_plain_ones(dtype: str) -> None:
     cases = [tied(shape, dtype) for shape in SHAPES]
     run = jax.jit(lambda pool, cases: [both(pool, *case) for case in cases], static_argnums=0)

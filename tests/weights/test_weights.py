@@ -45,5 +45,5 @@ def test_every_reader_refuses_nonsense(name: str, tmp_path: Path) -> None:
         (path / "_METADATA").write_bytes(b"nonsense")
     else:
         path.write_bytes(b"nonsense")
-    with pytest.raises(WeightsError, match="model.*not a readable"):
+    with pytest.raises(WeightsError, match=r"model.*not a readable"):
         weights.read(path)
