@@ -7,7 +7,7 @@ bar below that shows how far the film has run. The picture stands on white, also
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -91,6 +91,7 @@ class _Stage:
         self.corner = np.array([left, bottom])
         self.scale = np.array([SIDE / (right - left), SIDE / (top - bottom)])
         self.labels = clouds[0][1]
+        self.markers = self._markers()
         self.title = self.figure.text(10, SIDE + FOOT + 10, "", size=SIZE + 2, weight="bold")
         self.title.set_transform(None)
         shown = np.unique(self.labels).tolist() if classes else []
@@ -100,36 +101,44 @@ class _Stage:
         """The frame as palette entries [height, width]."""
         self.canvas.restore_region(self.ground)
         pixels = (points - self.corner) * self.scale + (0, FOOT)
-        self._dots(pixels)
+        for marker in self.markers:
+            marker(pixels)
         self._write(self.title, shorten(name, 48))
         indices = self._entries()
         self._paste_names(indices, centres(pixels, self.labels))
         return indices
 
-    def _dots(self, pixels: np.ndarray) -> None:
+    def _markers(self) -> list[Callable[[np.ndarray], None]]:
+        """A function per class and half of its points that draws them, in drawing order."""
         from matplotlib.colors import to_rgba
         from matplotlib.path import Path
         from matplotlib.transforms import Affine2D, IdentityTransform
 
         renderer = self.canvas.get_renderer()
-        size = dot_size(len(pixels), SIDE)
-        finite = np.isfinite(pixels).all(axis=1)
-        half = np.arange(len(pixels)) % 2
-        context = renderer.new_gc()
+        size = dot_size(len(self.labels), SIDE)
+        half = np.arange(len(self.labels)) % 2
+
+        def marker(label: int, part: int) -> Callable[[np.ndarray], None]:
+            chosen = np.flatnonzero((self.labels == label) & (half == part))
+            mark, color = class_mark(label), to_rgba(class_color(label))
+            context = renderer.new_gc()
+            context.set_linewidth(size * 0.25 if mark == "ring" else 0)
+            context.set_foreground(color)
+            shape = Path.unit_rectangle() if mark == "square" else Path.unit_circle()
+            form = Affine2D().translate(-0.5, -0.5) if mark == "square" else Affine2D().scale(0.5)
+            form, still = form.scale(size), IdentityTransform()
+            face = to_rgba(GROUND) if mark == "ring" else color
+
+            def draw(pixels: np.ndarray) -> None:
+                here = pixels[chosen]
+                here = here[np.isfinite(here).all(axis=1)]
+                if len(here):
+                    renderer.draw_markers(context, shape, form, Path(here), still, face)
+
+            return draw
+
         # Two rounds over the classes, so that none lies on top of all the others.
-        for part in (0, 1):
-            for label in np.unique(self.labels).tolist():
-                chosen = pixels[finite & (self.labels == label) & (half == part)]
-                mark, color = class_mark(label), to_rgba(class_color(label))
-                ring = mark == "ring"
-                context.set_linewidth(size * 0.25 if ring else 0)
-                context.set_foreground(color)
-                shape = Path.unit_rectangle() if mark == "square" else Path.unit_circle()
-                form = Affine2D().translate(-0.5, -0.5) if mark == "square" else Affine2D().scale(0.5)
-                face = to_rgba(GROUND) if ring else color
-                if len(chosen):
-                    renderer.draw_markers(context, shape, form.scale(size), Path(chosen), IdentityTransform(), face)
-        context.restore()
+        return [marker(label, part) for part in (0, 1) for label in np.unique(self.labels).tolist()]
 
     def _write(self, artist: "Text", text: str) -> None:
         artist.set_text(text)
