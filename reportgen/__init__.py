@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reportgen.api import BuiltReport, build
+    from reportgen.api import BuiltReport, build, inspect
     from reportgen.core.report import Figure, Section, Table, Text
     from reportgen.core.run import Run
     from reportgen.data import load
@@ -32,6 +32,7 @@ _HOME = {
     "Table": "reportgen.core.report",
     "Text": "reportgen.core.report",
     "build": "reportgen.api",
+    "inspect": "reportgen.api",
     "load": "reportgen.data",
     "open_run": "reportgen.store",
     "train": "reportgen.train",
@@ -47,6 +48,7 @@ __all__ = [
     "Table",
     "Text",
     "build",
+    "inspect",
     "load",
     "open_run",
     "train",

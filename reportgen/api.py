@@ -8,10 +8,10 @@ built.write_figures("figures", "pdf")
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tqdm import tqdm
 
@@ -135,6 +135,104 @@ def build(
             sections=tuple(sections),
             provenance={"config": dict(run.config), **run.provenance, "status": run.status},
             warnings=_warnings(run),
+        )
+    )
+
+
+def inspect(
+    model: Any = None,
+    images: Sequence[Any] = (),
+    *,
+    weights: str | Path | None = None,
+    variables: Any = None,
+    run: str | Path | None = None,
+    step: int | None = None,
+    layers: str | Sequence[str] = (),
+    channels: Sequence[int] = (),
+    preprocess: str | Callable[[Any], Any] | None = None,
+    normalize: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    size: tuple[int, int] | None = None,
+    dataset: Any = None,
+    rename: Sequence[str] = (),
+    layout: str = "hwio",
+    apply: Callable[[Any, Any, Any], Any] | None = None,
+    verify: bool = False,
+    title: str | None = None,
+    progress: bool = False,
+) -> BuiltReport:
+    """Show what each layer and channel of a network answers to chosen images. No training.
+
+    `model` is a name, MODULE:FACTORY, or a Linen or NNX module; its parameters come from `weights` (a
+    checkpoint file or folder, with `rename` rules OLD=NEW and `layout` "oihw" for kernels of other
+    frameworks), from `variables`, or from the recorded `run` after `step` updates. `images` are paths, or
+    arrays [height, width] or [height, width, 1 or 3], uint8 or from 0 to 1; without any, a run's probe
+    images are taken. `layers` are glob patterns, `channels` the numbers to show enlarged (from 0).
+
+    `preprocess` is "caffe", "imagenet", "unit", "none", or a function of pixels [image, h, w, channel],
+    0 to 255; by default what the built-in model was trained on, else "unit". `normalize` is "layer",
+    "channel" or "images"; `value_range` (A, B) makes A black and B white. `size` (height, width) resizes
+    the images. `dataset` (a Dataset, or a name or path for `load`) adds what excites each channel most.
+    `verify` computes every captured value again and compares.
+
+    Raises ReportgenError's kinds, each saying what to change.
+    """
+    from reportgen.data import Dataset, load
+    from reportgen.data.pictures import as_pictures
+    from reportgen.inspect import from_model, from_run, inspect_network
+    from reportgen.record.provenance import provenance
+    from reportgen.sections.inspection import INSPECTION_SECTIONS, View, normalization
+    from reportgen.sections.inspection import head as page_head
+
+    how = normalization(normalize, value_range)
+    pictures = as_pictures(images) if len(images) else None
+    data = dataset if dataset is None or isinstance(dataset, Dataset) else load(dataset)
+    classes = None if data is None else len(data.classes)
+    if run is not None:
+        if weights is not None or variables is not None:
+            raise OptionError("a run has its own parameters: give either a run, or weights for a model")
+        network = from_run(run, step=step, model=model)
+    elif model is None:
+        raise OptionError("nothing to look into: give a model (with its weights) or a run")
+    else:
+        network = from_model(
+            model,
+            weights=weights,
+            variables=variables,
+            rename=rename,
+            layout=layout,
+            step=step,
+            num_classes=classes if data is not None and weights is None else None,
+        )
+    with tqdm(total=len(INSPECTION_SECTIONS) + 1, desc="inspect", unit="part", disable=not progress) as bar:
+        found = inspect_network(
+            network,
+            pictures,
+            layers=[layers] if isinstance(layers, str) else layers,
+            channels=channels,
+            preprocess=preprocess,
+            size=size,
+            dataset=data,
+            apply=apply,
+            verify=verify,
+            progress=(lambda what, done, of: bar.set_postfix_str(f"{what} {done}/{of}")) if progress else None,
+        )
+        bar.update()
+        view = View(found, how)
+        sections = []
+        for make in INSPECTION_SECTIONS:
+            section = make(view)
+            if section is not None:
+                sections.append(section)
+            bar.update()
+    return BuiltReport(
+        Report(
+            title=title or page_head.title(view),
+            headline=page_head.headline(view),
+            key_figures=page_head.key_figures(view),
+            sections=tuple(sections),
+            provenance={"config": page_head.configuration(view), **provenance()},
+            warnings=found.warnings,
         )
     )
 

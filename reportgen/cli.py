@@ -1,4 +1,4 @@
-"""The command line: `reportgen demo | train | build`.
+"""The command line: `reportgen demo | train | build | inspect`.
 
 Each command turns its options into one call of a plain function; whatever costs time to import is
 imported inside it, so that `--help` answers at once.
@@ -43,6 +43,7 @@ def cli() -> None:
     reportgen demo                              train on 5,000 digits, write demo/report.html
     reportgen train -o runs/a --epochs 5        record a training
     reportgen build runs/a -o a.html            turn it into a report
+    reportgen inspect --run runs/a -o in.html   look inside a network, without training
     """
 
 
@@ -148,6 +149,113 @@ def build(run: str, output: str, numbers: str | None, figures: str | None, figur
         click.echo(f"{len(built.write_numbers(numbers))} files of numbers in {numbers}")
     if figures:
         click.echo(f"{len(built.write_figures(figures, figure_format))} figures in {figures}")
+
+
+class _ManyImages(click.Command):
+    """A command whose --images takes all values up to the next option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        spread: list[str] = []
+        taking = False
+        for argument in args:
+            if argument.startswith("-") and argument != "-":
+                taking = argument == "--images"
+                if not taking:
+                    spread.append(argument)
+            else:
+                spread.extend(["--images", argument] if taking else [argument])
+        return super().parse_args(ctx, spread)
+
+
+@cli.command(cls=_ManyImages)
+@click.option("-o", "--output", default="inspect.html", show_default=True, metavar="FILE")
+@click.option("--images", multiple=True, metavar="FILE...", help="Pictures to look at. Default: a run's probe images.")
+@click.option("--model", metavar="NAME|MODULE:FACTORY", help="lenet, mnist_cnn, squeezenet, or your own.")
+@click.option("--weights", metavar="FILE|FOLDER", help=".safetensors, .npz, .msgpack, or an Orbax folder.")
+@click.option("--rename", multiple=True, metavar="OLD=NEW", help="Names in the weights -> names in the model.")
+@click.option("--layout", default="hwio", type=click.Choice(["hwio", "oihw"]), help="Of the weights' kernels.")
+@click.option("--run", metavar="RUN", help="A recorded run instead of a model with weights.")
+@click.option("--step", type=int, metavar="N", help="Its parameters after N updates, or a step of an Orbax folder.")
+@click.option("--layers", multiple=True, metavar="GLOB,...", help="Layers to show, by path. Default: all.")
+@click.option("--channels", metavar="N,...", help="Channels to show enlarged, counted from 0.")
+@click.option(
+    "--preprocess",
+    type=click.Choice(["caffe", "imagenet", "unit", "none"]),
+    help="What is done to the pixels. Default: what the built-in model was trained on, else unit (0 to 1).",
+)
+@click.option("--size", metavar="N|HxW", help="Resize the pictures to height x width.")
+@click.option(
+    "--normalize",
+    type=click.Choice(["layer", "channel", "images", "range"]),
+    help="Range of a grid: the whole layer's [default], each channel's, the layer's over all images, or --range.",
+)
+@click.option("--range", "value_range", metavar="A,B", help="A is black, B is white; values outside are clipped.")
+@click.option("--dataset", metavar="NAME|FILE.npz|FOLDER", help="Labelled images: what excites each channel most.")
+@click.option("--data-dir", metavar="DIR", help="Where the files of a named dataset lie.")
+@click.option("--verify", is_flag=True, help="Compute every captured value again, and compare.")
+@click.option("--title", metavar="TEXT")
+@click.option("--numbers", metavar="DIR", help="Also write the numbers of all channels, as CSV and JSON.")
+@click.option("--figures", metavar="DIR", help="Also write every figure for a paper.")
+@click.option("--figure-format", default="svg", show_default=True, type=click.Choice(["svg", "pdf", "png"]))
+def inspect(
+    output: str,
+    layers: tuple[str, ...],
+    channels: str | None,
+    size: str | None,
+    value_range: str | None,
+    dataset: str | None,
+    data_dir: str | None,
+    numbers: str | None,
+    figures: str | None,
+    figure_format: Any,
+    **options: Any,
+) -> None:
+    """Show what each layer and channel of a network answers to chosen images.
+
+    \b
+    reportgen inspect --model squeezenet --weights squeezenet1_1_notop.safetensors \\
+        --images face.png face-one-eye.png --layers 'conv1,fire6/squeeze1x1*' --channels 13,46 -o face.html
+    reportgen inspect --run runs/a --images seven.png --layers 'conv*' --range 0,1
+    reportgen inspect --run runs/a --step 40 --dataset mnist5k
+    reportgen inspect --model nets:make --weights w.safetensors --layout oihw --rename features/0=conv1 --images a.png
+    """
+    if data_dir is not None and dataset is None:
+        raise OptionError("--data-dir says where a dataset's files lie: give --dataset too")
+    parsed = {
+        "layers": [pattern for group in layers for pattern in group.split(",") if pattern],
+        "channels": [_number(text, "--channels", int) for text in channels.split(",")] if channels else [],
+        "value_range": _numbers(value_range, "--range", ",", float),
+        "size": _numbers(f"{size}x{size}" if size and "x" not in size else size, "--size", "x", int),
+    }
+    from reportgen import api
+    from reportgen.data import load
+
+    data = None if dataset is None else load(dataset, data_dir)
+    built = api.inspect(**options, **parsed, dataset=data, progress=True)
+    path = built.save(output)
+    click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    if numbers:
+        click.echo(f"{len(built.write_numbers(numbers))} files of numbers in {numbers}")
+    if figures:
+        click.echo(f"{len(built.write_figures(figures, figure_format))} figures in {figures}")
+
+
+def _number(text: str, option: str, kind: type) -> Any:
+    try:
+        return kind(text)
+    except ValueError as error:
+        what = "whole numbers" if kind is int else "numbers"
+        raise OptionError(f"{option} takes {what}, not {text!r}") from error
+
+
+def _numbers(text: str | None, option: str, between: str, kind: type) -> Any:
+    """The two numbers of an option's value, None where it was not given."""
+    if text is None:
+        return None
+    numbers = tuple(_number(part, option, kind) for part in text.split(between))
+    if len(numbers) != 2 or (kind is int and min(numbers) < 1):
+        raise OptionError(f"{option} takes two numbers joined by {between!r}, not {text!r}")
+    return numbers
 
 
 def _train(path: Path, dataset: Any, model: str, **options: Any) -> Any:

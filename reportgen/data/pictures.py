@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,16 +44,56 @@ def read_pictures(paths: Sequence[str | Path]) -> tuple[Picture, ...]:
     """
     if not paths:
         raise DataError("no picture was given")
-    pictures: list[Picture] = []
-    for path in paths:
-        picture = read_picture(Path(path))
-        taken = {other.name for other in pictures}
+    return _named([read_picture(Path(path)) for path in paths])
+
+
+def _named(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
+    """The pictures under names that differ."""
+    named: list[Picture] = []
+    for picture in pictures:
+        taken = {other.name for other in named}
         name, count = picture.name, 1
         while name in taken:
             count += 1
             name = f"{picture.name}#{count}"
-        pictures.append(replace(picture, name=name))
-    return tuple(pictures)
+        named.append(replace(picture, name=name))
+    return tuple(named)
+
+
+def as_pictures(images: Sequence[Any]) -> tuple[Picture, ...]:
+    """Paths and arrays, also mixed, as pictures; an array is called "image 0" after its place.
+
+    An array is [height, width] or [height, width, 1 or 3]: uint8, or floating point from 0 to 1. Raises
+    DataError for anything else, and as `read_pictures`.
+    """
+    if isinstance(images, str | Path):
+        return read_pictures([images])
+    pictures = []
+    for index, image in enumerate(images):
+        if isinstance(image, str | Path):
+            pictures.append(read_picture(Path(image)))
+        else:
+            pictures.append(_from_array(np.asarray(image), f"image {index}"))
+    return _named(pictures)
+
+
+def _from_array(array: np.ndarray, name: str) -> Picture:
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3) or 0 in array.shape:
+        raise DataError(
+            f"{name} has the shape {list(array.shape)}; expected [height, width] or [height, width, 1 or 3]"
+        )
+    if array.dtype == np.uint8:
+        return Picture(name, array.astype(np.float32))
+    if array.dtype.kind != "f" or not (array.min() >= 0 and array.max() <= 1):
+        raise DataError(
+            f"{name} is {array.dtype} from {array.min()} to {array.max()}; expected uint8, or floating point from 0 to 1"
+        )
+    # What was a byte once becomes the very same byte.
+    pixels = array.astype(np.float32) * np.float32(255)
+    whole = np.rint(pixels)
+    return Picture(name, whole if np.array_equal(whole / np.float32(255), array.astype(np.float32)) else pixels)
 
 
 def read_picture(path: Path) -> Picture:

@@ -8,11 +8,15 @@ For pictures that are there to be recognised, never for values: those stay lossl
 
 import io
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reportgen.core.report import Mosaic, Raster
 from reportgen.figures.mosaic import image
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 SMALL = 64
 QUALITY = 80
@@ -40,7 +44,7 @@ def lossy(picture: Mosaic) -> Mosaic:
     return replace(picture, raster=replace(picture.raster, data=data, mime="image/webp", pixelated=False))
 
 
-def _webp(picture) -> bytes:  # type: ignore[no-untyped-def]
+def _webp(picture: "PIL.Image.Image") -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=QUALITY, method=4)
     return buffer.getvalue()

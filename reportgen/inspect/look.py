@@ -63,6 +63,7 @@ def inspect_network(
     _check_channels([by_path[path] for path in chosen], channels, everything=not layers)
     capture = replace(capture, selected=_with_partners(capture.layers, chosen))
     maps = _maps(capture, variables, inputs, progress)
+    verified, failed = _verified(capture, variables, inputs) if verify else ("", ())
     labelled = None
     if dataset is not None:
         labelled = _labelled(replace(capture, selected=chosen), variables, dataset, way, inputs.shape[-1], progress)
@@ -80,7 +81,8 @@ def inspect_network(
         channels=tuple(channels),
         labelled=labelled,
         uncaptured=dict(capture.uncaptured),
-        warnings=(*network.warnings, *_not_finite(maps, chosen)),
+        warnings=(*network.warnings, *failed, *_not_finite(maps, chosen)),
+        verified=verified,
     )
 
 
@@ -210,6 +212,20 @@ def _maps(capture: Capture, variables: Any, inputs: np.ndarray, progress: Progre
         if progress is not None:
             progress("images", min(start + BATCH, len(inputs)), len(inputs))
     return maps
+
+
+def _verified(capture: Capture, variables: Any, inputs: np.ndarray) -> tuple[str, tuple[str, ...]]:
+    """ "n of n operations verified", and a warning where some were not."""
+    from reportgen.capture.verify import check
+
+    batch = inputs[:BATCH] if len(inputs) >= BATCH else np.concatenate([inputs, inputs])
+    every = replace(capture, selected=tuple(layer.path for layer in capture.layers if layer.same_as is None))
+    found = check(every, variables, batch)
+    failed = tuple(f"{path}: {text}" for path, text in found.failed.items())
+    warning = f"Verification failed: {'; '.join(failed[:3])}" + (
+        f" and {len(failed) - 3} more" if len(failed) > 3 else ""
+    )
+    return str(found), ((f"{warning}.",) if failed else ())
 
 
 def _fields(capture: Capture, variables: Any, inputs: np.ndarray) -> dict[str, ReceptiveField | None]:

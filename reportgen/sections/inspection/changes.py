@@ -1,0 +1,337 @@
+"""What changed from the first image to the others: which channels, by how much, and where.
+
+A channel that answers to one thing in the picture changes at the peak that sees it and stays as it was at
+its other peaks: that is looked for, and said with its numbers.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reportgen.analysis.changes import PeakChange, differing_box, peak_changes
+from reportgen.core.report import Block, Figure, Numbers, Section, Table, Text
+from reportgen.core.run import Layer
+from reportgen.figures.mosaic import mosaic
+from reportgen.figures.palettes import short_number
+from reportgen.figures.paper import picture_export
+from reportgen.sections.inspection.maps import place_words
+from reportgen.sections.inspection.scale import Normalize, scaled, value_words
+from reportgen.sections.inspection.view import View
+from reportgen.sections.words import listed, percent, plural
+
+MOVED, STAYED = 0.25, 0.05
+"""A channel answers to one place where a peak there changes by at least MOVED and all others by at most STAYED."""
+
+ROWS = 20
+LAYERS = 8
+CHANNELS = 8
+SENTENCES = 12
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One channel's peaks in the first image, compared with image `other`."""
+
+    layer: Layer
+    channel: int
+    other: int
+    peaks: tuple[PeakChange, ...]
+
+    @property
+    def moved(self) -> tuple[PeakChange, ...]:
+        return tuple(peak for peak in self.peaks if abs(peak.relative) >= MOVED)
+
+    @property
+    def local(self) -> bool:
+        """Whether some peaks changed much and all the others, at least one, hardly."""
+        stayed = [peak for peak in self.peaks if abs(peak.relative) <= STAYED]
+        return bool(self.moved) and bool(stayed) and len(self.moved) + len(stayed) == len(self.peaks)
+
+
+def build(view: View) -> Section | None:
+    """Sentences, grids of images by channels, and tables, largest change first; None for a single image."""
+    if len(view.images) < 2 or not view.map_layers:
+        return None
+    answers = [_answer(view, layer, channel, 1) for layer, channel in _told(view)]
+    blocks: list[Block] = [Text(text) for answer in answers if (text := sentence(view, answer))]
+    layers = _compared(view)
+    if len(layers) < len(_afters(view)):
+        blocks.append(
+            Text(
+                f"Of {len(_afters(view))} layers, the {len(layers)} with the largest changes are drawn; the tables "
+                "have all."
+            )
+        )
+    blocks += [_grid(view, layer) for layer in layers]
+    blocks += [_table(view, other) for other in range(1, len(view.images))]
+    blocks.append(
+        Text(
+            "Change is the second image minus the first. The largest change is the one furthest from 0 at any "
+            "position; "
+            "its share is of the layer's largest magnitude in both images, so that layers can be compared. A peak is a "
+            "local maximum of at least half of the channel's largest value in the first image; it is compared with the "
+            "largest value of the second image within the same neighbourhood (a thirteenth of the map's side to each "
+            "side, at least 1). A percentage is of the first image's value.",
+            "method",
+        )
+    )
+    columns = (
+        *("image", "compared_with", "layer", "channel", "max_before", "max_after", "mean_before", "mean_after"),
+        *("largest_change", "y", "x", "value_before", "value_after", "share"),
+    )
+    numbers = Numbers("changes.csv", columns, lambda: _rows(view))
+    return Section("changes", "What changed between the images", finding(view), tuple(blocks), (numbers,))
+
+
+def finding(view: View) -> str:
+    """Where the images differ, and what answered to that: also the page's headline."""
+    first, second = view.images[:2]
+    answers = [_answer(view, layer, channel, 1) for layer, channel in _told(view)]
+    local = [answer for answer in answers if answer.local]
+    if local:
+        layer = local[0].layer
+        same = [answer for answer in local if answer.layer is layer and _falls(answer) == _falls(local[0])][:4]
+        channels = listed([str(answer.channel) for answer in same])
+        falls = listed([percent(abs(_largest(answer).relative)) for answer in same])
+        stays = max(abs(peak.relative) for answer in same for peak in answer.peaks if peak not in answer.moved)
+        noun, verb = ("Channel", "") if len(same) == 1 else ("Channels", "")
+        verb = ("falls" if len(same) == 1 else "fall") if _falls(same[0]) else ("rises" if len(same) == 1 else "rise")
+        return (
+            f"{noun} {channels} of {layer.path} {verb} by {falls} where {second} differs from {first}, and "
+            f"{'stays' if len(same) == 1 else 'stay'} within {_within(stays)} at "
+            f"{'its' if len(same) == 1 else 'their'} "
+            "other peaks."
+        )
+    most, channel, share = _most(view)
+    if most is None or not share:
+        return f"No chosen layer answers differently to {second} than to {first}."
+    change = view.changes[most.path][0]
+    return (
+        f"From {first} to {second}, channel {channel} of {most.path} changes most: from "
+        f"{short_number(change.before[channel], 4)} to {short_number(change.after[channel], 4)} at "
+        f"{place_words(change.position[channel])}, {percent(share)} of the layer's largest magnitude."
+    )
+
+
+def _afters(view: View) -> list[Layer]:
+    return [after for _, after in view.pairs]
+
+
+def _share(view: View, layer: Layer) -> np.ndarray:
+    """[channel]: the largest share of change over all further images."""
+    changed = view.changes.get(layer.path) or _changes_of(view, layer)
+    shares = np.stack([change.share for change in changed])
+    return np.nan_to_num(shares, nan=-1.0).max(axis=0)
+
+
+def _changes_of(view: View, layer: Layer) -> tuple:
+    from reportgen.analysis.changes import changes
+
+    maps = view.found.maps[layer.path]
+    return tuple(changes(maps[0], other) for other in maps[1:])
+
+
+def _compared(view: View) -> list[Layer]:
+    """The layers to draw, in call order: those with the largest changes."""
+    layers = [layer for layer in _afters(view) if _channels(view, layer)]
+    kept = sorted(layers, key=lambda layer: -float(_share(view, layer).max()))[:LAYERS]
+    return [layer for layer in layers if layer in kept]
+
+
+def _channels(view: View, layer: Layer) -> list[int]:
+    """The chosen channels that the layer has; else those that changed most."""
+    if view.found.channels:
+        return [channel for channel in view.found.channels if channel < layer.channels][: 2 * CHANNELS]
+    return [int(channel) for channel in np.argsort(-_share(view, layer), kind="stable")[:CHANNELS]]
+
+
+def _told(view: View) -> list[tuple[Layer, int]]:
+    """The channels to write a sentence about, most telling layer first."""
+    layers = sorted(
+        _compared(view), key=lambda layer: -max(float(_share(view, layer)[c]) for c in _channels(view, layer))
+    )
+    per_layer = CHANNELS if view.found.channels else 3
+    return [(layer, channel) for layer in layers for channel in _channels(view, layer)[:per_layer]][:SENTENCES]
+
+
+def _most(view: View) -> tuple[Layer | None, int, float]:
+    best: tuple[Layer | None, int, float] = (None, 0, 0.0)
+    for layer in view.map_layers:
+        change = view.changes[layer.path][0]
+        channel = int(change.order[0])
+        if change.share[channel] > best[2]:
+            best = (layer, channel, float(change.share[channel]))
+    return best
+
+
+def _answer(view: View, layer: Layer, channel: int, other: int) -> Answer:
+    maps = view.found.maps[layer.path]
+    return Answer(layer, channel, other, peak_changes(maps[0][..., channel], maps[other][..., channel]))
+
+
+def _largest(answer: Answer) -> PeakChange:
+    return max(answer.peaks, key=lambda peak: abs(peak.relative))
+
+
+def _falls(answer: Answer) -> bool:
+    return _largest(answer).relative < 0
+
+
+def _within(share: float) -> str:
+    """A bound that a reader sees at once: 1 %, 2 %, ... 5 %, or the number itself."""
+    for bound in (0.01, 0.02, 0.05):
+        if share <= bound:
+            return f"{bound * 100:.0f} %"
+    return percent(share)
+
+
+def sentence(view: View, answer: Answer) -> str:
+    """What happened at each of the channel's peaks; "" for a channel without any."""
+    if not answer.peaks:
+        return ""
+    first, second = view.images[0], view.images[answer.other]
+    sides = _sides(answer.peaks)
+    told = []
+    for peak, side in zip(answer.peaks, sides, strict=True):
+        at = f"{side}at {place_words(peak.position)}"
+        before, after = short_number(peak.before, 4), short_number(peak.after, 4)
+        if abs(peak.relative) <= 0.01:
+            told.append(f"{at} it stays within 1 % ({before} to {after})")
+        else:
+            verb = "falls" if peak.relative < 0 else "rises"
+            told.append(f"{at} it {verb} by {percent(abs(peak.relative))} (from {before} to {after})")
+    text = (
+        f"Channel {answer.channel} of {answer.layer.path} has {plural(len(answer.peaks), 'peak')} on {first}. "
+        f"On {second}, {'; '.join(told)}."
+    )
+    return text + _where(view, answer)
+
+
+def _sides(peaks: Sequence[PeakChange]) -> list[str]:
+    """Words for the two highest peaks where they stand side by side, "" for the others."""
+    sides = [""] * len(peaks)
+    if len(peaks) >= 2:
+        (y0, x0), (y1, x1) = peaks[0].position, peaks[1].position
+        if abs(y0 - y1) <= peaks[0].reach and abs(x0 - x1) > peaks[0].reach:
+            sides[:2] = ["on the left, ", "on the right, "] if x0 < x1 else ["on the right, ", "on the left, "]
+    return sides
+
+
+def _where(view: View, answer: Answer) -> str:
+    """How the moved peaks stand to the part of the image that differs."""
+    field = view.found.fields.get(answer.layer.path)
+    box = differing_box(view.found.inputs[0], view.found.inputs[answer.other])
+    if field is None or box is None or not answer.local:
+        return ""
+
+    def inside(peak: PeakChange) -> bool:
+        (row, column), ((top, bottom), (left, right), _) = field.centre(*peak.position), box
+        return top <= row <= bottom and left <= column <= right
+
+    (top, bottom), (left, right), _ = box
+    moved, stayed = answer.moved, [peak for peak in answer.peaks if peak not in answer.moved]
+    if all(inside(peak) for peak in moved) and not any(inside(peak) for peak in stayed):
+        row, column = field.centre(*moved[0].position)
+        return (
+            f" The images differ only within rows {top} to {bottom} and columns {left} to {right}. What changed looks "
+            f"there (middle of its receptive field: row {row:g}, column {column:g}); what stayed looks elsewhere: this "
+            "channel answers to what stands there."
+        )
+    return ""
+
+
+def _grid(view: View, layer: Layer) -> Figure:
+    """Images down, channels across, under one normalisation."""
+    channels, maps, stats = _channels(view, layer), view.found.maps[layer.path], view.stats[layer.path]
+    how = view.how if view.how.kind in ("range", "channel") else Normalize("images")
+    parts = [scaled(maps, index, how, channels) for index in range(len(view.images))]
+    if how.kind == "channel":
+        # Each channel has one range over all images here, or they could not be compared.
+        parts = [scaled(maps[..., [c]], i, Normalize("images")) for i in range(len(view.images)) for c in channels]
+    tiles = np.concatenate([part.tiles for part in parts])
+    labels = [f"{channel} · {name}" for name in view.images for channel in channels]
+    values = [
+        value_words(stats.maximum[i, c], stats.mean[i, c], stats.minimum[i, c])
+        for i in range(len(view.images))
+        for c in channels
+    ]
+    low, high, palette, bar = parts[0].low, parts[0].high, parts[0].palette, parts[0].bar
+    words = parts[0].words if how.kind != "range" else parts[0].words.partition(":")[0] + "."
+    picture = mosaic(tiles, low, high, palette, labels=labels, columns=len(channels), values=values, width=900)
+    names = listed([str(channel) for channel in channels])
+    which = "chosen" if view.found.channels else "most changed"
+    return Figure(
+        f"changes-{view.slug(layer.path)}",
+        picture,
+        f"{layer.path}, channels {names} for {listed(view.images)}.",
+        f"{layer.path}: a row per image ({', '.join(view.images)}), a column per {which} channel ({names}). {words}",
+        bar,
+        picture_export(picture, bar),
+        wide=True,
+    )
+
+
+def _table(view: View, other: int) -> Table:
+    entries = [
+        (float(change.share[channel]), layer, channel)
+        for layer in view.layers
+        for change in [view.changes[layer.path][other - 1]]
+        for channel in map(int, change.order[:ROWS])
+        if np.isfinite(change.share[channel])
+    ]
+    entries.sort(key=lambda entry: -entry[0])
+    rows = []
+    for share, layer, channel in entries[:ROWS]:
+        stats, change = view.stats[layer.path], view.changes[layer.path][other - 1]
+        top, mean = stats.maximum[:, channel], stats.mean[:, channel]
+        rows.append(
+            (
+                layer.path,
+                channel,
+                *(_known(top[0]), _known(top[other]), _known(mean[0]), _known(mean[other])),
+                _known(change.largest[channel]),
+                place_words(change.position[channel]) if len(change.position[channel]) else "",
+                percent(share),
+            )
+        )
+    first, second = view.images[0], view.images[other]
+    return Table(
+        "changes-table" if other == 1 else f"changes-table-{other}",
+        f"The {len(rows)} largest changes from {first} to {second}, of all channels of the chosen layers, largest "
+        "first. "
+        "Share: of the layer's largest magnitude.",
+        (
+            "Layer",
+            "Channel",
+            f"Max, {first}",
+            f"Max, {second}",
+            f"Mean, {first}",
+            f"Mean, {second}",
+            "Change",
+            "At",
+            "Share",
+        ),
+        tuple(rows),
+        "lrrrrrrlr",
+    )
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _rows(view: View) -> Iterator[tuple[Any, ...]]:
+    for other in range(1, len(view.images)):
+        for layer in view.layers:
+            stats, change = view.stats[layer.path], view.changes[layer.path][other - 1]
+            for channel in map(int, change.order):
+                y, x = [*(int(p) if p >= 0 else None for p in change.position[channel]), None, None][:2]
+                yield (
+                    *(view.images[other], view.images[0], layer.path, channel),
+                    *(_known(stats.maximum[image, channel]) for image in (0, other)),
+                    *(_known(stats.mean[image, channel]) for image in (0, other)),
+                    *(_known(change.largest[channel]), y, x),
+                    *(_known(v[channel]) for v in (change.before, change.after, change.share)),
+                )

@@ -1,0 +1,71 @@
+"""The channels that were asked for, enlarged beside the image: before and after their activation function."""
+
+import numpy as np
+
+from reportgen.core.report import Block, FigureRow, Section, Text
+from reportgen.core.run import Layer
+from reportgen.figures.palettes import short_number
+from reportgen.sections.inspection.enlarged import channel_figure, overlay_figure
+from reportgen.sections.inspection.maps import place_words
+from reportgen.sections.inspection.pictures import original
+from reportgen.sections.inspection.view import View
+from reportgen.sections.words import listed, plural
+
+
+def build(view: View) -> Section | None:
+    """A row per layer, channel and image; None where no channel was asked for."""
+    if not view.found.channels:
+        return None
+    shown = [
+        (before, after, channel)
+        for before, after in view.pairs
+        for channel in view.found.channels
+        if channel < after.channels
+    ]
+    lacking = [layer.path for layer in view.map_layers if max(view.found.channels) >= layer.channels]
+    blocks: list[Block] = []
+    if lacking:
+        blocks.append(Text(f"Without all of these channels, for they have fewer: {listed(lacking)}."))
+    for before, after, channel in shown:
+        for index in range(len(view.images)):
+            blocks.append(_row(view, before, after, channel, index))
+    if not shown:
+        return None
+    return Section("chosen", "Chosen channels", _finding(view, shown), tuple(blocks))
+
+
+def _finding(view: View, shown: list[tuple[Layer | None, Layer, int]]) -> str:
+    channels = listed([str(channel) for channel in view.found.channels])
+    noun = "Channel" if len(view.found.channels) == 1 else "Channels"
+    _, layer, channel = shown[-1]
+    return (
+        f"{noun} {channels} in {plural(len({after.path for _, after, _ in shown}), 'place')}, before and after the "
+        f"activation function where there is one. {_words(view, layer, channel, 0)}."
+    )
+
+
+def _words(view: View, layer: Layer, channel: int, index: int) -> str:
+    stats = view.stats[layer.path]
+    top = stats.maximum[index, channel]
+    if not np.isfinite(top):
+        return f"Channel {channel} of {layer.path} on {view.images[index]} has no finite value"
+    place = place_words(stats.position[index, channel])
+    rank = int((stats.maximum[index] > top).sum()) + 1
+    return (
+        f"Channel {channel} of {layer.path} on {view.images[index]}: largest value {short_number(top, 4)} at {place}, "
+        f"rank {rank} of {layer.channels}; mean {short_number(stats.mean[index, channel])}"
+    )
+
+
+def _row(view: View, before: Layer | None, after: Layer, channel: int, index: int) -> FigureRow:
+    name = f"chosen-{view.slug(after.path)}-{channel}-{index}"
+    figures = [original(view, index, f"{name}-image")]
+    if before is not None:
+        words = f"Before {after.kind}: {_words(view, before, channel, index)}"
+        figures.append(channel_figure(view, before, index, channel, f"{name}-before", words))
+    words = _words(view, after, channel, index)
+    if before is not None:
+        words = f"After {after.kind}: {words}"
+    figures.append(channel_figure(view, after, index, channel, name, words))
+    figures.append(overlay_figure(view, after, index, channel, f"{name}-over", words))
+    return FigureRow(tuple(figures), f"{after.path}, channel {channel}, {view.images[index]}")
