@@ -121,7 +121,7 @@ def _beside(
 
 
 def _broken(count: int) -> str:
-    return f" {plural(count, 'value')} not finite (magenta)." if count else ""
+    return f" {plural(count, 'value')} not finite (violet)." if count else ""
 
 
 def _peak_words(peak: Peak | None) -> str:
