@@ -6,5 +6,6 @@ output, values = prepare(model, variables, images)(variables, images)
 
 from reportgen.capture.capture import Capture, prepare, variables_of
 from reportgen.capture.names import flat_names
+from reportgen.capture.verify import Verification, check, verify
 
-__all__ = ["Capture", "flat_names", "prepare", "variables_of"]
+__all__ = ["Capture", "Verification", "check", "flat_names", "prepare", "variables_of", "verify"]

@@ -29,7 +29,7 @@ from reportgen.capture.linen import LinenForward
 from reportgen.capture.names import flat_names
 from reportgen.capture.nnx import NnxForward, nnx_variables
 from reportgen.capture.program import Program, trace
-from reportgen.capture.table import Entry, build, own_params
+from reportgen.capture.table import CONSTANT, Entry, build, own_params
 from reportgen.core.run import Layer
 from reportgen.errors import ModelError, OptionError, choices
 
@@ -42,7 +42,7 @@ class Capture:
     maps what could not be captured to the reason. `image_axes` tells where the program has the images.
     """
 
-    forward: Callable
+    forward: LinenForward | NnxForward
     layers: tuple[Layer, ...]
     selected: tuple[str, ...]
     uncaptured: Mapping[str, str]
@@ -59,10 +59,11 @@ class Capture:
             )
         output, values = program.run(variables, images, [found[path] for path in self.selected])
         count = count_images(images)
-        return output, {
-            path: images_first(value, self.image_axes[path], count)
-            for path, value in zip(self.selected, values, strict=True)
-        }
+        return output, {path: self.first(path, value, count) for path, value in zip(self.selected, values, strict=True)}
+
+    def first(self, path: str, value: Any, images: int) -> Any:
+        """A layer's value as the program has it, as [image, *layer.shape]."""
+        return images_first(value, self.image_axes[path], images)
 
     def program(self, variables: Any, images: Any) -> tuple[Program, list[Entry]]:
         """The traced model for images of this shape, and its entries in call order."""
@@ -144,7 +145,7 @@ def _examine(
     params = flat_names(variables.get("params", {}))
     root = any("/" not in name for name in params)
     program = trace(forward, variables, _some(images, batch.FEW))
-    entries, uncaptured = build(program, root)
+    entries, uncaptured, constant = build(program, root)
     if not entries:
         raise ModelError("no module of the model was called, so nothing could be captured")
     shapes = {entry.path: entry.variable.aval.shape for entry in entries}
@@ -160,7 +161,11 @@ def _examine(
     kept = [entry for entry in entries if entry.path in image_axes]
     _, ownerless = own_params(kept, params)
     for name in ownerless:
-        uncaptured[name] = "this parameter is used by no captured module"
+        module = name.rpartition("/")[0]
+        found = [path for path, place in constant.items() if place == module]
+        uncaptured.update(dict.fromkeys(found, CONSTANT))
+        if not found:
+            uncaptured[name] = "this parameter is used by no captured module"
     for name, reason in forward.untapped.items():
         if name not in shapes:
             uncaptured[name] = reason

@@ -9,7 +9,7 @@ and returned. A scan stays a loop: it is given its inner values as further outpu
 iterations. What can't be reached (the branches of a condition, a while loop) is named in `hidden`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -252,3 +252,20 @@ def _user_scope(equation: JaxprEqn) -> str | None:
 
 def _operation_name(operation: Any) -> str:
     return f"{operation.scope}/{operation.name}" if operation.scope else operation.name
+
+
+def between(jaxpr: Jaxpr, output: Var, known: Collection[Var]) -> Jaxpr:
+    """The part of a program that computes `output` from the variables `known` and from its own inputs.
+
+    Its inputs are those of them that it reads. `output` itself is computed, also where it is in `known`.
+    """
+    needed: dict[Var, None] = {output: None}
+    equations: list[JaxprEqn] = []
+    for equation in reversed(jaxpr.eqns):
+        made = [v for v in equation.outvars if v in needed and (v is output or v not in known)]
+        if made:
+            equations.append(equation)
+            needed.update(dict.fromkeys(v for v in equation.invars if not isinstance(v, Literal)))
+    computed = {v for equation in equations for v in equation.outvars}
+    inputs = [v for v in needed if v in known or v not in computed]
+    return _jaxpr(jaxpr, [v for v in inputs if v is not output or not equations], [output], equations[::-1])

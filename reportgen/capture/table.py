@@ -19,6 +19,8 @@ from reportgen.capture.operations import depends_on, origin
 from reportgen.capture.program import Program, Site
 from reportgen.capture.taps import Tag
 
+CONSTANT = "its value does not depend on the images"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -36,8 +38,11 @@ class Entry:
     shares: str | None
 
 
-def build(program: Program, root: bool = False) -> tuple[list[Entry], dict[str, str]]:
-    """The entries in call order, and what could not be captured with the reason.
+def build(program: Program, root: bool = False) -> tuple[list[Entry], dict[str, str], dict[str, str]]:
+    """The entries in call order; what could not be captured with the reason; and constant library modules.
+
+    The last are Flax's modules whose value does not depend on the images, path -> where its parameters
+    are: an embedding of positions, or a gate of an LSTM cell that hands its kernel to the cell.
 
     With `root`, the model itself is an entry even where its output is that of its last layer.
     """
@@ -56,14 +61,17 @@ class _Table:
         self._calls: Counter = Counter()
         self._first: dict[str, str] = {}
         self._constant: dict[str, str] = {}
+        self._constant_library: dict[str, str] = {}
 
-    def build(self) -> tuple[list[Entry], dict[str, str]]:
+    def build(self) -> tuple[list[Entry], dict[str, str], dict[str, str]]:
         for site in self._program.sites:
             known = not isinstance(site.variable, Literal) and site.variable in self._activations
             if site.tag is not None and known:
                 self._add_call(site, site.tag)
-            elif site.tag is not None and not site.tag.library:
-                self._constant[_name(site.tag)] = "its value does not depend on the images"
+            elif site.tag is not None and site.tag.library:
+                self._constant_library[_name(site.tag)] = site.tag.module
+            elif site.tag is not None:
+                self._constant[_name(site.tag)] = CONSTANT
             elif known and site.variable not in self._path_of:
                 self._add_operation(site)
         shown = {entry.path.split("#")[0] for entry in self._entries.values()}
@@ -71,10 +79,10 @@ class _Table:
         for name, (reason, inputs) in self._program.hidden.items():
             if any(v in self._activations for v in inputs if not isinstance(v, Literal)):
                 uncaptured[name] = reason
-        return list(self._entries.values()), uncaptured
+        return list(self._entries.values()), uncaptured, self._constant_library
 
     def _add_call(self, site: Site, tag: Tag) -> None:
-        if not tag.path and not self._root and site.variable in self._path_of:
+        if not tag.path and not tag.method and not self._root and site.variable in self._path_of:
             return  # The model's own output is its last layer's.
         name = _name(tag)
         self._calls[name, tag.leaf] += 1

@@ -1,0 +1,112 @@
+"""Proof that what was captured is what the model computed.
+
+    found = verify(model, variables, images)
+    str(found)                         # "31 of 31 operations verified"
+    found.failed                       # {} or {"conv1/relu": "differs by up to 0.3 at ..."}
+
+Each captured value is computed again, from the captured values that its operation read and from the
+parameters: a value under a wrong name, of a wrong place or from a wrong pass does not fit its
+neighbours. And the output is compared with that of the plain model, which nothing was asked of.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+
+from reportgen.capture.batch import as_computed
+from reportgen.capture.capture import Capture, count_images, prepare, variables_of
+from reportgen.capture.program import between
+
+TOLERANCE = {"float64": 1e-12, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-2}
+"""Largest difference allowed, as a share of the layer's largest magnitude, where another compiled program
+may round otherwise (XLA fuses and orders sums as it likes). Whole numbers must be equal."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a verification found.
+
+    `operations` counts the values computed again, `failed` maps those that differ to how they do;
+    "output" in it stands for the model's own output. `exact` says that the captured program without its
+    further outputs is the plain model's, instruction for instruction; else both were compared as numbers.
+    """
+
+    operations: int
+    failed: Mapping[str, str]
+    exact: bool
+
+    def __bool__(self) -> bool:
+        return not self.failed
+
+    def __str__(self) -> str:
+        wrong = sum(path != "output" for path in self.failed)
+        text = f"{self.operations - wrong} of {self.operations} operations verified"
+        return text + (f"; output: {self.failed['output']}" if "output" in self.failed else "")
+
+
+def verify(model: Any, variables: Any, images: Any, *, apply: Callable | None = None) -> Verification:
+    """Capture all layers of `model` for `images` and compute each again.
+
+    Arguments as for `prepare`, but here the values of `images` matter: random or real ones prove, zeros
+    prove little. Raises ModelError as `prepare` does.
+    """
+    return check(prepare(model, variables, images, apply=apply), variables_of(model, variables), images)
+
+
+def check(
+    capture: Capture, variables: Any, images: Any, captured: tuple[Any, Mapping[str, Any]] | None = None
+) -> Verification:
+    """Verify what `capture` gave for `images`, (output, values); where it is left out, what it gives now."""
+    output, values = jax.jit(capture)(variables, images) if captured is None else captured
+    again = _computed_again(capture, variables, images, values)
+    failed = {path: text for path, value in again.items() if (text := difference(values[path], value))}
+    plain = jax.jit(capture.forward.plain).lower(variables, images)
+    alone = jax.jit(lambda v, x: capture.program(v, x)[0].run(v, x, [])[0]).lower(variables, images)
+    expected = jax.tree.leaves(plain.compile()(variables, images))
+    texts = [difference(a, b) for a, b in zip(jax.tree.leaves(output), expected, strict=True)]
+    if any(texts):
+        failed["output"] = next(text for text in texts if text)
+    return Verification(len(again), failed, exact=_text(plain) == _text(alone))
+
+
+def difference(captured: Any, again: Any) -> str:
+    """How two arrays differ beyond the tolerance of their dtype; "" when they do not."""
+    dtype = str(captured.dtype)
+    if captured.shape != again.shape or dtype != str(again.dtype):
+        return f"is {dtype}{list(captured.shape)}, computed again {again.dtype}{list(again.shape)}"
+    wide = np.complex128 if dtype.startswith("complex") else np.float64
+    a, b = np.asarray(captured).astype(wide), np.asarray(again).astype(wide)
+    with np.errstate(invalid="ignore"):  # of infinities
+        apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0, np.abs(a - b))
+    magnitude = np.max(np.abs(b), initial=0, where=np.isfinite(b))
+    allowed = TOLERANCE.get(dtype, 0.0) * magnitude
+    if not (wrong := ~(apart <= allowed)).any():
+        return ""
+    place = [int(i) for i in np.unravel_index(np.argmax(np.where(np.isnan(apart), np.inf, apart)), a.shape)]
+    return f"{int(wrong.sum())} of {a.size} values differ, most at {place}: {a[tuple(place)]} against {b[tuple(place)]}"
+
+
+def _computed_again(capture: Capture, variables: Any, images: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Every captured value from the captured values before it: one program of unconnected parts."""
+    program, entries = capture.program(variables, images)
+    variable_of = {x.path: x.variable for x in entries if x.path in values and not isinstance(x.variable, Literal)}
+    given = {variable: as_computed(values[path], capture.image_axes[path]) for path, variable in variable_of.items()}
+    inputs = (*program.constants, *jax.tree.leaves((variables, images)))
+    given.update(zip(program.jaxpr.invars, inputs, strict=True))
+    parts = {path: between(program.jaxpr, variable, given.keys()) for path, variable in variable_of.items()}
+
+    def replay(inputs: dict[str, list]) -> dict[str, Any]:
+        return {path: jaxpr_as_fun(ClosedJaxpr(part, []))(*inputs[path])[0] for path, part in parts.items()}
+
+    found = jax.jit(replay)({path: [given[v] for v in part.invars] for path, part in parts.items()})
+    count = count_images(images)
+    return {path: capture.first(path, value, count) for path, value in found.items()}
+
+
+def _text(lowered: Any) -> str:
+    """The program without the name of the function that it came from."""
+    return lowered.as_text().split("\n", 1)[1]
