@@ -14,12 +14,13 @@ from reportgen.analysis.changes import PeakChange, differing_box, peak_changes
 from reportgen.core.report import Block, Figure, Numbers, Section, Table, Text
 from reportgen.core.run import Layer
 from reportgen.figures.mosaic import mosaic
-from reportgen.figures.palettes import short_number
+from reportgen.figures.palettes import colorbar, outside, short_number
 from reportgen.figures.paper import picture_export
+from reportgen.sections.inspection.enlarged import range_of
 from reportgen.sections.inspection.maps import place_words
-from reportgen.sections.inspection.scale import Normalize, scaled, value_words
+from reportgen.sections.inspection.scale import value_words
 from reportgen.sections.inspection.view import View
-from reportgen.sections.words import listed, percent, plural
+from reportgen.sections.words import listed, percent
 
 MOVED, STAYED = 0.25, 0.05
 """A channel answers to one place where a peak there changes by at least MOVED and all others by at most STAYED."""
@@ -192,21 +193,27 @@ def sentence(view: View, answer: Answer) -> str:
     if not answer.peaks:
         return ""
     first, second = view.images[0], view.images[answer.other]
-    sides = _sides(answer.peaks)
+    start = f"Channel {answer.channel} of {answer.layer.path}"
+    stay = [peak for peak in answer.peaks if abs(peak.relative) <= 0.01]
+    if len(stay) == len(answer.peaks):
+        which = "its only peak stays" if len(stay) == 1 else f"all of its {len(stay)} peaks stay"
+        return f"{start}: {which} within 1 % from {first} to {second}."
+    sides = dict(zip(answer.peaks, _sides(answer.peaks), strict=True))
     told = []
-    for peak, side in zip(answer.peaks, sides, strict=True):
-        at = f"{side}at {place_words(peak.position)}"
-        before, after = short_number(peak.before, 4), short_number(peak.after, 4)
-        if abs(peak.relative) <= 0.01:
-            told.append(f"{at} it stays within 1 % ({before} to {after})")
-        else:
+    for peak in answer.peaks:
+        numbers = f"{short_number(peak.before, 4)} to {short_number(peak.after, 4)}"
+        at = f"{sides[peak]}at {place_words(peak.position)}"
+        if peak not in stay:
             verb = "falls" if peak.relative < 0 else "rises"
-            told.append(f"{at} it {verb} by {percent(abs(peak.relative))} (from {before} to {after})")
-    text = (
-        f"Channel {answer.channel} of {answer.layer.path} has {plural(len(answer.peaks), 'peak')} on {first}. "
-        f"On {second}, {'; '.join(told)}."
-    )
-    return text + _where(view, answer)
+            told.append(f"{at} {verb} by {percent(abs(peak.relative))} ({numbers})")
+        elif sides[peak] or len(stay) == 1:
+            told.append(f"{at} stays within 1 % ({numbers})")
+    rest = len(answer.peaks) - len(told)
+    if rest:
+        told.append(f"{'another stays' if rest == 1 else f'{rest} others stay'} within 1 %")
+    count = "only peak" if len(answer.peaks) == 1 else f"{len(answer.peaks)} peaks"
+    one = "it" if len(answer.peaks) == 1 else "the one"
+    return f"{start}, from {first} to {second}: of its {count}, {one} {'; '.join(told)}.{_where(view, answer)}"
 
 
 def _sides(peaks: Sequence[PeakChange]) -> list[str]:
@@ -230,35 +237,31 @@ def _where(view: View, answer: Answer) -> str:
         (row, column), ((top, bottom), (left, right), _) = field.centre(*peak.position), box
         return top <= row <= bottom and left <= column <= right
 
-    (top, bottom), (left, right), _ = box
     moved, stayed = answer.moved, [peak for peak in answer.peaks if peak not in answer.moved]
-    if all(inside(peak) for peak in moved) and not any(inside(peak) for peak in stayed):
-        row, column = field.centre(*moved[0].position)
-        return (
-            f" The images differ only within rows {top} to {bottom} and columns {left} to {right}. What changed looks "
-            f"there (middle of its receptive field: row {row:g}, column {column:g}); what stayed looks elsewhere: this "
-            "channel answers to what stands there."
-        )
-    return ""
+    if not all(inside(peak) for peak in moved) or any(inside(peak) for peak in stayed):
+        return ""
+    row, column = field.centre(*moved[0].position)
+    return (
+        f" What changed looks at the part of the image that differs (the middle of its receptive field is row {row:g}, "
+        f"column {column:g}), what stayed looks elsewhere: the channel answers to what is there."
+    )
 
 
 def _grid(view: View, layer: Layer) -> Figure:
     """Images down, channels across, under one normalisation."""
     channels, maps, stats = _channels(view, layer), view.found.maps[layer.path], view.stats[layer.path]
-    how = view.how if view.how.kind in ("range", "channel") else Normalize("images")
-    parts = [scaled(maps, index, how, channels) for index in range(len(view.images))]
-    if how.kind == "channel":
-        # Each channel has one range over all images here, or they could not be compared.
-        parts = [scaled(maps[..., [c]], i, Normalize("images")) for i in range(len(view.images)) for c in channels]
-    tiles = np.concatenate([part.tiles for part in parts])
+    low, high, palette = range_of(view, layer, channels)
+    bar = colorbar(palette, low, high)
+    tiles = np.moveaxis(maps[..., channels], -1, 1).reshape(-1, *layer.shape[:2])
     labels = [f"{channel} · {name}" for name in view.images for channel in channels]
     values = [
         value_words(stats.maximum[i, c], stats.mean[i, c], stats.minimum[i, c])
         for i in range(len(view.images))
         for c in channels
     ]
-    low, high, palette, bar = parts[0].low, parts[0].high, parts[0].palette, parts[0].bar
-    words = parts[0].words if how.kind != "range" else parts[0].words.partition(":")[0] + "."
+    counts = outside(tiles, low, high)
+    clipped = f" {counts.clipped:,} of {counts.total:,} values are outside and clipped." if counts.clipped else ""
+    words = f"{bar.low} to {bar.high}, one range for all.{clipped}"
     picture = mosaic(tiles, low, high, palette, labels=labels, columns=len(channels), values=values, width=900)
     names = listed([str(channel) for channel in channels])
     which = "chosen" if view.found.channels else "most changed"

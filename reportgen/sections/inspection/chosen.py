@@ -5,9 +5,8 @@ import numpy as np
 from reportgen.core.report import Block, FigureRow, Section, Text
 from reportgen.core.run import Layer
 from reportgen.figures.palettes import short_number
-from reportgen.sections.inspection.enlarged import channel_figure, overlay_figure
+from reportgen.sections.inspection.enlarged import channel_figure, original, overlay_figure
 from reportgen.sections.inspection.maps import place_words
-from reportgen.sections.inspection.pictures import original
 from reportgen.sections.inspection.view import View
 from reportgen.sections.words import listed, plural
 
@@ -40,7 +39,8 @@ def _finding(view: View, shown: list[tuple[Layer | None, Layer, int]]) -> str:
     _, layer, channel = shown[-1]
     return (
         f"{noun} {channels} in {plural(len({after.path for _, after, _ in shown}), 'place')}, before and after the "
-        f"activation function where there is one. {_words(view, layer, channel, 0)}."
+        f"activation function where there is one. Channel {channel} of {layer.path} on {view.images[0]}: "
+        f"{_words(view, layer, channel, 0)}."
     )
 
 
@@ -48,12 +48,12 @@ def _words(view: View, layer: Layer, channel: int, index: int) -> str:
     stats = view.stats[layer.path]
     top = stats.maximum[index, channel]
     if not np.isfinite(top):
-        return f"Channel {channel} of {layer.path} on {view.images[index]} has no finite value"
+        return "no finite value"
     place = place_words(stats.position[index, channel])
     rank = int((stats.maximum[index] > top).sum()) + 1
     return (
-        f"Channel {channel} of {layer.path} on {view.images[index]}: largest value {short_number(top, 4)} at {place}, "
-        f"rank {rank} of {layer.channels}; mean {short_number(stats.mean[index, channel])}"
+        f"largest value {short_number(top, 4)} at {place}, rank {rank} of {layer.channels}, "
+        f"mean {short_number(stats.mean[index, channel])}"
     )
 
 
@@ -61,11 +61,10 @@ def _row(view: View, before: Layer | None, after: Layer, channel: int, index: in
     name = f"chosen-{view.slug(after.path)}-{channel}-{index}"
     figures = [original(view, index, f"{name}-image")]
     if before is not None:
-        words = f"Before {after.kind}: {_words(view, before, channel, index)}"
+        words = f"before {after.kind}: {_words(view, before, channel, index)}"
         figures.append(channel_figure(view, before, index, channel, f"{name}-before", words))
     words = _words(view, after, channel, index)
-    if before is not None:
-        words = f"After {after.kind}: {words}"
+    words = words if before is None else f"after {after.kind}: {words}"
     figures.append(channel_figure(view, after, index, channel, name, words))
-    figures.append(overlay_figure(view, after, index, channel, f"{name}-over", words))
+    figures.append(overlay_figure(view, after, index, channel, f"{name}-over"))
     return FigureRow(tuple(figures), f"{after.path}, channel {channel}, {view.images[index]}")

@@ -48,14 +48,6 @@ def differ_words(view: View, other: int) -> str:
     )
 
 
-def original(view: View, index: int, name: str, caption: str = "") -> Figure:
-    """The image again, beside what the network makes of it, at most 320 pixels long."""
-    pixels = view.found.pictures[index].pixels
-    picture = photo(thumbnail(pixels, Frame.of(pixels)))
-    words = caption or f"{view.images[index]}."
-    return Figure(name, picture, f"The image {view.images[index]}.", words, export=picture_export(picture))
-
-
 def _given(view: View, index: int) -> Figure:
     picture, values = view.found.pictures[index], view.found.inputs[index]
     raster = _whole(picture.pixels)

@@ -16,10 +16,10 @@ import numpy as np
 from reportgen.core.inspection import ReceptiveField
 from reportgen.figures.palettes import rgb
 
-LARGEST = 320
+LARGEST = 222
 """Longest side of a repeated image, in pixels: a larger one is made smaller."""
 
-POSITIVE, NEGATIVE = "#ff9500", "#0a6cff"
+LARGE, POSITIVE, NEGATIVE = "#ff9500", "#1f6fd0", "#d02030"
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,11 @@ def thumbnail(pixels: np.ndarray, frame: Frame) -> np.ndarray:
 
 
 def laid_over(pixels: np.ndarray, enlarged: np.ma.MaskedArray, low: float, high: float) -> np.ndarray:
-    """The picture in grey, uint8 [height, width, 3], with the channel in orange (blue where negative).
+    """The picture in grey, uint8 [height, width, 3], with the channel over it: orange where values are never
+    negative, else blue positive and red negative.
 
-    `pixels` are at the drawn size. Nothing of the colour at 0 (at `low` for values that are never
-    negative), most of it at `high`: 80 %, so that the picture can still be seen.
+    `pixels` are at the drawn size. Nothing of the colour at 0 (at `low` for values that are never negative),
+    most of it at `high`: 80 %, so that the picture can still be seen.
     """
     weights = [0.299, 0.587, 0.114] if pixels.shape[2] == 3 else [1.0]
     grey = (pixels @ np.array(weights))[..., None]
@@ -93,6 +94,7 @@ def laid_over(pixels: np.ndarray, enlarged: np.ma.MaskedArray, low: float, high:
     else:
         share = np.where(np.ma.getmaskarray(enlarged), 0.0, (values - low) / (high - low if high > low else 1.0))
     share = np.clip(share, -1, 1)[..., None]
-    tint = np.where(share < 0, np.array(rgb(NEGATIVE), float), np.array(rgb(POSITIVE), float))
+    over = np.array(rgb(POSITIVE if low < 0 else LARGE), float)
+    tint = np.where(share < 0, np.array(rgb(NEGATIVE), float), over)
     opacity = 0.8 * np.abs(share)
     return np.rint(np.clip(grey * (1 - opacity) + tint * opacity, 0, 255)).astype(np.uint8)

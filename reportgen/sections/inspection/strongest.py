@@ -6,9 +6,14 @@ from reportgen.analysis.channels import Peak, ranking, strongest
 from reportgen.core.report import Block, FigureRow, Fold, Section, Table, Text
 from reportgen.core.run import Layer
 from reportgen.figures.palettes import short_number
-from reportgen.sections.inspection.enlarged import channel_figure, overlay_figure, tiles_figure
+from reportgen.sections.inspection.enlarged import (
+    channel_figure,
+    original,
+    overlay_figure,
+    overlays_figure,
+    tiles_figure,
+)
 from reportgen.sections.inspection.maps import by_module, peak_words, place_words
-from reportgen.sections.inspection.pictures import original
 from reportgen.sections.inspection.view import View
 from reportgen.sections.words import listed, plural
 
@@ -72,10 +77,10 @@ def _layer(view: View, layer: Layer) -> list[Block]:
         if peak is None:
             blocks.append(Text(f"{layer.path}, {image}: no value is finite."))
             continue
-        words = f"{peak_words(peak)[0].upper()}{peak_words(peak)[1:]}"
+        words = peak_words(peak)
         figures = [
             channel_figure(view, layer, index, peak.channel, name, words),
-            overlay_figure(view, layer, index, peak.channel, f"{name}-over", words),
+            overlay_figure(view, layer, index, peak.channel, f"{name}-over"),
         ]
         if view.few:
             figures.insert(0, original(view, index, f"{name}-image"))
@@ -94,11 +99,9 @@ def _ten(view: View, layer: Layer, index: int, name: str) -> Fold:
             words = f"{view.images[index]}: {layer.path}, the {count} strongest channels by {kind}"
             channels = [peak.channel for peak in peaks]
             labels = [f"{rank}: {channel}" for rank, channel in enumerate(channels, 1)]
-            for over in (False, True):
-                figure = f"{name}-{by}{'-over' if over else ''}"
-                blocks.append(
-                    tiles_figure(view, layer, index, channels, labels, figure, f"{words} (rank: channel)", over=over)
-                )
+            words += " (rank: channel)"
+            blocks.append(tiles_figure(view, layer, index, channels, labels, f"{name}-{by}", words))
+            blocks.append(overlays_figure(view, layer, index, channels, labels, f"{name}-{by}-over", words))
     blocks.append(_ranks(view, layer, index, rankings, name))
     return Fold(f"The {count} strongest channels of {layer.path} on {view.images[index]}", tuple(blocks))
 
