@@ -124,7 +124,8 @@ def _method(found: Embedding) -> str:
             "UMAP, seeded and single-threaded. The first frame starts from the vectors' principal components, each "
             "next one from the frame before, and is then turned, mirrored and shifted, never scaled, to lie as close "
             "to it as it can. What still moves is the network's doing and the layout's own noise: a network that "
-            "stands still moves by about 0.05 to 0.1 a frame. UMAP keeps neighbourhoods; sizes of clusters and distances between them mean nothing."
+            "stands still moves by about 0.05 to 0.1 a frame. UMAP keeps neighbourhoods; sizes of clusters and "
+            "distances between them mean nothing."
         )
     dropped = f" {plural(found.dropped, 'point')} with values that are not finite left out." if found.dropped else ""
     return f"{how} The labels colour the points; they do not shape the layout. The axes have no meaning.{dropped}"
