@@ -12,6 +12,7 @@ device and returns; a thread fetches and writes them.
 """
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from reportgen.capture import Capture, flat_names, prepare, variables_of
+from reportgen.capture import Capture, check, flat_names, prepare, variables_of
 from reportgen.core.run import Layer
 from reportgen.errors import DataError, ModelError, OptionError, choices
 from reportgen.record.background import Background
@@ -41,6 +42,9 @@ MAPS_BYTES = 64 << 20
 
 IMAGE_BYTES = 64 << 20
 """Evaluation images kept in the run (a byte per value where they were bytes once)."""
+
+VERIFIED_IMAGES = 4
+"""Probe images that a verification looks at."""
 
 _copied = jax.jit(lambda leaves: [jnp.copy(leaf) for leaf in leaves])
 
@@ -63,6 +67,8 @@ class Recorder:
     initial             metrics of the network before training (val_loss=...)
     overwrite           replace a run that is there; without it such a directory is refused
     resume_at           step to go on from: later snapshots and rows are dropped
+    verify              compute every captured value of the probe again (`capture.verify`); the result is
+                        noted in the run's provenance, and warned about when something differs
 
     Images are arrays [image, ...] as the model takes them, labels integers. Raises DataError, ModelError,
     OptionError or RunError, each saying what to change. A recorder that is closed by an exception leaves
@@ -88,6 +94,7 @@ class Recorder:
         initial: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         resume_at: int | None = None,
+        verify: bool = False,
     ):
         self._started = time.monotonic()
         variables = variables_of(model, variables)
@@ -128,7 +135,11 @@ class Recorder:
                     "snapshot_every": self._every or "epoch",
                     "layers": list(layers),
                 },
-                "provenance": {**provenance(), **(facts or {})},
+                "provenance": {
+                    **provenance(),
+                    **(facts or {}),
+                    **(_verified(capture, variables, probe_images) if verify else {}),
+                },
             },
             overwrite=overwrite,
             resume_at=resume_at,
@@ -302,6 +313,16 @@ def _embedding_layer(capture: Capture, asked: str | None) -> str | None:
     before_output = capture.layers[: with_params[-1]] if with_params else ()
     vectors = [layer.path for layer in before_output if len(layer.shape) == 1 and layer.same_as is None]
     return vectors[-1] if vectors else None
+
+
+def _verified(capture: Capture, variables: Any, images: np.ndarray) -> dict[str, Any]:
+    """What a verification of all layers found, as provenance."""
+    every = replace(capture, selected=tuple(layer.path for layer in capture.layers if layer.same_as is None))
+    found = check(every, variables, images[:VERIFIED_IMAGES])
+    if not found:
+        failed = "; ".join(f"{path} {text}" for path, text in found.failed.items())
+        warnings.warn(f"{found}: {failed}", UserWarning, stacklevel=3)
+    return {"verification": str(found), "verification_failed": dict(found.failed)}
 
 
 def _scores_classes(capture: Capture, variables: Any, image: np.ndarray, classes: int) -> bool:
