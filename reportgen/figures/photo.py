@@ -1,19 +1,19 @@
 """Photographs, encoded for the page: small ones without loss, others as WebP, a tenth of a PNG's bytes.
 
     picture = photo(pixels)                     # uint8 [height, width, 3] or [height, width, 1]
-    tiles = lossy(mosaic(tiles, 0, 255, labels=...))
+    sheet = photos(tiles, labels)               # uint8 [n, height, width, 3], as one picture
 
 For pictures that are there to be recognised, never for values: those stay lossless (`figures.mosaic`).
 """
 
 import io
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reportgen.core.report import Mosaic, Raster
-from reportgen.figures.mosaic import image
+from reportgen.figures.mosaic import WIDTH, best_columns, image, mosaic
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -34,17 +34,38 @@ def photo(pixels: np.ndarray) -> Raster:
     return Raster(_webp(Image.fromarray(colors)), "image/webp", width, height)
 
 
-def lossy(picture: Mosaic) -> Mosaic:
-    """The mosaic of photographs with its picture as a WebP; of tiles up to 64x64 as it is."""
-    if max(picture.tile_height, picture.tile_width) <= SMALL:
-        return picture
+def photos(
+    tiles: np.ndarray,
+    labels: Sequence[str],
+    *,
+    columns: int | None = None,
+    values: Sequence[str] = (),
+    width: int = WIDTH,
+) -> Mosaic:
+    """Photographs [n, height, width, 3] from 0 to 255 in one picture, laid out as by `mosaic`; encoded as `photo`.
+
+    Raises DataError as `mosaic` does.
+    """
+    count, tall, wide = tiles.shape[:3]
+    gap = 0 if count == 1 else 2
+    # The lossless mosaic of one pixel a tile has the columns, and checks what was given.
+    plan = mosaic(tiles[:, :1, :1], 0, 255, labels=labels, columns=columns or best_columns(count, tall, wide))
+    if max(tall, wide) <= SMALL:
+        return mosaic(tiles, 0, 255, labels=labels, columns=plan.columns, values=values, gap=gap, width=width)
     from PIL import Image
 
-    data = _webp(Image.open(io.BytesIO(picture.raster.data)))
-    return replace(picture, raster=replace(picture.raster, data=data, mime="image/webp", pixelated=False))
+    rows, columns = -(-count // plan.columns), plan.columns
+    size = (columns * (wide + gap) + gap, rows * (tall + gap) + gap)
+    sheet = Image.new("RGBA" if gap else "RGB", size)
+    for index, tile in enumerate(np.rint(np.clip(tiles, 0, 255)).astype(np.uint8)):
+        row, column = divmod(index, columns)
+        sheet.paste(Image.fromarray(tile), (gap + column * (wide + gap), gap + row * (tall + gap)))
+    scale = max(1, min(width // size[0], width * 3 // 4 // size[1]))
+    raster = Raster(_webp(sheet), "image/webp", *size)
+    return Mosaic(raster, columns, tall, wide, gap, plan.labels, tuple(values), scale=scale)
 
 
 def _webp(picture: "PIL.Image.Image") -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=QUALITY, method=4)
+    picture.save(buffer, "WEBP", quality=QUALITY, method=2)
     return buffer.getvalue()

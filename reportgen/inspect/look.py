@@ -232,7 +232,12 @@ def _fields(capture: Capture, variables: Any, inputs: np.ndarray) -> dict[str, R
     paths = [layer.path for layer in capture.layers if layer.same_as is None]
     every = replace(capture, selected=tuple(paths))
     example = jax.ShapeDtypeStruct((BATCH, *inputs.shape[1:]), inputs.dtype)
-    program = jax.make_jaxpr(lambda images: [every(variables, images)[1][path] for path in paths])(example)
+
+    def outputs(images: Any) -> list[Any]:
+        values = every(variables, images)[1]
+        return [values[path] for path in paths]
+
+    program = jax.make_jaxpr(outputs)(example)
     fields = dict(zip(paths, receptive_fields(program, program.jaxpr.invars), strict=True))
     for layer in capture.layers:
         if layer.same_as is not None:

@@ -5,15 +5,16 @@ compared; a fixed range that was asked for holds here as well. The range is prin
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from reportgen.core.report import Figure, Mosaic
 from reportgen.core.run import Layer
-from reportgen.figures.mosaic import mosaic
+from reportgen.figures.mosaic import WIDTH, mosaic
 from reportgen.figures.palettes import DIVERGING, GREY, Palette, colorbar, symmetric
 from reportgen.figures.paper import picture_export
-from reportgen.figures.photo import lossy
+from reportgen.figures.photo import photos
 from reportgen.sections.inspection.register import Frame, laid_over, registered, thumbnail
 from reportgen.sections.inspection.scale import layer_range, scaled
 from reportgen.sections.inspection.view import View
@@ -112,11 +113,10 @@ def _columns(view: View, index: int, channels: Sequence[int]) -> int:
     return max(1, min(len(channels), 5 if frame.small else 980 // (frame.drawn[1] + 2)))
 
 
-def _colors(pixels: np.ndarray, labels: Sequence[str], **layout: object) -> Mosaic:
+def _colors(pixels: np.ndarray, labels: Sequence[str], **layout: Any) -> Mosaic:
     """Photographs [n, h, w, 1 or 3] from 0 to 255 as tiles."""
     colors = np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels
-    single = {"gap": 0, "width": SIDE * 4 // 3 + 1} if len(pixels) == 1 else {}
-    return lossy(mosaic(colors, 0, 255, labels=labels, **single, **layout))  # type: ignore[arg-type]
+    return photos(colors, labels, width=SIDE * 4 // 3 + 1 if len(pixels) == 1 else WIDTH, **layout)
 
 
 def _registered(view: View, layer: Layer, index: int, channel: int) -> np.ma.MaskedArray:
