@@ -29,6 +29,8 @@ ROWS = 20
 LAYERS = 8
 CHANNELS = 8
 SENTENCES = 12
+UNASKED = 6
+"""Sentences where no channel was chosen."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,7 @@ def build(view: View) -> Section | None:
     """Sentences, grids of images by channels, and tables, largest change first; None for a single image."""
     if len(view.images) < 2 or not view.map_layers:
         return None
-    answers = [_answer(view, layer, channel, 1) for layer, channel in _told(view)]
-    blocks: list[Block] = [Text(text) for answer in answers if (text := sentence(view, answer))]
+    blocks: list[Block] = [Text(text) for answer in _answers(view) if (text := sentence(view, answer))]
     layers = _compared(view)
     if len(layers) < len(_afters(view)):
         blocks.append(
@@ -89,11 +90,11 @@ def build(view: View) -> Section | None:
 def finding(view: View) -> str:
     """Where the images differ, and what answered to that: also the page's headline."""
     first, second = view.images[:2]
-    answers = [_answer(view, layer, channel, 1) for layer, channel in _told(view)]
-    local = [answer for answer in answers if answer.local]
-    if local:
-        layer = local[0].layer
-        same = [answer for answer in local if answer.layer is layer and _falls(answer) == _falls(local[0])][:4]
+    located = [answer for answer in _answers(view) if _located(view, answer)]
+    if located:
+        head = located[0]
+        layer = head.layer
+        same = [answer for answer in located if answer.layer is layer and _falls(answer) == _falls(head)][:4]
         channels = listed([str(answer.channel) for answer in same])
         falls = listed([percent(abs(_largest(answer).relative)) for answer in same])
         stays = max(abs(peak.relative) for answer in same for peak in answer.peaks if peak not in answer.moved)
@@ -117,27 +118,26 @@ def finding(view: View) -> str:
 
 
 def _afters(view: View) -> list[Layer]:
-    return [after for _, after in view.pairs]
+    """Layers after their activation function; a concatenation only repeats what others gave."""
+    layers = [after for _, after in view.pairs]
+    return [layer for layer in layers if layer.kind != "concatenate"] or layers
 
 
 def _share(view: View, layer: Layer) -> np.ndarray:
     """[channel]: the largest share of change over all further images."""
-    changed = view.changes.get(layer.path) or _changes_of(view, layer)
-    shares = np.stack([change.share for change in changed])
+    shares = np.stack([change.share for change in view.changes[layer.path]])
     return np.nan_to_num(shares, nan=-1.0).max(axis=0)
 
 
-def _changes_of(view: View, layer: Layer) -> tuple:
-    from reportgen.analysis.changes import changes
-
-    maps = view.found.maps[layer.path]
-    return tuple(changes(maps[0], other) for other in maps[1:])
+def max_share(view: View, layer: Layer, channel: int) -> float:
+    """The channel's largest change over all further images, as a share of the layer's largest magnitude."""
+    return float(_share(view, layer)[channel])
 
 
 def _compared(view: View) -> list[Layer]:
     """The layers to draw, in call order: those with the largest changes."""
     layers = [layer for layer in _afters(view) if _channels(view, layer)]
-    kept = sorted(layers, key=lambda layer: -float(_share(view, layer).max()))[:LAYERS]
+    kept = sorted(layers, key=lambda layer: -_shown_share(view, layer))[:LAYERS]
     return [layer for layer in layers if layer in kept]
 
 
@@ -148,13 +148,25 @@ def _channels(view: View, layer: Layer) -> list[int]:
     return [int(channel) for channel in np.argsort(-_share(view, layer), kind="stable")[:CHANNELS]]
 
 
+def _shown_share(view: View, layer: Layer) -> float:
+    """The largest change among the channels that are shown of the layer."""
+    return float(_share(view, layer)[_channels(view, layer)].max())
+
+
+def _answers(view: View) -> list[Answer]:
+    """The channels to write a sentence about: the most telling layer first; where no channel was chosen,
+    only those that moved, and of them first those that answer to one place."""
+    answers = [_answer(view, layer, channel, 1) for layer, channel in _told(view)]
+    if view.found.channels:
+        return answers[:SENTENCES]
+    moved = [answer for answer in answers if answer.moved]
+    return sorted(moved, key=lambda answer: not _located(view, answer))[:UNASKED]
+
+
 def _told(view: View) -> list[tuple[Layer, int]]:
-    """The channels to write a sentence about, most telling layer first."""
-    layers = sorted(
-        _compared(view), key=lambda layer: -max(float(_share(view, layer)[c]) for c in _channels(view, layer))
-    )
+    layers = sorted(_compared(view), key=lambda layer: -_shown_share(view, layer))
     per_layer = CHANNELS if view.found.channels else 3
-    return [(layer, channel) for layer in layers for channel in _channels(view, layer)[:per_layer]][:SENTENCES]
+    return [(layer, channel) for layer in layers for channel in _channels(view, layer)[:per_layer]]
 
 
 def _most(view: View) -> tuple[Layer | None, int, float]:
@@ -211,9 +223,8 @@ def sentence(view: View, answer: Answer) -> str:
     rest = len(answer.peaks) - len(told)
     if rest:
         told.append(f"{'another stays' if rest == 1 else f'{rest} others stay'} within 1 %")
-    count = "only peak" if len(answer.peaks) == 1 else f"{len(answer.peaks)} peaks"
-    one = "it" if len(answer.peaks) == 1 else "the one"
-    return f"{start}, from {first} to {second}: of its {count}, {one} {'; '.join(told)}.{_where(view, answer)}"
+    peaks = "its only peak" if len(answer.peaks) == 1 else f"of its {len(answer.peaks)} peaks, the one"
+    return f"{start}, from {first} to {second}: {peaks} {'; '.join(told)}.{_where(view, answer)}"
 
 
 def _sides(peaks: Sequence[PeakChange]) -> list[str]:
@@ -226,21 +237,27 @@ def _sides(peaks: Sequence[PeakChange]) -> list[str]:
     return sides
 
 
-def _where(view: View, answer: Answer) -> str:
-    """How the moved peaks stand to the part of the image that differs."""
+def _located(view: View, answer: Answer) -> bool:
+    """Whether the peaks that moved look at the part of the images that differs, and the others do not.
+
+    A peak looks where the middle of its receptive field is.
+    """
     field = view.found.fields.get(answer.layer.path)
     box = differing_box(view.found.inputs[0], view.found.inputs[answer.other])
     if field is None or box is None or not answer.local:
-        return ""
+        return False
+    (top, bottom), (left, right), _ = box
+    for peak in answer.peaks:
+        row, column = field.centre(*peak.position)
+        if (top <= row <= bottom and left <= column <= right) != (peak in answer.moved):
+            return False
+    return True
 
-    def inside(peak: PeakChange) -> bool:
-        (row, column), ((top, bottom), (left, right), _) = field.centre(*peak.position), box
-        return top <= row <= bottom and left <= column <= right
 
-    moved, stayed = answer.moved, [peak for peak in answer.peaks if peak not in answer.moved]
-    if not all(inside(peak) for peak in moved) or any(inside(peak) for peak in stayed):
+def _where(view: View, answer: Answer) -> str:
+    if not _located(view, answer):
         return ""
-    row, column = field.centre(*moved[0].position)
+    row, column = view.found.fields[answer.layer.path].centre(*answer.moved[0].position)  # type: ignore[union-attr]
     return (
         f" What changed looks at the part of the image that differs (the middle of its receptive field is row {row:g}, "
         f"column {column:g}), what stayed looks elsewhere: the channel answers to what is there."

@@ -5,10 +5,16 @@ import numpy as np
 from reportgen.core.report import Block, FigureRow, Section, Text
 from reportgen.core.run import Layer
 from reportgen.figures.palettes import short_number
+from reportgen.sections.inspection.changes import max_share
 from reportgen.sections.inspection.enlarged import channel_figure, original, overlay_figure
 from reportgen.sections.inspection.maps import place_words
 from reportgen.sections.inspection.view import View
 from reportgen.sections.words import listed, plural
+
+Shown = tuple[Layer | None, Layer, int]
+
+ROWS = 16
+"""Rows drawn, one per layer, channel and image."""
 
 
 def build(view: View) -> Section | None:
@@ -21,11 +27,22 @@ def build(view: View) -> Section | None:
         for channel in view.found.channels
         if channel < after.channels
     ]
+    drawn = _drawn(view, shown)
     lacking = [layer.path for layer in view.map_layers if max(view.found.channels) >= layer.channels]
     blocks: list[Block] = []
     if lacking:
         blocks.append(Text(f"Without all of these channels, for they have fewer: {listed(lacking)}."))
-    for before, after, channel in shown:
+    if len(drawn) < len(shown):
+        how = "changed most" if len(view.images) > 1 else "are strongest"
+        blocks.append(
+            Text(
+                f"Of {plural(len(shown), 'channel')} in "
+                f"{plural(len({after.path for _, after, _ in shown}), 'layer')}, the "
+                f"{len(drawn)} that {how}, as a share of their layer's largest value, are drawn; name layers to see "
+                "others."
+            )
+        )
+    for before, after, channel in drawn:
         for index in range(len(view.images)):
             blocks.append(_row(view, before, after, channel, index))
     if not shown:
@@ -33,7 +50,24 @@ def build(view: View) -> Section | None:
     return Section("chosen", "Chosen channels", _finding(view, shown), tuple(blocks))
 
 
-def _finding(view: View, shown: list[tuple[Layer | None, Layer, int]]) -> str:
+def _drawn(view: View, shown: list[Shown]) -> list[Shown]:
+    """All where they are few, else those that changed most between the images, or are strongest, in order."""
+    most = max(1, ROWS // len(view.images))
+    if len(shown) <= most:
+        return shown
+
+    def weight(entry: Shown) -> float:
+        _, after, channel = entry
+        if len(view.images) > 1:
+            return max_share(view, after, channel)
+        stats = view.stats[after.path].maximum[0]
+        return float(np.nan_to_num(stats[channel] / max(float(np.nanmax(stats, initial=0.0)), 1e-30)))
+
+    kept = sorted(shown, key=lambda entry: -weight(entry))[:most]
+    return [entry for entry in shown if entry in kept]
+
+
+def _finding(view: View, shown: list[Shown]) -> str:
     channels = listed([str(channel) for channel in view.found.channels])
     noun = "Channel" if len(view.found.channels) == 1 else "Channels"
     _, layer, channel = shown[-1]

@@ -18,6 +18,7 @@ from reportgen.sections.inspection.view import View
 from reportgen.sections.words import listed, plural
 
 TOP = 10
+ROWS_OPEN = 24
 
 
 def build(view: View) -> Section | None:
@@ -26,7 +27,10 @@ def build(view: View) -> Section | None:
     if not layers:
         return None
     drawn = layers if view.few else _without_befores(view)
-    blocks: list[Block] = [_table(view)]
+    table = _table(view)
+    blocks: list[Block] = (
+        [table] if len(table.rows) <= ROWS_OPEN else [Fold("The strongest channels, listed", (table,))]
+    )
     if not view.few:
         blocks.append(
             Text(

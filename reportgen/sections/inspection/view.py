@@ -66,13 +66,8 @@ class View:
 
     @cached_property
     def changes(self) -> dict[str, tuple[Changes, ...]]:
-        """For each chosen layer, every further image against the first."""
-        return {
-            layer.path: tuple(
-                changes(self.found.maps[layer.path][0], other) for other in self.found.maps[layer.path][1:]
-            )
-            for layer in self.layers
-        }
+        """For each layer with maps, every further image against the first."""
+        return {path: tuple(changes(maps[0], other) for other in maps[1:]) for path, maps in self.found.maps.items()}
 
     def before(self, layer: Layer) -> Layer | None:
         """The layer whose values an activation function takes, of the same shape; None for any other."""
