@@ -6,6 +6,7 @@ found.maps["conv1"].shape                   # (1, 24, 24, 16)
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 import jax
@@ -60,7 +61,7 @@ def inspect_network(
     pictures, way, inputs, variables, capture = _fitted(network, pictures, given, preprocess, layers, apply)
     chosen = capture.selected
     by_path = {layer.path: layer for layer in capture.layers}
-    _check_channels([by_path[path] for path in chosen], channels, everything=not layers)
+    _check_channels([by_path[path] for path in chosen], channels, layers)
     capture = replace(capture, selected=_with_partners(capture.layers, chosen))
     maps = _maps(capture, variables, inputs, progress)
     verified, failed = _verified(capture, variables, inputs) if verify else ("", ())
@@ -100,7 +101,7 @@ def _pictures(network: Network, pictures: Sequence[Picture] | None) -> tuple[Seq
     low, high = float(shown.min()), float(shown.max())
     low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
     pixels = ((shown - low) / (high - low) * 255).astype(np.float32)
-    names = [f"probe {i}, label {run.classes[label]}" for i, label in enumerate(labels)]
+    names = [f"probe {i} ({run.classes[label]})" for i, label in enumerate(labels)]
     return [Picture(name, p) for name, p in zip(names, pixels, strict=True)], images
 
 
@@ -167,15 +168,16 @@ def _prepared(
         raise cannot_take(network.name, inputs.shape[1:], problem) from problem
 
 
-def _check_channels(layers: Sequence[Layer], channels: Sequence[int], *, everything: bool) -> None:
-    """Every layer that was named must have the channels; of all layers, one must."""
-    for channel in channels:
-        lacking = [layer for layer in layers if not 0 <= channel < layer.channels]
-        if lacking and (not everything or len(lacking) == len(layers)):
-            layer = max(lacking, key=lambda x: x.channels) if everything else lacking[0]
-            raise OptionError(
-                f"{layer.path} has no channel {channel}: its channels are 0 to {layer.channels - 1}, counted from 0"
-            )
+def _check_channels(layers: Sequence[Layer], channels: Sequence[int], patterns: Sequence[str]) -> None:
+    """Of the layers that a pattern names, one at least must have each channel."""
+    for pattern in patterns or ("*",):
+        named = [layer for layer in layers if fnmatchcase(layer.path, pattern)]
+        most = max(named, key=lambda layer: layer.channels, default=None)
+        for channel in channels:
+            if most is not None and not 0 <= channel < most.channels:
+                raise OptionError(
+                    f"{most.path} has no channel {channel}: its channels are 0 to {most.channels - 1}, counted from 0"
+                )
 
 
 def _with_partners(layers: Sequence[Layer], chosen: Sequence[str]) -> tuple[str, ...]:

@@ -112,7 +112,8 @@ def from_run(
     name = str(run.config.get("model", "")) if model is None else model
     if isinstance(name, str) and name not in MODELS and ":" not in name:
         raise RunError(
-            f"{path} does not tell how to build its model, only its name {name!r}; give the model as MODULE:FACTORY"
+            f"{path} does not tell how to build its model, only its name {name!r}; "
+            "give the model, by name or as MODULE:FACTORY"
         )
     images = run.data.probe_images
     shape = (*images.shape[1:], 1)[:3] if images.ndim in (3, 4) else None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.changes import PeakChange, differing_box, peak_changes
-from reportgen.core.report import Block, Figure, Numbers, Section, Table, Text
+from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table, Text
 from reportgen.core.run import Layer
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import colorbar, outside, short_number
@@ -20,10 +20,13 @@ from reportgen.sections.inspection.enlarged import range_of
 from reportgen.sections.inspection.maps import place_words
 from reportgen.sections.inspection.scale import value_words
 from reportgen.sections.inspection.view import View
-from reportgen.sections.words import listed, percent
+from reportgen.sections.words import listed, percent, plural
 
 MOVED, STAYED = 0.25, 0.05
 """A channel answers to one place where a peak there changes by at least MOVED and all others by at most STAYED."""
+
+ALIKE = 0.25
+"""Images of which at most this share differs (the box around it) are the same picture, changed."""
 
 ROWS = 20
 LAYERS = 8
@@ -67,7 +70,10 @@ def build(view: View) -> Section | None:
             )
         )
     blocks += [_grid(view, layer) for layer in layers]
-    blocks += [_table(view, other) for other in range(1, len(view.images))]
+    tables = [_table(view, other) for other in range(1, len(view.images))]
+    blocks.append(tables[0])
+    if tables[1:]:
+        blocks.append(Fold(f"{plural(len(tables) - 1, 'further image')} compared with the first", tuple(tables[1:])))
     blocks.append(
         Text(
             "Change is the second image minus the first. The largest change is the one furthest from 0 at any "
@@ -157,10 +163,22 @@ def _answers(view: View) -> list[Answer]:
     """The channels to write a sentence about: the most telling layer first; where no channel was chosen,
     only those that moved, and of them first those that answer to one place."""
     answers = [_answer(view, layer, channel, 1) for layer, channel in _told(view)]
+    if not _alike(view):
+        return []
     if view.found.channels:
         return answers[:SENTENCES]
     moved = [answer for answer in answers if answer.moved]
     return sorted(moved, key=lambda answer: not _located(view, answer))[:UNASKED]
+
+
+def _alike(view: View) -> bool:
+    """Whether the first two images differ in a part only, so that peaks can be followed from one to the other."""
+    box = differing_box(view.found.inputs[0], view.found.inputs[1])
+    if box is None:
+        return False
+    (top, bottom), (left, right), _ = box
+    height, width = view.found.inputs.shape[1:3]
+    return (bottom - top + 1) * (right - left + 1) <= ALIKE * height * width
 
 
 def _told(view: View) -> list[tuple[Layer, int]]:
@@ -269,24 +287,37 @@ def _grid(view: View, layer: Layer) -> Figure:
     channels, maps, stats = _channels(view, layer), view.found.maps[layer.path], view.stats[layer.path]
     low, high, palette = range_of(view, layer, channels)
     bar = colorbar(palette, low, high)
-    tiles = np.moveaxis(maps[..., channels], -1, 1).reshape(-1, *layer.shape[:2])
-    labels = [f"{channel} · {name}" for name in view.images for channel in channels]
-    values = [
-        value_words(stats.maximum[i, c], stats.mean[i, c], stats.minimum[i, c])
-        for i in range(len(view.images))
-        for c in channels
-    ]
+    down = len(view.images) <= len(channels)  # images down, channels across, or the other way round
+    places = [(i, c) for i in range(len(view.images)) for c in channels]
+    if not down:
+        places = [(i, c) for c in channels for i in range(len(view.images))]
+    tiles = np.stack([maps[image, ..., channel] for image, channel in places])
+    names = view.images if len(view.images) <= 3 else [f"#{i}" for i in range(len(view.images))]
+    labels = [f"{channel} · {names[image]}" for image, channel in places]
+    values = [value_words(stats.maximum[at], stats.mean[at], stats.minimum[at]) for at in places]
     counts = outside(tiles, low, high)
     clipped = f" {counts.clipped:,} of {counts.total:,} values are outside and clipped." if counts.clipped else ""
     words = f"{bar.low} to {bar.high}, one range for all.{clipped}"
-    picture = mosaic(tiles, low, high, palette, labels=labels, columns=len(channels), values=values, width=900)
-    names = listed([str(channel) for channel in channels])
+    picture = mosaic(
+        tiles,
+        low,
+        high,
+        palette,
+        labels=labels,
+        columns=len(channels) if down else len(view.images),
+        values=values,
+        width=980,
+    )
+    numbers = listed([str(channel) for channel in channels])
+    listing = ", ".join(view.images if len(view.images) <= 3 else [f"#{i} {n}" for i, n in enumerate(view.images)])
     which = "chosen" if view.found.channels else "most changed"
     return Figure(
         f"changes-{view.slug(layer.path)}",
         picture,
-        f"{layer.path}, channels {names} for {listed(view.images)}.",
-        f"{layer.path}: a row per image ({', '.join(view.images)}), a column per {which} channel ({names}). {words}",
+        f"{layer.path}, channels {numbers} for {plural(len(view.images), 'image')}.",
+        f"{layer.path}: a {'row' if down else 'column'} per image ({listing}), a {'column' if down else 'row'} per "
+        f"{which} "
+        f"channel ({numbers}). {words}",
         bar,
         picture_export(picture, bar),
         wide=True,

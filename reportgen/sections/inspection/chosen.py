@@ -8,7 +8,7 @@ from reportgen.figures.palettes import short_number
 from reportgen.sections.inspection.changes import max_share
 from reportgen.sections.inspection.enlarged import channel_figure, original, overlay_figure
 from reportgen.sections.inspection.maps import place_words
-from reportgen.sections.inspection.view import View
+from reportgen.sections.inspection.view import OPEN_IMAGES, View
 from reportgen.sections.words import listed, plural
 
 Shown = tuple[Layer | None, Layer, int]
@@ -32,6 +32,8 @@ def build(view: View) -> Section | None:
     blocks: list[Block] = []
     if lacking:
         blocks.append(Text(f"Without all of these channels, for they have fewer: {listed(lacking)}."))
+    if _images(view) < len(view.images):
+        blocks.append(Text(f"On the first {_images(view)} of {len(view.images)} images."))
     if len(drawn) < len(shown):
         how = "changed most" if len(view.images) > 1 else "are strongest"
         blocks.append(
@@ -43,16 +45,20 @@ def build(view: View) -> Section | None:
             )
         )
     for before, after, channel in drawn:
-        for index in range(len(view.images)):
-            blocks.append(_row(view, before, after, channel, index))
+        blocks += [_row(view, before, after, channel, index) for index in range(_images(view))]
     if not shown:
         return None
     return Section("chosen", "Chosen channels", _finding(view, shown), tuple(blocks))
 
 
+def _images(view: View) -> int:
+    """Images drawn: all, or of many the first few."""
+    return min(len(view.images), OPEN_IMAGES)
+
+
 def _drawn(view: View, shown: list[Shown]) -> list[Shown]:
     """All where they are few, else those that changed most between the images, or are strongest, in order."""
-    most = max(1, ROWS // len(view.images))
+    most = max(1, ROWS // _images(view))
     if len(shown) <= most:
         return shown
 

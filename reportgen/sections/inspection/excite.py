@@ -7,12 +7,13 @@ import numpy as np
 
 from reportgen.analysis.activity import LabelActivity, label_activity
 from reportgen.core.inspection import Excitation, Labelled, ReceptiveField
-from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table, Text
+from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Text
 from reportgen.core.run import Layer
 from reportgen.figures.charts import label_bars
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import short_number
 from reportgen.figures.paper import chart, picture_export
+from reportgen.figures.photo import photos
 from reportgen.sections.inspection.view import View
 from reportgen.sections.words import plural
 
@@ -21,6 +22,9 @@ CHANNELS = 16
 
 BARS = 64
 
+LARGEST = 96
+"""Longest side of a patch, in pixels; a larger one is thinned."""
+
 
 def build(view: View) -> Section | None:
     """Patches and bars for every chosen layer; None without labelled data."""
@@ -28,7 +32,7 @@ def build(view: View) -> Section | None:
     if labelled is None:
         return None
     blocks: list[Block] = [Text(_over(labelled))]
-    for layer in view.layers:
+    for layer in _drawn(view):
         blocks.append(_patches(view, labelled, layer))
         activity = _activity(labelled, layer)
         blocks.append(Fold(f"Activity per label of {layer.path}", (_bars(view, labelled, layer, activity),)))
@@ -55,6 +59,11 @@ def build(view: View) -> Section | None:
     )
 
 
+def _drawn(view: View) -> list[Layer]:
+    """The chosen layers but those that only rearrange what another gave; excitations.csv has all."""
+    return [layer for layer in view.layers if layer.kind not in ("flatten", "concatenate")] or list(view.layers)
+
+
 def _over(labelled: Labelled) -> str:
     count = plural(len(labelled.labels), "test image")
     if labelled.predicted is None:
@@ -70,7 +79,7 @@ def _over(labelled: Labelled) -> str:
 
 def _finding(view: View, labelled: Labelled) -> str:
     best: tuple[float, str] | None = None
-    for layer in view.layers:
+    for layer in view.map_layers or _drawn(view):
         activity = _activity(labelled, layer)
         channel = int(activity.order[0])
         if not np.isfinite(activity.multiple[channel]) or activity.preferred[channel] < 0:
@@ -109,34 +118,30 @@ def _patches(view: View, labelled: Labelled, layer: Layer) -> Figure:
             name = labelled.classes[labelled.labels[image]] if image >= 0 else "none"
             labels.append(f"{channel}" if rank == 0 else "")
             values.append(f"image {image}, {name}: {short_number(float(excited.values[rank, channel]))}")
-    colored = tiles.ndim == 4
-    gaps = np.ma.getmaskarray(tiles)
-    if colored:
-        # A coloured mosaic has no empty colour: beyond the image it is mid-grey.
-        picture = mosaic(
-            np.where(gaps, 0.5, tiles.filled(0)) * 255, 0, 255, labels=labels, columns=len(ranks), values=values
-        )
+    height, width = tiles.shape[1:3]
+    whole = (height, width) == labelled.images.shape[1:3]
+    what = "whole images" if whole else f"{height}×{width} pixels around the place that does it"
+    step = -(-max(height, width) // LARGEST)
+    if step > 1:
+        tiles, what = tiles[:, ::step, ::step], f"{what} (every {step}th pixel)"
+    layout: dict[str, Any] = {"labels": labels, "columns": len(ranks), "values": values}
+    if tiles.ndim == 4:
+        # A photograph has no empty colour: beyond the image it is mid-grey.
+        picture = photos(tiles.filled(0.5) * 255, **layout)
     else:
-        picture = mosaic(tiles, 0, 1, labels=labels, columns=len(ranks), values=values, width=480)
-    what = (
-        "whole images"
-        if field is None or tiles.shape[1:3] == labelled.images.shape[1:3]
-        else f"{tiles.shape[1]}×{tiles.shape[2]} pixels"
-    )
-    more = (
-        ""
-        if len(channels) == layer.channels
-        else f" {len(channels)} of {layer.channels} channels: those that differ most between labels."
-    )
+        picture = mosaic(tiles, 0, 1, width=1200, **layout)
+    more = ""
+    if len(channels) < layer.channels:
+        more = f" {len(channels)} of {layer.channels} channels: those that answer most differently to the labels."
     top = int(excited.images[0, channels[0]])
     return Figure(
         f"excite-{view.slug(layer.path)}",
         picture,
         f"{layer.path}: channel {channels[0]} is excited most by image {top} of {labelled.name}, "
         f"{labelled.classes[labelled.labels[top]] if top >= 0 else 'none'}.",
-        f"{layer.path}: a row per channel (its number at the left), the {len(ranks)} images of {labelled.name} that "
+        f"{layer.path}: a row per channel (its number above), the {len(ranks)} images of {labelled.name} that "
         "excite "
-        f"it most, strongest first; {what} around the place that does it.{more}",
+        f"it most, strongest first; {what}.{more}",
         None,
         picture_export(picture),
         wide=True,
@@ -183,18 +188,6 @@ def _bars(view: View, labelled: Labelled, layer: Layer, activity: LabelActivity)
         "differently "
         f"come first.{shown}",
         wide=True,
-    )
-
-
-def counts_table(labelled: Labelled) -> Table:
-    """How many images are behind each label."""
-    total = np.bincount(labelled.labels, minlength=len(labelled.classes))
-    return Table(
-        "excite-counts",
-        "Images behind each label.",
-        ("Label", "Counted", "Of"),
-        tuple((n, int(c), int(t)) for n, c, t in zip(labelled.classes, labelled.label_counts, total, strict=True)),
-        "lrr",
     )
 
 

@@ -13,7 +13,7 @@ from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import short_number
 from reportgen.figures.paper import chart, picture_export
 from reportgen.sections.inspection.scale import Normalize, layer_range, scaled, value_words
-from reportgen.sections.inspection.view import UNFOLDED_LAYERS, View
+from reportgen.sections.inspection.view import OPEN_IMAGES, UNFOLDED_LAYERS, View
 from reportgen.sections.words import plural
 
 TOGETHER = 48
@@ -32,7 +32,7 @@ def build(view: View) -> Section | None:
     """A grid per layer and image; layers without feature maps as one row of units per image."""
     if not view.layers:
         return None
-    parts = [(layer, (_row(view, layer),)) for layer in view.layers]
+    parts = [(layer, _rows_of(view, layer)) for layer in view.layers]
     blocks = [*by_module(view, parts), Text(_method(view), "method")]
     numbers = Numbers(
         "channels.csv", ("image", "layer", "channel", "max", "y", "x", "mean", "min"), lambda: _rows(view)
@@ -95,10 +95,14 @@ def place_words(position: Sequence[int]) -> str:
     return f"({', '.join(str(int(p)) for p in position)})"
 
 
-def _row(view: View, layer: Layer) -> FigureRow:
+def _rows_of(view: View, layer: Layer) -> tuple[Block, ...]:
     if not layer.has_maps:
-        return FigureRow((_vectors(view, layer),), layer.path)
-    return FigureRow(tuple(_grid(view, layer, index) for index in range(len(view.images))), layer.path)
+        return (FigureRow((_vectors(view, layer),), layer.path),)
+    grids = [_grid(view, layer, index) for index in range(len(view.images))]
+    first = FigureRow(tuple(grids[:OPEN_IMAGES]), layer.path)
+    rest = tuple(grids[OPEN_IMAGES:])
+    name = f"{layer.path} for {plural(len(rest), 'further image')}"
+    return (first, Fold(name, (FigureRow(rest, name),))) if rest else (first,)
 
 
 def _grid(view: View, layer: Layer, index: int) -> Figure:

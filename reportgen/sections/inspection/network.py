@@ -53,7 +53,7 @@ def _table(view: View) -> Table:
         if layer.shares:
             notes.append(f"parameters of {layer.shares}")
         shape = "×".join(map(str, layer.shape)) or "1"
-        rows.append((layer.path, layer.kind, shape, layer.parameters or None, *_field(view, layer), "; ".join(notes)))
+        rows.append((layer.path, layer.kind, shape, layer.parameters, *_field(view, layer), "; ".join(notes)))
     return Table(
         "layers",
         "Layers in call order: modules, and the functional operations between them. Output shapes are for one of these "

@@ -3,7 +3,7 @@
 import numpy as np
 
 from reportgen.analysis.changes import differing_box
-from reportgen.core.report import Block, Figure, FigureRow, Fold, Raster, Section, Text
+from reportgen.core.report import Block, Figure, FigureRow, Fold, Raster, Section
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import DIVERGING, GREY, colorbar, short_number, symmetric
 from reportgen.figures.paper import picture_export
@@ -100,10 +100,3 @@ def _planes(view: View, index: int) -> FigureRow:
         wide=True,
     )
     return FigureRow((figure,))
-
-
-def method() -> Text:
-    """How pictures are read, for the fold of method notes."""
-    return Text(
-        "Rows, columns and channels count from 0; positions are (row, column). A JPEG's turn mark is applied.", "method"
-    )

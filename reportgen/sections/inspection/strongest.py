@@ -14,8 +14,8 @@ from reportgen.sections.inspection.enlarged import (
     tiles_figure,
 )
 from reportgen.sections.inspection.maps import by_module, peak_words, place_words
-from reportgen.sections.inspection.view import View
-from reportgen.sections.words import listed, plural
+from reportgen.sections.inspection.view import OPEN_IMAGES, View
+from reportgen.sections.words import plural
 
 TOP = 10
 ROWS_OPEN = 24
@@ -69,28 +69,31 @@ def finding(view: View) -> str:
         return f"In {layer.path}, {peak_words(peaks[0])}."
     channel, count = Counter(peak.channel for peak in peaks).most_common(1)[0]
     where = "all" if count == len(view.images) else f"{count} of {len(view.images)}"
-    values = listed([short_number(peak.maximum, 4) for peak in peaks if peak.channel == channel][:6])
-    return f"In {layer.path}, channel {channel} has the largest value on {where} images ({values})."
+    values = [peak.maximum for peak in peaks if peak.channel == channel]
+    span = " to ".join(dict.fromkeys(short_number(f(values), 4) for f in (min, max)))
+    return f"In {layer.path}, channel {channel} has the largest value on {where} images ({span})."
 
 
 def _layer(view: View, layer: Layer) -> list[Block]:
-    blocks: list[Block] = []
-    for index, image in enumerate(view.images):
-        name = f"strongest-{view.slug(layer.path)}-{index}"
-        peak = strongest(view.stats[layer.path])[index]
-        if peak is None:
-            blocks.append(Text(f"{layer.path}, {image}: no value is finite."))
-            continue
-        words = peak_words(peak)
-        figures = [
-            channel_figure(view, layer, index, peak.channel, name, words),
-            overlay_figure(view, layer, index, peak.channel, f"{name}-over"),
-        ]
-        if view.few:
-            figures.insert(0, original(view, index, f"{name}-image"))
-        blocks.append(FigureRow(tuple(figures), f"{layer.path}, {image}"))
-        blocks.append(_ten(view, layer, index, name))
+    blocks = [block for index in range(min(len(view.images), OPEN_IMAGES)) for block in _image(view, layer, index)]
+    rest = [block for index in range(OPEN_IMAGES, len(view.images)) for block in _image(view, layer, index)]
+    if rest:
+        blocks.append(Fold(f"{layer.path} on {plural(len(view.images) - OPEN_IMAGES, 'further image')}", tuple(rest)))
     return blocks
+
+
+def _image(view: View, layer: Layer, index: int) -> list[Block]:
+    image, name = view.images[index], f"strongest-{view.slug(layer.path)}-{index}"
+    peak = strongest(view.stats[layer.path])[index]
+    if peak is None:
+        return [Text(f"{layer.path}, {image}: no value is finite.")]
+    figures = [
+        channel_figure(view, layer, index, peak.channel, name, peak_words(peak)),
+        overlay_figure(view, layer, index, peak.channel, f"{name}-over"),
+    ]
+    if view.few:
+        figures.insert(0, original(view, index, f"{name}-image"))
+    return [FigureRow(tuple(figures), f"{layer.path}, {image}"), _ten(view, layer, index, name)]
 
 
 def _ten(view: View, layer: Layer, index: int, name: str) -> Fold:

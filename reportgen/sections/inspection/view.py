@@ -22,6 +22,10 @@ UNFOLDED_LAYERS = 12
 """Layers up to which all stand open; of more, each module is a fold."""
 
 
+OPEN_IMAGES = 4
+"""Images of a layer that stand open; of more, the rest are in a fold."""
+
+
 class View:
     """An inspection with the analyses on it."""
 
