@@ -82,6 +82,9 @@ class Activations:
                         0 where the prediction is right (for logits, the log odds against the truth)
     embedding_vectors   [embedding point, unit]: the embedding layer's output for the training points
     evaluation_vectors  [evaluation point, unit]: the same for the first evaluation images
+    extremes            layer path -> [2, channel] float32: each channel's least and largest value over all
+                        evaluation images and positions; NaN for a channel that holds one. Empty for a run
+                        that did not note them
     """
 
     step: int
@@ -94,6 +97,7 @@ class Activations:
     margins: np.ndarray
     embedding_vectors: np.ndarray
     evaluation_vectors: np.ndarray
+    extremes: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

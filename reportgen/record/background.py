@@ -2,6 +2,7 @@
 
 background = Background(capacity=8)
 background.submit(lambda: writer.snapshot(...))   # returns at once while fewer than 8 wait
+background.flush()                                # waits for all until now, raises what failed
 background.close()                                # waits for all, raises what failed
 """
 
@@ -28,8 +29,13 @@ class Background:
         self._raise_failure()
         self._work.put(work)
 
+    def flush(self) -> None:
+        """Wait until all that was submitted is done. Raises the failure of earlier work."""
+        self._work.join()
+        self._raise_failure()
+
     def close(self) -> None:
-        """Wait until all is done. Raises the failure of earlier work."""
+        """Wait until all is done, and end the thread. Raises the failure of earlier work."""
         self._work.put(None)
         self._thread.join()
         self._raise_failure()
@@ -45,3 +51,4 @@ class Background:
                     work()
                 except BaseException as error:  # handed to the thread that can act on it
                     self._failure = error
+            self._work.task_done()

@@ -26,7 +26,7 @@ class Passes:
     """The compiled evaluation passes of one model.
 
     `labels` is the number of classes, 0 when the output is no score per class: then sums, predictions
-    and margins come back empty.
+    and margins come back empty, and extremes alone tell of the channels.
     """
 
     def __init__(self, capture: Capture, labels: int, embed_layer: str | None):
@@ -51,6 +51,7 @@ class Passes:
     def evaluate(self, variables: Any, images: np.ndarray, labels: np.ndarray, vectors: int) -> dict[str, np.ndarray]:
         """Arrays named as in `core.run.Activations`, with vectors for the first `vectors` images."""
         sums: dict[str, np.ndarray] = {}
+        extremes: dict[str, np.ndarray] = {}
         predictions, margins, hidden = [], [], []
         # All batches are dispatched before the first result is fetched: the device never waits for Python.
         done = [
@@ -61,6 +62,10 @@ class Passes:
             for name, value in result["sums"].items():
                 # Within a batch float32 is exact enough; over many batches it would not be.
                 sums[name] = sums.get(name, 0.0) + np.asarray(value, np.float64)
+            for path, (least, most) in result["extremes"].items():
+                before = extremes.get(path, np.stack([least, most]))
+                # Both hand NaN on: one in any batch stays seen.
+                extremes[path] = np.stack([np.minimum(before[0], least), np.maximum(before[1], most)])
             predictions.append(np.asarray(result["predictions"])[:count])
             margins.append(np.asarray(result["margins"])[:count])
             if number * BATCH < vectors:
@@ -68,6 +73,7 @@ class Passes:
         empty = np.zeros((0, 0), np.float32)
         return {
             **{name: value for name, value in sums.items() if name != "label_counts"},
+            **{f"extremes/{path}": value for path, value in extremes.items()},
             "label_counts": np.rint(sums.get("label_counts", np.zeros(0))).astype(np.int64),
             "input_sums": sums.get("input_sums", np.zeros(0)),
             "predictions": np.concatenate(predictions or [np.zeros(0)]).astype(np.int64),
@@ -80,8 +86,10 @@ def _reduced(capture: Capture, labels: int, embed_layer: str | None, variables, 
     """One batch of the evaluation; only the first `count` images are real, the others fill it up."""
     output, values = capture(variables, images)
     vectors = _flat(values, embed_layer) if embed_layer else jnp.zeros((len(images), 0))
+    # An image that fills the batch up is a copy of a real one: it changes no extreme.
+    found = {"vectors": vectors, "extremes": {path: _extremes(value) for path, value in values.items()}}
     if not labels:
-        return {"sums": {}, "predictions": jnp.zeros(0), "margins": jnp.zeros(0), "vectors": vectors}
+        return {**found, "sums": {}, "predictions": jnp.zeros(0), "margins": jnp.zeros(0)}
     predictions = jnp.argmax(output, axis=-1)
     real = jnp.arange(len(images)) < count
     correct = real & (predictions == truth)
@@ -99,7 +107,13 @@ def _reduced(capture: Capture, labels: int, embed_layer: str | None, variables, 
     sums = {f"label_sums/{path}": per_label(jax.vmap(channel_sums)(value)) for path, value in values.items()}
     sums["label_counts"] = share.sum(axis=0)
     sums["input_sums"] = per_label(jax.vmap(lambda image: image.astype(jnp.float32).sum())(images))
-    return {"sums": sums, "predictions": predictions, "margins": margins, "vectors": vectors}
+    return {**found, "sums": sums, "predictions": predictions, "margins": margins}
+
+
+def _extremes(value: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Least and largest value of each channel over a batch; NaN where there is one."""
+    flat = value.reshape(-1, value.shape[-1] if value.ndim > 1 else 1).astype(jnp.float32)
+    return flat.min(axis=0, initial=jnp.inf), flat.max(axis=0, initial=-jnp.inf)
 
 
 def _flat(values: dict[str, jax.Array], path: str | None) -> jax.Array:

@@ -188,6 +188,10 @@ class Recorder:
             self._keep(variables["params"], self._epoch)
         self._record(variables, metrics)
 
+    def flush(self) -> None:
+        """Wait until all that was noted until now lies in the run. Raises what the writer thread failed with."""
+        self._background.flush()
+
     def close(self, status: str = "finished") -> None:
         """Write what waits, and let go of the run. `status` is noted in it."""
         try:

@@ -126,6 +126,7 @@ def read_activations(tensors: Tensors) -> Activations:
         margins=tensors["margins"],
         embedding_vectors=tensors["embedding_vectors"],
         evaluation_vectors=tensors["evaluation_vectors"],
+        extremes=_Below(tensors, "extremes/"),
     )
 
 

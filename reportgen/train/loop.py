@@ -111,6 +111,7 @@ def train(
     )
     with recorder, Checkpoints(path) as checkpoints:
         if not resume:
+            recorder.flush()
             checkpoints.save(0, state._asdict())
         per_epoch = len(dataset.train_labels) // batch_size
         bar = tqdm(total=epochs * per_epoch, initial=done * per_epoch, unit="step", disable=not progress)
@@ -129,7 +130,10 @@ def train(
                     train_accuracy=np.sum(np.asarray(corrects, np.int64)) / (per_epoch * batch_size),
                     val_loss=test_loss(),
                 )
-                bar.set_postfix(test_accuracy=f"{recorder.accuracy:.4f}")
+                if recorder.accuracy is not None:
+                    bar.set_postfix(test_accuracy=f"{recorder.accuracy:.4f}")
+                # A checkpoint promises that the run before it is there: resuming goes on from its last step.
+                recorder.flush()
                 checkpoints.save(epoch + 1, state._asdict())
     return Summary(
         steps=int(state.step),
