@@ -10,6 +10,7 @@ import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,9 +23,9 @@ from reportgen.page.files import write
 from reportgen.page.html import html
 from reportgen.page.outline import walk
 from reportgen.page.save import save
-from reportgen.sections import SECTIONS, Context, Options
+from reportgen.sections import LADDER, LIMITED, SECTIONS, Context, Options, installed, left_out
 from reportgen.sections.overview import headline, key_figures
-from reportgen.sections.words import slug
+from reportgen.sections.words import NBSP, megabytes, slug
 from reportgen.store import open_run
 
 
@@ -95,18 +96,22 @@ def build(
     layers: str | Sequence[str] = (),
     embedding: Literal["umap", "pca"] = "umap",
     title: str | None = None,
+    max_size: int | None = 10_000_000,
     progress: bool = False,
 ) -> BuiltReport:
     """Analyse a recorded run and lay it out as a report. Needs no jax and no model code.
 
     `from_step` and `to_step` are kept steps, or "init" and "final"; `layers` glob patterns on layer
-    paths. Raises RunError for what is no run, OptionError for a step or layer that it does not have.
+    paths. `max_size` is the most bytes that the page as one file may have: what has to be left out for
+    it (fewer probe images, then fewer channels, then fewer colours) is named on the page. None is no limit.
+    Raises RunError for what is no run, OptionError for a step or layer that it does not have.
     """
     if not isinstance(run, Run):
         run = open_run(run)
     kept = list(run.snapshots)
     chosen = tuple([layers] if isinstance(layers, str) else layers) or ("*",)
-    with tqdm(total=len(SECTIONS), desc="report", unit="section", disable=not progress) as bar:
+    makers = (*SECTIONS, *installed())
+    with tqdm(total=len(makers), desc="report", unit="section", disable=not progress) as bar:
 
         def note(what: str, done: int, of: int) -> None:
             bar.set_postfix_str(f"{what} {done}/{of}")
@@ -120,23 +125,50 @@ def build(
             progress=note if progress else None,
         )
         context = Context(run, options)
-        sections = []
-        for make in SECTIONS:
-            section = make(context)
-            if section is not None:
-                sections.append(section)
+        drawn: dict[Callable[[Context], Section | None], Section | None] = {}
+        for make in makers:
+            drawn[make] = make(context)
             bar.update()
             bar.set_postfix_str("")
-    return BuiltReport(
-        Report(
+        report = Report(
             title=title or _title(run),
             headline=headline(context),
             key_figures=key_figures(context),
-            sections=tuple(sections),
+            sections=tuple(section for section in drawn.values() if section is not None),
             provenance={"config": dict(run.config), **run.provenance, "status": run.status},
             warnings=_warnings(run),
         )
-    )
+        return BuiltReport(report if max_size is None else _fitted(report, context, drawn, max_size))
+
+
+def _fitted(
+    report: Report, context: Context, drawn: dict[Callable[[Context], Section | None], Section | None], max_size: int
+) -> Report:
+    """The report itself where its page has at most `max_size` bytes, else as the first rung that fits has it."""
+    whole = size = len(html(report).encode())
+    for before, limits in pairwise(LADDER):
+        if size <= max_size:
+            break
+        context = context.limited(limits)
+        for make, heeded in LIMITED.items():
+            if any(getattr(limits, name) != getattr(before, name) for name in heeded):
+                drawn[make] = make(context)
+        said = "; ".join(left_out(limits, len(context.run.data.probe_images), _widest(context)))
+        note = (
+            f"To stay below {megabytes(max_size)}, this page leaves out: {said}. "
+            f"All of it: reportgen build RUN --max-size {megabytes(whole * 1.05).replace(NBSP, '')}."
+        )
+        sections = tuple(section for section in drawn.values() if section is not None)
+        report = replace(report, sections=sections, extra={"left_out": note} if said else {})
+        size = len(html(report).encode())
+    if size > max_size:
+        note = f" It still has {megabytes(size)}: nothing more can be left out."
+        report = replace(report, extra={"left_out": report.extra.get("left_out", "") + note})
+    return report
+
+
+def _widest(context: Context) -> int:
+    return max((layer.channels for layer in context.layers if layer.has_maps), default=0)
 
 
 def inspect(

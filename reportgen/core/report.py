@@ -158,6 +158,8 @@ class Explorer:
     `data` is what `analysis.quantise.pack` gives: zlib of int8 levels, kernel after kernel, step after step,
     the first step as it is and the others as differences mod 256; a value is level * scale, level -128
     is a value that is not finite. `steps` are the snapshots' steps, `chosen` the two to begin with.
+    `colors` are the levels of a diverging palette from its low end to its high end, white in the middle,
+    and `not_finite_color` stands for differences that are no number; all are "#rrggbb".
     """
 
     name: str
@@ -166,6 +168,8 @@ class Explorer:
     chosen: tuple[int, int]
     kernels: tuple[ExplorerKernel, ...]
     data: bytes
+    colors: tuple[str, ...]
+    not_finite_color: str
 
 
 Block = Text | Table | Figure | FigureRow | Fold | Explorer
@@ -193,7 +197,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole report. `key_figures` are (name, value) pairs for the strip under the title."""
+    """The whole report. `key_figures` are (name, value) pairs for the strip under the title.
+
+    `extra["left_out"]`, where there is one, is a sentence on what the page leaves out for its size.
+    """
 
     title: str
     headline: str

@@ -22,6 +22,7 @@ from reportgen.core.report import (
     Block,
     ColorBar,
     Drawing,
+    Explorer,
     Figure,
     FigureRow,
     Fold,
@@ -33,6 +34,7 @@ from reportgen.core.report import (
 )
 from reportgen.errors import ReportgenError
 from reportgen.page.drawing import labelled
+from reportgen.page.loader import clean
 from reportgen.page.mosaic import layout
 
 Emit = Callable[[str, bytes, str], str]
@@ -140,7 +142,28 @@ def _block(pen: Pen, part: Block) -> Markup:
             return pen.draw("row", title=part.title, body=body)
         case Fold():
             return pen.draw("fold", summary=part.summary, body=blocks(pen, part.blocks, folded=True))
-    raise ReportgenError(f"a section holds a {type(part).__name__}; blocks are Text, Table, Figure, FigureRow, Fold")
+        case Explorer():
+            return explorer(pen, part)
+    known = "Text, Table, Figure, FigureRow, Fold, Explorer"
+    raise ReportgenError(f"a section holds a {type(part).__name__}; blocks are {known}")
+
+
+def explorer(pen: Pen, part: Explorer) -> Markup:
+    """The frame of a snapshot explorer, with all that its script needs; one sentence without the script."""
+    wrong = [color for color in (*part.colors, part.not_finite_color) if not _HEX.fullmatch(color)]
+    if wrong or not part.colors:
+        raise ReportgenError(f"the explorer {part.name!r} needs colours like #2b6cb0, not {wrong[:3]!r}")
+    if not part.kernels or not set(part.chosen) <= set(part.steps):
+        raise ReportgenError(f"the explorer {part.name!r} needs kernels, and to begin with two of its steps")
+    data = {
+        "steps": part.steps,
+        "chosen": part.chosen,
+        "kernels": [{"name": clean(k.name), "shape": k.shape, "scale": k.scale} for k in part.kernels],
+        "colors": part.colors,
+        "notFinite": part.not_finite_color,
+    }
+    packed = base64.b64encode(part.data).decode("ascii")
+    return pen.draw("explorer", explorer=part, number=pen.numbers[part.name], data=data, packed=packed)
 
 
 def _text(pen: Pen, part: Text) -> Markup:

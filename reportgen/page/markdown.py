@@ -51,6 +51,7 @@ def markdown(report: Report, folder: Path) -> Path:
     if report.key_figures:
         names, values = zip(*report.key_figures, strict=True)
         head.append(_grid([names, values], "l" * len(names)))
+    head.append(plain(str(report.extra.get("left_out", ""))))
     parts = [part for part in head if part]
     left_out: list[str] = []
     room = LIMIT - 2_000 - sum(len(part) + 2 for part in parts)

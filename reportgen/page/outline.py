@@ -82,6 +82,10 @@ def outline(report: Report) -> dict[str, str]:
             elif isinstance(block, Figure):
                 drawn += 1
                 claim_figure(block, f"Figure {drawn}")
+            elif isinstance(block, Explorer):
+                drawn += 1
+                claim(block.name, f"Figure {drawn}", _SLUG, "its name is ASCII letters, digits, '.', '_' and '-'")
+                numbers[block.name] = f"Figure {drawn}"
             elif isinstance(block, FigureRow):
                 drawn += 1
                 for index, figure in enumerate(block.figures):

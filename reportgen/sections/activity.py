@@ -11,7 +11,7 @@ from reportgen.core.run import Layer
 from reportgen.figures.charts import label_bars
 from reportgen.figures.paper import chart
 from reportgen.sections.context import Context
-from reportgen.sections.words import plural
+from reportgen.sections.words import NBSP, plural
 
 CHANNELS = 128
 LISTED = 10
@@ -58,7 +58,7 @@ _METHOD = (
 
 def _figure(context: Context, layer: Layer, result: LabelActivity) -> Figure:
     values = (result.ratio if result.compared == "ratio" else result.activity).T
-    order = [int(c) for c in result.order[:CHANNELS]]
+    order = [int(c) for c in result.order[: min(CHANNELS, context.limits.channels or CHANNELS)]]
     shown = "" if len(order) == layer.channels else f" The first {len(order)} of {layer.channels} channels."
     what = "comparison value (activity / input sum)" if result.compared == "ratio" else "activity"
     return chart(
@@ -78,7 +78,7 @@ def _sentence(context: Context, layer: Layer, result: LabelActivity, channel: in
     name, n = context.run.classes[label], int(result.images[label])
     multiple = result.multiple[channel]
     much = f"{multiple:.1f} times its mean over labels, " if np.isfinite(multiple) else ""
-    return f"channel {channel} of {layer.path} answers most selectively, to {name} ({much}n = {n})."
+    return f"channel {channel} of {layer.path} answers most selectively, to {name} ({much}n{NBSP}={NBSP}{n})."
 
 
 def _table(context: Context, layer: Layer, result: LabelActivity) -> Table:

@@ -4,8 +4,9 @@ context = Context(run, Options(from_step=0, to_step=400))
 context.confusion.accuracy                     # computed when first asked for, once
 """
 
+import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from reportgen.core.report import Mosaic
 from reportgen.core.run import Activations, Layer, Run
 from reportgen.errors import OptionError, ReportgenError, choices
 from reportgen.figures.mosaic import mosaic
+from reportgen.sections.limits import Limits
 from reportgen.sections.words import slug
 
 POOLING = ("max_pool", "avg_pool", "min_pool")
@@ -34,6 +36,7 @@ class Options:
     layers: tuple[str, ...] = ("*",)
     embedding: Literal["umap", "pca"] = "umap"
     title: str | None = None
+    limits: Limits = field(default_factory=Limits)
     progress: Callable[[str, int, int], Any] | None = field(default=None, compare=False)
 
 
@@ -51,6 +54,17 @@ class Context:
                 paths = [layer.path for layer in run.layers]
                 raise OptionError(f"no layer matches {pattern!r}; {choices(pattern, paths)}")
         self._slugs: dict[str, str] = {}
+
+    def limited(self, limits: Limits) -> "Context":
+        """The same run, options and analyses under other limits; what was computed is not computed again."""
+        other = copy.copy(self)
+        other.options = replace(self.options, limits=limits)
+        return other
+
+    @property
+    def limits(self) -> Limits:
+        """How much of the run the page may show."""
+        return self.options.limits
 
     def chosen(self, path: str) -> bool:
         """Whether a layer, or a parameter by its layer, is among those to show."""

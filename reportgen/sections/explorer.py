@@ -4,12 +4,9 @@ import numpy as np
 
 from reportgen.analysis.quantise import pack, quantise
 from reportgen.core.report import Explorer, ExplorerKernel, Section, Text
-from reportgen.figures.palettes import short_number
+from reportgen.figures.palettes import DIVERGING, LEVELS, NOT_FINITE_COLOR, short_number
 from reportgen.sections.context import Context
 from reportgen.sections.words import listed, plural
-
-BUDGET = 600_000
-"""Bytes of packed parameters that a page may carry; a third more as text."""
 
 LEAST_STEPS = 11
 """A kernel so large that fewer steps would fit is left out."""
@@ -19,6 +16,8 @@ MOST_STEPS = 101
 
 def build(context: Context) -> Section | None:
     """Kernels from the smallest up, at as many evenly spaced snapshots as fit; None with fewer than two."""
+    # Bytes of packed parameters that the page may carry; a third more as text.
+    budget = context.limits.packed
     start, end = context.options.from_step, context.options.to_step
     kept = [step for step in context.run.snapshots if start <= step <= end]
     kernels = sorted((diff for diff in context.diffs if diff.before.ndim >= 2), key=lambda d: (d.before.size, d.name))
@@ -28,17 +27,17 @@ def build(context: Context) -> Section | None:
     fitting, spent = [], 0
     for diff in kernels:
         # Packed levels of weights are never a tenth of their bytes: such a kernel need not be read to be left out.
-        if diff.before.size > 10 * BUDGET:
+        if diff.before.size > 10 * budget:
             break
         cost = len(pack([_levels(context, diff.name, few)[0]]))
-        if spent + cost > BUDGET:
+        if spent + cost > budget:
             break
         fitting.append(diff)
         spent += cost
     if not fitting:
         return None
     # Steps nearer to one another differ less, so that more fit than the few promise.
-    count = min(len(kept), MOST_STEPS, int(len(few) * BUDGET / spent))
+    count = min(len(kept), MOST_STEPS, int(len(few) * budget / spent))
     names = {diff.name for diff in fitting}
     ordered = [diff for diff in context.diffs if diff.name in names]
     steps = _evenly(kept, count)
@@ -69,6 +68,8 @@ def build(context: Context) -> Section | None:
         (steps[0], steps[-1]),
         tuple(described),
         pack([levels for levels, _ in quantised]),
+        tuple("#" + bytes(color).hex() for color in DIVERGING.rgb[:LEVELS]),
+        NOT_FINITE_COLOR,
     )
     return Section("explorer", "Any two snapshots", finding, (explorer, method))
 

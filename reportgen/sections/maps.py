@@ -1,20 +1,24 @@
 """Feature maps of the probe images: every channel of every convolution and pooling layer."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from reportgen.analysis.channels import Peak, strongest
-from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Text
+from reportgen.core.report import Block, Figure, FigureRow, Fold, Mosaic, Numbers, Section, Text
 from reportgen.core.run import Layer
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import DIVERGING, GREY, colorbar, short_number, symmetric
 from reportgen.figures.paper import picture_export
 from reportgen.sections.context import Context, image_mosaic
+from reportgen.sections.limits import coarse
 from reportgen.sections.words import plural
 
-ENLARGED = 168
+# CSS px: a grid, the input and the strongest channel side by side are as wide as the page.
+GRID = 520
+ENLARGED = 196
 
 
 def build(context: Context) -> Section | None:
@@ -25,10 +29,10 @@ def build(context: Context) -> Section | None:
         return None
     images = len(context.run.data.probe_images)
     blocks: list[Block] = []
-    for index in range(images):
+    for index in range(min(images, context.limits.images or images)):
         rows = tuple(_row(context, layer, index) for layer in shown)
         title = _image_name(context, index)
-        blocks.extend([Text(f"{title[0].upper()}{title[1:]}."), *rows] if index == 0 else [Fold(title, rows)])
+        blocks.extend([Text(f"{title}."), *rows] if index == 0 else [Fold(title, rows)])
     blocks.append(
         Text(
             "Each grid is one layer's output for one image, a tile per channel, numbered from 0. One range for the "
@@ -60,7 +64,7 @@ def _finding(context: Context, shown: list[Layer]) -> str:
 
 def _image_name(context: Context, index: int) -> str:
     label = int(context.run.data.probe_labels[index])
-    return f"image {index}, label {context.run.classes[label]}"
+    return f"Image {index}, label {context.run.classes[label]}"
 
 
 def _row(context: Context, layer: Layer, index: int) -> FigureRow:
@@ -70,28 +74,30 @@ def _row(context: Context, layer: Layer, index: int) -> FigureRow:
     maps = np.moveaxis(final.maps[layer.path][index], -1, 0)
     low, high, palette = _range(maps)
     peak = strongest(stats)[index]
+    kept = _kept(stats.maximum[index], context.limits.channels)
     picture = mosaic(
-        maps,
+        coarse(maps[kept], low, high, context.limits.levels),
         low,
         high,
         palette,
-        labels=range(len(maps)),
+        labels=kept,
         values=[
-            f"max {short_number(m)}, mean {short_number(a)}"
-            for m, a in zip(stats.maximum[index], stats.mean[index], strict=True)
+            f"max {short_number(stats.maximum[index, c])}, mean {short_number(stats.mean[index, c])}" for c in kept
         ],
-        outlined=[] if peak is None else [peak.channel],
-        width=620,
+        outlined=[] if peak is None else [kept.index(peak.channel)],
+        width=GRID,
     )
     bar = colorbar(palette, low, high)
     broken = int(stats.non_finite[index].sum())
     name = f"maps-{index}-{context.slug(layer.path)}"
+    count = plural(len(maps), "channel")
+    fewer = "" if len(kept) == len(maps) else f" Shown are the {len(kept)} with the largest values."
     grid = Figure(
         name,
         picture,
-        f"{layer.path}, {plural(len(maps), 'channel')} of image {index}: {_peak_words(peak)}.",
-        f"{layer.path}: {plural(len(maps), 'channel')} of {layer.shape[0]}×{layer.shape[1]}; {bar.low} to {bar.high}, "
-        f"layer-wide.{_broken(broken)}",
+        f"{layer.path}, {count} of image {index}: {_peak_words(peak)}.",
+        f"{layer.path}: {count} of {layer.shape[0]}×{layer.shape[1]}; {bar.low} to {bar.high}, "
+        f"layer-wide.{_broken(broken)}{fewer}",
         bar,
         picture_export(picture, bar),
         wide=True,
@@ -100,14 +106,23 @@ def _row(context: Context, layer: Layer, index: int) -> FigureRow:
     return FigureRow((grid, *beside), layer.path)
 
 
+def _kept(maxima: np.ndarray, limit: int | None) -> list[int]:
+    """The channels to show, in order: all, or the `limit` with the largest values."""
+    if limit is None or len(maxima) <= limit:
+        return list(range(len(maxima)))
+    ranked = np.where(np.isfinite(maxima), maxima, -np.inf)
+    return sorted(np.argsort(-ranked, kind="stable")[:limit].tolist())
+
+
 def _beside(
     context: Context, layer: Layer, index: int, peak: Peak | None, maps: np.ndarray, scale: tuple, name: str
 ) -> tuple[Figure, ...]:
     """The input and the strongest channel, enlarged to one size."""
-    given = image_mosaic(context.run.data.probe_images, [index], labels=[""], width=ENLARGED)
+    given = image_mosaic(context.run.data.probe_images, [index], labels=[""])
     if peak is None or given is None:
         return ()
-    channel = mosaic(maps[peak.channel : peak.channel + 1], *scale, labels=[""], width=ENLARGED)
+    given = _enlarged(given)
+    channel = _enlarged(mosaic(maps[peak.channel : peak.channel + 1], *scale, labels=[""]))
     return (
         Figure(f"{name}-input", given, f"Input image {index}.", "Input.", export=picture_export(given)),
         Figure(
@@ -118,6 +133,10 @@ def _beside(
             export=picture_export(channel),
         ),
     )
+
+
+def _enlarged(picture: Mosaic) -> Mosaic:
+    return replace(picture, scale=max(1, ENLARGED // max(picture.tile_height, picture.tile_width)))
 
 
 def _broken(count: int) -> str:

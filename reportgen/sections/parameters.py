@@ -1,19 +1,25 @@
 """What the filters became: parameters and their change between two snapshots, kernel by kernel."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from reportgen.analysis.diffs import ParamDiff
-from reportgen.core.report import Figure, FigureRow, Numbers, Section, Table, Text
-from reportgen.figures.kernels import kernel_tiles
+from reportgen.core.report import Figure, FigureRow, Mosaic, Numbers, Section, Table, Text
+from reportgen.figures.kernels import KernelTiles, kernel_tiles
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import DIVERGING, colorbar, short_number, symmetric
 from reportgen.figures.paper import chart, picture_export
 from reportgen.figures.scatter import scatter_change
 from reportgen.sections.context import Context
+from reportgen.sections.limits import coarse
 from reportgen.sections.words import percent, plural
+
+# CSS px: half the page, and all of it.
+PAIR = 480
+ALONE = 980
 
 
 def build(context: Context) -> Section | None:
@@ -81,16 +87,21 @@ def _figures(context: Context, diff: ParamDiff, start: int, end: int) -> FigureR
     after = diff.before + diff.delta
     name = context.slug(diff.name)
     shape = "×".join(map(str, diff.before.shape))
+    kept = _kept(diff, context.limits.channels)
+    outputs = diff.before.shape[-1]
+    fewer = "" if len(kept) == outputs else f" Shown are the {len(kept)} of {outputs} that changed most."
     pair = []
     for kind, values, words in (
         ("value", after, f"at step {end}"),
         ("change", diff.delta, f"change from step {start} to step {end}"),
     ):
-        laid_out = kernel_tiles(values)
+        laid_out = kernel_tiles(values[..., kept])
         low, high = symmetric(values)
-        picture = mosaic(laid_out.tiles, low, high, DIVERGING, labels=laid_out.labels, gap=laid_out.gap, width=620)
+        picture = _mosaic(laid_out, low, high, kept, context.limits.levels)
         bar = colorbar(DIVERGING, low, high)
-        caption = f"{diff.name} {words}, {shape}. {laid_out.reading}" if kind == "value" else f"{diff.name}, {words}."
+        caption = (
+            f"{diff.name} {words}, {shape}. {laid_out.reading}{fewer}" if kind == "value" else f"{diff.name}, {words}."
+        )
         pair.append(
             Figure(
                 f"parameters-{name}-{kind}",
@@ -105,6 +116,23 @@ def _figures(context: Context, diff: ParamDiff, start: int, end: int) -> FigureR
             )
         )
     return FigureRow(tuple(pair), diff.name)
+
+
+def _kept(diff: ParamDiff, limit: int | None) -> list[int]:
+    """Output channels to show, in order: all, or of a convolution the `limit` with the largest mean change."""
+    outputs = diff.before.shape[-1]
+    if limit is None or outputs <= limit or diff.before.ndim < 3:
+        return list(range(outputs))
+    moved = np.abs(np.where(np.isfinite(diff.delta), diff.delta, 0.0)).reshape(-1, outputs).mean(axis=0)
+    return sorted(np.argsort(-moved, kind="stable")[:limit].tolist())
+
+
+def _mosaic(laid_out: KernelTiles, low: float, high: float, kept: list[int], levels: int | None) -> Mosaic:
+    """The tiles at a size that lets value and change stand side by side; each across the page where that is 1:1."""
+    tiles, labels = coarse(laid_out.tiles, low, high, levels), laid_out.labels
+    labels = tuple(str(c) for c in kept) if len(labels) == len(kept) > 1 else ("",) if len(labels) == 1 else labels
+    picture = mosaic(tiles, low, high, DIVERGING, labels=labels, gap=laid_out.gap, width=PAIR)
+    return picture if picture.scale > 1 else replace(picture, scale=max(1, ALONE // picture.raster.width))
 
 
 def _moved(diff: ParamDiff) -> str:

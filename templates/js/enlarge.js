@@ -54,7 +54,7 @@
     dialog.showModal();
   };
 
-  for (const figure of document.querySelectorAll(".figure:not(.animation)")) {
+  for (const figure of document.querySelectorAll(".figure:not(.animation, .explorer)")) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "plain enlarge";

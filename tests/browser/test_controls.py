@@ -200,6 +200,8 @@ def test_long_tables_are_narrowed_by_a_text(visit, report_file: Path) -> None:
 def test_the_tab_key_reaches_every_control(visit, report_file: Path) -> None:
     page = visit(report_file)
     page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    # What fits needs no stop; the page notices at its next frames.
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     wanted = page.evaluate(
         """() => {
           const all = [...document.querySelectorAll("a[href], button, input, summary, [tabindex='0']")];
