@@ -4,7 +4,8 @@ from reportgen.store import open_run, snapshot_epoch
 run = open_run("demo/run")
 """
 
-from reportgen.store.reader import open_run, snapshot_epoch
+from reportgen.store.files import DamagedError
+from reportgen.store.reader import open_run, snapshot_epoch, with_what_is_whole
 from reportgen.store.writer import RunWriter
 
-__all__ = ["RunWriter", "open_run", "snapshot_epoch"]
+__all__ = ["DamagedError", "RunWriter", "open_run", "snapshot_epoch", "with_what_is_whole"]

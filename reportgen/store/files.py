@@ -12,6 +12,8 @@ name, type, shape and bytes.
 import json
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy, which safetensors then returns)
@@ -22,12 +24,22 @@ from safetensors.numpy import save
 from reportgen.errors import RunError
 
 
+class DamagedError(RunError):
+    """A file of a run turned out missing or damaged while it was read; the rest of the run may be whole."""
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Put `content` at `path`, replacing what is there in one step. Raises RunError naming the file."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(content)
-        partial.replace(path)
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        except BaseException:
+            # On a full disk the part is in the way of everything else.
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise RunError(f"{path} could not be written: {error.strerror or error}") from error
 
@@ -42,31 +54,47 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mappi
 class Tensors(Mapping[str, np.ndarray]):
     """The arrays of one file, each read and checked when asked for.
 
-    Raises RunError on opening when the file is missing, truncated or no safetensors file, and on
-    reading when a tensor does not match its checksum.
+    Raises DamagedError on opening when the file is missing, truncated or no safetensors file, and on
+    reading when a tensor does not match its checksum. What a header claims beyond the file's bytes is
+    refused before anything is allocated.
     """
 
     def __init__(self, path: Path):
-        self._path = path
+        self.path = path
         with _damage_named(path), safe_open(path, "np") as file:
             self.metadata: dict[str, str] = file.metadata() or {}
             self._names = list(file.keys())
-            self._checksums = json.loads(self.metadata.get("crc32", "{}"))
+            self._checksums = dict(json.loads(self.metadata.get("crc32", "{}")))
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._names:
             raise KeyError(name)
-        with _damage_named(self._path), safe_open(self._path, "np") as file:
+        with _damage_named(self.path), safe_open(self.path, "np") as file:
             array = file.get_tensor(name)
         if self._checksums.get(name) != _checksum(name, array):
-            raise RunError(f"{self._path} is damaged: {name} does not match its checksum")
+            raise DamagedError(f"{self.path} is damaged: {name} does not match its checksum")
         return array
+
+    @cached_property
+    def described(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Name -> (safetensors' name of the type, shape), from the header alone."""
+        with _damage_named(self.path), safe_open(self.path, "np") as file:
+            slices = {name: file.get_slice(name) for name in self._names}
+            return {name: (found.get_dtype(), tuple(found.get_shape())) for name, found in slices.items()}
+
+    def verify(self) -> None:
+        """Read every tensor; DamagedError for the first that does not match its checksum."""
+        for name in self._names:
+            self[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+_DAMAGE = (SafetensorError, OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError, MemoryError)
 
 
 class _damage_named:
@@ -80,9 +108,9 @@ class _damage_named:
 
     def __exit__(self, kind, error, traceback) -> None:
         if isinstance(error, FileNotFoundError):
-            raise RunError(f"{self._path} is missing") from error
-        if isinstance(error, (SafetensorError, OSError, ValueError, TypeError, AttributeError)):
-            raise RunError(f"{self._path} is damaged or no safetensors file: {error}") from error
+            raise DamagedError(f"{self._path} is missing") from error
+        if isinstance(error, _DAMAGE):
+            raise DamagedError(f"{self._path} is damaged or no safetensors file: {error}") from error
 
 
 def _checksum(name: str, array: np.ndarray) -> int:

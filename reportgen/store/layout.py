@@ -11,6 +11,8 @@ RUN/.lock                           held while a recorder is open
 
 from pathlib import Path
 
+from reportgen.errors import RunError
+
 FORMAT = 1
 """Version of the layout. A reader refuses a run of a later one."""
 
@@ -23,6 +25,9 @@ SNAPSHOTS = "snapshots"
 ACTIVATIONS = "activations"
 CHECKPOINTS = "checkpoints"
 
+LONGEST_STEP = 15
+"""Digits of a step: below 2**53, so that it is exact in every number type that it meets."""
+
 
 def step_file(folder: Path, step: int) -> Path:
     """The file of one step; zero-padded, so that names sort as steps do."""
@@ -30,7 +35,14 @@ def step_file(folder: Path, step: int) -> Path:
 
 
 def listed_steps(folder: Path) -> list[int]:
-    """Steps that have a whole file in `folder`, ascending; half-written files have other names."""
+    """Steps that have a whole file in `folder`, ascending; half-written files have other names.
+
+    Raises RunError when the folder is there and can't be listed.
+    """
     if not folder.is_dir():
         return []
-    return sorted(int(file.stem) for file in folder.glob("*.safetensors") if file.stem.isdigit())
+    try:
+        names = [file.stem for file in folder.glob("*.safetensors")]
+    except OSError as error:
+        raise RunError(f"{folder} can't be listed: {error.strerror or error}") from error
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit() and len(name) <= LONGEST_STEP)

@@ -2,122 +2,186 @@
 
     run = open_run("demo/run")
 
-What is damaged beyond the part that was asked for does not stop the rest: unreadable snapshots and
-activations are left out and named in `run.problems`, which the report prints.
+    report = with_what_is_whole(run, make_report)    # once more on the rest, when a file proves damaged
+
+What is damaged does not stop the rest: snapshots, activations, images and labels that can't be read or
+contradict the run are left out and named in `run.problems`, which the report prints.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from reportgen.core.run import Activations, Layer, Run, RunData, Snapshot
+from reportgen.core.run import Activations, Run, RunData, Snapshot
 from reportgen.errors import RunError
 from reportgen.store import layout
-from reportgen.store.files import Tensors
+from reportgen.store.checks import (
+    MOST_COLUMNS,
+    REAL,
+    WHOLE,
+    Expected,
+    activations_problem,
+    checked_header,
+    is_row,
+    snapshot_signature,
+)
+from reportgen.store.files import DamagedError, Tensors
 
 T = TypeVar("T")
 
+ROUNDS = 3
+"""How often a report is begun anew because a file proved damaged; each time all files were read before."""
 
-def open_run(path: str | Path) -> Run:
+
+def open_run(path: str | Path, verify: bool = False) -> Run:
     """The run recorded in the directory `path`.
 
-    Raises RunError when there is no run, when it was written by a later version, or when its header
-    or its data can't be read.
+    Headers, shapes, types and indices are checked now; checksums when a tensor is read, or all of them
+    now with `verify`. Raises RunError when there is no run, when it was written by a later version, or
+    when its run.json or all of its snapshots can't be read.
     """
     folder = Path(path)
-    header = _read_header(folder)
-    problems: list[str] = []
-    snapshots = _by_step(folder / layout.SNAPSHOTS, read_snapshot, problems)
-    activations = _by_step(folder / layout.ACTIVATIONS, read_activations, problems)
-    if not snapshots:
-        raise RunError(f"{folder} holds no readable snapshot; the recording was stopped before step 0 was kept")
+    header, problems = _read_header(folder)
+    layers, classes = header["layers"], header["classes"]
     rows = {}
     for name in (layout.STEPS_FILE, layout.EPOCHS_FILE):
         rows[name], unreadable = read_rows(folder / name)
         if unreadable:
             problems.append(f"{name}: {unreadable} unreadable lines left out")
-    try:
-        layers = tuple(
-            Layer(**{**layer, "shape": tuple(layer["shape"]), "params": tuple(layer["params"])})
-            for layer in header["layers"]
-        )
-        return Run(
-            path=folder,
-            classes=tuple(header["classes"]),
-            layers=layers,
-            config=header["config"],
-            provenance=header["provenance"],
-            steps=tuple(rows[layout.STEPS_FILE]),
-            epochs=tuple(rows[layout.EPOCHS_FILE]),
-            snapshots=snapshots,
-            activations=activations,
-            data=read_data(folder / layout.DATA_FILE),
-            embed_layer=header["embed_layer"],
-            status=header["status"],
-            uncaptured=header["uncaptured"],
-            problems=tuple(problems),
-        )
-    except (KeyError, TypeError) as error:
-        raise RunError(f"{folder / layout.RUN_FILE} is damaged: {error!r} is missing or of another type") from error
+        problems += _without_columns(rows[name], name)
+    data = read_data(folder / layout.DATA_FILE, len(classes), problems)
+    expected = Expected(
+        {layer.path: layer for layer in layers},
+        len(classes),
+        *(len(labels) or None for labels in (data.probe_labels, data.evaluation_labels, data.embedding_labels)),
+    )
+    snapshots = _alike(_files(folder / layout.SNAPSHOTS, problems, verify), problems)
+    if not snapshots:
+        why = f" ({problems[0]})" if problems else ""
+        raise RunError(f"{folder} holds no readable snapshot; the recording was stopped before step 0 was kept{why}")
+    answers = {}
+    for step, tensors in _files(folder / layout.ACTIVATIONS, problems, verify).items():
+        try:
+            problem = activations_problem(tensors, expected)
+        except RunError as error:
+            problem = str(error).replace(f"{folder / layout.ACTIVATIONS}/", "")
+        if problem is None:
+            answers[step] = tensors
+        else:
+            problems.append(f"activations of step {step} left out: {problem}")
+    return Run(
+        path=folder,
+        classes=classes,
+        layers=layers,
+        config=header["config"],
+        provenance=header["provenance"],
+        steps=tuple(rows[layout.STEPS_FILE]),
+        epochs=tuple(rows[layout.EPOCHS_FILE]),
+        snapshots=_Steps(snapshots, read_snapshot),
+        activations=_Steps(answers, read_activations),
+        data=data,
+        embed_layer=header["embed_layer"],
+        status=header["status"],
+        uncaptured={str(part): str(reason) for part, reason in header["uncaptured"].items()},
+        problems=tuple(problems),
+    )
 
 
-def _read_header(folder: Path) -> dict[str, Any]:
+def with_what_is_whole(run: Run, use: Callable[[Run], T]) -> T:
+    """`use(run)`; when a file of the run proves damaged on the way, once more without it.
+
+    Nothing is read twice while all is well. After damage every file is verified, so that the second round
+    knows of all of it. Raises DamagedError when files go on changing under the reader.
+    """
+    for _ in range(ROUNDS):
+        try:
+            return use(run)
+        except DamagedError:
+            run = open_run(run.path, verify=True)
+    return use(run)
+
+
+def _read_header(folder: Path) -> tuple[dict[str, Any], list[str]]:
     if not folder.is_dir():
         raise RunError(f"{folder} is no directory; a run is what `reportgen train -o` or a Recorder writes")
     file = folder / layout.RUN_FILE
     if not file.is_file():
         raise RunError(f"{folder} holds no run: there is no {layout.RUN_FILE} in it")
     try:
-        header = json.loads(file.read_text(encoding="utf-8"))
-        version = header["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        version = content["format"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError(f"{file} is damaged: {error!r}") from error
+    if type(version) is not int or not 1 <= version <= layout.FORMAT:
+        raise RunError(
+            f"{folder} has run format {str(version)[:40]}, this reportgen reads formats up to {layout.FORMAT}"
+        )
+    try:
+        return checked_header(content)
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{file} is damaged: {error}") from error
-    if not isinstance(version, int) or version > layout.FORMAT:
-        raise RunError(f"{folder} has run format {version}, this reportgen reads formats up to {layout.FORMAT}")
-    return header
 
 
 def read_rows(file: Path) -> tuple[list[dict[str, Any]], int]:
     """Rows of a .jsonl file, and how many lines before the last were unreadable.
 
-    The last line may be half-written after a kill: it is left out without a word. A step that stands
-    twice (a resumed run) counts once, as it was written last.
+    What stands behind the last line break may be half-written after a kill: it is left out without a
+    word. A step that stands twice (a resumed run) counts once, as it was written last.
     """
     if not file.is_file():
         return [], 0
     try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError as error:
         raise RunError(f"{file} can't be read: {error.strerror or error}") from error
     rows: dict[int, dict[str, Any]] = {}
     unreadable = 0
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
-            rows[int(row["step"])] = row
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, RecursionError):
+            row = None
+        if is_row(row):
+            rows[row["step"]] = row
+        else:
             unreadable += number < len(lines)
     return [rows[step] for step in sorted(rows)], unreadable
 
 
+def _without_columns(rows: list[dict[str, Any]], file: str) -> list[str]:
+    """Take the names past the first few hundred out of the rows; a problem where there were any."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    unwanted = [name for name in names if not name.isprintable() or len(name) > 200]
+    kept = dict.fromkeys(name for name in names if name not in set(unwanted))
+    unwanted += list(kept)[MOST_COLUMNS:]
+    for row in rows if unwanted else ():
+        for name in unwanted:
+            row.pop(name, None)
+    return [f"{file}: {len(unwanted)} columns left out, of {len(names)}"] if unwanted else []
+
+
 def read_snapshot(tensors: Tensors) -> Snapshot:
     """The parameters in one snapshot file."""
-    return Snapshot(int(tensors.metadata["step"]), int(tensors.metadata["epoch"]), tensors)
+    return Snapshot(*_place(tensors), tensors)
 
 
 def snapshot_epoch(run: Path, step: int) -> int:
     """The epoch that the snapshot of `step` belongs to. Raises RunError when it is not there or damaged."""
-    return int(Tensors(layout.step_file(run / layout.SNAPSHOTS, step)).metadata["epoch"])
+    return _place(Tensors(layout.step_file(run / layout.SNAPSHOTS, step)))[1]
 
 
 def read_activations(tensors: Tensors) -> Activations:
     """One activations file. Its tensors are named as the fields of `Activations`, the layer after a slash."""
+    step, epoch = _place(tensors)
     return Activations(
-        step=int(tensors.metadata["step"]),
-        epoch=int(tensors.metadata["epoch"]),
+        step=step,
+        epoch=epoch,
         maps=_Below(tensors, "maps/"),
         label_sums=_Below(tensors, "label_sums/"),
         label_counts=tensors["label_counts"],
@@ -130,34 +194,99 @@ def read_activations(tensors: Tensors) -> Activations:
     )
 
 
-def read_data(file: Path) -> RunData:
-    """The images and labels of a run. Images that were kept as bytes come back as what was fed in."""
-    tensors = Tensors(file)
+def read_data(file: Path, classes: int, problems: list[str]) -> RunData:
+    """The images and labels of a run, empty arrays for what can't be read or makes no sense.
 
-    def images(name: str) -> np.ndarray:
-        array = tensors[name]
-        return array.astype(np.float32) / 255 if array.dtype == np.uint8 and f"{name}_divisor" in tensors else array
+    Images that were kept as bytes come back as what was fed in. What is left out is added to `problems`.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    divided: set[str] = set()
+    try:
+        tensors = Tensors(file)
+        divided = {name for name in tensors if name.endswith("_divisor")}
+        for name in _DATA:
+            try:
+                arrays[name] = _data_array(tensors, name, classes)
+            except (RunError, ValueError) as error:
+                problems.append(f"{name} left out: {error}".replace(f"{file.parent}/", ""))
+    except RunError as error:
+        problems.append(f"images and labels left out: {error}".replace(f"{file.parent}/", ""))
+    for part in ("probe", "evaluation"):
+        images, labels = (arrays.get(f"{part}_{what}") for what in ("images", "labels"))
+        if images is not None and labels is not None and len(images) > len(labels):
+            problems.append(f"{part}_images left out: there are {len(images)} for {len(labels)} labels")
+            del arrays[f"{part}_images"]
+    for name, array in arrays.items():
+        if f"{name}_divisor" in divided and array.dtype == np.uint8:
+            arrays[name] = array.astype(np.float32) / 255
+    empty = {name: np.zeros(0, np.int64 if name.endswith("labels") else np.float32) for name in _DATA}
+    return RunData(**{**empty, **arrays})
 
-    return RunData(
-        probe_images=images("probe_images"),
-        probe_labels=tensors["probe_labels"],
-        evaluation_images=images("evaluation_images"),
-        evaluation_labels=tensors["evaluation_labels"],
-        embedding_labels=tensors["embedding_labels"],
-    )
+
+_DATA = ("probe_images", "probe_labels", "evaluation_images", "evaluation_labels", "embedding_labels")
 
 
-def _by_step(folder: Path, read: Callable[[Tensors], T], problems: list[str]) -> "_Steps[T]":
+def _data_array(tensors: Tensors, name: str, classes: int) -> np.ndarray:
+    """One array of data.safetensors; ValueError in words for what it can't be."""
+    if name not in tensors:
+        raise ValueError("it is missing")
+    dtype, shape = tensors.described[name]
+    if name.endswith("images"):
+        if dtype not in REAL or not shape or 0 in shape:
+            raise ValueError(f"{dtype}{list(shape)} are no images")
+        return tensors[name]
+    if dtype not in WHOLE or len(shape) != 1:
+        raise ValueError(f"{dtype}{list(shape)} are no labels")
+    labels = tensors[name]
+    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
+        raise ValueError(f"they run from {labels.min()} to {labels.max()}, for {classes} classes")
+    return labels.astype(np.int64)
+
+
+def _place(tensors: Tensors) -> tuple[int, int]:
+    """(step, epoch) that a file says it is of."""
+    try:
+        step, epoch = (int(tensors.metadata[name]) for name in ("step", "epoch"))
+    except (KeyError, ValueError) as error:
+        raise DamagedError(f"{tensors.path} does not say of which step and epoch it is") from error
+    if not (0 <= step < 2**53 and 0 <= epoch < 2**53):
+        raise DamagedError(f"{tensors.path} says it is of step {step}, epoch {epoch}")
+    return step, epoch
+
+
+def _files(folder: Path, problems: list[str], verify: bool) -> dict[int, Tensors]:
+    """Step -> its file, for those that can be opened and are what their name says."""
     found: dict[int, Tensors] = {}
     for step in layout.listed_steps(folder):
+        file = layout.step_file(folder, step)
         try:
-            tensors = Tensors(layout.step_file(folder, step))
-            if int(tensors.metadata["step"]) != step:
-                raise RunError(f"{layout.step_file(folder, step)} says it is step {tensors.metadata['step']}")
+            tensors = Tensors(file)
+            said, _ = _place(tensors)
+            if said != step:
+                raise RunError(f"{file} says it is step {said}")
+            if verify:
+                tensors.verify()
             found[step] = tensors
-        except (RunError, KeyError, ValueError) as error:
+        except RunError as error:
             problems.append(f"{folder.name} of step {step} left out: {error}".replace(f"{folder}/", ""))
-    return _Steps(found, read)
+    return found
+
+
+def _alike(files: Mapping[int, Tensors], problems: list[str]) -> dict[int, Tensors]:
+    """The snapshots that hold the same parameters as most do (as the first ones do, of as many)."""
+    signatures = {}
+    for step, tensors in files.items():
+        try:
+            signatures[step] = snapshot_signature(tensors)
+        except RunError as error:
+            problems.append(f"snapshots of step {step} left out: {error}")
+    if not signatures:
+        return {}
+    usual = Counter(signatures.values()).most_common(1)[0][0]
+    for step, signature in signatures.items():
+        if signature != usual:
+            problems.append(f"snapshots of step {step} left out: it holds other parameters than the others")
+    return {step: files[step] for step, signature in signatures.items() if signature == usual}
 
 
 class _Steps(Mapping[int, T]):

@@ -10,6 +10,7 @@ Nothing here runs in the background: `record` calls it from its writer thread.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,12 +52,17 @@ class RunWriter:
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise RunError(f"{self.path} is being recorded into by another process; wait for it to end") from error
+        except OSError as error:
+            raise RunError(f"{self.path} can't be written into: {error.strerror or error}") from error
         try:
             self._seconds_before = self._make_room(overwrite, resume_at)
             self._header = {"format": layout.FORMAT, **header}
             self._write_header("running", self._seconds_before)
             self._steps = (self.path / layout.STEPS_FILE).open("a", encoding="utf-8")
             self._epochs = (self.path / layout.EPOCHS_FILE).open("a", encoding="utf-8")
+        except OSError as error:
+            self._lock.release()
+            raise RunError(f"{error.filename or self.path} can't be written: {error.strerror or error}") from error
         except BaseException:
             self._lock.release()
             raise
@@ -74,7 +80,12 @@ class RunWriter:
             )
         keep = -1 if overwrite or resume_at is None else resume_at
         if keep < 0:
+            # First of all: without it nobody takes what is left, should this be stopped half-way, for a run.
+            run_file.unlink(missing_ok=True)
             shutil.rmtree(self.path / layout.CHECKPOINTS, ignore_errors=True)
+            (self.path / layout.DATA_FILE).unlink(missing_ok=True)
+        for partial in self.path.glob(".*.partial"):
+            partial.unlink()
         for folder in (self.path / layout.SNAPSHOTS, self.path / layout.ACTIVATIONS):
             for partial in folder.glob(".*.partial"):
                 partial.unlink()
@@ -86,10 +97,7 @@ class RunWriter:
             rows, _ = read_rows(file)
             kept = [json.dumps(row) + "\n" for row in rows if row["step"] <= keep]
             write_bytes(file, "".join(kept).encode())
-        if keep < 0:
-            run_file.unlink(missing_ok=True)
-            return 0.0
-        return float(json.loads(run_file.read_text(encoding="utf-8"))["provenance"].get("seconds", 0.0))
+        return 0.0 if keep < 0 else _seconds(run_file)
 
     def data(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Write the images and labels that the report shows (names: see `reader.read_data`)."""
@@ -125,14 +133,27 @@ class RunWriter:
     def close(self, status: str, seconds: float) -> None:
         """Note how the recording ended ("finished", "interrupted", "failed"), and let go of the run."""
         try:
-            self._steps.close()
-            self._epochs.close()
+            for file in (self._steps, self._epochs):
+                try:
+                    file.close()
+                except OSError as error:  # a line that a full disk did not take is tried once more, in vain
+                    raise RunError(f"{file.name} could not be written: {error.strerror or error}") from error
             self._write_header(status, self._seconds_before + seconds)
         finally:
             self._lock.release()
 
     def _write_header(self, status: str, seconds: float) -> None:
         header = {**self._header, "status": status}
-        header["provenance"] = {**self._header.get("provenance", {}), "seconds": round(seconds, 3)}
+        if not os.environ.get("SOURCE_DATE_EPOCH"):
+            # Who sets this asks for output that depends on no clock (reproducible-builds.org).
+            header["provenance"] = {**self._header.get("provenance", {}), "seconds": round(seconds, 3)}
         content = json.dumps(header, indent=1, ensure_ascii=False, sort_keys=True)
         write_bytes(self.path / layout.RUN_FILE, content.encode() + b"\n")
+
+
+def _seconds(run_file: Path) -> float:
+    """Seconds that a run has taken until now, as its run.json says."""
+    try:
+        return float(json.loads(run_file.read_text(encoding="utf-8"))["provenance"].get("seconds", 0.0))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{run_file} is missing or damaged; replace the run (--overwrite)") from error

@@ -50,9 +50,8 @@ def test_evaluation_images_come_back_as_they_were_fed_in(recorded, tmp_path):
         (lambda run: (run / "run.json").unlink(), "there is no run.json"),
         (lambda run: (run / "run.json").write_text("{"), "run.json is damaged"),
         (lambda run: (run / "run.json").write_text("[]"), "run.json is damaged"),
-        (lambda run: (run / "run.json").write_text('{"format": 1}'), "run.json is damaged: .*layers"),
+        (lambda run: (run / "run.json").write_text('{"format": 1}'), "run.json is damaged: .*classes"),
         (lambda run: (run / "run.json").write_text('{"format": 99}'), "has run format 99"),
-        (lambda run: (run / "data.safetensors").unlink(), "data.safetensors is missing"),
         (lambda run: [f.unlink() for f in (run / "snapshots").iterdir()], "no readable snapshot"),
     ],
 )
@@ -93,16 +92,18 @@ def test_half_written_files_are_not_taken_for_whole_ones(run_copy):
 
 def test_rows_survive_a_torn_last_line_and_count_torn_middles(tmp_path):
     file = tmp_path / "rows.jsonl"
-    file.write_text('{"step": 1, "x": 1}\n{"step": 2, "x"\n{"step": 3, "x": 3}\n{"step": 4, "x": 4')
+    whole = [{"step": 1, "epoch": 1, "x": 1}, {"step": 3, "epoch": 1, "x": 3}]
+    one, three = map(json.dumps, whole)
+    file.write_text(f'{one}\n{{"step": 2, "x"\n{three}\n{{"step": 4, "epoch": 1, "x": 4')
     rows, unreadable = read_rows(file)
-    assert rows == [{"step": 1, "x": 1}, {"step": 3, "x": 3}]
+    assert rows == whole
     assert unreadable == 1
 
 
 def test_a_step_that_stands_twice_counts_as_written_last(tmp_path):
     file = tmp_path / "rows.jsonl"
-    file.write_text('{"step": 1, "x": 1}\n{"step": 1, "x": 2}\n')
-    assert read_rows(file) == ([{"step": 1, "x": 2}], 0)
+    file.write_text('{"step": 1, "epoch": 1, "x": 1}\n{"step": 1, "epoch": 1, "x": 2}\n')
+    assert read_rows(file) == ([{"step": 1, "epoch": 1, "x": 2}], 0)
 
 
 def test_a_directory_that_holds_a_run_is_refused(run_copy):
