@@ -61,7 +61,13 @@ def _walk(jaxpr: Jaxpr, known: dict[Any, Labels], learned: set) -> None:
         for variable, labels in zip(equation.outvars, found, strict=True):
             rank = len(getattr(variable.aval, "shape", ()))
             # A rule that does not fit says nothing, rather than something wrong.
-            known[variable] = labels if labels is not None and len(labels) == rank else ("?",) * rank
+            known[variable] = _one_channel_axis(labels) if labels and len(labels) == rank else ("?",) * rank
+
+
+def _one_channel_axis(labels: Labels) -> Labels:
+    """What was called channels before the last such axis is an axis like any other now."""
+    last = max((i for i, label in enumerate(labels) if label == "c"), default=-1)
+    return tuple("?" if label == "c" and i != last else label for i, label in enumerate(labels))
 
 
 def _of(equation: Any, known: Mapping, number: int = 0) -> Labels | None:
@@ -122,10 +128,6 @@ def _dot(equation: Any, known: Mapping, learned: set) -> Labels | None:
             result += ["?"] * (len(free) - 1) + ["c"] * bool(free)
         else:
             result.append(gone[0])
-    # The new channels are the only ones: what else was called so is now an axis like any other.
-    if result.count("c") > 1:
-        last = len(result) - 1 - result[::-1].index("c")
-        result = [label if label != "c" or i == last else "?" for i, label in enumerate(result)]
     return tuple(result)
 
 

@@ -25,6 +25,7 @@ from flax import nnx
 from reportgen.capture import batch
 from reportgen.capture.axes import follow
 from reportgen.capture.batch import ImageAxis, images_first
+from reportgen.capture.flops import flops
 from reportgen.capture.linen import LinenForward
 from reportgen.capture.names import flat_names
 from reportgen.capture.nnx import NnxForward, nnx_variables
@@ -212,6 +213,7 @@ def _layers(
     first = len(program.constants)
     labels = follow(program.jaxpr, program.images, set(program.jaxpr.invars[first : first + count]))
     known = {entry.path for entry in entries}
+    computed = flops(program, entries, batch.FEW)
     layers = []
     for entry in entries:
         where = image_axes[entry.path]
@@ -235,6 +237,7 @@ def _layers(
                 is_module=entry.module is not None,
                 shares=entry.shares if owned.get(entry.shares or "") else None,
                 axes="".join(letters),
+                flops=computed.get(entry.path),
             )
         )
     return tuple(layers)

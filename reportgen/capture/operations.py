@@ -42,10 +42,13 @@ ACTIVATIONS = (
 POOLING = ("max_pool", "min_pool", "avg_pool")
 """Functions of flax.linen and flax.nnx for pooling; `max_pool_2x2` is reportgen.models' own form."""
 
-CALL_NAMES = {**{name: name for name in (*ACTIVATIONS, *POOLING)}, "max_pool_2x2": "max_pool"}
+CALL_NAMES = {**{name: name for name in (*ACTIVATIONS, *POOLING)}, "max_pool_2x2": "max_pool", "mean": "mean"}
 """Name of a called function -> what the operation is called in a report."""
 
-SOURCES = ("jax/_src/nn/functions.py", "flax/linen/pooling.py", "flax/nnx/nn/activations.py")
+SOURCES = (
+    *("jax/_src/nn/functions.py", "flax/linen/pooling.py", "flax/nnx/nn/activations.py"),
+    "jax/_src/numpy/reductions.py",  # the mean over positions: global average pooling
+)
 """Files whose functions are recognised by a traceback when they leave no call behind (form 2)."""
 
 PRIMITIVES = {

@@ -18,7 +18,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from reportgen.capture.operations import Operation, called, operations
-from reportgen.capture.taps import Tag, scope_of, tag_of
+from reportgen.capture.taps import Tag, scope_name, scope_of, tag_of
 from reportgen.errors import ModelError, ReportgenError
 
 WRAPPERS = (
@@ -150,7 +150,11 @@ class _Flat:
                 continue
             inner = _wrapped(equation)
             if inner is not None:
-                outputs = self._lay_open(inner, inputs, source.name_stack)
+                within = source.name_stack
+                if _is_jaxs_own(inner) and not _has_tap(inner):
+                    # The concatenation inside jnp.roll is no operation of the model's.
+                    within = within.extend(scope_name(scope_of(within)[0], library=True))
+                outputs = self._lay_open(inner, inputs, within)
                 environment.update(zip(equation.outvars, outputs, strict=True))
                 continue
             outputs = [Var(v.aval) for v in equation.outvars] if stack is not None else equation.outvars
@@ -227,6 +231,11 @@ def _wrapped(equation: JaxprEqn) -> ClosedJaxpr | None:
     if inner is None or (called(equation) is not None and not _has_tap(inner)):
         return None
     return inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, [])
+
+
+def _is_jaxs_own(inner: ClosedJaxpr) -> bool:
+    """Whether the function inside is one of JAX's: "_roll_static at .../jax/_src/numpy/lax_numpy.py:123"."""
+    return "/jax/_src/" in inner.jaxpr.debug_info.func_src_info.replace("\\", "/")
 
 
 def _inside(equation: JaxprEqn) -> list[Jaxpr]:

@@ -45,7 +45,12 @@ class Tag:
 
 def scope(path: str, library: bool) -> AbstractContextManager:
     """Equations that are made inside are known to belong to the module `path`."""
-    return jax.named_scope(f"<reportgen {'library' if library else 'module'} {quote(path, safe='/')}>")
+    return jax.named_scope(scope_name(path, library))
+
+
+def scope_name(path: str, library: bool) -> str:
+    """The name that `scope_of` reads again."""
+    return f"<reportgen {'library' if library else 'module'} {quote(path, safe='/')}>"
 
 
 def scope_of(name_stack: Any) -> tuple[str, bool]:

@@ -61,7 +61,7 @@ def test_layers_and_values_of_a_fresh_model_in_training_mode():
         *(f"blocks/0/{name}" for name in ("conv", "norm", "norm/relu", "drop", "skip", "relu")),
         *("blocks/0", "blocks/0/max_pool"),
         *(f"blocks/1/{name}" for name in ("conv", "norm", "norm/relu", "drop", "skip", "relu")),
-        *("blocks/1", "blocks/1/max_pool"),
+        *("blocks/1", "blocks/1/max_pool", "blocks/1/mean"),
         *("head/layers/0", "head/layers/0/relu", "head/layers/2", "head"),
     ]
     assert layers["blocks/1/conv"].params == ("blocks/1/conv/bias", "blocks/1/conv/kernel")
