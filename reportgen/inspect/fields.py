@@ -136,8 +136,8 @@ def _through(equation: Any, name: str, operand: int, spans: Spans, position: int
     """What the units of the equation's output `position` see by way of its operand."""
     step = _Step(equation.params, [v.aval.shape for v in equation.invars], operand, position)
     out = equation.outvars[position].aval.shape
-    if name in ELEMENTWISE and step.shape in (tuple(out), ()):
-        return spans
+    if name in ELEMENTWISE and len(step.shape) in (len(out), 0):
+        return tuple(_repeated(span, step.shape, out, range(len(step.shape))) for span in spans)
     rule = _RULES.get(name)
     if name in REDUCTIONS:
         rule = _reduced_away
@@ -256,9 +256,13 @@ def _transposed(span: Span, step: _Step, _out: Sequence[int]) -> Span:
 
 
 def _broadcast(span: Span, step: _Step, out: Sequence[int]) -> Span:
-    places = step.params["broadcast_dimensions"]
-    kept = [places[dim] for dim in span.dims if step.shape[dim] == out[places[dim]]]
-    return replace(span, dims=frozenset(kept)) if len(kept) == len(span.dims) else span.whole(step.shape, kept)
+    return _repeated(span, step.shape, out, step.params["broadcast_dimensions"])
+
+
+def _repeated(span: Span, shape: Sequence[int], out: Sequence[int], places: Sequence[int]) -> Span:
+    """Axis i becomes axis places[i]; one of length 1 may be repeated, and its units then see the same."""
+    kept = [places[dim] for dim in span.dims if shape[dim] == out[places[dim]]]
+    return replace(span, dims=frozenset(kept)) if len(kept) == len(span.dims) else span.whole(shape, kept)
 
 
 def _sliced(span: Span, step: _Step, _out: Sequence[int]) -> Span:

@@ -232,7 +232,7 @@ def sentence(view: View, answer: Answer) -> str:
     told = []
     for peak in answer.peaks:
         numbers = f"{short_number(peak.before, 4)} to {short_number(peak.after, 4)}"
-        at = f"{sides[peak]}at {place_words(peak.position)}"
+        at = f"{sides[peak]}at {place_words(peak.position)},"
         if peak not in stay:
             verb = "falls" if peak.relative < 0 else "rises"
             told.append(f"{at} {verb} by {percent(abs(peak.relative))} ({numbers})")

@@ -144,9 +144,9 @@ def _table(view: View) -> Table:
             rows.append((layer.path, view.images[index], *cells))
     return Table(
         "strongest-table",
-        f"The strongest channel of {plural(len(view.map_layers), 'layer')} for every image. What it looks at: rows and "
+        f"The strongest channel of {plural(len(view.map_layers), 'layer')} for every image. What it looks at: the rows and "
         "columns of the image in the receptive field of that position.",
-        ("Layer", "Image", "Channel", "Max", "At", "Looks at"),
+        ("Layer", "Image", "Channel", "Max", "At", "Looks at rows, columns"),
         tuple(rows),
         "llrrll",
     )
@@ -160,4 +160,4 @@ def _looks(view: View, layer: Layer, peak: Peak) -> str | None:
     if field.covers(height, width):
         return "the whole image"
     (top, bottom), (left, right) = field.seen(*peak.position)
-    return f"rows {max(top, 0)}–{min(bottom, height - 1)}, columns {max(left, 0)}–{min(right, width - 1)}"
+    return f"{max(top, 0)}–{min(bottom, height - 1)}, {max(left, 0)}–{min(right, width - 1)}"
