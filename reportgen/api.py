@@ -8,6 +8,7 @@ built.write_figures("figures", "pdf")
 
 import csv
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -18,15 +19,18 @@ from tqdm import tqdm
 
 from reportgen.core.report import Animation, Figure, FigureFormat, Report, Section, Table, Text
 from reportgen.core.run import Run
-from reportgen.errors import OptionError
+from reportgen.errors import OptionError, ReportgenError
 from reportgen.page.files import write
 from reportgen.page.html import html
 from reportgen.page.outline import walk
 from reportgen.page.save import save
-from reportgen.sections import LADDER, LIMITED, SECTIONS, Context, Options, installed, left_out
+from reportgen.sections import LADDER, LIMITED, SECTIONS, Context, Options, health, installed, left_out
 from reportgen.sections.overview import headline, key_figures
 from reportgen.sections.words import NBSP, megabytes, slug
-from reportgen.store import open_run
+from reportgen.store import DamagedError, open_run, with_what_is_whole
+
+PROBLEMS = 12
+"""Unreadable parts of a run that are named one by one on top of the page."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +110,29 @@ def build(
     it (fewer probe images, then fewer channels, then fewer colours) is named on the page. None is no limit.
     Raises RunError for what is no run, OptionError for a step or layer that it does not have.
     """
-    if not isinstance(run, Run):
-        run = open_run(run)
-    kept = list(run.snapshots)
     chosen = tuple([layers] if isinstance(layers, str) else layers) or ("*",)
+
+    def make_of(whole: Run) -> BuiltReport:
+        return _built(whole, from_step, to_step, chosen, embedding, title, max_size, progress)
+
+    return with_what_is_whole(run if isinstance(run, Run) else open_run(run), make_of)
+
+
+def _built(
+    run: Run,
+    from_step: int | str,
+    to_step: int | str,
+    chosen: tuple[str, ...],
+    embedding: Literal["umap", "pca"],
+    title: str | None,
+    max_size: int | None,
+    progress: bool,
+) -> BuiltReport:
+    """The report of a run whose files are taken for whole; DamagedError when one is not."""
+    if os.environ.get("SOURCE_DATE_EPOCH"):
+        # The duration is the one thing that a clock made; who sets this wants nothing of a clock.
+        run = replace(run, provenance={name: v for name, v in run.provenance.items() if name != "seconds"})
+    kept = list(run.snapshots)
     makers = (*SECTIONS, *installed())
     with tqdm(total=len(makers), desc="report", unit="section", disable=not progress) as bar:
 
@@ -126,8 +149,9 @@ def build(
         )
         context = Context(run, options)
         drawn: dict[Callable[[Context], Section | None], Section | None] = {}
+        failed: list[str] = []
         for make in makers:
-            drawn[make] = make(context)
+            drawn[make] = _section(make, context, failed)
             bar.update()
             bar.set_postfix_str("")
         report = Report(
@@ -136,9 +160,20 @@ def build(
             key_figures=key_figures(context),
             sections=tuple(section for section in drawn.values() if section is not None),
             provenance={"config": dict(run.config), **run.provenance, "status": run.status},
-            warnings=_warnings(run),
+            warnings=(*_warnings(context), *failed),
         )
         return BuiltReport(report if max_size is None else _fitted(report, context, drawn, max_size))
+
+
+def _section(make: Callable[[Context], Section | None], context: Context, failed: list[str]) -> Section | None:
+    """The section; None, with a sentence in `failed`, where what the run holds does not allow it."""
+    try:
+        return make(context)
+    except DamagedError:
+        raise  # everything is made anew, without the damaged file
+    except ReportgenError as error:
+        failed.append(f"The section of {make.__module__.rpartition('.')[2]} is left out: {str(error).rstrip('.')}.")
+        return None
 
 
 def _fitted(
@@ -152,7 +187,7 @@ def _fitted(
         context = context.limited(limits)
         for make, heeded in LIMITED.items():
             if any(getattr(limits, name) != getattr(before, name) for name in heeded):
-                drawn[make] = make(context)
+                drawn[make] = _section(make, context, [])
         said = "; ".join(left_out(limits, len(context.run.data.probe_images), _widest(context)))
         note = (
             f"To stay below {megabytes(max_size)}, this page leaves out: {said}. "
@@ -290,9 +325,19 @@ def _title(run: Run) -> str:
     return f"{model} on {dataset}" if model and dataset else str(model or "Training report")
 
 
-def _warnings(run: Run) -> tuple[str, ...]:
+def _warnings(context: Context) -> tuple[str, ...]:
     """What the reader must know before believing anything else on the page."""
-    found = [f"Part of the run could not be read: {problem}." for problem in run.problems]
+    run = context.run
+    found = [f"Part of the run could not be read: {problem}." for problem in run.problems[:PROBLEMS]]
+    if len(run.problems) > PROBLEMS:
+        found.append(f"{len(run.problems) - PROBLEMS:,} further parts of the run could not be read.")
+    final = context.final
+    if final is not None and run.epochs and final.step < run.epochs[-1]["step"]:
+        found.append(
+            f"The last activations that can be read are of epoch {final.epoch} (step {final.step}), not of epoch "
+            f"{run.epochs[-1]['epoch']}: what this page says of predictions and activations is of that epoch."
+        )
+    found += health.warnings(context)
     if run.status != "finished":
         found.append(
             f"The recording did not finish (status: {run.status}); this report shows what was kept until then."

@@ -104,6 +104,33 @@ def non_finite_parameters(snapshots: Mapping[int, Snapshot]) -> tuple[NonFinite,
     return tuple(found.values())
 
 
+def first_non_finite(
+    snapshots: Mapping[int, Snapshot], steps: Sequence[int]
+) -> tuple[tuple[NonFinite, ...], tuple[int, ...]]:
+    """(parameters that are not finite in the first snapshot that has any, the steps that were looked at).
+
+    Looks at `steps`, ascending, up to the first with NaN or infinity, and then halves the way from the one
+    before it: few of many snapshots are read. What was looked at before the first is finite; a snapshot
+    that is not and is followed by whole ones may be missed.
+    """
+    looked: dict[int, tuple[NonFinite, ...]] = {}
+
+    def broken(step: int) -> bool:
+        looked[step] = non_finite_parameters({step: snapshots[step]})
+        return bool(looked[step])
+
+    first = next((step for step in steps if broken(step)), None)
+    if first is None:
+        return (), tuple(sorted(looked))
+    whole = [step for step in looked if step < first]
+    between = [step for step in snapshots if (not whole or step > max(whole)) and step <= first]
+    low, high = 0, len(between) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if broken(between[middle]) else (middle + 1, high)
+    return looked[between[high]], tuple(sorted(looked))
+
+
 def update_ratios(snapshots: Mapping[int, Snapshot], names: Sequence[str] | None = None) -> tuple[UpdateRatio, ...]:
     """Update-to-weight ratio of every parameter (or of `names`) between consecutive snapshots.
 
@@ -169,6 +196,31 @@ def layer_health(path: str, maps: np.ndarray, kind: str = "", label_sums: np.nda
         saturated=saturated,
         non_finite=_numbers(bad > 0),
         values_non_finite=int(bad.sum()),
+    )
+
+
+def extremes_health(path: str, extremes: np.ndarray, images: int, maps: np.ndarray, kind: str = "") -> LayerHealth:
+    """The same from each channel's least and largest value over `images` evaluation images, [2, channel].
+
+    Saturation can't be told from extremes: it is of the probe images' `maps`, which are looked at only where
+    the `kind` has bounds. `values_non_finite` then counts channels. Raises DataError for another shape.
+    """
+    extremes = wide(extremes, path)
+    if extremes.ndim != 2 or len(extremes) != 2:
+        raise DataError(f"extremes are [2, channel]; {path} has {extremes.shape}.")
+    least, most = extremes
+    broken = ~np.isfinite(extremes).all(axis=0) & ~(least > most)
+    same = ~broken & (least == most)
+    of_maps = layer_health(path, maps, kind).saturated if kind in BOUNDS else None
+    return LayerHealth(
+        path=path,
+        images=images,
+        channels=extremes.shape[1],
+        dead=_numbers(same & (most == 0)),
+        constant=_numbers(same & (most != 0)),
+        saturated=None if of_maps is None else tuple(c for c in of_maps if not broken[c] and not same[c]),
+        non_finite=_numbers(broken),
+        values_non_finite=int(broken.sum()),
     )
 
 

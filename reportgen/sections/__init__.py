@@ -10,7 +10,18 @@ entry point in the group `reportgen.sections`.
 from collections.abc import Callable
 
 from reportgen.core.report import Section
-from reportgen.sections import activity, curves, embedding, explorer, maps, mistakes, overview, parameters, samples
+from reportgen.sections import (
+    activity,
+    curves,
+    embedding,
+    explorer,
+    health,
+    maps,
+    mistakes,
+    overview,
+    parameters,
+    samples,
+)
 from reportgen.sections.context import Context, Options
 from reportgen.sections.installed import installed
 from reportgen.sections.limits import LADDER, Limits, left_out
@@ -25,6 +36,7 @@ SECTIONS: tuple[Callable[[Context], Section | None], ...] = (
     parameters.build_scatter,
     activity.build,
     maps.build,
+    health.build,
     overview.build,
     samples.build,
 )

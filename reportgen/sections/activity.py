@@ -42,7 +42,8 @@ def build(context: Context) -> Section | None:
     of = len(final.predictions)
     finding = f"Over {counted:,} correctly predicted of {plural(of, 'evaluation image')}"
     finding += f": {best[1]}" if best else ", each channel's mean activity by label."
-    blocks.append(_counts(context))
+    if len(context.run.data.evaluation_labels):
+        blocks.append(_counts(context))
     blocks.append(Text(_METHOD, "method"))
     return Section("activity", "What the channels answer to", finding, tuple(blocks), (_numbers(context),))
 

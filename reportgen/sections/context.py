@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from reportgen.analysis.channels import ChannelStats, channel_stats
+from reportgen.analysis.checkup import Checkup, checkup
 from reportgen.analysis.confusion import Confusion, confusion
 from reportgen.analysis.diffs import ParamDiff, differences
 from reportgen.analysis.embedding import Embedding, embed
@@ -25,6 +26,9 @@ from reportgen.sections.limits import Limits
 from reportgen.sections.words import slug
 
 POOLING = ("max_pool", "avg_pool", "min_pool")
+
+MOST_CLASSES = 4096
+"""Classes up to which predictions are compared class by class: 128 MB of counts."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class Context:
             self._slugs[path] = name
         return self._slugs[path]
 
-    @property
+    @cached_property
     def final(self) -> Activations | None:
         """The activations recorded last, None for a run without any."""
         steps = list(self.run.activations)
@@ -88,8 +92,13 @@ class Context:
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
-        """The layers to show, in call order, each value once."""
-        return tuple(layer for layer in self.run.layers if layer.same_as is None and self.chosen(layer.path))
+        """The layers to show, in call order, each value once: those whose activations were kept."""
+        kept = None if self.final is None else self.final.maps
+        return tuple(
+            layer
+            for layer in self.run.layers
+            if layer.same_as is None and self.chosen(layer.path) and (kept is None or layer.path in kept)
+        )
 
     @cached_property
     def convolutions(self) -> tuple[Layer, ...]:
@@ -113,11 +122,11 @@ class Context:
 
     @cached_property
     def confusion(self) -> Confusion | None:
-        """Predictions of the final network against the evaluation labels; None without predictions."""
-        final = self.final
-        if final is None or not len(final.predictions):
+        """Predictions of the final network against the evaluation labels; None where either is missing, or
+        for more classes than a matrix of them fits into memory."""
+        final, labels = self.final, self.run.data.evaluation_labels
+        if final is None or not len(final.predictions) or not len(labels) or len(self.run.classes) > MOST_CLASSES:
             return None
-        labels = self.run.data.evaluation_labels
         return confusion(labels, final.predictions, self.run.classes, final.margins)
 
     @cached_property
@@ -129,6 +138,11 @@ class Context:
         # A layer's kernel before its bias, whatever the alphabet says.
         names.sort(key=lambda n: (placed.get(n, len(placed)), n.endswith("bias"), n))
         return differences(before, after, names)
+
+    @cached_property
+    def checkup(self) -> Checkup:
+        """Health of all parameters and layers, whatever was chosen to be shown."""
+        return checkup(self.run)
 
     @cached_property
     def embedding(self) -> Embedding | str | None:

@@ -57,19 +57,22 @@ def _series(rows: Sequence[Mapping[str, float]], names: Mapping[str, str]) -> di
 
 def _finding(epochs: Sequence[Mapping[str, float]]) -> str:
     last = epochs[-1]
-    if "val_accuracy" not in last:
-        return f"The network was trained for {int(last['epoch'])} epochs."
-    best = max(epochs, key=lambda row: row.get("val_accuracy", -1.0))
-    text = (
-        f"Test accuracy rose from {percent(epochs[0]['val_accuracy'])} to {percent(last['val_accuracy'])} "
-        f"in {int(last['epoch'])} epochs"
-        if last["val_accuracy"] >= epochs[0]["val_accuracy"]
-        else f"Test accuracy fell from {percent(epochs[0]['val_accuracy'])} to {percent(last['val_accuracy'])}"
-    )
-    if best["epoch"] != last["epoch"]:
-        text += f"; it was highest after epoch {int(best['epoch'])}, at {percent(best['val_accuracy'])}"
-    losses = [(row["val_loss"], int(row["epoch"])) for row in epochs if "val_loss" in row]
-    if losses:
+    rated = [row for row in epochs if np.isfinite(row.get("val_accuracy", np.nan))]
+    text = f"The network was trained for {int(last['epoch'])} epochs"
+    if len(rated) > 1 and rated[-1] is last:
+        first, best = rated[0], max(rated, key=lambda row: row["val_accuracy"])
+        start, end = first["val_accuracy"], last["val_accuracy"]
+        span = f"in {int(last['epoch'] - first['epoch'])} epochs"
+        if start == end:
+            text = f"Test accuracy was {percent(end)} before and after, {span}"
+        else:
+            text = f"Test accuracy {'rose' if end > start else 'fell'} from {percent(start)} to {percent(end)} {span}"
+        if best["val_accuracy"] > end:
+            text += f"; it was highest after epoch {int(best['epoch'])}, at {percent(best['val_accuracy'])}"
+    losses = [(row["val_loss"], int(row["epoch"])) for row in epochs if np.isfinite(row.get("val_loss", np.nan))]
+    if not np.isfinite(last.get("val_loss", 0.0)):
+        text += f"; test loss is not finite after epoch {int(last['epoch'])}"
+    elif losses:
         least, where = min(losses)
         still = "still falling at the end" if where == last["epoch"] else f"lowest after epoch {where}, {least:.4f}"
         text += f"; test loss was {still}" if where != last["epoch"] else f"; test loss, {least:.4f}, was {still}"

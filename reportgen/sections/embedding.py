@@ -8,6 +8,7 @@ import numpy as np
 from reportgen.analysis.embedding import Embedding, place
 from reportgen.analysis.neighbors import NEIGHBORS, nearest
 from reportgen.core.report import Figure, Numbers, Section, Table, Text
+from reportgen.core.run import Run
 from reportgen.figures.animation import animation
 from reportgen.figures.paper import chart
 from reportgen.figures.scatter import embedding_multiples, embedding_overlay
@@ -32,7 +33,7 @@ def build(context: Context) -> Section | None:
     layer, points = run.embed_layer, len(found.points)
     moving = Figure(
         "embedding-epochs",
-        animation(list(found.frames), found.labels, run.classes, names, FRAME_MS),
+        animation(list(found.frames), found.labels, _names(run, found), names, FRAME_MS),
         f"Animation of {plural(len(names), 'frame')}: {_finding(context, found, epochs)}",
         f"{plural(points, 'point')} of {layer}, {_method_name(found)}, a frame per epoch. Each point is one image "
         "in the colour of its class, named at the class's median.",
@@ -41,7 +42,7 @@ def build(context: Context) -> Section | None:
     multiples = chart(
         "embedding-multiples",
         lambda: embedding_multiples(
-            [found.frames[i] for i in picked], [names[i] for i in picked], found.labels, run.classes
+            [found.frames[i] for i in picked], [names[i] for i in picked], found.labels, _names(run, found)
         ),
         alt=f"The embedding at {plural(len(picked), 'epoch')} side by side.",
         caption="The same frames side by side, at one scale."
@@ -82,7 +83,7 @@ def build_overlay(context: Context) -> Section | None:
     where = "by the same linear map" if found.method == "pca" else "where its nearest neighbours in the layer lie"
     figure = chart(
         "overlay-chart",
-        lambda: embedding_overlay(found.frames[-1], found.labels, placed, labels, run.classes),
+        lambda: embedding_overlay(found.frames[-1], found.labels, placed, labels, _names(run, found)),
         alt=f"{plural(len(placed), 'test point')} over {plural(len(found.points), 'training point')}.",
         caption=f"Pale: the points of the final frame above. Full, with a rim: test images, each put {where}; "
         "they did not shape the layout.",
@@ -98,10 +99,15 @@ def build_overlay(context: Context) -> Section | None:
     return Section("overlay", "Test images over training images", share, (figure,))
 
 
+def _names(run: Run, found: Embedding) -> tuple[str, ...]:
+    """The classes; none for points without labels."""
+    return run.classes if len(found.labels) else ()
+
+
 def _agreement(found: Embedding, placed: np.ndarray, labels: np.ndarray) -> float | None:
     """Share of placed points whose 15 nearest embedded points vote for their label; None without labels."""
     known = np.isfinite(placed).all(axis=1)
-    if not len(found.labels) or not known.any():
+    if not len(found.labels) or not len(labels) or not known.any():
         return None
     indices, _ = nearest(found.frames[-1], min(NEIGHBORS, len(found.frames[-1])), placed[known])
     votes = [np.bincount(row).argmax() for row in found.labels[indices]]
@@ -157,8 +163,8 @@ def _rounded(value: float | None) -> str | None:
 
 
 def _rows(context: Context, found: Embedding, epochs: list[int]) -> Iterator[tuple[Any, ...]]:
-    classes = context.run.classes
+    classes, labels = context.run.classes, context.run.data.embedding_labels
     for epoch, frame in zip(epochs, found.frames, strict=True):
         for index, (x, y) in zip(found.points, frame, strict=True):
-            label = classes[context.run.data.embedding_labels[index]]
+            label = classes[labels[index]] if len(labels) else None
             yield epoch, int(index), label, float(x), float(y)

@@ -27,7 +27,7 @@ def build(context: Context) -> Section | None:
     shown = [layer for layer in context.layers if layer in (*context.convolutions, *context.pooling)]
     if final is None or not shown:
         return None
-    images = len(context.run.data.probe_images)
+    images = len(context.channel_stats[shown[0].path].maximum)
     blocks: list[Block] = []
     for index in range(min(images, context.limits.images or images)):
         rows = tuple(_row(context, layer, index) for layer in shown)
@@ -63,8 +63,8 @@ def _finding(context: Context, shown: list[Layer]) -> str:
 
 
 def _image_name(context: Context, index: int) -> str:
-    label = int(context.run.data.probe_labels[index])
-    return f"Image {index}, label {context.run.classes[label]}"
+    labels = context.run.data.probe_labels
+    return f"Image {index}" + (f", label {context.run.classes[int(labels[index])]}" if len(labels) else "")
 
 
 def _row(context: Context, layer: Layer, index: int) -> FigureRow:
@@ -118,7 +118,8 @@ def _beside(
     context: Context, layer: Layer, index: int, peak: Peak | None, maps: np.ndarray, scale: tuple, name: str
 ) -> tuple[Figure, ...]:
     """The input and the strongest channel, enlarged to one size."""
-    given = image_mosaic(context.run.data.probe_images, [index], labels=[""])
+    images = context.run.data.probe_images
+    given = image_mosaic(images, [index], labels=[""]) if index < len(images) else None
     if peak is None or given is None:
         return ()
     given = _enlarged(given)

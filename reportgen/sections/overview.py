@@ -1,6 +1,6 @@
 """Overview: what was trained on what, how well it does, and what the network is made of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
@@ -42,7 +42,7 @@ def headline(context: Context) -> str:
     data = f" on {config['dataset']}" if "dataset" in config else ""
     if "train_images" in facts:
         data += f" ({plural(int(facts['train_images']), 'training image')})"
-    last = run.epochs[-1]["epoch"] if run.epochs else 0
+    last = _reached(context).get("epoch", 0)
     when = f"after {plural(int(last), 'epoch')}" if last else "before any training"
     if result is None or result.accuracy is None:
         return f"{model}{data}, {when}."
@@ -52,7 +52,7 @@ def headline(context: Context) -> str:
 def key_figures(context: Context) -> tuple[tuple[str, str], ...]:
     """The strip under the title: accuracy, loss, parameters, steps, epochs, time."""
     run, result = context.run, context.confusion
-    last = run.epochs[-1] if run.epochs else {}
+    last = _reached(context)
     strip = []
     if result is not None and result.accuracy is not None:
         strip.append(("accuracy", percent(result.accuracy)))
@@ -64,6 +64,14 @@ def key_figures(context: Context) -> tuple[tuple[str, str], ...]:
     if "seconds" in run.provenance:
         strip.append(("time", _duration(float(run.provenance["seconds"]))))
     return tuple(strip)
+
+
+def _reached(context: Context) -> Mapping[str, float]:
+    """The row of the epoch that the predictions are of; the last row where there are none."""
+    final, rows = context.final, context.run.epochs
+    if final is None:
+        return rows[-1] if rows else {}
+    return next((row for row in rows if row["step"] == final.step), {"epoch": final.epoch})
 
 
 def _duration(seconds: float) -> str:
