@@ -246,7 +246,7 @@ def inspect(
     """
     from reportgen.data import Dataset, load
     from reportgen.data.pictures import as_pictures
-    from reportgen.inspect import from_model, from_run, inspect_network
+    from reportgen.inspection import from_model, from_run, inspect_network
     from reportgen.record.provenance import provenance
     from reportgen.sections.inspection import INSPECTION_SECTIONS, View, normalization
     from reportgen.sections.inspection import head as page_head

@@ -12,7 +12,7 @@ FLOORS = [
     {"errors"},
     {"core"},
     {"data", "models", "weights", "capture", "store", "analysis", "figures", "page"},
-    {"record", "sections", "inspect"},
+    {"record", "sections", "inspection"},
     {"train"},
     {"api"},
     {"cli"},

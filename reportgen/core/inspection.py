@@ -1,6 +1,6 @@
 """What a look inside a network found, as types: all that the sections of an inspection know of it.
 
-    found = inspect_network(...)                        # reportgen.inspect, which needs jax
+    found = inspect_network(...)                        # reportgen.inspection, which needs jax
     found.maps["fire6/squeeze1x1/relu"][0]              # [height, width, channel] of the first image
     found.fields["fire6/squeeze1x1/relu"].seen(5, 5)    # ((64, 127), (64, 127)): rows and columns of the image
 

@@ -19,10 +19,10 @@ from reportgen.core.run import Layer
 from reportgen.data import Dataset
 from reportgen.data.pictures import resized, stacked, with_channels
 from reportgen.errors import DataError, OptionError, ReportgenError
-from reportgen.inspect.excite import excitations
-from reportgen.inspect.fields import receptive_fields
-from reportgen.inspect.network import Network, cannot_take
-from reportgen.inspect.preprocess import Way, preprocessing
+from reportgen.inspection.excite import excitations
+from reportgen.inspection.fields import receptive_fields
+from reportgen.inspection.network import Network, cannot_take
+from reportgen.inspection.preprocess import Way, preprocessing
 
 BATCH = 2
 """Images in one call. Two, not one: an array with a first axis of 1 may be no value per image at all."""

@@ -31,7 +31,7 @@ def page(data_folder, tmp_path_factory):
 
 def test_both_eyes_have_the_known_values(data_folder):
     from reportgen.data.pictures import read_pictures
-    from reportgen.inspect import from_model, inspect_network
+    from reportgen.inspection import from_model, inspect_network
 
     folder = data_folder / "squeezenet"
     network = from_model("squeezenet", weights=folder / "squeezenet1_1_notop.safetensors")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reportgen.errors import DataError, OptionError
-from reportgen.inspect.preprocess import PREPROCESS, preprocessing
+from reportgen.inspection.preprocess import PREPROCESS, preprocessing
 
 PIXELS = np.array([[[[255, 0, 51], [10, 20, 30]]]], np.float32)
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from reportgen.cli import main
-from tests.inspect import nets
+from tests.inspection import nets
 
-MODEL = ("--model", "tests.inspect.nets:small")
+MODEL = ("--model", "tests.inspection.nets:small")
 
 
 def run(monkeypatch, capsys, *arguments):

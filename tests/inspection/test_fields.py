@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reportgen.inspect.fields import receptive_fields
+from reportgen.inspection.fields import receptive_fields
 from reportgen.models.pool import max_pool_2x2
 
 SIZE = 14

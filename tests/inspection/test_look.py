@@ -11,9 +11,9 @@ from flax import nnx
 from reportgen.data import make_dataset
 from reportgen.data.pictures import as_pictures
 from reportgen.errors import DataError, ModelError, OptionError, ReportgenError, RunError, WeightsError
-from reportgen.inspect import from_model, from_run, inspect_network
+from reportgen.inspection import from_model, from_run, inspect_network
 from tests.conftest import tiny_dataset, tiny_model
-from tests.inspect import nets
+from tests.inspection import nets
 
 
 def inspect(pixels=None, takes=3, **options):
@@ -193,7 +193,7 @@ def test_batch_statistics_of_a_run_are_found_where_they_were_kept(tmp_path):
     from reportgen.train import train
 
     data = tiny_dataset()
-    train(tmp_path / "run", data, nets.normed(), model_name="tests.inspect.nets:normed", epochs=1, batch_size=100)
+    train(tmp_path / "run", data, nets.normed(), model_name="tests.inspection.nets:normed", epochs=1, batch_size=100)
     found = inspect_network(from_run(tmp_path / "run"), None, layers=["norm"])
     from reportgen.store import open_run
 
