@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
+from reportgen.core.run import Layer
 from reportgen.sections.context import Context
 from reportgen.sections.words import percent, plural
 
@@ -90,20 +91,31 @@ def _snapshots(context: Context) -> str:
 
 
 def _layer_table(context: Context) -> list[Block]:
-    rows = []
-    for layer in context.run.layers:
-        shape = "×".join(map(str, layer.shape)) or "1"
-        note = f"same values as {layer.same_as}" if layer.same_as else ""
-        rows.append((layer.path, layer.kind, shape, layer.parameters or None, note))
+    layers = context.run.layers
+    columns = {
+        "Layer": ("l", [layer.path for layer in layers]),
+        "Kind": ("l", [layer.kind for layer in layers]),
+        "Output": ("l", ["×".join(map(str, layer.shape)) or "1" for layer in layers]),
+        "Parameters": ("r", [layer.parameters for layer in layers]),
+        "Operations": ("r", [layer.flops for layer in layers]),
+        "Note": ("l", [_note(layer) for layer in layers]),
+    }
+    shown = {name: column for name, column in columns.items() if any(cell not in (None, "") for cell in column[1])}
     table = Table(
         "layers",
-        "Layers in call order: modules, and the functional operations between them. "
-        "Shapes are of one example's output.",
-        ("Layer", "Kind", "Output", "Parameters", "Note"),
-        tuple(rows),
-        "lllrl",
+        "Layers in call order: modules, and the functional operations between them. Shapes are of one example's "
+        f"output{'; operations are floating-point ones for one example, as XLA counts them' * ('Operations' in shown)}.",
+        tuple(shown),
+        tuple(zip(*(cells for _, cells in shown.values()), strict=True)),
+        "".join(align for align, _ in shown.values()),
     )
-    return [table] if len(rows) <= LAYERS_UNFOLDED else [Fold(f"All {len(rows)} layers", (table,))]
+    return [table] if len(layers) <= LAYERS_UNFOLDED else [Fold(f"All {len(layers)} layers", (table,))]
+
+
+def _note(layer: Layer) -> str:
+    if layer.same_as:
+        return f"same values as {layer.same_as}"
+    return f"same parameters as {layer.shares}" if layer.shares else ""
 
 
 _NAMES = {
