@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from reportgen.errors import OptionError, ReportgenError
 
@@ -93,13 +94,27 @@ def demo(output: str) -> None:
 @click.option("--embed-size", default=2000, show_default=True, help="Images in the embedding.")
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN after its last whole epoch.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in RUN.")
-def train(output: str, dataset: str, data_dir: str | None, model: str, **options: Any) -> None:
+@click.option("--from-report", metavar="FILE", help="Train again as the report.json of a report says.")
+@click.pass_context
+def train(
+    context: click.Context,
+    output: str,
+    dataset: str,
+    data_dir: str | None,
+    model: str,
+    from_report: str | None,
+    **options: Any,
+) -> None:
     """Train a network and record it into RUN.
 
     \b
     reportgen train -o runs/a
     reportgen train -o runs/b --dataset mnist --data-dir mnist/ --model mnist_cnn --epochs 2
     reportgen train -o runs/c --dataset my.npz --model mynets:small --snapshot-every epoch
+    reportgen train -o runs/again --from-report numbers/report.json
+
+    With --from-report the model, the data and all options are the report's, except those that are given; data that came
+    from a file of your own is to be given again with --dataset or --data-dir, and must be the same.
     """
     every = options.pop("snapshot_every")
     if every is not None and every.isdigit():
@@ -108,7 +123,13 @@ def train(output: str, dataset: str, data_dir: str | None, model: str, **options
         raise OptionError("--resume goes on with a run and --overwrite replaces it: give one of them")
     from reportgen.data import load
 
-    summary = _train(Path(output), load(dataset, data_dir), model, snapshot_every=every, **options)
+    options["snapshot_every"] = every
+    if from_report is None:
+        data = load(dataset, data_dir)
+    else:
+        given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+        data, model, options = _again(Path(from_report), given, dataset, data_dir, model, options)
+    summary = _train(Path(output), data, model, **options)
     click.echo(
         f"{output}: {summary.steps} steps in {summary.epochs} epochs, "
         f"test accuracy {summary.test_accuracy:.4f}, {summary.seconds:.1f} s"
@@ -256,6 +277,22 @@ def _numbers(text: str | None, option: str, between: str, kind: type) -> Any:
     if len(numbers) != 2 or (kind is int and min(numbers) < 1):
         raise OptionError(f"{option} takes two numbers joined by {between!r}, not {text!r}")
     return numbers
+
+
+def _again(
+    report: Path, given: set[str], dataset: str, data_dir: str | None, model: str, options: dict[str, Any]
+) -> tuple[Any, str, dict[str, Any]]:
+    """(dataset, model, options) as a report.json has them, but for what was `given` on the command line."""
+    from reportgen.data import load
+    from reportgen.train import read_report
+
+    asked = read_report(report)
+    data = load(dataset if "dataset" in given else asked.dataset, data_dir)
+    asked.check(data)
+    for version in asked.versions():
+        click.echo(f"The report was made with {version}: the last digits may differ.", err=True)
+    chosen = {name: value for name, value in asked.options.items() if name not in given}
+    return data, model if "model" in given else asked.model, {**options, **chosen}
 
 
 def _train(path: Path, dataset: Any, model: str, **options: Any) -> Any:

@@ -28,12 +28,16 @@ class DamagedError(RunError):
     """A file of a run turned out missing or damaged while it was read; the rest of the run may be whole."""
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, replacing what is there in one step. Raises RunError naming the file."""
+def write_bytes(path: Path, *content: bytes | memoryview) -> None:
+    """Put `content`, part after part, at `path`, replacing what is there in one step.
+
+    Raises RunError naming the file.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
         try:
-            partial.write_bytes(content)
+            with partial.open("wb") as file:
+                file.writelines(content)
             partial.replace(path)
         except BaseException:
             # On a full disk the part is in the way of everything else.
@@ -48,7 +52,12 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mappi
     """Write arrays as one safetensors file with a checksum each. Raises RunError naming the file."""
     whole = {name: np.ascontiguousarray(array).reshape(np.shape(array)) for name, array in tensors.items()}
     checksums = json.dumps({name: _checksum(name, array) for name, array in whole.items()})
-    write_bytes(path, save(whole, {**metadata, "crc32": checksums}))
+    content = save(whole, {**metadata, "crc32": checksums})
+    # The library writes metadata in an order that changes from process to process; the same run is the same bytes.
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    write_bytes(path, len(header).to_bytes(8, "little"), header, memoryview(content)[end:])
 
 
 class Tensors(Mapping[str, np.ndarray]):

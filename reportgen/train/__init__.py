@@ -3,6 +3,7 @@
 from reportgen.train import train
 """
 
+from reportgen.train.again import read_report
 from reportgen.train.loop import Summary, train
 
-__all__ = ["Summary", "train"]
+__all__ = ["Summary", "read_report", "train"]

@@ -99,6 +99,8 @@ def train(
             "learning_rate": learning_rate,
             "optimizer": "adam",
             "seed": seed,
+            "embed_size": embed_size,
+            **({} if embed_layer is None else {"embed_layer": embed_layer}),
         },
         facts={
             "dataset_fingerprint": dataset.fingerprint,

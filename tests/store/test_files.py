@@ -1,6 +1,10 @@
+import subprocess
+import sys
+
 import ml_dtypes
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from reportgen.errors import RunError
 from reportgen.store.files import Tensors, write_bytes, write_tensors
@@ -63,10 +67,26 @@ def test_a_failed_write_leaves_the_old_file_and_says_why(tmp_path, monkeypatch):
     path = tmp_path / "run.json"
     write_bytes(path, b"old")
 
-    def full(self, content):
+    def full(self, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(type(path), "write_bytes", full)
+    monkeypatch.setattr(type(path), "replace", full)
     with pytest.raises(RunError, match=r"run.json could not be written: No space left on device"):
         write_bytes(path, b"new")
     assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_the_same_tensors_are_the_same_bytes_in_every_process(tmp_path):
+    """The library's own order of metadata changes from process to process."""
+    path, code = (
+        tmp_path / "a.safetensors",
+        (
+            "import sys; from pathlib import Path; from tests.store.test_files import ARRAYS, write_tensors; "
+            "write_tensors(Path(sys.argv[1]), ARRAYS, {str(i): 'x' for i in range(9)})"
+        ),
+    )
+    subprocess.run([sys.executable, "-c", code, path], check=True)
+    write_tensors(tmp_path / "b.safetensors", ARRAYS, {str(i): "x" for i in range(9)})
+    assert path.read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    assert load_file(path)["conv1/kernel"].tolist() == ARRAYS["conv1/kernel"].tolist()
