@@ -1,5 +1,7 @@
 """Small networks for the tests, with parameters that are the same every time."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -50,7 +52,9 @@ class Nnx(nnx.Module):
         return self.head(nnx.relu(self.conv(x)).mean((1, 2)))
 
 
+@functools.cache
 def variables(model: nn.Module, channels: int = 3):
+    """Made once for each; not to be changed."""
     return model.init(jax.random.key(1), jnp.zeros((1, 10, 12, channels)))
 
 

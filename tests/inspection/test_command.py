@@ -131,7 +131,7 @@ def test_a_fixed_range_is_stated_with_its_counts(files, monkeypatch, capsys):
 def test_labelled_images(recorded, files, monkeypatch, capsys):
     code, _, err = run(
         *(monkeypatch, capsys, "--run", recorded, "--model", "tests.conftest:tiny_model", "--dataset", "digits"),
-        *("--layers", "conv1*,output", "-o", files / "page.html", "--numbers", files / "numbers"),
+        *("--layers", "conv1,conv1/relu,output", "-o", files / "page.html", "--numbers", files / "numbers"),
     )
     assert code == 0, err
     page = (files / "page.html").read_text(encoding="utf-8")

@@ -113,10 +113,18 @@ def test_an_nnx_module_brings_its_own_parameters():
 
 
 def test_without_weights_the_page_is_warned():
-    found = inspect_network(from_model("squeezenet"), as_pictures(np.zeros((1, 40, 40, 3), np.uint8)), layers=["conv1"])
+    found = inspect_network(from_model("lenet"), as_pictures(np.zeros((1, 28, 28), np.uint8)), layers=["conv1"])
     assert "random initial values" in found.warnings[0]
-    assert found.preprocessing.name == "caffe"
-    assert found.inputs[0, 0, 0] == pytest.approx([-103.939, -116.779, -123.68])
+    assert found.source == "random initial values (seed 0)"
+
+
+def test_a_built_in_model_brings_the_preprocessing_that_it_was_trained_with():
+    assert from_model("squeezenet").preprocess == "caffe"
+    assert from_model("lenet").preprocess == "unit"
+    found = inspect(preprocess="caffe")
+    expected = nets.pixels()[..., ::-1] - np.array([103.939, 116.779, 123.68])
+    assert np.allclose(found.inputs, expected, atol=1e-4)
+    assert found.preprocessing.planes == ("B", "G", "R")
 
 
 def test_a_model_that_cannot_take_the_images():

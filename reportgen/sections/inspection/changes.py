@@ -20,10 +20,11 @@ from reportgen.sections.inspection.enlarged import range_of
 from reportgen.sections.inspection.maps import place_words
 from reportgen.sections.inspection.scale import value_words
 from reportgen.sections.inspection.view import View
-from reportgen.sections.words import listed, percent, plural
+from reportgen.sections.words import NBSP, listed, percent, plural
 
-MOVED, STAYED = 0.25, 0.05
-"""A channel answers to one place where a peak there changes by at least MOVED and all others by at most STAYED."""
+MOVED, STAYED, HARDLY = 0.25, 0.05, 0.01
+"""A channel answers to one place where a peak there changes by at least MOVED and all others by at most STAYED.
+What changes by at most HARDLY is said to stay."""
 
 ALIKE = 0.25
 """Images of which at most this share differs (the box around it) are the same picture, changed."""
@@ -214,7 +215,7 @@ def _within(share: float) -> str:
     """A bound that a reader sees at once: 1 %, 2 %, ... 5 %, or the number itself."""
     for bound in (0.01, 0.02, 0.05):
         if share <= bound:
-            return f"{bound * 100:.0f} %"
+            return f"{bound * 100:.0f}{NBSP}%"
     return percent(share)
 
 
@@ -224,10 +225,10 @@ def sentence(view: View, answer: Answer) -> str:
         return ""
     first, second = view.images[0], view.images[answer.other]
     start = f"Channel {answer.channel} of {answer.layer.path}"
-    stay = [peak for peak in answer.peaks if abs(peak.relative) <= 0.01]
+    stay = [peak for peak in answer.peaks if abs(peak.relative) <= HARDLY]
     if len(stay) == len(answer.peaks):
         which = "its only peak stays" if len(stay) == 1 else f"all of its {len(stay)} peaks stay"
-        return f"{start}: {which} within 1 % from {first} to {second}."
+        return f"{start}: {which} within {_within(HARDLY)} from {first} to {second}."
     sides = dict(zip(answer.peaks, _sides(answer.peaks), strict=True))
     told = []
     for peak in answer.peaks:
@@ -237,10 +238,10 @@ def sentence(view: View, answer: Answer) -> str:
             verb = "falls" if peak.relative < 0 else "rises"
             told.append(f"{at} {verb} by {percent(abs(peak.relative))} ({numbers})")
         elif sides[peak] or len(stay) == 1:
-            told.append(f"{at} stays within 1 % ({numbers})")
+            told.append(f"{at} stays within {_within(HARDLY)} ({numbers})")
     rest = len(answer.peaks) - len(told)
     if rest:
-        told.append(f"{'another stays' if rest == 1 else f'{rest} others stay'} within 1 %")
+        told.append(f"{'another stays' if rest == 1 else f'{rest} others stay'} within {_within(HARDLY)}")
     peaks = "its only peak" if len(answer.peaks) == 1 else f"of its {len(answer.peaks)} peaks, the one"
     return f"{start}, from {first} to {second}: {peaks} {'; '.join(told)}.{_where(view, answer)}"
 

@@ -14,7 +14,7 @@ from reportgen.figures.palettes import short_number
 from reportgen.figures.paper import chart, picture_export
 from reportgen.sections.inspection.scale import Normalize, layer_range, scaled, value_words
 from reportgen.sections.inspection.view import OPEN_IMAGES, UNFOLDED_LAYERS, View
-from reportgen.sections.words import plural
+from reportgen.sections.words import NBSP, plural
 
 TOGETHER = 48
 """Maps up to this side stand side by side, an image each; larger ones below each other."""
@@ -92,7 +92,7 @@ def peak_words(peak: Peak | None) -> str:
 
 def place_words(position: Sequence[int]) -> str:
     """A position as the page writes it: (row, column)."""
-    return f"({', '.join(str(int(p)) for p in position)})"
+    return f"({f',{NBSP}'.join(str(int(p)) for p in position)})"
 
 
 def _rows_of(view: View, layer: Layer) -> tuple[Block, ...]:

@@ -144,7 +144,8 @@ def _table(view: View) -> Table:
             rows.append((layer.path, view.images[index], *cells))
     return Table(
         "strongest-table",
-        f"The strongest channel of {plural(len(view.map_layers), 'layer')} for every image. What it looks at: the rows and "
+        f"The strongest channel of {plural(len(view.map_layers), 'layer')} for every image. What it looks at: the "
+        "rows and "
         "columns of the image in the receptive field of that position.",
         ("Layer", "Image", "Channel", "Max", "At", "Looks at rows, columns"),
         tuple(rows),
