@@ -40,40 +40,48 @@ def nearest(points: np.ndarray, k: int, queries: np.ndarray | None = None) -> tu
     return indices, distances * _scale(points)
 
 
-def trustworthiness(vectors: np.ndarray, layout: np.ndarray, k: int = NEIGHBORS) -> float | None:
+def trustworthiness(
+    vectors: np.ndarray, layout: np.ndarray, k: int = NEIGHBORS, shown: np.ndarray | None = None
+) -> float | None:
     """How far neighbours in `layout` [n, 2] are neighbours in `vectors` [n, d]: 1 is best, chance is about .5.
 
     Venna and Kaski 2001; scikit-learn's `trustworthiness` for data without ties. `k` is lowered to below
-    n / 2, where the measure is defined. None for fewer than three points, or where all vectors are equal.
+    n / 2, where the measure is defined. `shown` are the neighbours in the layout, [n, k or more], where they
+    are known. None for fewer than three points, or where all vectors are equal.
     """
     count = len(vectors)
     k = min(k, (count - 1) // 2)
     if k < 1 or _scale(vectors) == 0.0:
         return None
-    shown, _ = nearest(layout, k)
+    if shown is None:
+        shown, _ = nearest(layout, k)
     rated = np.linspace(0, count - 1, min(count, RATED)).astype(np.int64)
     excess = 0.0
     for rows, squared in _blocks(vectors, vectors[rated], alone=False):
         points = rated[rows]
         squared[np.arange(len(points)), points] = np.inf
-        reached = np.take_along_axis(squared, shown[points], axis=1)
-        for column in reached.T:
-            rank = 1 + (squared < column[:, None]).sum(axis=1)
-            excess += float(np.maximum(rank - k, 0).sum())
+        reached = np.take_along_axis(squared, shown[points, :k], axis=1)
+        # Sorted once, a row is searched for all its k neighbours: a third of the time of counting for each.
+        squared.sort(axis=1)
+        nearer = np.array([np.searchsorted(row, found) for row, found in zip(squared, reached, strict=True)])
+        excess += float(np.maximum(nearer + 1 - k, 0).sum())
     return 1.0 - excess * 2.0 / (len(rated) * k * (2.0 * count - 3.0 * k - 1.0))
 
 
-def label_accuracy(layout: np.ndarray, labels: np.ndarray, k: int = NEIGHBORS) -> float | None:
+def label_accuracy(
+    layout: np.ndarray, labels: np.ndarray, k: int = NEIGHBORS, shown: np.ndarray | None = None
+) -> float | None:
     """Fraction of points whose label is the commonest among their `k` nearest others in `layout` [n, 2].
 
-    Leave-one-out, each neighbour one vote, ties to the lowest label. None without labels [n], for fewer than
-    two points, or where all points lie in one place.
+    Leave-one-out, each neighbour one vote, ties to the lowest label. `shown` are these neighbours, [n, k or
+    more], where they are known. None without labels [n], for fewer than two points, or where all points lie
+    in one place.
     """
     k = min(k, len(layout) - 1)
     if k < 1 or len(labels) != len(layout) or _scale(layout) == 0.0:
         return None
     _, codes = np.unique(labels, return_inverse=True)
-    indices, _ = nearest(layout, k)
+    indices = nearest(layout, k)[0] if shown is None else shown[:, :k]
     votes = np.zeros((len(layout), int(codes.max()) + 1), dtype=np.int64)
     for column in indices.T:
         votes[np.arange(len(layout)), codes[column]] += 1
@@ -107,11 +115,14 @@ def _blocks(points: np.ndarray, queries: np.ndarray, alone: bool) -> Iterator[tu
             block = (queries[start : start + step].astype(np.float64) - middle) / scale
         # From so far away all points are equally near; farther, the squares would overflow.
         block = np.clip(block, -1e100, 1e100)
-        own = np.square(block).sum(axis=1)[:, None]
-        size = own + squares
-        squared = size - 2.0 * (block @ centred.T)
+        size = np.square(block).sum(axis=1)[:, None] + squares
+        # In place: fresh buffers of this size cost more than the arithmetic.
+        squared = block @ centred.T
+        squared *= -2.0
+        squared += size
         # What is below the rounding error of the expansion is one and the same point.
-        squared[squared < 1e-13 * size] = 0.0
+        size *= 1e-13
+        squared[squared < size] = 0.0
         if alone:
             squared[np.arange(len(block)), np.arange(start, start + len(block))] = np.inf
         yield slice(start, start + len(block)), squared

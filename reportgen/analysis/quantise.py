@@ -40,4 +40,5 @@ def pack(parameters: Sequence[np.ndarray]) -> bytes:
     for levels in parameters:
         flat = levels.reshape(len(levels), -1).view(np.uint8)
         parts.append(np.concatenate([flat[:1], flat[1:] - flat[:-1]]).tobytes())
-    return zlib.compress(b"".join(parts), 9)
+    # 9 takes six times as long for a fiftieth fewer bytes.
+    return zlib.compress(b"".join(parts), 6)

@@ -1,0 +1,65 @@
+"""Neighbourhoods against umap-learn's own and against the equation, the layout bit by bit."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from reportgen.analysis.fuzzy import fuzzy_graph, lay_out, memberships
+from reportgen.analysis.neighbors import nearest
+
+
+def as_umap_wants(indices, distances):
+    """The point itself as the first neighbour, int32 and float32."""
+    count = len(indices)
+    return (
+        np.column_stack([np.arange(count), indices]).astype(np.int32),
+        np.column_stack([np.zeros(count), distances]).astype(np.float32),
+    )
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    """Digits, some of them twice and one three times."""
+    some = load_digits().data[:300]
+    return np.concatenate([some, some[:20], some[:1]])
+
+
+def test_the_graph_is_umap_learns(vectors):
+    from umap.umap_ import fuzzy_simplicial_set
+
+    found = nearest(vectors, 14)
+    expected, _, _ = fuzzy_simplicial_set(vectors, 15, None, "euclidean", {}, *as_umap_wants(*found))
+    graph = fuzzy_graph(*found)
+    assert abs(graph - expected).max() < 1e-4
+    assert abs(graph - graph.T).max() == 0 and graph.max() == 1
+
+
+def test_memberships_add_up_to_the_target():
+    distances = np.sort(np.random.default_rng(0).uniform(1, 5, size=(40, 12)), axis=1)
+    strengths = memberships(distances, np.log2(13))
+    np.testing.assert_allclose(strengths.sum(axis=1), np.log2(13), rtol=1e-6)
+    assert (strengths[:, 0] == 1).all() and (np.diff(strengths, axis=1) <= 0).all()
+    # The logarithm falls in proportion to what a neighbour lies beyond the nearest.
+    slopes = np.log(strengths[:, 1:]) / (distances[:, 1:] - distances[:, :1])
+    np.testing.assert_allclose(slopes, np.repeat(slopes[:, :1], 11, axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("distances", [np.zeros((2, 5)), np.full((2, 5), 3.0), np.array([[0.0, 0, 0, 0, 1e-300]])])
+def test_neighbours_at_one_distance_are_full_members(distances):
+    strengths = memberships(distances, 2.0)
+    assert np.isfinite(strengths).all() and (strengths[:, :4] == 1).all()
+
+
+def test_the_layout_is_umap_learns(vectors):
+    from umap import UMAP
+
+    start = vectors[:, [20, 43]] + np.random.default_rng(0).normal(size=(len(vectors), 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = UMAP(n_neighbors=15, init=start.astype(np.float32), n_epochs=20, learning_rate=0.5, random_state=5)
+        expected = model.fit_transform(vectors)
+    # Of one and the same graph: in another one, rounding would tell after a few chaotic passes.
+    np.testing.assert_array_equal(lay_out(model.graph_, start, 20, 0.5, seed=5), expected)
+    assert not np.array_equal(lay_out(model.graph_, start, 20, 0.5, seed=6), expected)
