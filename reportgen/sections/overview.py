@@ -103,8 +103,12 @@ def _layer_table(context: Context) -> list[Block]:
     shown = {name: column for name, column in columns.items() if any(cell not in (None, "") for cell in column[1])}
     table = Table(
         "layers",
-        "Layers in call order: modules, and the functional operations between them. Shapes are of one example's "
-        f"output{'; operations are floating-point ones for one example, as XLA counts them' * ('Operations' in shown)}.",
+        "Layers in call order: modules, and the functional operations between them. Shapes are of one example's output"
+        + (
+            "; operations are floating-point ones for one example, as XLA counts them."
+            if "Operations" in shown
+            else "."
+        ),
         tuple(shown),
         tuple(zip(*(cells for _, cells in shown.values()), strict=True)),
         "".join(align for align, _ in shown.values()),
