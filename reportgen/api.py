@@ -208,7 +208,7 @@ def _widest(context: Context) -> int:
 
 def inspect(
     model: Any = None,
-    images: Sequence[Any] = (),
+    images: str | Path | Sequence[Any] = (),
     *,
     weights: str | Path | None = None,
     variables: Any = None,
@@ -252,7 +252,8 @@ def inspect(
     from reportgen.sections.inspection import head as page_head
 
     how = normalization(normalize, value_range)
-    pictures = as_pictures(images) if len(images) else None
+    given: Sequence[Any] = [images] if isinstance(images, str | Path) else images
+    pictures = as_pictures(given) if len(given) else None
     data = dataset if dataset is None or isinstance(dataset, Dataset) else load(dataset)
     classes = None if data is None else len(data.classes)
     if run is not None:
@@ -269,7 +270,7 @@ def inspect(
             rename=rename,
             layout=layout,
             step=step,
-            num_classes=classes if data is not None and weights is None else None,
+            num_classes=classes,
         )
     with tqdm(total=len(INSPECTION_SECTIONS) + 1, desc="inspect", unit="part", disable=not progress) as bar:
         found = inspect_network(

@@ -66,8 +66,6 @@ def as_pictures(images: Sequence[Any]) -> tuple[Picture, ...]:
     An array is [height, width] or [height, width, 1 or 3]: uint8, or floating point from 0 to 1. Raises
     DataError for anything else, and as `read_pictures`.
     """
-    if isinstance(images, str | Path):
-        return read_pictures([images])
     pictures = []
     for index, image in enumerate(images):
         if isinstance(image, str | Path):
@@ -88,7 +86,7 @@ def _from_array(array: np.ndarray, name: str) -> Picture:
         return Picture(name, array.astype(np.float32))
     if array.dtype.kind != "f" or not (array.min() >= 0 and array.max() <= 1):
         raise DataError(
-            f"{name} is {array.dtype} from {array.min()} to {array.max()}; expected uint8, or floating point from 0 to 1"
+            f"{name} is {array.dtype} from {array.min()} to {array.max()}; expected uint8, or floats from 0 to 1"
         )
     # What was a byte once becomes the very same byte.
     pixels = array.astype(np.float32) * np.float32(255)

@@ -64,19 +64,22 @@ def from_model(
 ) -> Network:
     """A network by its name, MODULE:FACTORY, or as a Linen or NNX module.
 
-    `weights` is a checkpoint (`weights.read`), `variables` what a capture of the module takes; an NNX module
-    brings its own. Without either, parameters are random, and the page warns of it.
+    `weights` is a checkpoint (`weights.read`; `step` one of an Orbax folder's), `variables` what a capture of the
+    module takes; an NNX module brings its own. Without either, parameters are random, and the page warns of it.
+    `num_classes` is tried where the model's own number of classes does not fit the weights.
     """
     if weights is not None and variables is not None:
         raise OptionError("parameters come from weights or from variables; give one of them")
     if weights is None and (rename or layout != "hwio"):
         raise OptionError("--rename and --layout say how weights are read: give --weights too")
+    if step is not None and weights is None:
+        raise OptionError("a step chooses among those of a run, or of a folder of weights: give one of these too")
     tree = None if weights is None else read(weights, step)
     name = model if isinstance(model, str) else type(model).__name__
     source, warnings = _words(model, weights, variables)
 
-    def make(shape: Shape) -> tuple[Any, dict[str, Any]]:
-        made = build_model(model, num_classes, shape) if isinstance(model, str) else model
+    def make(shape: Shape, classes: int | None = num_classes) -> tuple[Any, dict[str, Any]]:
+        made = build_model(model, classes, shape) if isinstance(model, str) else model
         if variables is not None:
             return made, variables_of(made, variables)
         start = _initial(made, shape, name, values=tree is None)
@@ -84,6 +87,17 @@ def from_model(
             return made, start
         return made, load_into(tree, start, rename=rename, layout=layout, source=source)
 
+    def make_fitting(shape: Shape) -> tuple[Any, dict[str, Any]]:
+        # Weights decide the number of classes: the model's own, or that of the labelled images.
+        try:
+            return make(shape, None)
+        except ReportgenError:
+            if num_classes is None:
+                raise
+            return make(shape)
+
+    if tree is not None:
+        return Network(name, source, make_fitting, PREPROCESS_OF.get(name, "unit"), warnings=warnings)
     return Network(name, source, make, PREPROCESS_OF.get(name, "unit"), warnings=warnings)
 
 

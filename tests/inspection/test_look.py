@@ -159,8 +159,23 @@ def test_options_that_exclude_each_other():
         from_model("lenet", weights="w.npz", variables={})
     with pytest.raises(OptionError, match="give --weights too"):
         from_model("lenet", rename=["a=b"])
+    with pytest.raises(OptionError, match="a step chooses"):
+        from_model("lenet", step=3)
     with pytest.raises(OptionError, match="no image was given"):
         inspect_network(from_model("lenet"), None)
+
+
+def test_weights_and_labelled_images_may_both_tell_the_number_of_classes(tmp_path):
+    params = nets.variables(nets.small())["params"]
+    flat = {f"{layer}/{name}": np.asarray(v) for layer, tree in params.items() for name, v in tree.items()}
+    np.savez(tmp_path / "w.npz", **flat)
+    # The factory can't be called without a number of classes; a network without a classifier ignores it.
+    network = from_model("tests.inspection.nets:three_classes", weights=tmp_path / "w.npz", num_classes=3)
+    assert "output" in inspect_network(network, as_pictures(nets.pixels())).maps
+    with pytest.raises(ModelError, match="without the number of classes"):
+        inspect_network(
+            from_model("tests.inspection.nets:three_classes", weights=tmp_path / "w.npz"), as_pictures(nets.pixels())
+        )
 
 
 def test_a_runs_network_gives_what_the_run_recorded(recorded):
