@@ -18,8 +18,10 @@ def build(context: Context) -> Section | None:
     if tiles is None or not len(tiles):
         return None
     labels = data.evaluation_labels[: len(tiles)]
-    shown = [np.flatnonzero(labels == label)[:PER_CLASS] for label in range(len(classes))][:CLASSES]
-    chosen = np.concatenate(shown)
+    shown = [np.flatnonzero(labels == label)[:PER_CLASS] for label in range(min(len(classes), CLASSES))]
+    chosen = np.concatenate(shown) if len(labels) else ()
+    if not len(chosen):
+        return None
     # Rows of one class only line up when each has as many images.
     columns = PER_CLASS if all(len(images) == PER_CLASS for images in shown) else None
     picture = image_mosaic(

@@ -133,11 +133,14 @@ class RunWriter:
     def close(self, status: str, seconds: float) -> None:
         """Note how the recording ended ("finished", "interrupted", "failed"), and let go of the run."""
         try:
+            failures = []
             for file in (self._steps, self._epochs):
                 try:
                     file.close()
                 except OSError as error:  # a line that a full disk did not take is tried once more, in vain
-                    raise RunError(f"{file.name} could not be written: {error.strerror or error}") from error
+                    failures.append(f"{file.name} could not be written: {error.strerror or error}")
+            if failures:
+                raise RunError("; ".join(failures))
             self._write_header(status, self._seconds_before + seconds)
         finally:
             self._lock.release()
