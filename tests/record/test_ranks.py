@@ -15,6 +15,14 @@ from tests.architectures import linen_models, nnx_models
 RANDOM = np.random.default_rng(3)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def quick_compilation():
+    """Each program here runs a few times: XLA's optimisations would cost more than they save."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 class Narrow(nn.Module):
     """A convolution, a dense layer and scores in half precision, parameters and all."""
 
