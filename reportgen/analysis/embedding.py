@@ -13,13 +13,13 @@ plane for all frames, each frame's vectors centred and scaled to unit RMS radius
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 
 from reportgen.analysis.fuzzy import fuzzy_graph, lay_out, memberships
-from reportgen.analysis.neighbors import NEIGHBORS, label_accuracy, nearest, trustworthiness
+from reportgen.analysis.neighbors import NEIGHBORS, Block, label_accuracy, measured, nearest, trustworthiness
 from reportgen.analysis.wide import wide
 from reportgen.errors import DataError, OptionError, choices
 
@@ -111,18 +111,23 @@ def embed(
 
     projection = None
     layouts: list[np.ndarray] = []
+    trust: list[float | None] = []
+    accuracy: list[float | None] = []
     basis = _principal(np.concatenate(unit), seed) if method == "pca" else None
     for index, frame in enumerate(unit):
+        between = measured(frame)
         if basis is not None:
             layouts.append(frame @ basis)
         else:
-            layouts.append(_umap_frame(frame, layouts[-1] if layouts else None, neighbors, seed))
+            layouts.append(_umap_frame(frame, layouts[-1] if layouts else None, neighbors, seed, between))
+        shown, _ = nearest(layouts[-1], min(NEIGHBORS, len(points) - 1))
+        trust.append(trustworthiness(frame, layouts[-1], NEIGHBORS, shown, between))
+        accuracy.append(label_accuracy(layouts[-1], labels, NEIGHBORS, shown))
         if progress is not None:
             progress(index + 1, len(unit))
     if basis is not None:
         last = frames[-1][points]
         projection = Projection(_centre(last), basis / (_radius(last - _centre(last)) or 1.0))
-    shown = [nearest(layout, min(NEIGHBORS, len(points) - 1))[0] for layout in layouts]
     return Embedding(
         frames=np.stack(layouts),
         points=points,
@@ -130,8 +135,8 @@ def embed(
         labels=labels,
         method=method,
         n_neighbors=neighbors,
-        trust=tuple(map(trustworthiness, unit, layouts, repeat(NEIGHBORS), shown)),
-        accuracy=tuple(map(label_accuracy, layouts, repeat(labels), repeat(NEIGHBORS), shown)),
+        trust=tuple(trust),
+        accuracy=tuple(accuracy),
         movement=(None, *(movement(a, b) for a, b in pairwise(layouts))),
         projection=projection,
     )
@@ -245,8 +250,13 @@ def _principal(rows: np.ndarray, seed: int) -> np.ndarray:
     return basis * np.where(sign == 0, 1.0, sign)
 
 
-def _umap_frame(frame: np.ndarray, previous: np.ndarray | None, neighbors: int, seed: int) -> np.ndarray:
-    """Lay out unit vectors [n, d] by UMAP, started from and aligned to the previous frame [n, 2]."""
+def _umap_frame(
+    frame: np.ndarray, previous: np.ndarray | None, neighbors: int, seed: int, between: list[Block] | None
+) -> np.ndarray:
+    """Lay out unit vectors [n, d] by UMAP, started from and aligned to the previous frame [n, 2].
+
+    `between` is what `measured` gave for the frame.
+    """
     if not frame.any():
         return np.zeros((len(frame), 2)) if previous is None else np.tile(previous.mean(axis=0), (len(frame), 1))
     chained = previous is not None and bool((np.ptp(previous, axis=0) > 0).all())
@@ -257,7 +267,7 @@ def _umap_frame(frame: np.ndarray, previous: np.ndarray | None, neighbors: int, 
         # UMAP stretches both axes to one length: a touch of noise gives an axis without spread some.
         start = start + np.random.default_rng(seed).normal(scale=1e-4, size=start.shape)
     # UMAP counts a point as its own first neighbour.
-    graph = fuzzy_graph(*nearest(frame, neighbors - 1))
+    graph = fuzzy_graph(*nearest(frame, neighbors - 1, blocks=between))
     layout = lay_out(graph, start, *((NEXT_PASSES, NEXT_RATE) if chained else (FIRST_PASSES, 1.0)), seed)
     return layout - layout.mean(axis=0) if previous is None else align(layout, previous)
 

@@ -8,7 +8,7 @@
 Brute force over blocks of rows, so memory stays at a few copies of the vectors; equal input gives bitwise equal output.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -17,19 +17,35 @@ NEIGHBORS = 15
 #: Trustworthiness is averaged over at most this many points, evenly spaced; each is still compared with all.
 RATED = 2000
 
+#: Rows of queries, and their squared distances to all points, in units of the points' scale.
+Block = tuple[slice, np.ndarray]
 
-def nearest(points: np.ndarray, k: int, queries: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+
+def measured(points: np.ndarray) -> list[Block] | None:
+    """The distances between all `points` [n, d], for `nearest` and then `trustworthiness` of the same points.
+
+    None for more than `RATED` points, whose distances would fill the memory: then each measures anew.
+    """
+    return list(_blocks(points, points, alone=True)) if len(points) <= RATED else None
+
+
+def nearest(
+    points: np.ndarray, k: int, queries: np.ndarray | None = None, blocks: Iterable[Block] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The `k` nearest rows of `points` [n, d], nearest first: indices int64 and distances float64, [m, k].
 
     Of each row of `queries` [m, d]; without queries, of each row of `points` among the other n - 1.
-    Euclidean. All values must be finite, and k no more than there are candidates.
+    Euclidean. All values must be finite, and k no more than there are candidates. `blocks`, without
+    queries, is what `measured` gave for the points.
     """
     alone = queries is None
     count = len(points) if queries is None else len(queries)
     indices, distances = np.zeros((count, k), dtype=np.int64), np.zeros((count, k))
     if k == 0:
         return indices, distances
-    for rows, squared in _blocks(points, points if queries is None else queries, alone):
+    if blocks is None:
+        blocks = _blocks(points, points if queries is None else queries, alone)
+    for rows, squared in blocks:
         chosen = np.argpartition(squared, k - 1, axis=1)[:, :k]
         # By index first: a stable sort then orders equally distant points by index.
         chosen.sort(axis=1)
@@ -41,13 +57,18 @@ def nearest(points: np.ndarray, k: int, queries: np.ndarray | None = None) -> tu
 
 
 def trustworthiness(
-    vectors: np.ndarray, layout: np.ndarray, k: int = NEIGHBORS, shown: np.ndarray | None = None
+    vectors: np.ndarray,
+    layout: np.ndarray,
+    k: int = NEIGHBORS,
+    shown: np.ndarray | None = None,
+    blocks: Iterable[Block] | None = None,
 ) -> float | None:
     """How far neighbours in `layout` [n, 2] are neighbours in `vectors` [n, d]: 1 is best, chance is about .5.
 
     Venna and Kaski 2001; scikit-learn's `trustworthiness` for data without ties. `k` is lowered to below
     n / 2, where the measure is defined. `shown` are the neighbours in the layout, [n, k or more], where they
-    are known. None for fewer than three points, or where all vectors are equal.
+    are known; `blocks` is what `measured` gave for the vectors, and is used up. None for fewer than three
+    points, or where all vectors are equal.
     """
     count = len(vectors)
     k = min(k, (count - 1) // 2)
@@ -57,7 +78,7 @@ def trustworthiness(
         shown, _ = nearest(layout, k)
     rated = np.linspace(0, count - 1, min(count, RATED)).astype(np.int64)
     excess = 0.0
-    for rows, squared in _blocks(vectors, vectors[rated], alone=False):
+    for rows, squared in _blocks(vectors, vectors[rated], alone=False) if blocks is None else blocks:
         points = rated[rows]
         squared[np.arange(len(points)), points] = np.inf
         reached = np.take_along_axis(squared, shown[points, :k], axis=1)
@@ -97,7 +118,7 @@ def _scale(points: np.ndarray) -> float:
     return float(np.max(points.max(axis=0) / 2 - points.min(axis=0) / 2))
 
 
-def _blocks(points: np.ndarray, queries: np.ndarray, alone: bool) -> Iterator[tuple[slice, np.ndarray]]:
+def _blocks(points: np.ndarray, queries: np.ndarray, alone: bool) -> Iterator[Block]:
     """Squared distances [rows, n] of blocks of `queries` to all `points`, in units of the points' scale.
 
     `alone` says that the queries are the points: each one's distance to itself is infinite.
@@ -108,21 +129,26 @@ def _blocks(points: np.ndarray, queries: np.ndarray, alone: bool) -> Iterator[tu
     # Around the middle the expansion |a|² + |b|² - 2ab loses the fewest digits.
     centred = (points - middle) / scale
     squares = np.square(centred).sum(axis=1)
-    # 2 MB of distances at a time stay in the cache: twice as fast as 16 MB.
-    step = max(32, 250_000 // max(len(points), 1))
-    for start in range(0, len(queries), step):
+    # Products of 32 MB at a time take half as long as many small ones; what is done to them is quickest on
+    # parts of 2 MB, which stay in the cache.
+    many, few = (max(32, values // max(len(points), 1)) for values in (RATED * RATED, 250_000))
+    for begin in range(0, len(queries), many):
         with np.errstate(over="ignore"):
-            block = (queries[start : start + step].astype(np.float64) - middle) / scale
+            block = (queries[begin : begin + many].astype(np.float64) - middle) / scale
         # From so far away all points are equally near; farther, the squares would overflow.
         block = np.clip(block, -1e100, 1e100)
-        size = np.square(block).sum(axis=1)[:, None] + squares
-        # In place: fresh buffers of this size cost more than the arithmetic.
-        squared = block @ centred.T
-        squared *= -2.0
-        squared += size
-        # What is below the rounding error of the expansion is one and the same point.
-        size *= 1e-13
-        squared[squared < size] = 0.0
-        if alone:
-            squared[np.arange(len(block)), np.arange(start, start + len(block))] = np.inf
-        yield slice(start, start + len(block)), squared
+        own = np.square(block).sum(axis=1)[:, None]
+        products = block @ centred.T
+        for start in range(0, len(block), few):
+            squared = products[start : start + few]
+            size = own[start : start + few] + squares
+            # In place: fresh buffers of this size cost more than the arithmetic.
+            squared *= -2.0
+            squared += size
+            # What is below the rounding error of the expansion is one and the same point.
+            size *= 1e-13
+            squared[squared < size] = 0.0
+            rows = np.arange(begin + start, begin + start + len(squared))
+            if alone:
+                squared[np.arange(len(rows)), rows] = np.inf
+            yield slice(rows[0], rows[-1] + 1), squared
