@@ -144,7 +144,7 @@ def from_run(
 
     return Network(
         name if isinstance(name, str) else type(name).__name__,
-        f"the run {Path(path).name}, step {at}",
+        f"the parameters of run {Path(path).name!r} at step {at}",
         make,
         channels=None if shape is None else shape[2],
         image_shape=shape,

@@ -187,7 +187,7 @@ def test_a_runs_network_gives_what_the_run_recorded(recorded):
     for path in ("conv1", "conv1/relu", "hidden/relu", "output"):
         assert np.allclose(found.maps[path], run.activations[step].maps[path], atol=1e-6)
     assert found.preprocessing.words == "as the run recorded them"
-    assert found.source == f"the run run, step {step}"
+    assert found.source == f"the parameters of run 'run' at step {step}"
     assert len(found.pictures) == 10
 
 

@@ -26,10 +26,9 @@ def build(view: View) -> Section:
     if found.inputs.shape[-1] == 3:
         rows = tuple(_planes(view, index) for index in range(min(len(view.images), OPEN)))
         blocks.append(Fold("The input's channels, one by one", rows))
-    height, width, channels = found.inputs.shape[1:]
-    kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+    height, width = found.inputs.shape[1:3]
     finding = (
-        f"The network sees {plural(len(view.images), f'{kind} image')} of {height}×{width} pixels (height × width): "
+        f"The network sees {plural(len(view.images), 'image')} of {height}×{width} pixels (height × width): "
         f"{found.preprocessing.words}."
     )
     if len(view.images) == 2:

@@ -95,7 +95,8 @@ def scaled(
         return Scaled(tiles, how.low, how.high, GREY, bar, words, counts.clipped, broken)
     low, high, palette = layer_range(maps if how.kind == "images" else maps[image])
     bar = colorbar(palette, low, high)
-    over = f"over all {len(maps)} {images}s" if how.kind == "images" else f"for this {images}"
+    together = how.kind == "images" and len(maps) > 1
+    over = f"over all {len(maps)} {images}s" if together else f"for this {images}"
     words = f"{bar.low} to {bar.high}, one range for the whole layer {over}.{tail}"
     return Scaled(tiles, low, high, palette, bar, words, 0, broken)
 
