@@ -296,34 +296,14 @@ def _again(
 
 
 def _train(path: Path, dataset: Any, model: str, **options: Any) -> Any:
-    _tune_process()
+    from reportgen.process import tune
+
+    tune()
     from reportgen.models import build as build_model
     from reportgen.train import train
 
     network = build_model(model, len(dataset.classes))
     return train(path, dataset, network, model_name=model, progress=True, **options)
-
-
-def _tune_process() -> None:
-    """Settings of this process that make training on a CPU faster; never done by an import.
-
-    glibc gives large buffers back to the system after each step and fetches them anew, page by page:
-    keeping them saves a quarter of a step. Elsewhere there is nothing to set.
-    """
-    import ctypes
-
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return
-    m_mmap_threshold, m_trim_threshold, m_top_pad, m_arena_max = -3, -1, -2, -8
-    for name, value in (
-        (m_mmap_threshold, 32 << 20),
-        (m_trim_threshold, 2**31 - 1),
-        (m_top_pad, 256 << 20),
-        (m_arena_max, 1),
-    ):
-        mallopt(name, value)
 
 
 @contextmanager

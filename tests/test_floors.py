@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "reportgen"
 FLOORS = [
-    {"errors"},
+    {"errors", "process"},
     {"core"},
     {"data", "models", "weights", "capture", "store", "analysis", "figures", "page"},
     {"record", "sections", "inspection"},

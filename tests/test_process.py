@@ -1,0 +1,64 @@
+"""Settings of the process: made by the command line alone, and never against the user's own."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from reportgen import process
+
+SETTINGS = [
+    "JAX_COMPILATION_CACHE_DIR",
+    "JAX_COMPILATION_CACHE_MAX_SIZE",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES",
+]
+COMPILE = """
+from reportgen.process import tune
+tune()
+import jax
+print(float(jax.jit(lambda x: x * 3 + 1)(2.0)))
+"""
+
+
+@pytest.fixture(autouse=True)
+def untouched(monkeypatch, tmp_path):
+    for name in SETTINGS:
+        monkeypatch.setenv(name, "before")  # so that it is put back
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def test_compiled_programs_are_kept_for_the_next_process(tmp_path):
+    kept = []
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", COMPILE], capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == ("7.0\n", "")
+        kept.append({path: path.stat().st_mtime_ns for path in tmp_path.glob("reportgen/jax-*/*-cache")})
+    # The second process compiled nothing anew.
+    assert kept[0] and kept[1] == kept[0]
+
+
+def test_the_users_own_settings_stand(monkeypatch):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/elsewhere")
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "5")
+    process.keep_compiled()
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "/elsewhere"
+    assert os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] == "5"
+
+
+def test_a_cache_folder_that_cannot_be_made_is_done_without(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    process.keep_compiled()
+    assert not set(SETTINGS) & set(os.environ)
+
+
+def test_importing_the_package_sets_nothing():
+    code = (
+        "import os; before = dict(os.environ); import reportgen, reportgen.api, reportgen.cli, reportgen.train; "
+        "print(sorted(k for k in os.environ if os.environ[k] != before.get(k) and 'CACHE' in k))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
