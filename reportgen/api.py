@@ -15,18 +15,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
+from markupsafe import escape
 from tqdm import tqdm
 
-from reportgen.core.report import Animation, Figure, FigureFormat, Report, Section, Table, Text
+from reportgen.core.report import FigureFormat, Report, Section
 from reportgen.core.run import Run
 from reportgen.errors import OptionError, ReportgenError
 from reportgen.page.files import write
 from reportgen.page.html import html
-from reportgen.page.outline import walk
+from reportgen.page.loader import clean
+from reportgen.page.paper import paper
 from reportgen.page.save import save
 from reportgen.sections import LADDER, LIMITED, SECTIONS, Context, Options, health, installed, left_out
+from reportgen.sections.custom import custom
 from reportgen.sections.overview import headline, key_figures
-from reportgen.sections.words import NBSP, megabytes, slug
+from reportgen.sections.words import NBSP, megabytes
 from reportgen.store import DamagedError, open_run, with_what_is_whole
 
 PROBLEMS = 12
@@ -46,15 +49,14 @@ class BuiltReport:
         """
         return save(self.report, path, format)
 
-    def add_section(self, title: str, *content: Figure | Table | Text | str) -> "BuiltReport":
-        """The same report with one more section at its end; plain strings are paragraphs."""
-        blocks = tuple(Text(part) if isinstance(part, str) else part for part in content)
+    def add_section(self, title: str, *content: Any, finding: str = "") -> "BuiltReport":
+        """The same report with one more section at its end.
+
+        Each part of the content is a text (a paragraph), a matplotlib figure, a list of rows (the first one names the
+        columns), or a block of `reportgen`: Text, Table, Figure and the like. Raises OptionError for anything else.
+        """
         taken = {section.anchor for section in self.report.sections}
-        anchor, count = slug(title), 1
-        while anchor in taken:
-            count += 1
-            anchor = f"{slug(title)}-{count}"
-        section = Section(anchor, title, "", blocks)
+        section = custom(title, content, finding, taken)
         return BuiltReport(replace(self.report, sections=(*self.report.sections, section)))
 
     def write_numbers(self, folder: str | Path) -> list[Path]:
@@ -72,24 +74,21 @@ class BuiltReport:
         return [*written, write(folder / "report.json", provenance + "\n")]
 
     def write_figures(self, folder: str | Path, format: FigureFormat = "svg") -> list[Path]:
-        """Every figure as a file for a paper, named as on the page, and the animation as its GIF."""
-        folder = Path(folder)
-        written = []
-        for section in self.report.sections:
-            for block in walk(section.blocks):
-                for figure in getattr(block, "figures", (block,)):
-                    if not isinstance(figure, Figure):
-                        continue
-                    if isinstance(figure.picture, Animation):
-                        written.append(write(folder / f"{figure.name}.gif", figure.picture.gif))
-                    if figure.export is not None:
-                        written.append(write(folder / f"{figure.name}.{format}", figure.export(format)))
-        return written
+        """Every figure as a file for a paper, named as on the page, at its printed width (3.5 or 7 inches at most).
+
+        Beside each stands its caption as .txt, beside them the animation's GIF, and `figures.tex` includes them all.
+        """
+        return paper(self.report, Path(folder), format)
 
     def _repr_html_(self) -> str:
-        page = html(self.report)
-        escaped = page.replace("&", "&amp;").replace('"', "&quot;")
-        return f'<iframe srcdoc="{escaped}" width="100%" height="720" title="report"></iframe>'
+        """The page in a frame of its own: its styles and scripts touch nothing of the notebook's, nor these it."""
+        page = html(self.report).replace("&", "&amp;").replace('"', "&quot;")
+        title = escape(clean(self.report.title))
+        # Without allow-same-origin the frame has no access to the notebook's storage, cookies or server.
+        return (
+            f'<iframe srcdoc="{page}" sandbox="allow-scripts allow-downloads" width="100%" height="720" '
+            f'title="{title}" loading="lazy"></iframe>'
+        )
 
 
 def build(

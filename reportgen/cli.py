@@ -138,7 +138,22 @@ def train(
 
 @cli.command()
 @click.argument("run")
-@click.option("-o", "--output", default="report.html", show_default=True, metavar="FILE")
+@click.option("-o", "--output", metavar="FILE|DIR", help="Default: report.html; the folder report for dir and md.")
+@click.option(
+    "--format",
+    "form",
+    default="html",
+    show_default=True,
+    type=click.Choice(["html", "dir", "md"]),
+    help="One file; the page with its pictures, styles and scripts beside it; or Markdown for a pull request.",
+)
+@click.option(
+    "--max-size",
+    default="10MB",
+    show_default=True,
+    metavar="SIZE|none",
+    help="Of the page as one file; it names what is left out for it.",
+)
 @click.option("--from", "from_step", default="init", show_default=True, metavar="STEP|init")
 @click.option("--to", "to_step", default="final", show_default=True, metavar="STEP|final")
 @click.option("--layers", multiple=True, metavar="GLOB", help="Layers to show, by path. Default: all.")
@@ -151,25 +166,53 @@ def train(
 )
 @click.option("--title", metavar="TEXT")
 @click.option("--numbers", metavar="DIR", help="Also write what the figures show, as CSV and JSON.")
-@click.option("--figures", metavar="DIR", help="Also write every figure for a paper, and the GIF.")
+@click.option("--figures", metavar="DIR", help="Also write every figure for a paper, captions, LaTeX, and the GIF.")
 @click.option("--figure-format", default="svg", show_default=True, type=click.Choice(["svg", "pdf", "png"]))
-def build(run: str, output: str, numbers: str | None, figures: str | None, figure_format: Any, **options: Any) -> None:
+def build(
+    run: str,
+    output: str | None,
+    form: str,
+    max_size: str,
+    numbers: str | None,
+    figures: str | None,
+    figure_format: Any,
+    **options: Any,
+) -> None:
     """Turn the run directory RUN into a report.
 
     \b
     reportgen build runs/a -o a.html
     reportgen build runs/a -o late.html --from 200 --to final --layers 'conv*'
     reportgen build runs/a -o a.html --numbers a-numbers --figures a-figures --figure-format pdf
+    reportgen build runs/a -o pull-request --format md
     """
     from reportgen import api
 
-    built = api.build(run, progress=True, **options)
-    path = built.save(output)
+    built = api.build(run, progress=True, max_size=_bytes(max_size), **options)
+    path = built.save(output or ("report.html" if form == "html" else "report"), form)
     click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    if left_out := built.report.extra.get("left_out"):
+        click.echo(left_out)
     if numbers:
         click.echo(f"{len(built.write_numbers(numbers))} files of numbers in {numbers}")
     if figures:
-        click.echo(f"{len(built.write_figures(figures, figure_format))} figures in {figures}")
+        click.echo(f"{len(built.write_figures(figures, figure_format))} files of figures in {figures}")
+
+
+def _bytes(text: str) -> int | None:
+    """A size such as 10MB, 500KB or 1234567 in bytes (MB is a million); None for "none"."""
+    if text.lower() == "none":
+        return None
+    number, factor = text.upper().removesuffix("B"), 1
+    if number[-1:] in ("K", "M", "G"):
+        number, factor = number[:-1], {"K": 10**3, "M": 10**6, "G": 10**9}[number[-1]]
+    try:
+        size = int(float(number) * factor)
+    except (ValueError, OverflowError) as error:
+        raise OptionError(f"--max-size takes a size such as 10MB or 500KB, or none; not {text!r}") from error
+    if size <= 0:
+        raise OptionError(f"--max-size must be more than 0; it is {text!r}")
+    return size
 
 
 class _ManyImages(click.Command):

@@ -44,8 +44,28 @@ class TestCommands:
             *("embedding.csv", "health_layers.csv", "health_updates.csv", "health_parameters.csv", "report.json"),
         }
         figures = {file.suffix for file in (tmp_path / "figures").iterdir()}
-        assert figures == {".svg", ".gif"}
+        assert figures == {".svg", ".gif", ".txt", ".tex"}
         assert (tmp_path / "figures" / "curves-chart.svg").read_bytes().startswith(b"<?xml")
+
+    def test_build_writes_a_folder_and_markdown(self, capsys, recorded, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        for form, first in (("dir", "index.html"), ("md", "report.md")):
+            code, out, err = run_cli(capsys, "build", recorded, "--format", form, "-o", form, "--embedding", "pca")
+            assert code == 0, err
+            assert f"{form}/{first}" in out
+            assert (tmp_path / form / first).stat().st_size > 1000
+            assert any((tmp_path / form / "figures").iterdir())
+        code, out, _ = run_cli(capsys, "build", recorded, "--format", "md", "--embedding", "pca")
+        assert code == 0
+        assert (tmp_path / "report" / "report.md").is_file()
+
+    def test_build_keeps_to_a_size_and_says_what_it_left_out(self, capsys, recorded, tmp_path):
+        path = tmp_path / "a.html"
+        code, out, _ = run_cli(capsys, "build", recorded, "-o", path, "--embedding", "pca", "--max-size", "400KB")
+        assert code == 0
+        assert path.stat().st_size <= 400_000
+        assert "this page leaves out: feature maps of" in out
+        assert "--max-size" in out
 
     def test_train_and_resume(self, capsys, tmp_path):
         data = tmp_path / "tiny.npz"
@@ -81,6 +101,9 @@ class TestCommands:
             (["build", "RECORDED", "-o", "OUT", "--to", "soon"], "'soon' is no step"),
             (["build", "RECORDED", "-o", "OUT", "--layers", "cov*"], "no layer matches 'cov\\*'.*conv1"),
             (["build", "RECORDED", "-o", "OUT", "--embedding", "tsne"], "tsne"),
+            (["build", "RECORDED", "-o", "OUT", "--format", "pdf"], "pdf"),
+            (["build", "RECORDED", "-o", "OUT", "--max-size", "big"], "size such as 10MB or 500KB.*'big'"),
+            (["build", "RECORDED", "-o", "OUT", "--max-size", "-1MB"], "more than 0"),
             (["bild"], "bild"),
         ],
     )

@@ -52,6 +52,7 @@ def svg_element(figure: "Figure", name: str, *, themed: bool, label: str = "") -
     root = ET.fromstring(buffer.getvalue().decode())
     ids = _ids(root, name)
     _lower(root, ids, themed)
+    width, height = map(float, root.get("viewBox", "").split()[2:])
     attributes = {
         "xmlns": "http://www.w3.org/2000/svg",
         **({} if themed else {"xmlns:xlink": "http://www.w3.org/1999/xlink"}),
@@ -64,7 +65,8 @@ def svg_element(figure: "Figure", name: str, *, themed: bool, label: str = "") -
         "stroke-linecap": "butt",
     }
     if not themed:
-        attributes["height"] = _short(root.get("viewBox", "").split()[3])
+        # Of 720 px a paper makes 7 inches.
+        attributes.update(width=f"{_short(str(width * 7 / 720), 4)}in", height=f"{_short(str(height * 7 / 720), 4)}in")
         del attributes["class"]
     root.attrib.clear()
     root.attrib.update(attributes)

@@ -4,7 +4,8 @@
     figure.export("pdf")                                                          # bytes
     Figure(..., picture=picture, export=picture_export(picture, bar))             # for a mosaic or image
 
-A paper sets a figure drawn 720 px wide at about 7 inches. Bytes are the same every time.
+Files have the size that a paper sets them at: 720 px are 7 inches, two columns, and 360 px are one; text of 12 px is
+8.4 pt. Bytes are the same every time.
 """
 
 import io
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
 
 _LOG = logging.getLogger(__name__)
-# 720 px are 10 inches in the figure and 7.2 in print: 216 dpi here are 300 dpi there.
-PNG_DPI = 216
+# 720 px are 10 inches to matplotlib and 7 in print: 210 dpi here are 300 dpi there.
+PNG_DPI = 210
+PRINTED = 0.7
 
 
 def chart(
@@ -56,15 +58,53 @@ def export(factory: "Callable[[], MatplotlibFigure]", form: FigureFormat) -> byt
     _add_halos(figure)
     buffer = io.BytesIO()
     if form == "pdf":
-        from matplotlib.backends.backend_pdf import FigureCanvasPdf
-
-        metadata = {"CreationDate": None, "Creator": None, "Producer": None}
-        FigureCanvasPdf(figure).print_figure(buffer, format="pdf", metadata=metadata, dpi=PNG_DPI)
+        _print_pdf(figure, buffer)
     else:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         canvas = FigureCanvasAgg(figure)
-        canvas.print_figure(buffer, format="png", dpi=PNG_DPI, facecolor=GROUND, metadata={"Software": None})
+        printed = {"dpi": (PNG_DPI / PRINTED,) * 2}
+        canvas.print_figure(
+            buffer, format="png", dpi=PNG_DPI, facecolor=GROUND, metadata={"Software": None}, pil_kwargs=printed
+        )
+    return buffer.getvalue()
+
+
+def _print_pdf(figure: "MatplotlibFigure", buffer: io.BytesIO) -> None:
+    """As `FigureCanvasPdf.print_pdf` does it, on a page of the printed size with everything scaled to it."""
+    from matplotlib.backends.backend_mixed import MixedModeRenderer
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf, Op, PdfFile, RendererPdf
+
+    FigureCanvasPdf(figure)
+    figure.dpi = 72
+    width, height = figure.get_size_inches()
+    file = PdfFile(buffer, metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    try:
+        file.newPage(width * PRINTED, height * PRINTED)
+        # What lies beyond these is left out; the drawing is still as large as it was.
+        file.width, file.height = width, height
+        file.output(PRINTED, 0, 0, PRINTED, 0, 0, Op.concat_matrix)
+        renderer = MixedModeRenderer(figure, width, height, PNG_DPI, RendererPdf(file, PNG_DPI, height, width))
+        figure.draw(renderer)
+        renderer.finalize()
+        file.finalize()
+    finally:
+        file.close()
+
+
+def users_export(figure: "MatplotlibFigure", form: FigureFormat) -> bytes:
+    """A figure that the user drew, in the user's own style and size: text as text, fonts embedded.
+
+    Raises OptionError for another format than "svg", "pdf" and "png".
+    """
+    import matplotlib
+
+    nothing = {"svg": ("Date", "Creator"), "pdf": ("CreationDate", "Creator", "Producer"), "png": ("Software",)}
+    if form not in nothing:
+        raise OptionError(f"figures can't be written as {form!r}; {choices(form, nothing)}")
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "reportgen", "pdf.fonttype": 42}):
+        figure.savefig(buffer, format=form, dpi=300, metadata=dict.fromkeys(nothing[form]))
     return buffer.getvalue()
 
 

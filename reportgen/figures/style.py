@@ -14,9 +14,9 @@ below as it stands, the SVG has a class instead; the style sheets in `templates/
     class            colour of                                    light     dark (for instance)
     ink-fill/-stroke       text, data                             #1c1e21   #e6e8ea
     muted-fill/-stroke     axes, secondary text                   #5f6670   #9aa3ad
-    line-fill/-stroke      hairlines, grid, empty cells           #d9dce0   #30363d
+    line-fill/-stroke      hairlines, grid, empty cells           #d9dce0   #343b44
     ground-fill/-stroke    the page itself: halos, gaps           #ffffff   #111418
-    accent-fill/-stroke    the one accent                         #2b6cb0   #6ea8e0
+    accent-fill/-stroke    the one accent                         #2b6cb0   #7db3ea
     c0-fill/-stroke .. c9  classes, petroff10                     palettes.CLASS_COLORS
 
     :root { --ink: #1c1e21; --muted: #5f6670; --line: #d9dce0; --ground: #ffffff; --accent: #2b6cb0;
@@ -26,7 +26,7 @@ below as it stands, the SVG has a class instead; the style sheets in `templates/
     svg.chart { max-width: 100%; height: auto; overflow: visible }
     svg.chart text { font-variant-numeric: tabular-nums }
 
-On a dark ground c2 and c4 want a lighter red and violet (#e0553b, #b06be0) to keep 3:1 to the ground.
+On a dark ground c2 and c4 are #c12216 and #7e3dcf: far enough from the ground (3:1), and from the other classes.
 """
 
 import functools

@@ -33,16 +33,26 @@
   });
 
   // A link to something inside a fold opens it.
-  const reveal = () => {
-    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const reveal = (hash, always = false) => {
+    const target = hash && document.getElementById(decodeURIComponent(hash.slice(1)));
     if (!target) return;
-    let opened = false;
+    let opened = always;
     for (let fold = target.closest("details:not([open])"); fold; fold = fold.parentElement.closest("details:not([open])")) {
       fold.open = true;
       opened = true;
     }
     if (opened) target.scrollIntoView();
   };
-  window.addEventListener("hashchange", reveal);
-  reveal();
+  window.addEventListener("hashchange", () => reveal(location.hash));
+  reveal(location.hash);
+
+  // In a notebook's frame the page has no address: there a link to #here would lead to the notebook's own.
+  if (location.protocol === "about:") {
+    document.addEventListener("click", (event) => {
+      const link = event.target.closest('a[href^="#"]');
+      if (!link) return;
+      event.preventDefault();
+      reveal(link.getAttribute("href"), true);
+    });
+  }
 })();

@@ -46,20 +46,24 @@ def test_svg_has_text_as_text_and_colours_of_its_own():
     assert texts["cat"].get("fill") == "#1c1e21" and texts["cat"].get("stroke") == "#ffffff"
     assert "DejaVu Sans" in texts["cat"].get("font-family")
     assert not [element for element in root.iter() if element.get("class") or element.get("style")]
-    assert root.get("width") == root.get("height") == "520"
+    assert root.get("width") == root.get("height") == "5.0556in", "720 px are 7 inches"
 
 
 def test_pdf_embeds_truetype_and_keeps_text():
     data = export(make, "pdf")
     assert data.startswith(b"%PDF") and b"/CreationDate" not in data
     assert b"/FontFile2" in data and b"/Type3" not in data
+    box = re.search(rb"/MediaBox \[ ([^]]*) \]", data)
+    assert box is not None and [float(x) for x in box[1].split()] == pytest.approx([0, 0, 364, 364])
     content = b"".join(pdf_streams(data))
     assert content.count(b"Tj") + content.count(b"TJ") >= 3
 
 
 def test_png_is_for_print_on_white():
     picture = Image.open(io.BytesIO(export(make, "png"))).convert("RGB")
-    assert picture.size == (1560, 1560) and picture.getpixel((0, 0)) == (255, 255, 255)
+    assert picture.size == (1516, 1516) and picture.getpixel((0, 0)) == (255, 255, 255)
+    dpi = Image.open(io.BytesIO(export(make, "png"))).info["dpi"]
+    assert dpi == pytest.approx((300, 300), abs=0.1), "5.06 inches"
     assert b"Software" not in export(make, "png")
 
 

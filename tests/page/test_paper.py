@@ -1,0 +1,90 @@
+"""Figures for a paper: files, captions, LaTeX."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reportgen import build
+from reportgen.page.outline import figures, outline
+from reportgen.page.paper import caption, latex, width
+
+
+@pytest.fixture(scope="module")
+def built(recorded):
+    return build(recorded, embedding="pca")
+
+
+@pytest.fixture(scope="module", params=["svg", "pdf", "png"])
+def written(request, built, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    return request.param, folder, built.write_figures(folder, request.param)
+
+
+def test_every_figure_has_its_file_its_caption_and_its_place_in_the_latex(written, built) -> None:
+    form, folder, paths = written
+    assert sorted(paths) == sorted(folder.iterdir())
+    numbers = outline(built.report)
+    tex = (folder / "figures.tex").read_text(encoding="utf-8")
+    for figure in figures(built.report):
+        text = (folder / f"{figure.name}.txt").read_text(encoding="utf-8")
+        assert text == f"{numbers[figure.name]}. {caption(figure)}\n"
+        if figure.name == "embedding-epochs":
+            assert (folder / f"{figure.name}.gif").read_bytes() == figure.picture.gif
+            assert figure.name not in tex
+        else:
+            assert (folder / f"{figure.name}.{form}").stat().st_size > 200
+            command = r"\includesvg{%s}" if form == "svg" else r"\includegraphics{%s." + form + "}"
+            assert tex.count(command % figure.name) == tex.count(rf"\label{{fig:{figure.name}}}") == 1
+    assert tex.count(r"\begin{figure") == tex.count(r"\end{figure") == tex.count(r"\caption{")
+
+
+def test_widths_are_those_of_one_column_or_two(written) -> None:
+    form, folder, paths = written
+    tex = (folder / "figures.tex").read_text(encoding="utf-8")
+    seen = set()
+    for path in paths:
+        if path.suffix == f".{form}":
+            inches = width(path.read_bytes(), form)
+            assert 0.5 < inches <= 7.01, path.name
+            place = tex.index(rf"\label{{fig:{path.stem}}}")
+            columns = 2 if tex[place : tex.index("\\end{figure", place) + 13].endswith("*}") else 1
+            assert columns == (1 if inches <= 3.55 else 2), path.name
+            seen.add(columns)
+    assert seen == {1, 2}
+
+
+def test_a_pdf_has_the_size_of_its_svg_and_png(built, tmp_path: Path) -> None:
+    figure = next(figure for figure in figures(built.report) if figure.name == "curves-chart")
+    widths = [width(figure.export(form), form) for form in ("svg", "pdf", "png")]
+    assert widths == pytest.approx([7, 7, 7], abs=0.01)
+
+
+def test_fonts_are_embedded_and_no_text_is_lost(built, tmp_path: Path) -> None:
+    if not shutil.which("pdffonts") or not shutil.which("pdftotext"):
+        pytest.skip("pdffonts and pdftotext (poppler-utils) are not installed")
+    for figure in figures(built.report):
+        if figure.export is None:
+            continue
+        file = tmp_path / f"{figure.name}.pdf"
+        file.write_bytes(figure.export("pdf"))
+        fonts = subprocess.run(["pdffonts", file], capture_output=True, text=True, check=True).stdout.splitlines()[2:]
+        for font in fonts:
+            assert "TrueType" in font and re.search(r" yes (yes|no) +(yes|no) ", font), (figure.name, font)
+    text = subprocess.run(["pdftotext", tmp_path / "curves-chart.pdf", "-"], capture_output=True, text=True, check=True)
+    assert {"training", "test", "epoch"} <= set(text.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("conv_1 50\u00a0% & more", r"conv\_1 50~\% \& more"),
+        ("2×10⁻¹² → −3", r"2$\times$10$^{-12}$ $\rightarrow$ $-$3"),
+        ("\\{~^}$#", r"\textbackslash{}\{\textasciitilde{}\textasciicircum{}\}\$\#"),
+        ("第一層", "第一層"),
+    ],
+)
+def test_latex_prints_the_text_as_it_is(text: str, escaped: str) -> None:
+    assert latex(text) == escaped
