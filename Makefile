@@ -16,7 +16,7 @@ demo: $(BIN)/.installed
 	$(BIN)/reportgen demo -o demo
 
 test: $(BIN)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(BIN)/.installed
 	scripts/check
