@@ -130,10 +130,9 @@ def train(
         given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
         data, model, options = _again(Path(from_report), given, dataset, data_dir, model, options)
     summary = _train(Path(output), data, model, **options)
-    click.echo(
-        f"{output}: {summary.steps} steps in {summary.epochs} epochs, "
-        f"test accuracy {summary.test_accuracy:.4f}, {summary.seconds:.1f} s"
-    )
+    # None where the output is no score per class.
+    accuracy = "" if summary.test_accuracy is None else f"test accuracy {summary.test_accuracy:.4f}, "
+    click.echo(f"{output}: {summary.steps} steps in {summary.epochs} epochs, {accuracy}{summary.seconds:.1f} s")
 
 
 @cli.command()
