@@ -268,5 +268,6 @@ def _not_finite(maps: dict[str, np.ndarray], chosen: Sequence[str]) -> tuple[str
     named = [f"{path} ({count:,} of {maps[path].size:,} values)" for path, count in broken.items() if count]
     if not named:
         return ()
-    more = f" and {len(named) - 3} more layers" if len(named) > 3 else ""
-    return (f"NaN or infinite activations in {', '.join(named[:3])}{more}; they are magenta in the figures.",)
+    rest = len(named) - 3
+    more = f" and {rest} more layer{'s' * (rest > 1)}" if rest > 0 else ""
+    return (f"NaN or infinite activations in {', '.join(named[:3])}{more}; they are violet in the figures.",)

@@ -95,7 +95,7 @@ def test_nan_in_the_weights_is_counted_and_named():
     variables["params"]["conv1"]["bias"][2] = np.nan
     found = inspect(variables=variables, layers=["conv1"])
     assert found.warnings == (
-        "NaN or infinite activations in conv1 (240 of 1,440 values); they are magenta in the figures.",
+        "NaN or infinite activations in conv1 (240 of 1,440 values); they are violet in the figures.",
     )
 
 

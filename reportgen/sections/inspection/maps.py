@@ -65,7 +65,7 @@ def _method(view: View) -> str:
             else "Values of both signs: white 0, red negative, blue positive. Values that are never negative: black "
             "the least, white the largest."
         )
-        + " The outlined channel has the layer's largest single value for the image. NaN and infinities are magenta."
+        + " The outlined channel has the layer's largest single value for the image. NaN and infinities are violet."
     )
 
 
@@ -146,7 +146,7 @@ def _vectors(view: View, layer: Layer) -> Figure:
     low, high = (low, high) if high > low else (low, low + 1.0)
     names = [f"{name}, {place}" if places > 1 else name for name in view.images for place in range(places)]
     broken = int((~np.isfinite(matrix)).sum())
-    tail = f" {plural(broken, 'value')} not finite (magenta)." if broken else ""
+    tail = f" {plural(broken, 'value')} not finite (violet)." if broken else ""
     peaks = [peak_words(peak) for peak in strongest(view.stats[layer.path])]
     return chart(
         f"maps-{view.slug(layer.path)}",

@@ -82,7 +82,7 @@ def scaled(
     chosen = list(range(maps.shape[-1])) if channels is None else list(channels)
     tiles = np.moveaxis(maps[image][..., chosen], -1, 0)
     broken = int((~np.isfinite(tiles)).sum())
-    tail = f" {plural(broken, 'value')} of {tiles.size:,} not finite (magenta)." if broken else ""
+    tail = f" {plural(broken, 'value')} of {tiles.size:,} not finite (violet)." if broken else ""
     if how.kind == "channel":
         return _each(tiles, broken, tail)
     if how.kind == "range":

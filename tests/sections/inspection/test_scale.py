@@ -57,7 +57,7 @@ def test_values_that_are_not_finite_are_counted_and_left_out_of_the_range():
     for kind in ("layer", "channel", "images"):
         shown = scaled(maps, 0, Normalize(kind))
         assert shown.not_finite == 2
-        assert "2 values of 12 not finite (magenta)" in shown.words
+        assert "2 values of 12 not finite (violet)" in shown.words
         assert np.isfinite([shown.low, shown.high]).all()
     assert scaled(maps, 0, Normalize("layer")).high == 10
     nothing = scaled(np.full((1, 2, 2, 1), np.nan), 0, Normalize("layer"))
