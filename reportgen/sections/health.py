@@ -76,7 +76,9 @@ def warnings(context: Context) -> list[str]:
             said.append(f"The update at step {last.step} changed {name} by {percent(last.ratio)} of its size.")
     lasts = [updates[-1] for updates in found.updates.values() if updates]
     if lasts and all(last.ratio == 0 for last in lasts):
-        said.append(f"No kernel changed any more in the last {plural(lasts[0].updates, 'update')} that were kept.")
+        count = lasts[0].updates
+        what = "update that was kept" if count == 1 else f"{count} updates that were kept"
+        said.append(f"No kernel changed any more in the last {what}.")
     return said
 
 

@@ -72,7 +72,7 @@ def _misclassified(context: Context, result: Confusion) -> Figure | None:
         images,
         chosen,
         labels=[f"{result.classes[labels[i]]} → {result.classes[predictions[i]]}" for i in chosen],
-        values=[f"image {i}, margin {margins[i]:.2f}" for i in chosen],
+        values=[f"image {i}" + (f", margin {margins[i]:.2f}" if np.isfinite(margins[i]) else "") for i in chosen],
         columns=min(len(chosen), 10),
         gap=2,
     )

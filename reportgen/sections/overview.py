@@ -1,6 +1,7 @@
 """Overview: what was trained on what, how well it does, and what the network is made of."""
 
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Any
 
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
@@ -58,7 +59,7 @@ def key_figures(context: Context) -> tuple[tuple[str, str], ...]:
     if result is not None and result.accuracy is not None:
         strip.append(("accuracy", percent(result.accuracy)))
     if "val_loss" in last:
-        strip.append(("loss", f"{last['val_loss']:.4f}"))
+        strip.append(("loss", f"{last['val_loss']:.4f}" if isfinite(last["val_loss"]) else "not finite"))
     strip.append(("parameters", f"{sum(layer.parameters for layer in run.layers):,}"))
     strip.append(("steps", f"{max(run.snapshots):,}"))
     strip.append(("epochs", f"{int(last.get('epoch', 0))}"))
@@ -133,7 +134,9 @@ _NAMES = {
 def _results(context: Context) -> Fold:
     known = list(dict.fromkeys(name for row in context.run.epochs for name in row if name not in ("step", "epoch")))
     names = [*(name for name in _NAMES if name in known), *(name for name in known if name not in _NAMES)]
-    rows = tuple((int(r["epoch"]), int(r["step"]), *(r.get(name) for name in names)) for r in context.run.epochs)
+    rows = tuple(
+        (int(r["epoch"]), int(r["step"]), *(_known(r.get(name)) for name in names)) for r in context.run.epochs
+    )
     table = Table(
         "results",
         "Loss and accuracy per epoch. Training values are means over the epoch's batches, taken while the "
@@ -183,7 +186,12 @@ def _metric_rows(context: Context) -> Iterator[tuple[Any, ...]]:
             }
         )
     for step in sorted(merged):
-        yield tuple(merged[step].get(name) for name in columns)
+        yield tuple(_known(merged[step].get(name)) for name in columns)
+
+
+def _known(value: float | None) -> float | None:
+    """No data for what is not finite."""
+    return value if value is not None and isfinite(value) else None
 
 
 def _layer_rows(context: Context) -> Iterator[tuple[Any, ...]]:
