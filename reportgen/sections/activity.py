@@ -45,7 +45,7 @@ def build(context: Context) -> Section | None:
     if len(context.run.data.evaluation_labels):
         blocks.append(_counts(context))
     blocks.append(Text(_METHOD, "method"))
-    return Section("activity", "What the channels answer to", finding, tuple(blocks), (_numbers(context),))
+    return Section("activity", "What the channels answer to", finding, tuple(blocks), _numbers(context))
 
 
 _METHOD = (
@@ -118,9 +118,13 @@ def _counts(context: Context) -> Table:
     )
 
 
-def _numbers(context: Context) -> Numbers:
+def _numbers(context: Context) -> tuple[Numbers, Numbers]:
     columns = ("layer", "channel", "label", "images", "activity", "input_mean_sum", "ratio")
-    return Numbers("activity.csv", columns, lambda: _rows(context))
+    by_channel = ("layer", "channel", "rank", "answers_most_to", "multiple", "difference_between_labels")
+    return (
+        Numbers("activity.csv", columns, lambda: _rows(context)),
+        Numbers("activity_channels.csv", by_channel, lambda: _channel_rows(context)),
+    )
 
 
 def _rows(context: Context) -> Iterator[tuple[Any, ...]]:
@@ -135,6 +139,18 @@ def _rows(context: Context) -> Iterator[tuple[Any, ...]]:
                     *(_known(x) for x in (result.activity[label, channel], result.input_mean[label])),
                     _known(result.ratio[label, channel]),
                 )
+
+
+def _channel_rows(context: Context) -> Iterator[tuple[Any, ...]]:
+    """A row per channel, those that answer most differently to the labels first; `rank` counts from 0."""
+    assert context.final is not None
+    for layer in context.layers:
+        result = layer_activity(context.final, layer.path)
+        for rank, channel in enumerate(map(int, result.order)):
+            label = int(result.preferred[channel])
+            name = context.run.classes[label] if label >= 0 else None
+            values = (_known(result.multiple[channel]), _known(result.selectivity[channel]))
+            yield layer.path, channel, rank, name, *values
 
 
 def _known(value: float) -> float | None:

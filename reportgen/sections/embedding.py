@@ -67,7 +67,10 @@ def build(context: Context) -> Section | None:
         title,
         _finding(context, found, epochs),
         (moving, multiples, table, Text(_method(found), "method")),
-        (Numbers("embedding.csv", ("epoch", "index", "label", "x", "y"), lambda: _rows(context, found, epochs)),),
+        (
+            Numbers("embedding.csv", ("epoch", "index", "label", "x", "y"), lambda: _rows(context, found, epochs)),
+            Numbers("embedding_quality.csv", _QUALITY, lambda: _quality(found, epochs)),
+        ),
     )
 
 
@@ -96,7 +99,8 @@ def build_overlay(context: Context) -> Section | None:
             "(majority of the 15 nearest on the plane)."
         )
     )
-    return Section("overlay", "Test images over training images", share, (figure,))
+    numbers = Numbers("overlay.csv", ("index", "label", "x", "y"), lambda: _placed_rows(run, placed, labels))
+    return Section("overlay", "Test images over training images", share, (figure,), (numbers,))
 
 
 def _names(run: Run, found: Embedding) -> tuple[str, ...]:
@@ -156,6 +160,20 @@ def _finding(context: Context, found: Embedding, epochs: list[int]) -> str:
         f"In {layer}, {percent(first)} of {plural(len(found.points), 'image')} lay among images of their own class "
         f"before training and {percent(last)} after epoch {epochs[-1]}{still}."
     )
+
+
+def _placed_rows(run: Run, placed: np.ndarray, labels: np.ndarray) -> Iterator[tuple[Any, ...]]:
+    for index, (x, y) in enumerate(placed):
+        label = run.classes[labels[index]] if len(labels) else None
+        yield index, label, *(float(at) if np.isfinite(at) else None for at in (x, y))
+
+
+_QUALITY = ("epoch", "points", "trustworthiness", "neighbor_accuracy", "movement")
+
+
+def _quality(found: Embedding, epochs: list[int]) -> Iterator[tuple[Any, ...]]:
+    for epoch, trust, accuracy, moved in zip(epochs, found.trust, found.accuracy, found.movement, strict=True):
+        yield epoch, len(found.points), trust, accuracy, moved
 
 
 def _rounded(value: float | None) -> str | None:

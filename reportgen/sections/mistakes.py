@@ -38,7 +38,10 @@ def build(context: Context) -> Section | None:
         "Where it fails",
         _finding(result),
         tuple(blocks),
-        (Numbers("confusion.csv", ("true", *result.classes), lambda: _rows(result)),),
+        (
+            Numbers("confusion.csv", ("true", *result.classes), lambda: _rows(result)),
+            Numbers("predictions.csv", ("index", "label", "predicted", "margin"), lambda: _predictions(context)),
+        ),
     )
 
 
@@ -99,6 +102,14 @@ def _per_class(result: Confusion) -> Table:
         rows.append((name, int(totals[label]), None if share is None else percent(share), taken))
     columns = ("Class", "Images", "Predicted right", "Most often taken for")
     return Table("mistakes-classes", "Accuracy per class, over its evaluation images.", columns, tuple(rows), "lrrl")
+
+
+def _predictions(context: Context) -> Iterator[tuple[Any, ...]]:
+    final, classes = context.final, context.run.classes
+    assert final is not None
+    truth = context.run.data.evaluation_labels
+    for index, (label, guess, margin) in enumerate(zip(truth, final.predictions, final.margins, strict=True)):
+        yield index, classes[label], classes[guess], float(margin) if np.isfinite(margin) else None
 
 
 def _rows(result: Confusion) -> Iterator[tuple[Any, ...]]:
