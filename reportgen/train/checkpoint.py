@@ -8,11 +8,14 @@ The random numbers of an epoch (order of the data, dropout) follow from the seed
 so nothing of a generator has to be kept.
 """
 
+import logging
+import zlib
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from reportgen.errors import RunError
 from reportgen.store import layout
@@ -29,8 +32,18 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(_folder(run), options=options)
 
     def save(self, epoch: int, state: Any) -> None:
-        """Keep `state`, a tree of arrays, as the one after `epoch`."""
-        self._manager.save(epoch, args=self._save_arguments(state), force=True)
+        """Keep `state`, a tree of arrays, as the one after `epoch`. Raises RunError when it can't be written."""
+        content = {"state": state, "crc32": _checksum(state)}
+        log = logging.getLogger("absl")
+        quiet, log.disabled = log.disabled, True  # a failure is told once, below, not by each of Orbax's threads
+        try:
+            self._manager.save(epoch, args=self._save_arguments(content), force=True)
+        except Exception as error:  # Orbax and tensorstore raise a dozen kinds for a disk that does not take it
+            raise RunError(
+                f"a checkpoint could not be written to {self._manager.directory}: {_first_line(error)}"
+            ) from error
+        finally:
+            log.disabled = quiet
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -42,7 +55,8 @@ class Checkpoints:
 def latest(run: Path, like: Any) -> tuple[int, Any]:
     """(epoch, state) of the last whole checkpoint of a run; `like` is a state of the same structure.
 
-    Raises RunError when there is none, or when it is of another model or optimizer.
+    Raises RunError when there is none, or when it is of another model or optimizer. Orbax keeps no
+    checksums of what it writes; ours tells a damaged checkpoint, and the one before it is taken.
     """
     import orbax.checkpoint as ocp
 
@@ -50,17 +64,40 @@ def latest(run: Path, like: Any) -> tuple[int, Any]:
     if not folder.is_dir():
         raise RunError(f"{run} has no checkpoint to resume from; record it without --resume")
     with ocp.CheckpointManager(folder) as manager:
-        epoch = manager.latest_step()
-        if epoch is None:
+        epochs = sorted(manager.all_steps(), reverse=True)
+        if not epochs:
             raise RunError(f"{run} has no whole checkpoint to resume from; record it with --overwrite")
-        wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x)), like)
-        try:
-            return epoch, manager.restore(epoch, args=ocp.args.StandardRestore(wanted))
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"the checkpoint of {run} does not fit this model and optimizer; "
-                f"resume with the options it was begun with ({error})"
-            ) from error
+        wanted = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x)),
+            {"state": like, "crc32": np.uint32(0)},
+        )
+        problem: Exception = ValueError("its values do not match their checksum")
+        for epoch in epochs:
+            try:
+                found = manager.restore(epoch, args=ocp.args.StandardRestore(wanted))
+            except Exception as error:  # as many kinds, down to a plain Exception, for one that is damaged
+                problem = error
+                continue
+            if int(found["crc32"]) == _checksum(found["state"]):
+                return epoch, found["state"]
+    raise RunError(
+        f"the checkpoint of {run} is damaged, or does not fit this model and optimizer; "
+        f"resume with the options it was begun with, or replace the run with --overwrite ({_first_line(problem)})"
+    ) from problem
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().partition("\n")[0] or type(error).__name__
+    # tensorstore names its files first and the cause last.
+    return line if len(line) <= 300 else f"... {line[-200:]}"
+
+
+def _checksum(state: Any) -> np.uint32:
+    """CRC-32 of all values of a tree, in the order of its leaves."""
+    found = 0
+    for leaf in jax.tree.leaves(state):
+        found = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data, found)
+    return np.uint32(found)
 
 
 def _folder(run: Path) -> Path:
