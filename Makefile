@@ -1,7 +1,8 @@
 # make demo    train on 5,000 real digits and write demo/report.html
 # make test    the whole test suite
 # make check   formatting, lint, types, tests
-.PHONY: demo test check clean
+# make soak    the long form of the reliability tests: 200 kills, thousands of damaged runs; at most 10 minutes
+.PHONY: demo test check soak clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -20,6 +21,9 @@ test: $(BIN)/.installed
 
 check: $(BIN)/.installed
 	scripts/check
+
+soak: $(BIN)/.installed
+	REPORTGEN_SOAK=1 $(BIN)/python -m pytest tests/reliability
 
 clean:
 	rm -rf .venv demo

@@ -102,7 +102,7 @@ def _reduced(capture: Capture, labels: int, embed_layer: str | None, variables, 
         return jnp.matmul(share.T, chosen, precision=jax.lax.Precision.HIGHEST)
 
     def channel_sums(example: jax.Array) -> jax.Array:
-        return example.astype(jnp.float32).sum(axis=tuple(range(example.ndim - 1)))
+        return jnp.atleast_1d(example.astype(jnp.float32).sum(axis=tuple(range(example.ndim - 1))))
 
     sums = {f"label_sums/{path}": per_label(jax.vmap(channel_sums)(value)) for path, value in values.items()}
     sums["label_counts"] = share.sum(axis=0)
