@@ -13,7 +13,6 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 
 import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy, which safetensors then returns)
@@ -72,11 +71,13 @@ class Tensors(Mapping[str, np.ndarray]):
         self.path = path
         with _damage_named(path), safe_open(path, "np") as file:
             self.metadata: dict[str, str] = file.metadata() or {}
-            self._names = list(file.keys())
             self._checksums = dict(json.loads(self.metadata.get("crc32", "{}")))
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (a handle, no mapping)
+            self.described = {name: (found.get_dtype(), tuple(found.get_shape())) for name, found in slices.items()}
+            """Name -> (safetensors' name of the type, shape), from the header alone."""
 
     def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self._names:
+        if name not in self.described:
             raise KeyError(name)
         with _damage_named(self.path), safe_open(self.path, "np") as file:
             array = file.get_tensor(name)
@@ -84,23 +85,16 @@ class Tensors(Mapping[str, np.ndarray]):
             raise DamagedError(f"{self.path} is damaged: {name} does not match its checksum")
         return array
 
-    @cached_property
-    def described(self) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """Name -> (safetensors' name of the type, shape), from the header alone."""
-        with _damage_named(self.path), safe_open(self.path, "np") as file:
-            slices = {name: file.get_slice(name) for name in self._names}
-            return {name: (found.get_dtype(), tuple(found.get_shape())) for name, found in slices.items()}
-
     def verify(self) -> None:
         """Read every tensor; DamagedError for the first that does not match its checksum."""
-        for name in self._names:
+        for name in self:
             self[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self.described)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.described)
 
 
 _DAMAGE = (SafetensorError, OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError, MemoryError)
