@@ -73,7 +73,7 @@ def read_all(run: Run) -> None:
         list(answers.maps.values())
 
 
-@settings(max_examples=count(150, 2500), **ANYHOW)
+@settings(max_examples=count(150, 1500), **ANYHOW)
 @given(changes=st.lists(damages(), min_size=1, max_size=3))
 def test_reading_a_damaged_run_ends_in_a_run_or_a_reportgen_error(whole, changes):
     with damaged(whole, changes) as path, no_hang():
@@ -83,7 +83,7 @@ def test_reading_a_damaged_run_ends_in_a_run_or_a_reportgen_error(whole, changes
             assert str(error)
 
 
-@settings(max_examples=count(12, 150), **ANYHOW)
+@settings(max_examples=count(12, 100), **ANYHOW)
 @given(changes=st.lists(damages(), min_size=1, max_size=2))
 def test_building_from_a_damaged_run_ends_in_a_report_or_a_reportgen_error(whole, changes):
     with damaged(whole, changes) as path, no_hang():
