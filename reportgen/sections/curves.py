@@ -8,7 +8,7 @@ from reportgen.core.report import Section, Text
 from reportgen.figures.charts import curves, steps_per_bin
 from reportgen.figures.paper import chart
 from reportgen.sections.context import Context
-from reportgen.sections.words import percent
+from reportgen.sections.words import percent, plural
 
 
 def build(context: Context) -> Section | None:
@@ -33,15 +33,18 @@ def build(context: Context) -> Section | None:
     figure = chart(
         "curves-chart",
         lambda: curves(at, loss, accuracy, places, behind),
-        alt=f"Loss and accuracy over {int(at[-1])} epochs. {_finding(epochs)}",
-        caption="Left: mean cross-entropy; grey behind it, "
-        f"{per_point}. Right: share of images predicted right. Epoch 0 is before training.",
+        alt=f"Loss and accuracy until epoch {int(at[-1])}. {_finding(epochs)}",
+        caption="Left: the loss, as the training loop gave it"
+        + (f"; grey behind it, {per_point}" if behind else "")
+        + (". Right: share of images predicted right" if accuracy else "")
+        + (". Epoch 0 is before training." if at[0] == 0 else "."),
         wide=True,
     )
     method = Text(
-        "Training values are means over an epoch's batches, taken while the parameters changed and with "
-        "dropout where the network has it; test values are of the network at the epoch's end, without. "
-        "Training can therefore look worse than test in the first epochs.",
+        "Test accuracy is that of the recorder's evaluation images, which the network saw in evaluation, without "
+        "dropout, at the epoch's end. The other values are as the training loop gave them: those of training are "
+        "usually means over an epoch's batches, taken while the parameters changed and with dropout, and can "
+        "therefore look worse than test in the first epochs.",
         "method",
     )
     return Section("curves", "Loss and accuracy", _finding(epochs), (figure, method))
@@ -58,16 +61,18 @@ def _series(rows: Sequence[Mapping[str, float]], names: Mapping[str, str]) -> di
 def _finding(epochs: Sequence[Mapping[str, float]]) -> str:
     last = epochs[-1]
     rated = [row for row in epochs if np.isfinite(row.get("val_accuracy", np.nan))]
-    text = f"The network was trained for {int(last['epoch'])} epochs"
+    text = f"The network was trained for {plural(int(last['epoch']), 'epoch')}"
     if len(rated) > 1 and rated[-1] is last:
         first, best = rated[0], max(rated, key=lambda row: row["val_accuracy"])
         start, end = first["val_accuracy"], last["val_accuracy"]
-        span = f"in {int(last['epoch'] - first['epoch'])} epochs"
-        if start == end:
-            text = f"Test accuracy was {percent(end)} before and after, {span}"
+        span = f"in {plural(int(last['epoch'] - first['epoch']), 'epoch')}"
+        # What prints alike is not told apart.
+        if percent(start) == percent(end):
+            text = f"Test accuracy is {percent(end)} after epoch {int(last['epoch'])}"
+            text += f", as it was after epoch {int(first['epoch'])}"
         else:
             text = f"Test accuracy {'rose' if end > start else 'fell'} from {percent(start)} to {percent(end)} {span}"
-        if best["val_accuracy"] > end:
+        if percent(best["val_accuracy"]) != percent(end):
             text += f"; it was highest after epoch {int(best['epoch'])}, at {percent(best['val_accuracy'])}"
     losses = [(row["val_loss"], int(row["epoch"])) for row in epochs if np.isfinite(row.get("val_loss", np.nan))]
     if not np.isfinite(last.get("val_loss", 0.0)):

@@ -152,13 +152,14 @@ def _finding(context: Context, found: Embedding, epochs: list[int]) -> str:
         )
     moved = [m for m in found.movement if m is not None]
     still = (
-        f"; points moved {moved[0]:.2f} of the radius in the first epoch and {moved[-1]:.2f} in the last"
+        f"; points moved {moved[0]:.2f} of the radius until epoch {epochs[1]} and {moved[-1]:.2f} in the last"
         if len(moved) > 1
         else ""
     )
+    start = "before training" if epochs[0] == 0 else f"after epoch {epochs[0]}"
     return (
         f"In {layer}, {percent(first)} of {plural(len(found.points), 'image')} lay among images of their own class "
-        f"before training and {percent(last)} after epoch {epochs[-1]}{still}."
+        f"{start} and {percent(last)} after epoch {epochs[-1]}{still}."
     )
 
 

@@ -81,13 +81,15 @@ def _misclassified(context: Context, result: Confusion) -> Figure | None:
     )
     if picture is None:
         return None
-    shown = "all" if len(chosen) == len(result.misclassified) else f"the first {len(chosen)}"
+    kept = sum(i < len(images) for i in result.misclassified)
+    shown = "all" if len(chosen) == len(result.misclassified) else f"{len(chosen)}"
+    among = f" among the {kept:,} whose pictures the run keeps" if kept < len(result.misclassified) else ""
     return Figure(
         "mistakes-images",
         picture,
         f"{plural(len(chosen), 'misclassified image')}, each with its true label and the predicted one.",
         f"Misclassified images, true label → predicted label; {shown} of {len(result.misclassified):,}, the most "
-        "confident mistakes first (largest output of the predicted class minus that of the true one).",
+        f"confident mistakes{among} first (largest output of the predicted class minus that of the true one).",
         export=picture_export(picture),
         wide=True,
     )

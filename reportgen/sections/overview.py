@@ -31,7 +31,7 @@ def build(context: Context) -> Section:
         blocks=tuple(blocks),
         numbers=(
             Numbers("metrics.csv", _metric_columns(context), lambda: _metric_rows(context)),
-            Numbers("layers.csv", ("layer", "kind", "shape", "params"), lambda: _layer_rows(context)),
+            Numbers("layers.csv", _LAYER_COLUMNS, lambda: _layer_rows(context)),
         ),
     )
 
@@ -194,6 +194,11 @@ def _known(value: float | None) -> float | None:
     return value if value is not None and isfinite(value) else None
 
 
+_LAYER_COLUMNS = ("layer", "kind", "shape", "params", "operations", "axes", "reads", "same_as", "same_parameters_as")
+
+
 def _layer_rows(context: Context) -> Iterator[tuple[Any, ...]]:
     for layer in context.run.layers:
-        yield layer.path, layer.kind, "x".join(map(str, layer.shape)), layer.parameters
+        shape = "x".join(map(str, layer.shape))
+        reads = (layer.reads, layer.same_as, layer.shares)
+        yield (layer.path, layer.kind, shape, layer.parameters, layer.flops, layer.axes, *reads)

@@ -57,6 +57,7 @@ def build(context: Context) -> Section | None:
         anchor="samples",
         title="Samples of the data",
         finding=f"The evaluation set has {plural(int(counts.sum()), 'image')} of {height}×{width} pixels in "
-        f"{plural(len(classes), 'class')}, {spread}.",
+        f"{plural(len(classes), 'class')}, {spread}."
+        + (f" The run keeps the pictures of the first {len(tiles):,}." if len(tiles) < counts.sum() else ""),
         blocks=(figure, table),
     )
