@@ -38,16 +38,21 @@ PROBLEMS = 12
 
 @dataclass(frozen=True)
 class BuiltReport:
-    """A report, ready to be saved in any of its forms. In a notebook it shows itself."""
+    """A report, ready to be saved in any of its forms. In a notebook it shows itself.
+
+    `report` is what the page as one file shows; `whole` the same with nothing left out for the page's size, of which
+    the other forms are made. None where nothing was left out.
+    """
 
     report: Report
+    whole: Report | None = None
 
     def save(self, path: str | Path, format: str = "html") -> Path:
         """Write the report and return the file to open: one HTML file, or a folder for "dir" and "md".
 
         Folders are made; an existing file is replaced only by a complete one.
         """
-        return save(self.report, path, format)
+        return save(self.report if format == "html" else self._whole, path, format)
 
     def add_section(self, title: str, *content: Any, finding: str = "") -> "BuiltReport":
         """The same report with one more section at its end.
@@ -57,13 +62,13 @@ class BuiltReport:
         """
         taken = {section.anchor for section in self.report.sections}
         section = custom(title, content, finding, taken)
-        return BuiltReport(replace(self.report, sections=(*self.report.sections, section)))
+        return BuiltReport(*(replace(form, sections=(*form.sections, section)) for form in (self.report, self._whole)))
 
     def write_numbers(self, folder: str | Path) -> list[Path]:
         """What the figures show as CSV files (UTF-8, full precision, no data empty), and report.json."""
         folder = Path(folder)
         written = []
-        for section in self.report.sections:
+        for section in self._whole.sections:
             for numbers in section.numbers:
                 lines = _Lines()
                 rows = csv.writer(lines, lineterminator="\n")
@@ -78,7 +83,11 @@ class BuiltReport:
 
         Beside each stands its caption as .txt, beside them the animation's GIF, and `figures.tex` includes them all.
         """
-        return paper(self.report, Path(folder), format)
+        return paper(self._whole, Path(folder), format)
+
+    @property
+    def _whole(self) -> Report:
+        return self.whole or self.report
 
     def _repr_html_(self) -> str:
         """The page in a frame of its own: its styles and scripts touch nothing of the notebook's, nor these it."""
@@ -161,7 +170,7 @@ def _built(
             provenance={"config": dict(run.config), **run.provenance, "status": run.status},
             warnings=(*_warnings(context), *failed),
         )
-        return BuiltReport(report if max_size is None else _fitted(report, context, drawn, max_size))
+        return BuiltReport(report if max_size is None else _fitted(report, context, drawn, max_size), report)
 
 
 def _section(make: Callable[[Context], Section | None], context: Context, failed: list[str]) -> Section | None:
@@ -171,7 +180,8 @@ def _section(make: Callable[[Context], Section | None], context: Context, failed
     except DamagedError:
         raise  # everything is made anew, without the damaged file
     except ReportgenError as error:
-        failed.append(f"The section of {make.__module__.rpartition('.')[2]} is left out: {str(error).rstrip('.')}.")
+        name = f"{make.__module__.rpartition('.')[2]}.{make.__name__}"
+        failed.append(f"A section ({name}) is left out: {str(error).rstrip('.')}.")
         return None
 
 

@@ -93,7 +93,7 @@ def _snapshots(context: Context) -> str:
 
 def _layer_table(context: Context) -> list[Block]:
     layers = context.run.layers
-    columns = {
+    columns: dict[str, tuple[str, list[Any]]] = {
         "Layer": ("l", [layer.path for layer in layers]),
         "Kind": ("l", [layer.kind for layer in layers]),
         "Output": ("l", ["×".join(map(str, layer.shape)) or "1" for layer in layers]),
