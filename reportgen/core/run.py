@@ -77,7 +77,8 @@ class Activations:
                         over the correctly predicted evaluation images of the label
     label_counts        [label] int64: how many correctly predicted images are behind each sum
     input_sums          [label] float64: the input's values summed over the same images
-    predictions         [evaluation] int64: the label predicted for each evaluation image
+    predictions         [evaluation] int64: the label predicted for each evaluation image; -1 where its
+                        scores are not all finite, which is no prediction
     margins             [evaluation] float32: output of the predicted class minus output of the true one;
                         0 where the prediction is right (for logits, the log odds against the truth)
     embedding_vectors   [embedding point, unit]: the embedding layer's output for the training points

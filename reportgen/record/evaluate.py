@@ -9,7 +9,8 @@ A batch's feature maps live only inside its jit call: what comes out is a few nu
 label. A batch of 100 needs a tenth of the memory of one call over all images, and less time.
 """
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,9 @@ import numpy as np
 from reportgen.capture import Capture
 
 BATCH = 100
+
+AHEAD = 4
+"""Batches that are dispatched before the first of them is fetched."""
 
 
 class Passes:
@@ -53,12 +57,7 @@ class Passes:
         sums: dict[str, np.ndarray] = {}
         extremes: dict[str, np.ndarray] = {}
         predictions, margins, hidden = [], [], []
-        # All batches are dispatched before the first result is fetched: the device never waits for Python.
-        done = [
-            (count, self._evaluate(variables, batch, _padded(labels[start : start + count]), count))
-            for start, (count, batch) in zip(range(0, len(images), BATCH), _batches(images), strict=True)
-        ]
-        for number, (count, result) in enumerate(done):
+        for start, count, result in _ahead(self._dispatched(variables, images, labels, vectors)):
             for name, value in result["sums"].items():
                 # Within a batch float32 is exact enough; over many batches it would not be.
                 sums[name] = sums.get(name, 0.0) + np.asarray(value, np.float64)
@@ -68,7 +67,7 @@ class Passes:
                 extremes[path] = np.stack([np.minimum(before[0], least), np.maximum(before[1], most)])
             predictions.append(np.asarray(result["predictions"])[:count])
             margins.append(np.asarray(result["margins"])[:count])
-            if number * BATCH < vectors:
+            if start < vectors:
                 hidden.append(np.asarray(result["vectors"])[:count])
         empty = np.zeros((0, 0), np.float32)
         return {
@@ -81,6 +80,16 @@ class Passes:
             "evaluation_vectors": np.concatenate(hidden)[:vectors] if hidden else empty,
         }
 
+    def _dispatched(
+        self, variables: Any, images: np.ndarray, labels: np.ndarray, vectors: int
+    ) -> Iterator[tuple[int, int, dict]]:
+        """(number of its first image, of its images, results) of each batch, which the device may still work on."""
+        for start, (count, batch) in zip(range(0, len(images), BATCH), _batches(images), strict=True):
+            result = dict(self._evaluate(variables, batch, _padded(labels[start : start + count]), count))
+            if start >= vectors:
+                del result["vectors"]
+            yield start, count, result
+
 
 def _reduced(capture: Capture, labels: int, embed_layer: str | None, variables, images, truth, count) -> dict:
     """One batch of the evaluation; only the first `count` images are real, the others fill it up."""
@@ -90,7 +99,8 @@ def _reduced(capture: Capture, labels: int, embed_layer: str | None, variables, 
     found = {"vectors": vectors, "extremes": {path: _extremes(value) for path, value in values.items()}}
     if not labels:
         return {**found, "sums": {}, "predictions": jnp.zeros(0), "margins": jnp.zeros(0)}
-    predictions = jnp.argmax(output, axis=-1)
+    # The largest of scores with NaN is said to be the first: that is no prediction, and never right.
+    predictions = jnp.where(jnp.isfinite(output).all(axis=-1), jnp.argmax(output, axis=-1), -1)
     real = jnp.arange(len(images)) < count
     correct = real & (predictions == truth)
     share = ((truth[:, None] == jnp.arange(labels)) & correct[:, None]).astype(jnp.float32)
@@ -113,12 +123,25 @@ def _reduced(capture: Capture, labels: int, embed_layer: str | None, variables, 
 def _extremes(value: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Least and largest value of each channel over a batch; NaN where there is one."""
     flat = value.reshape(-1, value.shape[-1] if value.ndim > 1 else 1).astype(jnp.float32)
-    return flat.min(axis=0, initial=jnp.inf), flat.max(axis=0, initial=-jnp.inf)
+    # On the CPU, XLA's min and max of large arrays drop NaN.
+    bad = jnp.isnan(flat).any(axis=0)
+    least, most = flat.min(axis=0, initial=jnp.inf), flat.max(axis=0, initial=-jnp.inf)
+    return jnp.where(bad, jnp.nan, least), jnp.where(bad, jnp.nan, most)
 
 
 def _flat(values: dict[str, jax.Array], path: str | None) -> jax.Array:
     value = values[path] if path else jnp.zeros((0, 0))
     return value.reshape(len(value), -1)
+
+
+def _ahead(batches: Iterable) -> Iterator:
+    """The same, `AHEAD` of them begun before the first is handed on: the device does not wait for Python."""
+    begun: deque = deque()
+    for batch in batches:
+        begun.append(batch)
+        if len(begun) == AHEAD:
+            yield begun.popleft()
+    yield from begun
 
 
 def _batches(images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -212,7 +212,7 @@ def _layers_problem(found: Mapping[str, Any], labels: tuple[int, ...], expected:
 
 def _values_problem(tensors: Tensors, expected: Expected) -> str | None:
     predictions, counts = tensors["predictions"], tensors["label_counts"]
-    if predictions.size and not (predictions.min() >= 0 and predictions.max() < expected.classes):
+    if predictions.size and not (predictions.min() >= -1 and predictions.max() < expected.classes):
         return f"predictions run from {predictions.min()} to {predictions.max()}, for {expected.classes} classes"
     if counts.size and not (counts.min() >= 0 and counts.max() < 2**53):
         return f"label_counts run from {counts.min()} to {counts.max()}"

@@ -40,7 +40,7 @@ def make_update(model: Any, optimizer: optax.GradientTransformation, takes_train
                 mutable=list(state.others),
             )
             losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
-            return losses.mean(), (jnp.sum(jnp.argmax(scores, axis=-1) == labels), others)
+            return losses.mean(), (_correct(scores, labels), others)
 
         (loss, (correct, others)), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
         change, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
@@ -48,6 +48,11 @@ def make_update(model: Any, optimizer: optax.GradientTransformation, takes_train
         return State(params, dict(others), optimizer_state, state.step + 1), (loss, correct)
 
     return update
+
+
+def _correct(scores: jax.Array, labels: jax.Array) -> jax.Array:
+    """How many of the images are predicted right; one whose scores are not all finite is not."""
+    return jnp.sum((jnp.argmax(scores, axis=-1) == labels) & jnp.isfinite(scores).all(axis=-1))
 
 
 def make_loss(model: Any, takes_train: bool) -> Callable[[Any, np.ndarray, np.ndarray], float]:
