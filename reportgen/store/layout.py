@@ -25,6 +25,9 @@ SNAPSHOTS = "snapshots"
 ACTIVATIONS = "activations"
 CHECKPOINTS = "checkpoints"
 
+ENTRIES = (RUN_FILE, STEPS_FILE, EPOCHS_FILE, DATA_FILE, LOCK_FILE, SNAPSHOTS, ACTIVATIONS, CHECKPOINTS)
+"""All that a run directory has, but for half-written files."""
+
 LONGEST_STEP = 15
 """Digits of a step: below 2**53, so that it is exact in every number type that it meets."""
 

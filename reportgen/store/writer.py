@@ -30,7 +30,8 @@ class RunWriter:
 
     `header` goes to run.json: classes, layers, config, provenance, embed_layer, uncaptured. A
     directory that holds a run already is refused with RunError unless `overwrite` (its snapshots,
-    activations and rows are deleted) or `resume_at` (a step: what lies after it is deleted).
+    activations and rows are deleted) or `resume_at` (a step: what lies after it is deleted); one that
+    holds anything else is always refused.
     """
 
     def __init__(
@@ -43,8 +44,9 @@ class RunWriter:
     ):
         self.path = Path(path)
         try:
-            for folder in (self.path, self.path / layout.SNAPSHOTS, self.path / layout.ACTIVATIONS):
-                folder.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            # Before the lock is made: a lock that was there is how left-overs of ours are known.
+            _check_ours(self.path)
         except OSError as error:
             raise RunError(f"{self.path} can't be made a run directory: {error.strerror or error}") from error
         self._lock = FileLock(self.path / layout.LOCK_FILE)
@@ -56,6 +58,8 @@ class RunWriter:
             raise RunError(f"{self.path} can't be written into: {error.strerror or error}") from error
         try:
             self._seconds_before = self._make_room(overwrite, resume_at)
+            for folder in (layout.SNAPSHOTS, layout.ACTIVATIONS):
+                (self.path / folder).mkdir(exist_ok=True)
             self._header = {"format": layout.FORMAT, **header}
             self._write_header("running", self._seconds_before)
             self._steps = (self.path / layout.STEPS_FILE).open("a", encoding="utf-8")
@@ -78,6 +82,7 @@ class RunWriter:
                 f"{self.path} already holds a run; choose another directory, "
                 "or go on with it (--resume), or replace it (--overwrite)"
             )
+        seconds = _seconds(run_file) if resume_at is not None else 0.0
         keep = -1 if overwrite or resume_at is None else resume_at
         if keep < 0:
             # First of all: without it nobody takes what is left, should this be stopped half-way, for a run.
@@ -97,7 +102,7 @@ class RunWriter:
             rows, _ = read_rows(file)
             kept = [json.dumps(row) + "\n" for row in rows if row["step"] <= keep]
             write_bytes(file, "".join(kept).encode())
-        return 0.0 if keep < 0 else _seconds(run_file)
+        return seconds
 
     def data(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Write the images and labels that the report shows (names: see `reader.read_data`)."""
@@ -152,6 +157,37 @@ class RunWriter:
             header["provenance"] = {**self._header.get("provenance", {}), "seconds": round(seconds, 3)}
         content = json.dumps(header, indent=1, ensure_ascii=False, sort_keys=True)
         write_bytes(self.path / layout.RUN_FILE, content.encode() + b"\n")
+
+
+def _check_ours(folder: Path) -> None:
+    """Raise RunError when `folder` holds what no recorder wrote: it would be deleted or written over.
+
+    Ours are a directory with a run's run.json, and left-overs of a run that was killed before it was
+    written: they lie beside our lock, and all have names of ours.
+    """
+    names = sorted(entry.name for entry in folder.iterdir())
+    if not names or _is_header(folder / layout.RUN_FILE):
+        return
+    foreign = [name for name in names if name not in layout.ENTRIES and not _is_partial(name)]
+    if layout.LOCK_FILE in names and not foreign:
+        return
+    raise RunError(
+        f"{folder} is not empty and holds no run of reportgen: {(foreign or names)[0]!r} in it is not the recorder's "
+        "to delete; choose an empty or new directory"
+    )
+
+
+def _is_partial(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".partial")
+
+
+def _is_header(run_file: Path) -> bool:
+    """Whether it is the run.json of a run, and not of another program."""
+    try:
+        header = json.loads(run_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(header, dict) and {"format", "layers", "classes"} <= header.keys()
 
 
 def _seconds(run_file: Path) -> float:

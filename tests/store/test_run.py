@@ -155,3 +155,40 @@ def test_the_run_file_names_no_path_and_no_user(recorded):
     text = (recorded / "run.json").read_text()
     assert str(recorded.parent) not in text
     assert "/home" not in text
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    "name", ["checkpoints/step_1.pt", "data.safetensors", "steps.jsonl", "snapshots/00000001.safetensors", "thesis.tex"]
+)
+@pytest.mark.parametrize("other", [None, "run.json"])
+def test_what_no_recorder_wrote_is_never_deleted(tmp_path, name, overwrite, other):
+    """Twice: the first attempt must leave nothing that makes the second one think that all of it is ours."""
+    file = tmp_path / "mine" / name
+    file.parent.mkdir(parents=True)
+    file.write_text('{"mine": 1}\n')
+    if other:
+        (tmp_path / "mine" / other).write_text('{"format": "of another program"}')
+    for _ in range(2):
+        with pytest.raises(RunError, match=r"' in it is not .* choose an empty or new directory"):
+            RunWriter(tmp_path / "mine", HEADER, overwrite=overwrite)
+        assert file.read_text() == '{"mine": 1}\n'
+
+
+def test_left_overs_of_a_killed_recording_are_ours_and_a_foreign_file_among_them_is_named(run_copy):
+    (run_copy / "run.json").unlink()
+    (run_copy / ".data.safetensors.partial").write_bytes(b"half")
+    (run_copy / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"'notes\.txt' in it is not the recorder's"):
+        RunWriter(run_copy, HEADER)
+    assert (run_copy / "data.safetensors").exists()
+    (run_copy / "notes.txt").unlink()
+    RunWriter(run_copy, HEADER).close("finished", 0.0)
+    assert not (run_copy / "data.safetensors").exists()
+    assert not (run_copy / ".data.safetensors.partial").exists()
+
+
+def test_a_report_beside_a_run_stays_when_the_run_is_replaced(run_copy):
+    (run_copy / "report.html").write_text("mine")
+    RunWriter(run_copy, HEADER, overwrite=True).close("finished", 0.0)
+    assert (run_copy / "report.html").read_text() == "mine"
