@@ -27,16 +27,18 @@ class Confusion:
 
     classes         the class names
     matrix          [true, predicted] int64: number of images
-    images          number of images, the sum of the matrix
+    unpredicted     per class, the number of its images without a prediction: never right, in no column
+    images          number of images, the sum of the matrix and of the unpredicted
     accuracy        fraction of images predicted right; None without images
     class_accuracy  per class, the fraction of its images predicted right; None for a class without images
     mistakes        pairs of classes that were confused, most frequent first, then by class index
-    misclassified   [mistake] int64: indices of wrongly predicted images, largest margin first, ties by
+    misclassified   [mistake] int64: indices of images that are not predicted right, largest margin first, ties by
                     index, NaN margins last; by index where no margins are given
     """
 
     classes: tuple[str, ...]
     matrix: np.ndarray
+    unpredicted: tuple[int, ...]
     images: int
     accuracy: float | None
     class_accuracy: tuple[float | None, ...]
@@ -50,18 +52,21 @@ def confusion(
     classes: Sequence[str],
     margins: np.ndarray | None = None,
 ) -> Confusion:
-    """Compare `predictions` [image] with `labels` [image], integer indices into `classes`.
+    """Compare `predictions` [image] with `labels` [image], integer indices into `classes`;
+    a prediction of -1 is none.
 
     `margins` [image] says how confidently each was predicted against the truth (`Activations.margins`).
     Raises DataError for unequal lengths, labels that are not integers, or indices without a class.
     """
-    truth, guess = _indices(labels, len(classes), "labels"), _indices(predictions, len(classes), "predictions")
+    truth, guess = _indices(labels, len(classes), "labels", 0), _indices(predictions, len(classes), "predictions", -1)
     if truth.shape != guess.shape:
         raise DataError(f"there are {truth.size} labels for {guess.size} predictions; they must be as many.")
     matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    np.add.at(matrix, (truth, guess), 1)
+    known = guess >= 0
+    np.add.at(matrix, (truth[known], guess[known]), 1)
+    unpredicted = np.bincount(truth[~known], minlength=len(classes))
 
-    right, per_class = matrix.diagonal(), matrix.sum(axis=1)
+    right, per_class = matrix.diagonal(), matrix.sum(axis=1) + unpredicted
     pairs = [
         Mistake(int(true), int(predicted), int(matrix[true, predicted]))
         for true, predicted in np.argwhere(matrix)
@@ -77,6 +82,7 @@ def confusion(
     return Confusion(
         classes=tuple(classes),
         matrix=matrix,
+        unpredicted=tuple(map(int, unpredicted)),
         images=truth.size,
         accuracy=float(right.sum() / truth.size) if truth.size else None,
         class_accuracy=tuple(
@@ -87,14 +93,14 @@ def confusion(
     )
 
 
-def _indices(values: np.ndarray, classes: int, what: str) -> np.ndarray:
-    """`values` as int64 indices of existing classes, or a DataError that says which is none."""
+def _indices(values: np.ndarray, classes: int, what: str, least: int) -> np.ndarray:
+    """`values` as int64 indices of existing classes (from `least` on), or a DataError that says which is none."""
     array = np.asarray(values)
     if array.size == 0:
         return np.zeros(0, dtype=np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise DataError(f"{what} must be a list of whole numbers, one per image; they are {array.dtype}{array.shape}.")
-    outside = array[(array < 0) | (array >= classes)]
+    outside = array[(array < least) | (array >= classes)]
     if outside.size:
         raise DataError(f"{what} hold {outside[0]}, but the {classes} classes are numbered from 0.")
     return array.astype(np.int64)

@@ -35,19 +35,20 @@ if TYPE_CHECKING:
 
 
 @styled
-def confusion(matrix: np.ndarray, classes: Sequence[str]) -> "Figure":
+def confusion(matrix: np.ndarray, classes: Sequence[str], unpredicted: Sequence[int] = ()) -> "Figure":
     """Confusion matrix [true, predicted] of counts, made for its mistakes.
 
     Cells off the diagonal are shaded by their share of the row (of the images of the true class), the
     largest share strongest, as the line under the matrix says; the diagonal is grey. Up to 40 classes
-    have their counts written in and the share of correct answers at the end of each row.
+    have their counts written in and the share of correct answers at the end of each row. `unpredicted`
+    is, per class, the number of images without a prediction: in no column, but in the row's shares.
     Raises DataError where the matrix is not square with a name per row.
     """
     matrix = np.asarray(matrix)
     count = len(classes)
     if matrix.shape != (count, count) or count == 0:
         raise DataError(f"a confusion matrix of {count} classes must be [{count}, {count}]; got {matrix.shape}")
-    totals = matrix.sum(axis=1)
+    totals = matrix.sum(axis=1) + np.asarray(unpredicted or 0)
     shares = matrix / np.maximum(totals, 1)[:, None]
     diagonal = np.eye(count, dtype=bool)
     mistakes = np.where(diagonal, 0, shares)
@@ -94,7 +95,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str]) -> "Figure":
     if largest:
         note = f"Strongest blue: {short_number(100 * largest, 2)} % of the row."
     else:
-        note = "No mistakes." if matrix.sum() else "No images."
+        note = "No images." if not totals.sum() else "No mistakes." if matrix.sum() else "No predictions."
     axes.text(0, count + 18 / down, note, size=SMALL, color=MUTED)
     return figure
 

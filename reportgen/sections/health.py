@@ -86,8 +86,10 @@ def _one_class(context: Context) -> list[str]:
     final, labels = context.final, context.run.data.evaluation_labels
     if final is None or not final.step or len(np.unique(labels)) < 2 or len(np.unique(final.predictions)) != 1:
         return []
-    name = context.run.classes[int(final.predictions[0])]
-    return [f"The network predicts {name} for all {plural(len(final.predictions), 'evaluation image')}."]
+    guess, images = int(final.predictions[0]), plural(len(final.predictions), "evaluation image")
+    if guess < 0:
+        return [f"The network predicts nothing for all {images}: its scores are not finite."]
+    return [f"The network predicts {context.run.classes[guess]} for all {images}."]
 
 
 def _finding(context: Context) -> str:

@@ -1,6 +1,6 @@
 """Where the network fails: confusion matrix, accuracy per class, misclassified images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ def build(context: Context) -> Section | None:
     blocks: list[Block] = [
         chart(
             "mistakes-confusion",
-            lambda: confusion_chart(result.matrix, result.classes),
+            lambda: confusion_chart(result.matrix, result.classes, result.unpredicted),
             alt=_finding(result),
             caption="Rows are true labels, columns predictions, numbers are images. Off the diagonal a cell is the "
             "darker the larger its share of the row.",
@@ -51,10 +51,12 @@ def _finding(result: Confusion) -> str:
         return f"All {plural(result.images, 'evaluation image')} are predicted right."
     of = plural(result.images, "evaluation image")
     text = f"{wrong:,} of {of} ({percent(wrong / result.images)}) are predicted wrong"
-    most = result.mistakes[0]
-    text += (
-        f"; most often {result.classes[most.true]} is taken for {result.classes[most.predicted]} ({most.count} times)"
-    )
+    if without := sum(result.unpredicted):
+        text += f", {without:,} of them without a prediction, as their scores are not finite"
+    if result.mistakes:
+        most = result.mistakes[0]
+        true, predicted = result.classes[most.true], result.classes[most.predicted]
+        text += f"; most often {true} is taken for {predicted} ({most.count} times)"
     known = [
         (share, name) for share, name in zip(result.class_accuracy, result.classes, strict=True) if share is not None
     ]
@@ -74,7 +76,7 @@ def _misclassified(context: Context, result: Confusion) -> Figure | None:
     picture = image_mosaic(
         images,
         chosen,
-        labels=[f"{result.classes[labels[i]]} → {result.classes[predictions[i]]}" for i in chosen],
+        labels=[f"{result.classes[labels[i]]} → {_predicted(result.classes, predictions[i])}" for i in chosen],
         values=[f"image {i}" + (f", margin {margins[i]:.2f}" if np.isfinite(margins[i]) else "") for i in chosen],
         columns=min(len(chosen), 10),
         gap=2,
@@ -95,8 +97,12 @@ def _misclassified(context: Context, result: Confusion) -> Figure | None:
     )
 
 
+def _predicted(classes: Sequence[str], guess: int) -> str:
+    return classes[guess] if guess >= 0 else "no prediction"
+
+
 def _per_class(result: Confusion) -> Table:
-    totals = result.matrix.sum(axis=1)
+    totals = result.matrix.sum(axis=1) + result.unpredicted
     rows = []
     for label, (name, share) in enumerate(zip(result.classes, result.class_accuracy, strict=True)):
         others = [m for m in result.mistakes if m.true == label][:2]
@@ -111,7 +117,8 @@ def _predictions(context: Context) -> Iterator[tuple[Any, ...]]:
     assert final is not None
     truth = context.run.data.evaluation_labels
     for index, (label, guess, margin) in enumerate(zip(truth, final.predictions, final.margins, strict=True)):
-        yield index, classes[label], classes[guess], float(margin) if np.isfinite(margin) else None
+        named = classes[guess] if guess >= 0 else None
+        yield index, classes[label], named, float(margin) if np.isfinite(margin) else None
 
 
 def _rows(result: Confusion) -> Iterator[tuple[Any, ...]]:

@@ -51,7 +51,7 @@ def test_one_class_and_no_image():
     [
         ([0, 1], [0], "2 labels for 1 predictions"),
         ([0, 2], [0, 1], "labels hold 2"),
-        ([0, 1], [0, -1], "predictions hold -1"),
+        ([0, 1], [0, -2], "predictions hold -2"),
         ([0.0, 1.0], [0, 1], "labels must be"),
         ([[0, 1]], [0, 1], "labels must be"),
     ],
@@ -64,3 +64,22 @@ def test_bad_indices_are_named(labels, predictions, words):
 def test_margins_must_match():
     with pytest.raises(DataError, match="3 margins for 2 predictions"):
         confusion(np.zeros(2, int), np.zeros(2, int), "ab", np.zeros(3))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 2)), min_size=1, max_size=40))
+def test_an_image_without_a_prediction_is_in_no_column_and_never_right(pairs):
+    result = confusion(*np.array(pairs).T, "abc")
+    assert result.images == len(pairs) == result.matrix.sum() + sum(result.unpredicted)
+    assert result.accuracy == pytest.approx(sum(t == p for t, p in pairs) / len(pairs))
+    for label in range(3):
+        of = [p for t, p in pairs if t == label]
+        assert result.unpredicted[label] == of.count(-1)
+        assert result.matrix[label].tolist() == [of.count(p) for p in range(3)]
+        assert result.class_accuracy[label] == (pytest.approx(of.count(label) / len(of)) if of else None)
+    assert result.misclassified.tolist() == [i for i, (t, p) in enumerate(pairs) if t != p]
+    assert -1 not in {m.predicted for m in result.mistakes}
+
+
+def test_labels_are_never_minus_1():
+    with pytest.raises(DataError, match="labels hold -1"):
+        confusion(np.array([-1]), np.array([0]), "ab")
