@@ -73,7 +73,7 @@ def read_all(run: Run) -> None:
         list(answers.maps.values())
 
 
-@settings(max_examples=count(150, 1500), **ANYHOW)
+@settings(max_examples=count(100, 1000), **ANYHOW)
 @given(changes=st.lists(damages(), min_size=1, max_size=3))
 def test_reading_a_damaged_run_ends_in_a_run_or_a_reportgen_error(whole, changes):
     with damaged(whole, changes) as path, no_hang():
@@ -83,7 +83,7 @@ def test_reading_a_damaged_run_ends_in_a_run_or_a_reportgen_error(whole, changes
             assert str(error)
 
 
-@settings(max_examples=count(12, 100), **ANYHOW)
+@settings(max_examples=count(10, 60), **ANYHOW)
 @given(changes=st.lists(damages(), min_size=1, max_size=2))
 def test_building_from_a_damaged_run_ends_in_a_report_or_a_reportgen_error(whole, changes):
     with damaged(whole, changes) as path, no_hang():
@@ -99,7 +99,7 @@ def test_building_from_a_damaged_run_ends_in_a_report_or_a_reportgen_error(whole
         built.write_numbers(path.parent / "numbers")
 
 
-@settings(max_examples=count(40, 400), **ANYHOW)
+@settings(max_examples=count(20, 200), **ANYHOW)
 @given(content=st.binary(max_size=200), name=st.sampled_from(["run.json", "steps.jsonl", "data.safetensors"]))
 def test_arbitrary_bytes_in_the_place_of_a_file(whole, content, name):
     with damaged(whole, [lambda run: (run / name).write_bytes(content)]) as path:

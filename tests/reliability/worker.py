@@ -16,6 +16,7 @@ from typing import Any
 
 import jax  # noqa: F401  (imported, never used here: a fork of a process with a jax backend would hang)
 import numpy as np
+import orbax.checkpoint  # noqa: F401
 
 import reportgen
 import reportgen.cli
