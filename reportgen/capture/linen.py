@@ -1,9 +1,11 @@
-"""Runs a Linen model so that every module call's result is marked in the traced program.
+"""Runs a Linen model so that every module call's result is marked, and captured by Flax, in the traced program.
 
     forward = LinenForward(model)
-    output = forward(variables, images)        # while JAX traces it
+    output, captured = forward(variables, images)        # while JAX traces it
 
-Nothing of the model is touched: `nn.intercept_methods` sees each call, wherever it is made.
+Nothing of the model is touched: `nn.intercept_methods` sees each call, wherever it is made, and Flax's
+`capture_intermediates` sows what each call returned, marks and all. The marks give the order of the calls
+and reach inside loops; that they stand on what Flax captures is proven in every trace (`program`).
 """
 
 import inspect
@@ -14,6 +16,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from reportgen.capture.intermediates import Call, Intermediates
 from reportgen.capture.taps import Tag, reason_untapped, scope, shown_methods, tap
 
 EVALUATION_ARGUMENTS = {
@@ -32,17 +35,19 @@ def evaluation_arguments(call: Callable) -> dict[str, bool]:
 
 
 class LinenForward:
-    """The function (variables, images) -> output of a Linen model in evaluation, its calls marked.
+    """The function (variables, images) -> (output, Flax's captures) of a Linen model in evaluation, its calls marked.
 
     `apply(model, variables, images)` is for models that need more than `EVALUATION_ARGUMENTS` gives.
-    `plain` is the same function without the marks; `untapped` maps modules that returned nothing that
-    could be marked to the reason.
+    `plain` gives the output, without marks and captures; `untapped` maps modules that returned nothing
+    that could be marked to the reason. `alone` is why Flax's capture could not be used; "" where it is.
     """
 
     def __init__(self, model: nn.Module, apply: Callable | None = None):
         self._model = model
         self._apply = apply or _in_evaluation
         self.untapped: dict[str, str] = {}
+        self.alone = ""
+        self._without_flax = False
         self._shown: dict[str, str] = {}
         self._methods: dict[type, list[str]] = {}
 
@@ -50,16 +55,29 @@ class LinenForward:
         """The model's output."""
         return self._apply(self._model, variables, images)
 
-    def __call__(self, variables: Mapping[str, Any], images: jax.Array) -> Any:
+    def __call__(self, variables: Mapping[str, Any], images: jax.Array) -> tuple[Any, dict[Call, Any]]:
         with nn.intercept_methods(self._mark):
-            return self.plain(variables, images)
+            if self._without_flax:
+                return self.plain(variables, images), {}
+            found = Intermediates(self._model, self._methods_of)
+            output = self._apply(found.model, variables, images)
+        self.alone = found.alone
+        return output, found.values
+
+    def without_flax(self, reason: str) -> bool:
+        """From now on run without Flax's capture, for this reason; with none, with it. Whether that was a change."""
+        before, self._without_flax, self.alone = self._without_flax, bool(reason), reason
+        return before != self._without_flax
+
+    def _methods_of(self, kind: type) -> list[str]:
+        if kind not in self._methods:
+            self._methods[kind] = shown_methods(kind, is_library)
+        return self._methods[kind]
 
     def _mark(self, call: Callable, args: tuple, kwargs: dict, context: Any) -> Any:
         module, method = context.module, context.method_name
         kind = type(module)
-        if kind not in self._methods:
-            self._methods[kind] = shown_methods(kind, is_library)
-        if method not in self._methods[kind]:
+        if method not in self._methods_of(kind):
             return call(*args, **kwargs)
         tag = Tag(
             path=self._path(module.path, kind.__name__),

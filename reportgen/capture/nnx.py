@@ -2,24 +2,30 @@
 
     variables = nnx_variables(model)           # {"params": {...}, "BatchStat": {...}}, plain arrays
     forward = NnxForward(model)
-    output = forward(variables, images)        # while JAX traces it
+    output, _ = forward(variables, images)     # while JAX traces it
+    forward.captured(variables, images)        # {Call: array}: Flax's own capture, to compare with
 
 The user's model is never called: each call merges a copy of it from `variables`, in evaluation. NNX has
 no hook that sees every call (`nnx.capture` misses an inherited `__call__` and fails on a static one), so
 while the copy runs, the classes' methods are replaced by ones that mark the results of the copy's
 modules and leave every other module alone; afterwards, and after an exception, they are put back. A lock
 keeps two threads from doing that at once; a third one that runs the same classes is not disturbed.
+
+What `nnx.capture` gives is what a verification compares with. It patches classes for everybody and leaves
+them patched after an error, so it is shown a copy whose modules are of classes of their own.
 """
 
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import jax
 from flax import nnx
 
+from reportgen.capture.intermediates import Call
 from reportgen.capture.linen import evaluation_arguments, is_library
 from reportgen.capture.taps import Tag, reason_untapped, scope, shown_methods, tap
 from reportgen.errors import ModelError, OptionError
@@ -51,11 +57,14 @@ def nnx_variables(given: Any) -> dict[str, Any]:
 
 
 class NnxForward:
-    """The function (variables, images) -> output of an NNX model in evaluation, its calls marked.
+    """The function (variables, images) -> (output, {}) of an NNX model in evaluation, its calls marked.
 
     `apply(model, variables, images)` is for models that need more than the images; its `model` is the
-    copy, which holds the variables already. `plain` and `untapped` are as for `LinenForward`.
+    copy, which holds the variables already. `plain`, `untapped` and `alone` are as for `LinenForward`,
+    but Flax's capture is a run of its own here, `captured`.
     """
+
+    alone = ""
 
     def __init__(self, model: nnx.Module, apply: Callable | None = None):
         self._apply = apply or _in_evaluation
@@ -67,13 +76,35 @@ class NnxForward:
         """The model's output."""
         return self._apply(self._copy(variables), variables, images)
 
-    def __call__(self, variables: Mapping[str, Any], images: jax.Array) -> Any:
+    def __call__(self, variables: Mapping[str, Any], images: jax.Array) -> tuple[Any, dict[Call, Any]]:
         model = self._copy(variables)
         modules = dict(nnx.iter_modules(model))
         for path, module in modules.items():
             setattr(module, MARK, "/".join(map(str, path)))
         with _patched({type(module) for module in modules.values()}, self._call):
-            return self._apply(model, variables, images)
+            return self._apply(model, variables, images), {}
+
+    def without_flax(self, reason: str) -> bool:
+        """As for `LinenForward`; there is nothing to leave out."""
+        return False
+
+    def captured(self, variables: Mapping[str, Any], images: jax.Array) -> dict[Call, Any]:
+        """The results of module calls as `nnx.capture` gives them; nothing of the marks takes part."""
+        model = self._copy(variables)
+        for module in dict(nnx.iter_modules(model)).values():
+            cls: Any = type(module)
+            object.__setattr__(module, "__class__", _twin(cls))
+        run = nnx.capture(
+            lambda model: self._apply(model, variables, images), nnx.Intermediate, method_outputs=nnx.Intermediate
+        )
+        found: dict[Call, Any] = {}
+        for (*path, method), variable in nnx.to_flat_state(run(model)[1]):
+            for number, result in enumerate(variable.get_value()):
+                for place, value in jax.tree_util.tree_leaves_with_path(result):
+                    if isinstance(value, jax.Array):
+                        call = Call("/".join(map(str, path)), method, number, jax.tree_util.keystr(place))
+                        found[call] = value
+        return found
 
     def _copy(self, variables: Mapping[str, Any]) -> nnx.Module:
         """The model with `variables`, in evaluation; random streams as they were when it was handed over."""
@@ -122,6 +153,21 @@ def _patched(classes: set[type], mark: Callable) -> Iterator[None]:
                     setattr(cls, name, original)
                 else:
                     delattr(cls, name)
+
+
+@cache
+def _twin(cls: type) -> type:
+    """A class like `cls` that has of its own, for `nnx.capture` to see, what `cls` inherits or has as static."""
+
+    def forward(original: Any) -> Callable:
+        def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+            bound = original.__get__(self, type(self)) if hasattr(original, "__get__") else original
+            return bound(*args, **kwargs)
+
+        return method
+
+    methods = {name: forward(inspect.getattr_static(cls, name)) for name in shown_methods(cls, is_library)}
+    return type(cls.__name__, (cls,), {"__module__": cls.__module__, "__qualname__": cls.__qualname__, **methods})
 
 
 def _marking(cls: type, name: str, original: Any, mark: Callable) -> Callable:

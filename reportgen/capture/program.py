@@ -9,15 +9,16 @@ and returned. A scan stays a loop: it is given its inner values as further outpu
 iterations. What can't be reached (the branches of a condition, a while loop) is named in `hidden`.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
 from jax.interpreters.partial_eval import dce_jaxpr
 
-from reportgen.capture.operations import Operation, called, operations
+from reportgen.capture.intermediates import Call, ways_back
+from reportgen.capture.operations import Operation, called, depends_on, operations
 from reportgen.capture.taps import Tag, scope_name, scope_of, tag_of
 from reportgen.errors import ModelError, ReportgenError
 
@@ -34,13 +35,15 @@ HIDING = {"while": "a while loop", "cond": "a condition's branch"}
 class Site:
     """One value to capture: a module's result (`tag`) or a functional operation's, and its variable.
 
-    `inputs` are the variables that a functional operation reads.
+    `inputs` are the variables that a functional operation reads. `flax` says that Flax's own capture
+    gave this very variable.
     """
 
     variable: Any
     tag: Tag | None = None
     operation: Operation | None = None
     inputs: tuple[Any, ...] = ()
+    flax: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,19 +68,29 @@ class Program:
         return jax.tree.unflatten(self.structure, values[:count]), values[count:]
 
 
-def trace(forward: Callable, variables: Any, images: Any) -> Program:
-    """Trace `forward(variables, images)`, whose module calls are marked by `taps`.
+def trace(forward: Any, variables: Any, images: Any) -> Program:
+    """Trace `forward(variables, images)`, whose module calls are marked by `taps` and captured by Flax.
 
-    Raises ModelError when the model can't be called so.
+    `forward` gives (output, {Call: value}). A model that can only be called without Flax's capture (such
+    as one whose branches of a condition call different modules) is traced with the marks alone, and
+    `forward.alone` says so. Raises ModelError when the model can't be called, or when Flax captured
+    another value than the one that is marked.
     """
     try:
         closed, shapes = jax.make_jaxpr(forward, return_shape=True)(variables, images)
     except ReportgenError:
         raise
     except Exception as error:  # whatever the user's model raises
+        text = f"{type(error).__name__}: {error}"
+        if forward.without_flax(f"with it, the model can't be called: {text.splitlines()[0]}"):
+            try:
+                return trace(forward, variables, images)
+            except ModelError:
+                forward.without_flax("")
+                raise
         shown = ", ".join(f"{x.dtype}{list(x.shape)}" for x in jax.tree.leaves(images))
         raise ModelError(
-            f"the model can't be called on images {shown}: {type(error).__name__}: {error}; "
+            f"the model can't be called on images {shown}: {text}; "
             "give apply=(model, variables, images) -> output if it needs other arguments"
         ) from error
     flat = _Flat()
@@ -85,17 +98,55 @@ def trace(forward: Callable, variables: Any, images: Any) -> Program:
     flat.constants.update(zip(jaxpr.constvars, closed.consts, strict=True))
     environment: dict[Var, Any] = {}
     flat.walk(jaxpr, environment, None)
+    structure, count = jax.tree.structure(shapes[0]), len(jax.tree.leaves(shapes[0]))
     outputs = [_read(environment, v) for v in jaxpr.outvars]
-    whole = _jaxpr(jaxpr, [*flat.constants, *jaxpr.invars], outputs, flat.equations)
-    count = len(jax.tree.leaves(images))
+    captured = dict(zip(sorted(shapes[1]), outputs[count:], strict=True))
+    whole = _jaxpr(jaxpr, [*flat.constants, *jaxpr.invars], outputs[:count], flat.equations)
+    read = tuple(jaxpr.invars[len(jaxpr.invars) - len(jax.tree.leaves(images)) :])
     return Program(
         jaxpr=whole,
         constants=list(flat.constants.values()),
-        sites=tuple(flat.sites()),
+        sites=tuple(_proven(flat, captured, read)),
         hidden=flat.hidden,
-        structure=jax.tree.structure(shapes),
-        images=tuple(jaxpr.invars[len(jaxpr.invars) - count :]),
+        structure=structure,
+        images=read,
     )
+
+
+def _proven(flat: "_Flat", captured: Mapping[Call, Any], images: Sequence[Any]) -> list[Site]:
+    """The sites, with those marked of which Flax captured this very variable: the n-th call of its n-th.
+
+    Raises ModelError where what it captured of a module's call is none of the values marked there.
+    """
+    sites = flat.sites()
+    waiting: dict[tuple[str, str, str], list[int]] = {}
+    for place, site in enumerate(sites):
+        if site.tag is not None:
+            key = site.tag.module, site.tag.method or "__call__", site.tag.leaf
+            waiting.setdefault(key, []).append(place)
+    made_by = {v: equation for equation in flat.equations for v in equation.outvars}
+    activations = depends_on(flat.equations, images)
+    for call, variable in captured.items():
+        if isinstance(variable, Literal):
+            continue
+        same = set(ways_back(variable, made_by, flat.moved))
+        places = waiting.get((call.module, call.method, call.leaf), [])
+        while places:
+            # A call that stands before is one that Flax dropped: it was made inside a loop.
+            place = places.pop(0)
+            found = sites[place].variable
+            if not isinstance(found, Literal) and found in same:
+                sites[place] = replace(sites[place], flax=True)
+                break
+        else:
+            if variable in activations and call.module not in flat.unreached:
+                method = "" if call.method == "__call__" else call.method
+                raise ModelError(
+                    f"of {'/'.join(filter(None, (call.module, method))) or 'the model'}{call.leaf}, Flax's "
+                    f"capture_intermediates gives another value than call {call.number} returned; is there another "
+                    "interceptor around it?"
+                )
+    return sites
 
 
 def evaluate(jaxpr: Jaxpr, outputs: Sequence[Any], inputs: Sequence[Any]) -> list:
@@ -125,6 +176,10 @@ class _Flat:
     equations: list[JaxprEqn] = field(default_factory=list)
     constants: dict[Var, Any] = field(default_factory=dict)
     hidden: dict[str, tuple[str, Sequence[Any]]] = field(default_factory=dict)
+    moved: dict[Var, Var] = field(default_factory=dict)
+    """A loop's own output -> the further output that holds the same values, if perhaps with other axes first."""
+    unreached: set[str] = field(default_factory=set)
+    """Modules that are hidden."""
     _found: list[tuple[int, Site]] = field(default_factory=list)
 
     def sites(self) -> list[Site]:
@@ -183,6 +238,7 @@ class _Flat:
         flat.walk(body.jaxpr, environment, equation.source_info.name_stack)
         for name, (reason, _) in flat.hidden.items():
             self.hidden[name] = reason, equation.invars
+        self.unreached |= flat.unreached
         sites = [site for site in flat.sites() if not isinstance(site.variable, Literal)]
         inner = dict.fromkeys(v for site in sites for v in (site.variable, *site.inputs))
         length = equation.params["length"]
@@ -196,6 +252,12 @@ class _Flat:
         for variable, value in zip(body.jaxpr.constvars, body.consts, strict=True):
             self.constants[variable] = value
         constants += body.jaxpr.constvars
+        made_by = {v: made for made in flat.equations for v in made.outvars}
+        first = equation.params["num_carry"]
+        for output, within in zip(equation.outvars[first:], outputs[first:], strict=True):
+            if not isinstance(within, Literal):
+                same = [outside[v] for v in ways_back(within, made_by, flat.moved) if v in outside]
+                self.moved.update({output: same[0]} if same else {})
         position = len(self.equations)
         for site in sites:
             inputs = tuple(outside[v] for v in site.inputs)
@@ -220,6 +282,9 @@ class _Flat:
             for site in flat.sites():
                 name = site.tag.path if site.tag else _operation_name(site.operation)
                 self.hidden[name] = f"it is computed inside {HIDING[equation.primitive.name]}", equation.invars
+                if site.tag:
+                    self.unreached.add(site.tag.module)
+            self.unreached |= flat.unreached
             self.hidden.update({name: (reason, equation.invars) for name, (reason, _) in flat.hidden.items()})
 
 

@@ -9,12 +9,13 @@ named after the layer that it reads ("Conv_0/relu"), or after the module that it
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jax.extend.core import Literal
 
+from reportgen.capture.intermediates import Call
 from reportgen.capture.operations import depends_on, origin
 from reportgen.capture.program import Program, Site
 from reportgen.capture.taps import Tag
@@ -27,6 +28,7 @@ class Entry:
     """A value that can be captured. `module` is where its own parameters are, None for an operation.
 
     `reads` and `same_as` are as in `core.run.Layer`; `shares` is the earlier call of the same module.
+    `call` tells which module call's result it is, `flax` that Flax's own capture gave the same variable.
     """
 
     path: str
@@ -36,6 +38,8 @@ class Entry:
     reads: str | None
     same_as: str | None
     shares: str | None
+    call: Call | None = None
+    flax: bool = False
 
 
 def build(program: Program, root: bool = False) -> tuple[list[Entry], dict[str, str], dict[str, str]]:
@@ -90,7 +94,9 @@ class _Table:
         base = name if count == 1 else f"{name}#{count}"
         first = self._first.setdefault(tag.module, base)
         path = self._unique(base + tag.leaf)
-        self._add(path, tag.method or tag.kind, site.variable, tag.module, None, None if first == base else first)
+        shares = None if first == base else first
+        call = Call(tag.module, tag.method or "__call__", count - 1, tag.leaf)
+        self._add(Entry(path, tag.method or tag.kind, site.variable, tag.module, None, None, shares, call, site.flax))
 
     def _add_operation(self, site: Site) -> None:
         operation = site.operation
@@ -102,15 +108,11 @@ class _Table:
             # relu(conv(x)) and max_pool(relu(conv(x))) both happen to the convolution.
             base = read if self._entries[read].module is not None else read.rpartition("/")[0]
         path = self._unique(f"{base}/{operation.name}" if base else operation.name)
-        self._add(path, operation.name, site.variable, None, read, None)
+        self._add(Entry(path, operation.name, site.variable, None, read, None, None))
 
-    def _add(
-        self, path: str, kind: str, variable: Any, module: str | None, reads: str | None, shares: str | None
-    ) -> None:
-        same = self._path_of.get(variable)
-        self._entries[path] = Entry(path, kind, variable, module, reads, same, shares)
-        if same is None:
-            self._path_of[variable] = path
+    def _add(self, entry: Entry) -> None:
+        same = self._path_of.setdefault(entry.variable, entry.path)
+        self._entries[entry.path] = replace(entry, same_as=None if same == entry.path else same)
 
     def _unique(self, name: str) -> str:
         count, candidate = 1, name

@@ -2,11 +2,14 @@
 
     found = verify(model, variables, images)
     str(found)                         # "31 of 31 operations verified"
+    found.flax                         # "17 of 17 module results equal Flax's own capture"
     found.failed                       # {} or {"conv1/relu": "differs by up to 0.3 at ..."}
 
 Each captured value is computed again, from the captured values that its operation read and from the
 parameters: a value under a wrong name, of a wrong place or from a wrong pass does not fit its
-neighbours. And the output is compared with that of the plain model, which nothing was asked of.
+neighbours. The output is compared with that of the plain model, which nothing was asked of. And every
+module's result is compared with Flax's own capture: for Linen, `capture_intermediates` gave the same
+variable of the same traced program; for NNX, `nnx.capture` runs again, compiled by itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +22,7 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from reportgen.capture.batch import as_computed
 from reportgen.capture.capture import Capture, count_images, prepare, variables_of
+from reportgen.capture.nnx import NnxForward
 from reportgen.capture.program import between
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-2}
@@ -33,11 +37,13 @@ class Verification:
     `operations` counts the values computed again, `failed` maps those that differ to how they do;
     "output" in it stands for the model's own output. `exact` says that the captured program without its
     further outputs is the plain model's, instruction for instruction; else both were compared as numbers.
+    `flax` says how many module results equal those of Flax's own capture, and how many it does not give.
     """
 
     operations: int
     failed: Mapping[str, str]
     exact: bool
+    flax: str
 
     def __bool__(self) -> bool:
         return not self.failed
@@ -70,7 +76,42 @@ def check(
     texts = [difference(a, b) for a, b in zip(jax.tree.leaves(output), expected, strict=True)]
     if any(texts):
         failed["output"] = next(text for text in texts if text)
-    return Verification(len(again), failed, exact=_text(plain) == _text(alone))
+    flax, differing = _against_flax(capture, variables, images, values)
+    failed = {**{path: f"is not what Flax's own capture gives: {text}" for path, text in differing.items()}, **failed}
+    return Verification(len(again), failed, exact=_text(plain) == _text(alone), flax=flax)
+
+
+def _against_flax(
+    capture: Capture, variables: Any, images: Any, values: Mapping[str, Any]
+) -> tuple[str, dict[str, str]]:
+    """How many of the captured module results equal Flax's own, in words; path -> how one differs."""
+    _, entries = capture.program(variables, images)
+    layers = {layer.path for layer in capture.layers}
+    results = {
+        entry.call: entry
+        for entry in entries
+        if entry.call is not None and entry.path in layers and (entry.path in values or entry.same_as in values)
+    }
+    missing, differing = "", {}
+    if isinstance(capture.forward, NnxForward):
+        try:
+            given: Mapping[Any, Any] = jax.jit(capture.forward.captured)(variables, images)
+        except Exception as error:  # whatever nnx.capture raises on a model that the marks can follow
+            return f"nnx.capture can't be used on this model: {type(error).__name__}: {error}".splitlines()[0], {}
+        for call, entry in results.items():
+            path = entry.path if entry.path in values else entry.same_as
+            if call in given and path is not None:
+                ours = as_computed(values[path], capture.image_axes[path])
+                if text := difference(ours, given[call]):
+                    differing[entry.path] = text
+    else:
+        given = {call: entry for call, entry in results.items() if entry.flax}
+        missing = capture.forward.alone and f": {capture.forward.alone}"
+    compared = sum(call in given for call in results)
+    text = f"{compared - len(differing)} of {compared} module results equal Flax's own capture"
+    if compared < len(results):
+        text += f", which gives none of {len(results) - compared} others{missing}"
+    return text, differing
 
 
 def difference(captured: Any, again: Any) -> str:

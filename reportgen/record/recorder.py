@@ -138,6 +138,7 @@ class Recorder:
                 "provenance": {
                     **provenance(),
                     **(facts or {}),
+                    **({"flax_capture_not_used": capture.forward.alone} if capture.forward.alone else {}),
                     **(_verified(capture, variables, probe_images) if verify else {}),
                 },
             },
@@ -326,7 +327,7 @@ def _verified(capture: Capture, variables: Any, images: np.ndarray) -> dict[str,
     if not found:
         failed = "; ".join(f"{path} {text}" for path, text in found.failed.items())
         warnings.warn(f"{found}: {failed}", UserWarning, stacklevel=3)
-    return {"verification": str(found), "verification_failed": dict(found.failed)}
+    return {"verification": str(found), "verification_flax": found.flax, "verification_failed": dict(found.failed)}
 
 
 def _scores_classes(capture: Capture, variables: Any, image: np.ndarray, classes: int) -> bool:

@@ -9,12 +9,11 @@ import pytest
 from reportgen.capture import prepare
 from reportgen.core.run import Layer
 from tests.architectures import linen_models, nnx_models
+from tests.architectures.quick import variables_for
 
 
 def axes_of(model, images, variables=None):
-    if variables is None and hasattr(model, "init"):
-        variables = jax.eval_shape(model.init, jax.random.key(0), images)
-        variables = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), variables)
+    variables = variables_for(model, images) if variables is None else variables
     return {layer.path: layer.axes for layer in prepare(model, variables, images).layers}
 
 
@@ -61,7 +60,7 @@ def test_attention_over_heads_is_no_stack_of_maps():
             weights = nn.softmax(jnp.einsum("bqhd,bkhd->bhqk", q, k))
             return nn.Dense(3)(weights.mean((1, 2)))
 
-    variables = Attention().init(jax.random.key(0), np.zeros((2, 5, 3), np.float32))
+    variables = variables_for(Attention(), np.zeros((2, 5, 3), np.float32))
     layers = prepare(Attention(), variables, np.zeros((2, 5, 3), np.float32)).layers
     by_path = {layer.path: layer for layer in layers}
     assert by_path["q"].shape == (5, 2, 4) and by_path["q"].axes == "t?c" and not by_path["q"].has_maps
@@ -77,7 +76,7 @@ def test_maps_are_told_by_axes_and_in_old_runs_by_rank():
 
 def test_flops_are_xlas_and_add_up_to_the_whole_models():
     model, images = linen_models.MODELS["resnet"]()
-    variables = model.init(jax.random.key(0), images)
+    variables = variables_for(model, images)
     layers = {layer.path: layer for layer in prepare(model, variables, images).layers}
     whole = jax.jit(model.apply).lower(variables, images).cost_analysis()["flops"] / len(images)
     assert sum(layer.flops or 0 for layer in layers.values()) == pytest.approx(whole, rel=0.01)

@@ -7,6 +7,7 @@ import pytest
 
 from reportgen.capture import prepare, verify
 from reportgen.capture.batch import ImageAxis, as_computed, counts_slower, image_axes, images_first
+from tests.architectures.quick import variables_for
 
 
 def test_the_axis_that_grows_with_the_images():
@@ -63,9 +64,9 @@ def test_windows_that_share_an_axis_with_the_images(outer):
             return nn.Dense(2, name="end")(rows.sum(1))
 
     x = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
-    variables = Windows().init(jax.random.key(0), x)
+    variables = variables_for(Windows(), x)
     capture = prepare(Windows(), variables, x)
     _, values = jax.jit(capture)(variables, x)
-    kernel = variables["params"]["each"]["kernel"]
-    np.testing.assert_allclose(values["each"], x.reshape(5, 3, 2) @ kernel, rtol=1e-5, atol=1e-6)
+    kernel, bias = variables["params"]["each"]["kernel"], variables["params"]["each"]["bias"]
+    np.testing.assert_allclose(values["each"], x.reshape(5, 3, 2) @ kernel + bias, rtol=1e-5, atol=1e-6)
     assert verify(Windows(), variables, x)

@@ -8,6 +8,7 @@ import pytest
 
 from reportgen.capture import prepare, verify
 from reportgen.errors import ModelError
+from tests.architectures.quick import variables_for
 
 
 class Block(nn.Module):
@@ -58,7 +59,7 @@ def images(count=2, side=6, seed=0):
 
 def ready(model, x, seed=0):
     """(variables with statistics that are no identity, capture)."""
-    variables = model.init(jax.random.key(seed), x)
+    variables = variables_for(model, x, seed)
     if "batch_stats" in variables:
         stats = jax.tree.map(lambda a: a + 0.3 * jnp.arange(a.size).reshape(a.shape), variables["batch_stats"])
         variables = {**variables, "batch_stats": stats}
@@ -135,7 +136,7 @@ def test_layers_stand_in_call_order_with_what_they_read_and_repeat():
         "Block_0": "Block_0/relu",
     }
     assert set(capture.selected) == set(ORDER) - {"Block_0/Dropout_0", "Block_0"}
-    assert layers["Block_0/Conv_0"].params == ("Block_0/Conv_0/kernel", "Block_0/Conv_0/bias")
+    assert layers["Block_0/Conv_0"].params == ("Block_0/Conv_0/bias", "Block_0/Conv_0/kernel")
     assert layers["Block_0/Conv_0"].parameters == 3 * 3 * 4 + 4
     assert layers["Block_0"].parameters == 0
     assert layers["Dense_0/silu"].kind == "silu" and not layers["Dense_0/silu"].is_module
@@ -170,6 +171,7 @@ def test_capturing_adds_nothing_to_the_program():
     found = verify(Net(), variables, x)
     assert found.exact
     assert str(found) == "13 of 13 operations verified"
+    assert found.flax == "7 of 7 module results equal Flax's own capture"
     assert found.operations == len(capture.selected)
 
 

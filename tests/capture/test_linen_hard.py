@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from reportgen.capture import prepare, verify
+from tests.architectures.quick import variables_for
 
 
 class Layer(nn.Module):
@@ -26,7 +27,7 @@ X = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 
 def captured(model, x=X):
     """(variables, layers by path, values), verified."""
-    variables = model.init(jax.random.key(1), x)
+    variables = variables_for(model, x)
     capture = prepare(model, variables, x)
     found = verify(model, variables, x)
     assert found and found.operations == len(capture.selected), found.failed
@@ -217,7 +218,7 @@ def test_the_users_own_sow_and_old_intermediates_are_not_mixed_in():
             self.sow("intermediates", "mine", x * 0 - 1)
             return x
 
-    variables = Net().init(jax.random.key(0), X)
+    variables = variables_for(Net(), X)
     _, old = Net().apply(variables, X + 1, capture_intermediates=True, mutable=["intermediates"])
     variables = {**variables, **old}
     assert len(variables["intermediates"]["dense"]) > 0
@@ -270,7 +271,7 @@ def test_what_can_not_be_captured_is_listed_with_its_reason_and_warned_about_onc
             similar = nn.Dense(4, name="first")(x) @ x.T
             return nn.softmax(similar) @ Maybe(name="maybe")(x + table.sum(0))
 
-    variables = Net().init(jax.random.key(0), X)
+    variables = variables_for(Net(), X)
     with pytest.warns(UserWarning) as told:
         capture = prepare(Net(), variables, X)
     assert len(told) == 1
@@ -291,7 +292,7 @@ def test_an_operation_that_would_take_a_modules_name_is_counted_on():
 
     variables, layers, values = captured(Net())
     assert list(layers) == ["relu", "relu#2", "relu#3", "Net"]
-    assert layers["relu#2"].params == ("relu/kernel", "relu/bias")
+    assert layers["relu#2"].params == ("relu/bias", "relu/kernel")
     near(values["relu#2"], dense(variables, "relu", X))
     near(values["relu"], np.maximum(X, 0))
     near(values["relu#3"], np.maximum(X - 1, 0))

@@ -7,6 +7,7 @@ import pytest
 
 from reportgen.capture import check, prepare, verify
 from reportgen.capture.verify import TOLERANCE, difference
+from tests.architectures.quick import variables_for
 from tests.capture.test_linen import Net, images, ready
 
 
@@ -70,7 +71,7 @@ def _marked(cls, plain):
 
     def call(self, variables, images):
         with nn.intercept_methods(self._mark):
-            return plain(self, variables, images)
+            return plain(self, variables, images), {}
 
     return call
 
@@ -87,7 +88,7 @@ def test_narrow_models_are_verified_with_their_own_tolerance(dtype):
             return nn.softmax(nn.Dense(3, dtype=dtype, param_dtype=dtype)(x.reshape(len(x), -1)))
 
     x = images(3)
-    variables = Narrow().init(jax.random.key(0), x)
+    variables = variables_for(Narrow(), x)
     capture = prepare(Narrow(), variables, x)
     assert {layer.dtype for layer in capture.layers} == {dtype}
     output, values = jax.jit(capture)(variables, x)

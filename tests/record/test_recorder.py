@@ -316,7 +316,8 @@ def test_verification_is_noted_in_the_run(tmp_path, variables):
         pass
     provenance = open_run(tmp_path / "run").provenance
     assert provenance["verification"] == "7 of 7 operations verified"
-    assert provenance["verification_failed"] == {}
+    assert provenance["verification_flax"] == "5 of 5 module results equal Flax's own capture"
+    assert provenance["verification_failed"] == {} and "flax_capture_not_used" not in provenance
 
 
 @pytest.mark.parametrize(
