@@ -45,7 +45,7 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
     when its run.json or all of its snapshots can't be read.
     """
     folder = Path(path)
-    header, problems = _read_header(folder)
+    header, problems = read_header(folder)
     layers, classes = header["layers"], header["classes"]
     rows = {}
     for name in (layout.STEPS_FILE, layout.EPOCHS_FILE):
@@ -105,7 +105,7 @@ def with_what_is_whole(run: Run, use: Callable[[Run], T]) -> T:
     return use(run)
 
 
-def _read_header(folder: Path) -> tuple[dict[str, Any], list[str]]:
+def read_header(folder: Path) -> tuple[dict[str, Any], list[str]]:
     if not folder.is_dir():
         raise RunError(f"{folder} is no directory; a run is what `reportgen train -o` or a Recorder writes")
     file = folder / layout.RUN_FILE

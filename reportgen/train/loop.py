@@ -3,7 +3,6 @@
 summary = train("runs/lenet", load("mnist5k"), build("lenet", 10), epochs=10)
 """
 
-import inspect
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +16,12 @@ import optax
 from tqdm import tqdm
 
 from reportgen.data import Dataset
-from reportgen.errors import DataError, OptionError
+from reportgen.errors import DataError, OptionError, ReportgenError
+from reportgen.inspection.network import cannot_take
 from reportgen.record import Recorder
 from reportgen.train.checkpoint import Checkpoints, latest
+from reportgen.train.forward import forward_of
+from reportgen.train.resume import begun_with, check_more, check_same
 from reportgen.train.step import State, make_loss, make_update
 
 
@@ -52,27 +54,42 @@ def train(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Summary:
-    """Train a flax.linen `model` with Adam on `dataset`, recording into the run directory `path`.
+    """Train a flax.linen or NNX `model` with Adam on `dataset`, recording into the run directory `path`.
 
     Each epoch takes the training images in a fresh order, in whole batches; what is left over after the
     last whole batch waits for the next order. `epochs` 0 records the untrained network. `resume` goes on
-    from the last epoch that a run was stopped after, up to `epochs`. The same seed on the same machine
-    with the same number of threads gives the same parameters, bit for bit.
+    from the last epoch that a run was stopped after, up to `epochs`, with the options it was begun with.
+    The same seed on the same machine with the same number of threads gives the same parameters, bit for bit.
 
-    Raises OptionError for values that make no sense, RunError when `path` can't be recorded into.
+    Raises OptionError for values that make no sense, RunError when `path` can't be recorded into or was
+    begun with other options, ModelError when the model can't take the images.
     """
     _check(epochs, batch_size, learning_rate, embed_size)
     started = time.monotonic()
     path = Path(path)
     batch_size = min(batch_size, len(dataset.train_labels))
-    takes_train = "train" in inspect.signature(type(model).__call__).parameters
     key = jax.random.key(seed)
-    variables = dict(model.init(jax.random.fold_in(key, 0), jnp.asarray(dataset.train_images[:1])))
+    config: dict[str, Any] = {
+        "model": model_name or type(model).__name__,
+        "dataset": dataset.name,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "optimizer": "adam",
+        "seed": seed,
+        "embed_size": embed_size,
+        **({} if embed_layer is None else {"embed_layer": embed_layer}),
+    }
+    if resume:
+        check_same(path, {**config, "snapshot_every": snapshot_every}, dataset.fingerprint)
+        if snapshot_every is None and (before := begun_with(path)) is not None:
+            snapshot_every = before[0].get("snapshot_every")
+    variables = _initial(model, config["model"], key, dataset.train_images[:batch_size])
     optimizer = optax.adam(learning_rate)
     params = variables.pop("params")
     state = State(params, variables, optimizer.init(params), jnp.zeros((), jnp.int32))
-    update = make_update(model, optimizer, takes_train)
-    loss_of = make_loss(model, takes_train)
+    update = make_update(model, optimizer)
+    loss_of = make_loss(model)
 
     def test_loss() -> float:
         return loss_of({"params": state.params, **state.others}, dataset.test_images, dataset.test_labels)
@@ -80,6 +97,7 @@ def train(
     done = 0
     if resume:
         done, restored = latest(path, like=state._asdict())
+        check_more(path, epochs, done)
         state = State(**restored)
     recorder = Recorder(
         path,
@@ -91,17 +109,7 @@ def train(
         classes=dataset.classes,
         embed_layer=embed_layer,
         snapshot_every=snapshot_every,
-        config={
-            "model": model_name or type(model).__name__,
-            "dataset": dataset.name,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "optimizer": "adam",
-            "seed": seed,
-            "embed_size": embed_size,
-            **({} if embed_layer is None else {"embed_layer": embed_layer}),
-        },
+        config=config,
         facts={
             "dataset_fingerprint": dataset.fingerprint,
             "train_images": len(dataset.train_labels),
@@ -144,6 +152,20 @@ def train(
         test_loss=test_loss(),
         seconds=time.monotonic() - started,
     )
+
+
+def _initial(model: Any, name: str, key: jax.Array, images: np.ndarray) -> dict[str, Any]:
+    """The variables that the model starts with; a model that can't be trained on these images is told here."""
+    forward = forward_of(model)
+    try:
+        variables = forward.init(jax.random.fold_in(key, 0), jnp.asarray(images[:1]))
+        params, others = variables["params"], {kind: v for kind, v in variables.items() if kind != "params"}
+        jax.eval_shape(forward.train, params, others, images, key)
+    except (ReportgenError, Warning):
+        raise
+    except Exception as problem:  # whatever the user's model, Flax and jax raise
+        raise cannot_take(name, images.shape[1:], problem) from problem
+    return variables
 
 
 def _check(epochs: int, batch_size: int, learning_rate: float, embed_size: int) -> None:

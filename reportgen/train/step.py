@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from reportgen.train.forward import forward_of
+
 
 class State(NamedTuple):
     """What an update changes: parameters, other variables (batch statistics), optimizer state, step."""
@@ -23,22 +25,18 @@ class State(NamedTuple):
     step: jax.Array
 
 
-def make_update(model: Any, optimizer: optax.GradientTransformation, takes_train: bool) -> Callable:
+def make_update(model: Any, optimizer: optax.GradientTransformation) -> Callable:
     """The jitted update: (state, images, labels, key) -> (state, (mean loss, correct predictions)).
 
     Softmax cross-entropy on integer labels. Dropout draws from `key` folded with the step.
     """
 
+    forward = forward_of(model)
+
     @jax.jit
     def update(state: State, images: jax.Array, labels: jax.Array, key: jax.Array):
         def loss_of(params):
-            scores, others = model.apply(
-                {"params": params, **state.others},
-                images,
-                **({"train": True} if takes_train else {}),
-                rngs={"dropout": jax.random.fold_in(key, state.step)},
-                mutable=list(state.others),
-            )
+            scores, others = forward.train(params, state.others, images, jax.random.fold_in(key, state.step))
             losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
             return losses.mean(), (_correct(scores, labels), others)
 
@@ -55,12 +53,14 @@ def _correct(scores: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.sum((jnp.argmax(scores, axis=-1) == labels) & jnp.isfinite(scores).all(axis=-1))
 
 
-def make_loss(model: Any, takes_train: bool) -> Callable[[Any, np.ndarray, np.ndarray], float]:
+def make_loss(model: Any) -> Callable[[Any, np.ndarray, np.ndarray], float]:
     """The function (variables, images, labels) -> mean cross-entropy in evaluation, batch by batch."""
+
+    forward = forward_of(model)
 
     @jax.jit
     def batch_loss(variables, images, labels, count):
-        scores = model.apply(variables, images, **({"train": False} if takes_train else {}))
+        scores = forward.evaluate(variables, images)
         losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
         return jnp.sum(jnp.where(jnp.arange(len(labels)) < count, losses, 0))
 

@@ -148,3 +148,37 @@ def test_what_was_asked_for_is_in_the_run(recorded):
     assert run["config"]["batch_size"] == 50
     assert run["provenance"]["train_images"] == 300
     assert run["provenance"]["dataset_fingerprint"] == tiny_dataset().fingerprint
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": 3}, "seed 0, now 3"),
+        ({"batch_size": 30}, "batch_size 50, now 30"),
+        ({"learning_rate": 0.5}, "learning_rate 0.01, now 0.5"),
+        ({"model_name": "other"}, "model tiny, now other"),
+        ({"snapshot_every": 4}, "snapshot_every 1, now 4"),
+        ({"embed_layer": "output"}, "embed_layer not given, now output"),
+        ({"seed": 3, "embed_size": 40}, r"embed_size 2000, now 40; .*seed 0, now 3"),
+    ],
+)
+def test_resuming_with_other_options_names_them_and_changes_nothing(run_copy, options, message):
+    before = {file: file.read_bytes() for file in run_copy.rglob("*") if file.is_file()}
+    with pytest.raises(RunError, match=message):
+        train(run_copy, tiny_dataset(), tiny_model(), **{**OPTIONS, "epochs": 3, **options}, resume=True)
+    assert {file: file.read_bytes() for file in run_copy.rglob("*") if file.is_file()} == before
+
+
+def test_resuming_with_other_data_names_its_fingerprint(run_copy):
+    from dataclasses import replace
+
+    other = replace(tiny_dataset(), fingerprint="0123456789abcdef")
+    with pytest.raises(RunError, match=r"fingerprint of the data .*, now 0123456789ab"):
+        train(run_copy, other, tiny_model(), **{**OPTIONS, "epochs": 3}, resume=True)
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_resuming_a_run_that_is_done_says_so(run_copy, epochs):
+    with pytest.raises(OptionError, match=f"nothing is left to do: .* has 2 epochs, and {epochs} are asked for"):
+        train(run_copy, tiny_dataset(), tiny_model(), **{**OPTIONS, "epochs": epochs}, resume=True)
+    assert len(open_run(run_copy).snapshots) == 13
