@@ -4,6 +4,7 @@ Each command turns its options into one call of a plain function; whatever costs
 imported inside it, so that `--help` answers at once.
 """
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from reportgen.errors import OptionError, ReportgenError
+from reportgen.errors import OptionError, ReportgenError, RunError
 
 
 def main() -> None:
@@ -53,9 +54,10 @@ def cli() -> None:
 def demo(output: str) -> None:
     """Train LeNet on 5,000 handwritten digits and write DIR/report.html.
 
-    An earlier demo in DIR is replaced.
+    An earlier demo in DIR is replaced; another run in DIR/run is not.
     """
     folder = Path(output)
+    _check_demo(folder / "run")
     seconds: dict[str, float] = {}
     with _timed(seconds, "load"):
         from reportgen import build, load
@@ -321,10 +323,28 @@ def _numbers(text: str | None, option: str, between: str, kind: type) -> Any:
     return numbers
 
 
+def _check_demo(run: Path) -> None:
+    """Raise RunError when `run` is a recording that `demo` did not make, as far as its run.json says."""
+    file = run / "run.json"
+    if not file.exists():
+        return
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))["config"]
+        made = (config["model"], config["dataset"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        made = None
+    if made != ("lenet", "mnist5k"):
+        what = "is damaged" if made is None else f"is of {made[0]} on {made[1]}"
+        raise RunError(f"{run} holds a run that {what}, no earlier demo; give another folder with -o")
+
+
 def _again(
     report: Path, given: set[str], dataset: str, data_dir: str | None, model: str, options: dict[str, Any]
 ) -> tuple[Any, str, dict[str, Any]]:
     """(dataset, model, options) as a report.json has them, but for what was `given` on the command line."""
+    from reportgen.process import tune
+
+    tune()  # the next import brings jax in
     from reportgen.data import load
     from reportgen.train import read_report
 
@@ -344,7 +364,8 @@ def _train(path: Path, dataset: Any, model: str, **options: Any) -> Any:
     from reportgen.models import build as build_model
     from reportgen.train import train
 
-    network = build_model(model, len(dataset.classes))
+    # NNX modules hold their values: they are made for the images' shape, from the seed.
+    network = build_model(model, len(dataset.classes), dataset.train_images.shape[1:], options.get("seed", 0))
     return train(path, dataset, network, model_name=model, progress=True, **options)
 
 

@@ -1,5 +1,6 @@
 """The whole command line on a tiny run, and wrong inputs: one sentence, exit code 2, nothing overwritten."""
 
+import json
 import subprocess
 import sys
 
@@ -133,3 +134,35 @@ def test_help_says_what_a_command_does(command):
     )
     assert "Usage:" in done.stdout
     assert "-o" in done.stdout
+
+
+def test_demo_replaces_no_run_but_a_demo(capsys, argv, tmp_path, monkeypatch, run_copy):
+    trained = []
+    monkeypatch.setattr(cli, "_train", lambda path, *_, **__: trained.append(path) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run_cli(capsys, "demo", "-o", tmp_path / "new")
+    code, _, err = run_cli(capsys, "demo", "-o", run_copy.parent)
+    assert code == 2
+    assert "holds a run that is of tiny on tiny, no earlier demo; give another folder with -o" in err
+    file = run_copy / "run.json"
+    content = json.loads(file.read_text())
+    content["config"] |= {"model": "lenet", "dataset": "mnist5k"}
+    file.write_text(json.dumps(content))
+    with pytest.raises(ZeroDivisionError):
+        run_cli(capsys, "demo", "-o", run_copy.parent)
+    assert trained == [tmp_path / "new" / "run", run_copy]
+    file.write_text("{")
+    assert run_cli(capsys, "demo", "-o", run_copy.parent)[0] == 2
+
+
+def test_training_from_a_report_sets_up_the_process_before_jax_is_imported(tmp_path):
+    (tmp_path / "report.json").write_text("{}")
+    program = (
+        "import sys, reportgen.process as process, reportgen.cli as cli\n"
+        "process.tune = lambda: print('jax' in sys.modules)\n"
+        f"sys.argv = ['reportgen', 'train', '-o', 'run', '--from-report', {str(tmp_path / 'report.json')!r}]\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.split()[:1] == ["False"], done.stderr
+    assert "is not the report.json" in done.stderr
