@@ -141,8 +141,10 @@ class _Stage:
         return [marker(label, part) for part in (0, 1) for label in np.unique(self.labels).tolist()]
 
     def _write(self, artist: "Text", text: str) -> None:
-        artist.set_text(text)
-        artist.set_fontfamily(list(families_for(text)[0]))
+        families, missing = families_for(text)
+        # A character that no installed font has is a white square, as in the charts.
+        artist.set_text("".join("□" if character in missing else character for character in text))
+        artist.set_fontfamily(list(families))
         artist.draw(self.canvas.get_renderer())
 
     def _entries(self) -> np.ndarray:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reportgen.core.report import Drawing
-from reportgen.figures.fonts import set_texts
+from reportgen.figures.fonts import clean, set_texts
 from reportgen.figures.style import CRISP, DOTS, HALO, THEME, styled
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def svg_element(figure: "Figure", name: str, *, themed: bool, label: str = "") -
         "width": _short(root.get("viewBox", "").split()[2]),
         "class": "chart",
         "role": "img",
-        **({"aria-label": label} if label else {}),
+        **({"aria-label": clean(label)} if label else {}),
         "stroke-linejoin": "round",
         "stroke-linecap": "butt",
     }

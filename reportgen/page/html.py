@@ -24,7 +24,19 @@ from reportgen.page.outline import outline
 STYLES = ("colors", "page", "blocks", "charts", "print")
 # The first script runs before anything is drawn, so that a chosen theme does not flash the other one.
 EARLY_SCRIPTS = ("theme",)
-SCRIPTS = ("contents", "tables", "mosaic", "gif", "player", "kernels", "scatter", "explorer", "enlarge", "paper")
+SCRIPTS = (
+    "contents",
+    "tables",
+    "layers",
+    "mosaic",
+    "gif",
+    "player",
+    "kernels",
+    "scatter",
+    "explorer",
+    "enlarge",
+    "paper",
+)
 
 
 def html(report: Report) -> str:

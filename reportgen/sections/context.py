@@ -180,6 +180,12 @@ def image_mosaic(images: np.ndarray, chosen: Sequence[int] | np.ndarray, **layou
     return mosaic((tiles[chosen] - low) / (high - low) * 255, 0, 255, **layout)
 
 
+def sized(picture: Mosaic, width: int, height: int, largest: int | None = None) -> Mosaic:
+    """The mosaic at the largest whole scale (`largest` at most) that keeps it within so many CSS pixels."""
+    scale = max(1, min(width // picture.raster.width, height // picture.raster.height))
+    return replace(picture, scale=scale if largest is None else min(scale, largest))
+
+
 def image_tiles(images: np.ndarray) -> np.ndarray | None:
     """Images as tiles for a mosaic: [n, h, w] or [n, h, w, 3]; None for what is no picture."""
     if images.ndim == 4 and images.shape[3] == 1:

@@ -1,18 +1,17 @@
 """Feature maps of the probe images: every channel of every convolution and pooling layer."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from reportgen.analysis.channels import Peak, strongest
-from reportgen.core.report import Block, Figure, FigureRow, Fold, Mosaic, Numbers, Section, Text
+from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Text
 from reportgen.core.run import Layer
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import DIVERGING, GREY, colorbar, short_number, symmetric
 from reportgen.figures.paper import picture_export
-from reportgen.sections.context import Context, image_mosaic
+from reportgen.sections.context import Context, image_mosaic, sized
 from reportgen.sections.limits import coarse
 from reportgen.sections.words import plural
 
@@ -85,8 +84,8 @@ def _row(context: Context, layer: Layer, index: int) -> FigureRow:
             f"max {short_number(stats.maximum[index, c])}, mean {short_number(stats.mean[index, c])}" for c in kept
         ],
         outlined=[] if peak is None else [kept.index(peak.channel)],
-        width=GRID,
     )
+    picture = sized(picture, GRID, GRID)
     bar = colorbar(palette, low, high)
     broken = int(stats.non_finite[index].sum())
     name = f"maps-{index}-{context.slug(layer.path)}"
@@ -122,8 +121,8 @@ def _beside(
     given = image_mosaic(images, [index], labels=[""]) if index < len(images) else None
     if peak is None or given is None:
         return ()
-    given = _enlarged(given)
-    channel = _enlarged(mosaic(maps[peak.channel : peak.channel + 1], *scale, labels=[""]))
+    given = sized(given, ENLARGED, ENLARGED)
+    channel = sized(mosaic(maps[peak.channel : peak.channel + 1], *scale, labels=[""]), ENLARGED, ENLARGED)
     return (
         Figure(f"{name}-input", given, f"Input image {index}.", "Input.", export=picture_export(given)),
         Figure(
@@ -134,10 +133,6 @@ def _beside(
             export=picture_export(channel),
         ),
     )
-
-
-def _enlarged(picture: Mosaic) -> Mosaic:
-    return replace(picture, scale=max(1, ENLARGED // max(picture.tile_height, picture.tile_width)))
 
 
 def _broken(count: int) -> str:

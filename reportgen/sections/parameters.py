@@ -1,7 +1,6 @@
 """What the filters became: parameters and their change between two snapshots, kernel by kernel."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +8,11 @@ import numpy as np
 from reportgen.analysis.diffs import ParamDiff
 from reportgen.core.report import Figure, FigureRow, Mosaic, Numbers, Section, Table, Text
 from reportgen.figures.kernels import KernelTiles, kernel_tiles
-from reportgen.figures.mosaic import mosaic
+from reportgen.figures.mosaic import LARGEST_PIXEL, mosaic
 from reportgen.figures.palettes import DIVERGING, colorbar, short_number, symmetric
 from reportgen.figures.paper import chart, picture_export
 from reportgen.figures.scatter import scatter_change
-from reportgen.sections.context import Context
+from reportgen.sections.context import Context, sized
 from reportgen.sections.limits import coarse
 from reportgen.sections.words import percent, plural
 
@@ -131,8 +130,9 @@ def _mosaic(laid_out: KernelTiles, low: float, high: float, kept: list[int], lev
     """The tiles at a size that lets value and change stand side by side; each across the page where that is 1:1."""
     tiles, labels = coarse(laid_out.tiles, low, high, levels), laid_out.labels
     labels = tuple(str(c) for c in kept) if len(labels) == len(kept) > 1 else ("",) if len(labels) == 1 else labels
-    picture = mosaic(tiles, low, high, DIVERGING, labels=labels, gap=laid_out.gap, width=PAIR)
-    return picture if picture.scale > 1 else replace(picture, scale=max(1, ALONE // picture.raster.width))
+    picture = mosaic(tiles, low, high, DIVERGING, labels=labels, gap=laid_out.gap)
+    beside = sized(picture, PAIR, PAIR, LARGEST_PIXEL)
+    return beside if beside.scale > 1 else sized(picture, ALONE, ALONE)
 
 
 def _moved(diff: ParamDiff) -> str:

@@ -48,10 +48,10 @@ def listed(names: Sequence[str]) -> str:
 
 
 def slug(path: str) -> str:
-    """A layer path or parameter name as part of an anchor: lower case, "-" for what an id can't hold.
+    """A layer path or parameter name as part of an anchor: lower case, "-" for what an id can't hold, 100 characters.
 
     >>> slug("Block_0/Conv_1#2")
     'block_0-conv_1-2'
     """
     text = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "-" for c in path.lower())
-    return "-".join(part for part in text.split("-") if part) or "x"
+    return "-".join(part for part in text.split("-") if part)[:100].rstrip("-") or "x"

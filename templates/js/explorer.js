@@ -89,6 +89,8 @@
     canvas.width = shown.width;
     canvas.height = shown.height;
     canvas.style.width = `${shown.width * shown.scale}px`;
+    // The outer gap would indent the picture against the text.
+    canvas.style.margin = `${-shown.gap * shown.scale}px`;
     const image = new ImageData(shown.width, shown.height);
     const top = colors.length - 1;
     const flat = Math.floor(top / 2);

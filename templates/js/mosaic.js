@@ -12,7 +12,8 @@
     readout.className = "readout";
     readout.setAttribute("role", "status");
     const bar = box.nextElementSibling;
-    (bar?.classList.contains("colorbar") ? bar : box).after(readout);
+    if (bar?.classList.contains("colorbar")) bar.append(readout);
+    else box.after(readout);
     let cursor = null;
     let current = -1;
 

@@ -28,6 +28,8 @@
     slider.value = names.length - 1;
     slider.setAttribute("aria-label", "Frame");
     const name = document.createElement("output");
+    name.textContent = names.at(-1);
+    slider.setAttribute("aria-valuetext", names.at(-1));
     bar.append(button, slider, name);
 
     const canvas = document.createElement("canvas");

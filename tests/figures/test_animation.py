@@ -131,3 +131,13 @@ def test_a_name_per_frame_is_needed():
         animation([], np.zeros(0), [], [])
     with pytest.raises(DataError, match="a name per frame"):
         animation(np.zeros((2, 1, 2)), np.zeros(1, int), [], ["only one"])
+
+
+def test_names_that_no_font_has_are_squares_without_a_complaint():
+    """Warnings are errors here; and the square is drawn where the character would be."""
+    points = np.array([[0.0, 0.0], [1.0, 1.0]])
+    shown, square, other = (
+        animation([points], np.array([0, 1]), [f"a{name}", "b"], [f"epoch {name}"]).still.data
+        for name in ("\U000f0000", "□", "c")
+    )
+    assert shown == square != other

@@ -219,3 +219,8 @@ def test_under_a_strict_policy_the_browser_shows_the_pages_colours(tmp_path):
     assert shot.getpixel((50, 40)) == (255, 255, 255)
     colors = {color for _, color in shot.getcolors(1 << 20)}
     assert (5, 48, 97) in colors
+
+
+def test_an_alternative_text_may_hold_anything():
+    made = drawing(new_figure(20, 20), "empty", 'a \x00 b \ud800 "c" <d>')
+    assert ET.fromstring(made.svg).get("aria-label") == 'a \ufffd b \ufffd "c" <d>'
