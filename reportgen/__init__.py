@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reportgen.errors import ReportgenError
     from reportgen.record import Recorder
     from reportgen.store import open_run
-    from reportgen.train import train
+    from reportgen.training import train
 
 _HOME = {
     "BuiltReport": "reportgen.api",
@@ -35,7 +35,7 @@ _HOME = {
     "inspect": "reportgen.api",
     "load": "reportgen.data",
     "open_run": "reportgen.store",
-    "train": "reportgen.train",
+    "train": "reportgen.training",
 }
 
 __all__ = [

@@ -346,7 +346,7 @@ def _again(
 
     tune()  # the next import brings jax in
     from reportgen.data import load
-    from reportgen.train import read_report
+    from reportgen.training import read_report
 
     asked = read_report(report)
     data = load(dataset if "dataset" in given else asked.dataset, data_dir)
@@ -362,7 +362,7 @@ def _train(path: Path, dataset: Any, model: str, **options: Any) -> Any:
 
     tune()
     from reportgen.models import build as build_model
-    from reportgen.train import train
+    from reportgen.training import train
 
     # NNX modules hold their values: they are made for the images' shape, from the seed.
     network = build_model(model, len(dataset.classes), dataset.train_images.shape[1:], options.get("seed", 0))

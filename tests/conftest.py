@@ -49,7 +49,7 @@ def tiny_model():
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory) -> Path:
     """A run directory: two epochs of six batches of 50. Not to be changed."""
-    from reportgen.train import train
+    from reportgen.training import train
 
     path = tmp_path_factory.mktemp("recorded") / "run"
     train(path, tiny_dataset(), tiny_model(), model_name="tiny", epochs=2, batch_size=50, learning_rate=0.01)

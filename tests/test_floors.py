@@ -13,7 +13,7 @@ FLOORS = [
     {"core"},
     {"data", "models", "weights", "capture", "store", "analysis", "figures", "page"},
     {"record", "sections", "inspection"},
-    {"train"},
+    {"training"},
     {"api"},
     {"cli"},
 ]

@@ -213,7 +213,7 @@ def test_pictures_of_another_size_than_the_runs_get_a_hint(recorded):
 
 
 def test_batch_statistics_of_a_run_are_found_where_they_were_kept(tmp_path):
-    from reportgen.train import train
+    from reportgen.training import train
 
     data = tiny_dataset()
     train(tmp_path / "run", data, nets.normed(), model_name="tests.inspection.nets:normed", epochs=1, batch_size=100)

@@ -8,7 +8,7 @@ import pytest
 
 from reportgen import cli
 from reportgen.errors import DataError, RunError
-from reportgen.train import read_report
+from reportgen.training import read_report
 from tests.reliability.test_kill import recorded
 from tests.reliability.worker import dataset
 

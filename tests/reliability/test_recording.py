@@ -17,7 +17,7 @@ import reportgen.record.recorder as recorder_module
 from reportgen.errors import RunError
 from reportgen.record import Recorder
 from reportgen.store import RunWriter, open_run
-from reportgen.train.checkpoint import Checkpoints, latest
+from reportgen.training.checkpoint import Checkpoints, latest
 from tests.conftest import tiny_model
 from tests.reliability.worker import TRAINING, dataset
 
@@ -127,7 +127,7 @@ def test_a_second_recorder_is_refused_while_the_first_is_open(tmp_path):
 
 def test_a_clock_that_goes_backwards_changes_nothing(tmp_path, monkeypatch):
     """The wall clock is asked for nothing; durations are of a clock that only goes forward."""
-    from reportgen.train import train
+    from reportgen.training import train
 
     train(tmp_path / "forward", dataset(), tiny_model(), **{**TRAINING, "epochs": 1})
     now = [time.time()]

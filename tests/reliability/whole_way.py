@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import reportgen
-from reportgen.train import train
+from reportgen.training import train
 from tests.conftest import tiny_model
 from tests.reliability import SOAK
 from tests.reliability.worker import TRAINING, dataset

@@ -25,7 +25,7 @@ import reportgen.sections
 from reportgen.data import make_dataset
 from reportgen.figures import animation, charts, paper, scatter  # noqa: F401
 from reportgen.store import RunWriter
-from reportgen.train import train
+from reportgen.training import train
 from tests.conftest import tiny_model
 
 EPOCHS, PER_EPOCH = 3, 5

@@ -5,7 +5,7 @@ import pytest
 
 from reportgen.errors import OptionError, RunError
 from reportgen.store import open_run
-from reportgen.train import train
+from reportgen.training import train
 from tests.conftest import tiny_dataset, tiny_model
 
 OPTIONS = {"epochs": 2, "batch_size": 50, "learning_rate": 0.01, "model_name": "tiny"}

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from reportgen.train.forward import forward_of
+from reportgen.training.forward import forward_of
 
 
 class State(NamedTuple):

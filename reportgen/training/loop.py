@@ -19,10 +19,10 @@ from reportgen.data import Dataset
 from reportgen.errors import DataError, OptionError, ReportgenError
 from reportgen.inspection.network import cannot_take
 from reportgen.record import Recorder
-from reportgen.train.checkpoint import Checkpoints, latest
-from reportgen.train.forward import forward_of
-from reportgen.train.resume import begun_with, check_more, check_same
-from reportgen.train.step import State, make_loss, make_update
+from reportgen.training.checkpoint import Checkpoints, latest
+from reportgen.training.forward import forward_of
+from reportgen.training.resume import begun_with, check_more, check_same
+from reportgen.training.step import State, make_loss, make_update
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from flax import nnx
 
 from reportgen.errors import ModelError
 from reportgen.store import open_run
-from reportgen.train import train
-from reportgen.train.forward import forward_of
+from reportgen.training import train
+from reportgen.training.forward import forward_of
 from tests.conftest import tiny_dataset
 
 OPTIONS = {"epochs": 2, "batch_size": 100, "learning_rate": 0.01}
