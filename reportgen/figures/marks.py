@@ -63,6 +63,8 @@ def dots(
             zorder=level,
             clip_on=False,
             gid=f"{DOTS}:{per_pixel}",
+            # Agg would move both ends of a short path's strokes onto one pixel, and draw nothing.
+            snap=False,
         )
         axes.add_artist(patch)
 
