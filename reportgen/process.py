@@ -56,10 +56,28 @@ def keep_compiled() -> None:
         return
     if not os.access(folder, os.W_OK):
         return
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
+    if os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder)) == str(folder):
+        _without_torn(folder)
     os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(CACHE_BYTES))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+def _without_torn(folder: Path) -> None:
+    """Delete the entries whose writer was killed.
+
+    jax writes an entry in place, then the time of its last use beside it; it never mends a torn one, but
+    warns of it in each process to come. With the lock held nobody is writing: an entry without a time is torn.
+    """
+    import filelock
+
+    try:
+        with filelock.FileLock(folder / ".lockfile", timeout=10):
+            for entry in folder.glob("*-cache"):
+                if not entry.with_name(entry.name.removesuffix("-cache") + "-atime").exists():
+                    entry.unlink(missing_ok=True)
+    except (OSError, filelock.Timeout):
+        pass  # the next process will
 
 
 def _folder() -> Path:

@@ -10,12 +10,27 @@ import os
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reportgen.data import Dataset, make_dataset
+
+# Compiled programs are shared by the session's processes, and by nothing else: most of the tests' time is compiling.
+_compiled: str | None = None
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _compiled = tempfile.mkdtemp(prefix="reportgen-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled
+    os.environ["JAX_COMPILATION_CACHE_MAX_SIZE"] = str(1 << 30)  # a limit has jax lock the folder
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+
+def pytest_unconfigure() -> None:
+    if _compiled is not None:
+        shutil.rmtree(_compiled, ignore_errors=True)
 
 
 def tiny_dataset() -> Dataset:

@@ -1,6 +1,7 @@
 """Settings of the process: made by the command line alone, and never against the user's own."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -38,6 +39,20 @@ def test_compiled_programs_are_kept_for_the_next_process(tmp_path):
         kept.append({path: path.stat().st_mtime_ns for path in tmp_path.glob("reportgen/jax-*/*-cache")})
     # The second process compiled nothing anew.
     assert kept[0] and kept[1] == kept[0]
+
+
+def test_an_entry_whose_writer_was_killed_is_compiled_anew(tmp_path):
+    run = [sys.executable, "-c", COMPILE]
+    subprocess.run(run, check=True)
+    (torn,) = tmp_path.glob("reportgen/jax-*/*-cache")
+    whole = torn.with_name("whole-cache")
+    shutil.copy(torn, whole)
+    whole.with_name("whole-atime").write_bytes(bytes(8))
+    torn.write_bytes(torn.read_bytes()[:40])
+    torn.with_name(torn.name.removesuffix("-cache") + "-atime").unlink()
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("7.0\n", "")
+    assert torn.read_bytes() == whole.read_bytes()
 
 
 def test_the_users_own_settings_stand(monkeypatch):

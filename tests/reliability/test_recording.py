@@ -160,7 +160,8 @@ def test_training_on_a_full_disk_is_one_sentence_and_exit_code_2(tmp_path, limit
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        # jax writes its compiled programs in place: what it can not finish must not be found by another test.
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")},
         check=False,
     )
     assert done.returncode == 2, done.stderr
