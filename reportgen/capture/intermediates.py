@@ -1,6 +1,6 @@
 """Flax's own capture of a Linen model, run in the same trace as the marks, and what the two say of each other.
 
-    found = Intermediates(model, shown=lambda cls: ["__call__"])
+    found = Intermediates(model, marked=lambda: True)
     output = apply(found.model, variables, images)      # while JAX traces it
     found.values                                        # {Call: traced array}
 
@@ -37,15 +37,15 @@ class Call(NamedTuple):
 class Intermediates:
     """A stand-in `model`, and after it was applied the `values` that Flax captured.
 
-    `shown(cls)` are the methods that are captured. `alone` is the reason where Flax's capture could not
-    be used, so that the marks stand alone; "" where it was.
+    `marked()` tells of the call that just ended whether it was marked: those are captured. `alone` is the
+    reason where Flax's capture could not be used, so that the marks stand alone; "" where it was.
     """
 
-    def __init__(self, model: nn.Module, shown: Callable[[type], list[str]]):
+    def __init__(self, model: nn.Module, marked: Callable[[], bool]):
         self.values: dict[Call, Any] = {}
         self.alone = "the model's `apply` was not called"
         self._own = model.apply
-        self._shown = shown
+        self._marked = marked
         self._level = current_trace()
         self._counts: Counter = Counter()
         # A copy of the same class: isinstance, attributes and clones are what they are; Linen's are frozen.
@@ -71,7 +71,7 @@ class Intermediates:
         sown: set[tuple[tuple[str, ...], str, int]] = set()
 
         def keep(module: nn.Module, method: str) -> bool:
-            if method not in self._shown(type(module)):
+            if not self._marked():
                 return False
             # Flax sows right after this: the place tells its value from what the user sows under this name.
             sown.add((module.path, method, len(module.get_variable(COLLECTION, method, ()))))

@@ -50,6 +50,8 @@ class LinenForward:
         self._without_flax = False
         self._shown: dict[str, str] = {}
         self._methods: dict[type, list[str]] = {}
+        self._running: list[tuple[nn.Module, str, Callable]] = []
+        self._marked = False
 
     def plain(self, variables: Mapping[str, Any], images: jax.Array) -> Any:
         """The model's output."""
@@ -59,7 +61,7 @@ class LinenForward:
         with nn.intercept_methods(self._mark):
             if self._without_flax:
                 return self.plain(variables, images), {}
-            found = Intermediates(self._model, self._methods_of)
+            found = Intermediates(self._model, self._has_marked)
             output = self._apply(found.model, variables, images)
         self.alone = found.alone
         return output, found.values
@@ -69,16 +71,24 @@ class LinenForward:
         before, self._without_flax, self.alone = self._without_flax, bool(reason), reason
         return before != self._without_flax
 
-    def _methods_of(self, kind: type) -> list[str]:
-        if kind not in self._methods:
-            self._methods[kind] = shown_methods(kind, is_library)
-        return self._methods[kind]
+    def _has_marked(self) -> bool:
+        """Whether the call that just ended was marked; asked once after each call."""
+        marked, self._marked = self._marked, False
+        return marked
 
     def _mark(self, call: Callable, args: tuple, kwargs: dict, context: Any) -> Any:
+        self._marked = False
         module, method = context.module, context.method_name
         kind = type(module)
-        if method not in self._methods_of(kind):
-            return call(*args, **kwargs)
+        if kind not in self._methods:
+            self._methods[kind] = shown_methods(kind, is_library)
+        function = context.orig_method.func
+        around = [other for held, name, other in self._running if held is module and name == method]
+        # A subclass's call reaches its parent's by super(): that is one call, not two.
+        if method not in self._methods[kind] or (around and around[-1] is not function):
+            output = call(*args, **kwargs)
+            self._marked = False
+            return output
         tag = Tag(
             path=self._path(module.path, kind.__name__),
             module="/".join(module.path),
@@ -86,10 +96,15 @@ class LinenForward:
             library=is_library(kind) and kind is not nn.Sequential,
             method="" if method == "__call__" else method,
         )
-        with scope(tag.path, tag.library):
-            output = call(*args, **kwargs)
+        self._running.append((module, method, function))
+        try:
+            with scope(tag.path, tag.library):
+                output = call(*args, **kwargs)
+        finally:
+            self._running.pop()
         if (reason := reason_untapped(output)) is not None:
             self.untapped[tag.path or tag.kind] = reason
+        self._marked = True
         return tap(output, tag)
 
     def _path(self, path: tuple[str, ...], kind: str) -> str:

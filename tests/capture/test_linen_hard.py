@@ -296,3 +296,46 @@ def test_an_operation_that_would_take_a_modules_name_is_counted_on():
     near(values["relu#2"], dense(variables, "relu", X))
     near(values["relu"], np.maximum(X, 0))
     near(values["relu#3"], np.maximum(X - 1, 0))
+
+
+class Base(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.relu(nn.Dense(4, name="dense")(x))
+
+
+class Extends(Base):
+    @nn.compact
+    def __call__(self, x):
+        return super().__call__(x) - 1
+
+
+def test_a_parents_call_by_super_is_no_second_call():
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(2, name="end")(Extends(name="extends")(x))
+
+    variables, layers, values = captured(Net())
+    assert list(layers) == ["extends/dense", "extends/dense/relu", "extends", "end"]
+    near(values["extends"], np.maximum(dense(variables, "extends/dense", X), 0) - 1)
+    assert verify(Net(), variables, X).flax == "3 of 3 module results equal Flax's own capture"
+
+
+def test_a_module_that_calls_itself_is_called_again():
+    class Again(nn.Module):
+        def setup(self):
+            self.dense = nn.Dense(4)
+
+        def __call__(self, x, times):
+            return self(nn.relu(self.dense(x)), times - 1) if times else x
+
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(2, name="end")(Again(name="again")(x, 2))
+
+    _, layers, _ = captured(Net())
+    assert [path for path, layer in layers.items() if layer.is_module] == [
+        *("again/dense", "again/dense#2", "again", "again#2", "again#3", "end")
+    ]
