@@ -232,10 +232,18 @@ def label_bars(
         axes.text(left[index], base, title, size=SMALL, weight="bold")
         if finite[index].any():
             value = f": {short_number(shown[index, largest[index]], 2)}" if own_scale else ""
-            room = (pitch_x - 14 - text_width(title, SMALL) - text_width(value, 9) - 4) / (9 * 0.62)
-            peak = shorten(classes[largest[index]], max(2, int(room))) + value
+            room = pitch_x - 14 - text_width(title, SMALL) - text_width(value, 9) - 4
+            peak = _fitting(classes[largest[index]], room, 9) + value
             axes.text(left[index] + pitch_x - 14, base, peak, size=9, color=MUTED, ha="right")
     return figure
+
+
+def _fitting(name: str, room: float, size: float) -> str:
+    """The name cut to what fits into `room` pixels; two characters at least."""
+    length = 40
+    while length > 2 and text_width(shorten(name, length), size) > room:
+        length -= 1
+    return shorten(name, length)
 
 
 def _legend(axes: "Axes", classes: Sequence[str]) -> None:

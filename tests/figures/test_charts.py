@@ -155,3 +155,14 @@ def test_bars_of_other_shapes_are_refused(values):
 def test_too_many_bars_are_refused():
     with pytest.raises(DataError, match="too many bars"):
         label_bars(np.zeros((30, 1000)), [str(index) for index in range(1000)])
+
+
+def test_a_long_name_never_runs_into_the_channels_number():
+    """Eight panels on 720 px: 90 less a gap of 14 for number and name; a wide character takes 9 px, others 5.6."""
+    values = np.tile([1.0, 2.0], (8, 1))
+    for name, width in (("九番目のとても長いクラス名前", 9), ("a very long class name", 5.58)):
+        root = ET.fromstring(drawing(label_bars(values, ["b", name]), "bars").svg)
+        texts = [e for e in root.iter() if e.tag.endswith("text") and e.get("font-size") == "9"]
+        peaks = [e.text for e in texts if e.text.startswith(name[:2])]
+        assert len(peaks) == 8
+        assert all(peak.endswith("…") and len(peak) >= 3 and len(peak) * width <= 76 for peak in peaks)
