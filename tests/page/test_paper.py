@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,21 @@ def built(recorded):
     return build(recorded, embedding="pca")
 
 
-@pytest.fixture(scope="module", params=["svg", "pdf", "png"])
-def written(request, built, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    return request.param, folder, built.write_figures(folder, request.param)
+@pytest.fixture(scope="module")
+def write(built, tmp_path_factory):
+    """Writes the figures in one format, each format once: (format, folder, paths)."""
+
+    @cache
+    def once(form):
+        folder = tmp_path_factory.mktemp(form)
+        return form, folder, built.write_figures(folder, form)
+
+    return once
+
+
+@pytest.fixture(params=["svg", "pdf", "png"])
+def written(request, write):
+    return write(request.param)
 
 
 def test_every_figure_has_its_file_its_caption_and_its_place_in_the_latex(written, built) -> None:
@@ -62,18 +74,17 @@ def test_a_pdf_has_the_size_of_its_svg_and_png(built, tmp_path: Path) -> None:
     assert widths == pytest.approx([7, 7, 7], abs=0.01)
 
 
-def test_fonts_are_embedded_and_no_text_is_lost(built, tmp_path: Path) -> None:
+def test_fonts_are_embedded_and_no_text_is_lost(write) -> None:
     if not shutil.which("pdffonts") or not shutil.which("pdftotext"):
         pytest.skip("pdffonts and pdftotext (poppler-utils) are not installed")
-    for figure in figures(built.report):
-        if figure.export is None:
-            continue
-        file = tmp_path / f"{figure.name}.pdf"
-        file.write_bytes(figure.export("pdf"))
+    _, folder, _ = write("pdf")
+    files = sorted(folder.glob("*.pdf"))
+    assert files
+    for file in files:
         fonts = subprocess.run(["pdffonts", file], capture_output=True, text=True, check=True).stdout.splitlines()[2:]
         for font in fonts:
-            assert "TrueType" in font and re.search(r" yes (yes|no) +(yes|no) ", font), (figure.name, font)
-    text = subprocess.run(["pdftotext", tmp_path / "curves-chart.pdf", "-"], capture_output=True, text=True, check=True)
+            assert "TrueType" in font and re.search(r" yes (yes|no) +(yes|no) ", font), (file.name, font)
+    text = subprocess.run(["pdftotext", folder / "curves-chart.pdf", "-"], capture_output=True, text=True, check=True)
     assert {"training", "test", "epoch"} <= set(text.stdout.split())
 
 

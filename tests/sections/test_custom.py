@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen import Section, Table, build
+from reportgen import BuiltReport, Section, Table, build
 from reportgen.core.report import Figure, Raster, Text
 from reportgen.errors import OptionError, ReportgenError
 from reportgen.page.html import html
 from reportgen.sections.custom import custom
 from reportgen.sections.installed import GROUP, installed
+from tests.page.sample import sample
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "section_package"
 
@@ -64,8 +65,8 @@ def test_text_figure_and_rows_become_a_section(built) -> None:
     assert again.picture.data == figure.picture.data, "the same figure gives the same bytes"
 
 
-def test_a_users_figure_goes_into_a_paper_in_its_own_size(built, tmp_path) -> None:
-    report = built.add_section("Mine", drawn())
+def test_a_users_figure_goes_into_a_paper_in_its_own_size(tmp_path) -> None:
+    report = BuiltReport(sample()).add_section("Mine", drawn())
     for form in ("svg", "pdf", "png"):
         report.write_figures(tmp_path / form, form)
     assert (tmp_path / "pdf" / "mine-1.pdf").read_bytes().startswith(b"%PDF")
