@@ -1,8 +1,9 @@
 # make demo    train on 5,000 real digits and write demo/report.html
 # make test    the whole test suite
 # make check   formatting, lint, types, tests
+# make bench   measure every claim about speed into benchmarks/RESULTS.md; MNIST=folder for all of MNIST's digits
 # make soak    the long form of the reliability tests: 200 kills, thousands of damaged runs; at most 10 minutes
-.PHONY: demo test check soak clean
+.PHONY: demo test check bench soak clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -24,6 +25,10 @@ check: $(BIN)/.installed
 
 soak: $(BIN)/.installed
 	REPORTGEN_SOAK=1 $(BIN)/python -m pytest tests/reliability
+
+bench: $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python -m benchmarks $(if $(MNIST),--data-dir $(MNIST))
 
 clean:
 	rm -rf .venv demo
