@@ -103,7 +103,9 @@ def independent(file: str, passes: int | None) -> Callable[[], dict[str, float]]
         nonlocal number
         number = number % (len(frames) - 1) + 1
         started = time.perf_counter()
-        layout = UMAP(n_neighbors=NEIGHBORS, n_epochs=passes).fit_transform(frames[number])
+        layout = UMAP(n_neighbors=min(NEIGHBORS, len(frames[number]) - 1), n_epochs=passes).fit_transform(
+            frames[number]
+        )
         seconds = time.perf_counter() - started
         return {"seconds": seconds, "trust": trustworthiness(frames[number], layout.astype(np.float64)) or 0.0}
 
@@ -134,7 +136,7 @@ def transformed(file: str, passes: int | None) -> Callable[[], dict[str, float]]
     from umap import UMAP
 
     frames, labels, new, truth = _read(file)
-    model = UMAP(n_neighbors=NEIGHBORS, n_epochs=passes).fit(frames[-1])
+    model = UMAP(n_neighbors=min(NEIGHBORS, len(frames[-1]) - 1), n_epochs=passes).fit(frames[-1])
 
     def run() -> dict[str, float]:
         started = time.perf_counter()

@@ -45,7 +45,7 @@ def loop(file: str, batch: int, record: bool) -> Callable[[], dict[str, float]]:
     images, labels, x_test, y_test = read_digits(file)
     model, key, optimizer = build("mnist_cnn", 10), jax.random.key(0), optax.adam(1e-3)
     params = model.init(key, images[:1])["params"]
-    update = make_update(model, optimizer, takes_train=True)
+    update = make_update(model, optimizer)
     state = State(params, {}, optimizer.init(params), np.int32(0))
     predict = jax.jit(lambda params, x: jnp.argmax(model.apply({"params": params}, x), axis=1))
     recorder, folder = None, Path(tempfile.mkdtemp()) / "run"

@@ -54,7 +54,7 @@ def ours(file: str, steps: int, batch: int, record: bool = True) -> Callable[[],
     images, labels, *_ = read_digits(file)
     model, key, optimizer = build("mnist_cnn", 10), jax.random.key(0), optax.adam(1e-3)
     params = model.init(key, images[:1])["params"]
-    update = make_update(model, optimizer, takes_train=True)
+    update = make_update(model, optimizer)
     state = State(params, {}, optimizer.init(params), np.int32(0))
     recorder = None
     if record:

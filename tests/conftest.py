@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -26,6 +27,12 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_MAX_SIZE"] = str(1 << 30)  # a limit has jax lock the folder
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+
+# The same examples each time, so that a failure is a change's; `make soak` draws others.
+hypothesis.settings.register_profile("short", derandomize=True, database=None)
+if not os.environ.get("REPORTGEN_SOAK"):
+    hypothesis.settings.load_profile("short")
 
 
 def pytest_unconfigure() -> None:

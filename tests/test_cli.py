@@ -73,7 +73,16 @@ class TestCommands:
         data = tmp_path / "tiny.npz"
         rng = np.random.default_rng(0)
         np.savez(data, images=rng.integers(0, 256, (60, 12, 12), np.uint8), labels=np.arange(60) % 3)
-        options = ("--dataset", data, "--model", "mnist_cnn", "--batch-size", 16, "-o", tmp_path / "run")
+        options = (
+            "--dataset",
+            data,
+            "--model",
+            "tests.reliability.nets:tiny",
+            "--batch-size",
+            16,
+            "-o",
+            tmp_path / "run",
+        )
         code, out, err = run_cli(capsys, "train", *options, "--epochs", 1, "--snapshot-every", "epoch")
         assert code == 0, err
         assert "3 steps in 1 epochs" in out

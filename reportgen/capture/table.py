@@ -96,7 +96,9 @@ class _Table:
         path = self._unique(base + tag.leaf)
         shares = None if first == base else first
         call = Call(tag.module, tag.method or "__call__", count - 1, tag.leaf)
-        self._add(Entry(path, tag.method or tag.kind, site.variable, tag.module, None, None, shares, call, site.flax))
+        # A module of the user's own has layers inside: what lies right before its output is one of these.
+        read = self._read_by(site.variable) if tag.library else None
+        self._add(Entry(path, tag.method or tag.kind, site.variable, tag.module, read, None, shares, call, site.flax))
 
     def _add_operation(self, site: Site) -> None:
         operation = site.operation
@@ -109,6 +111,27 @@ class _Table:
             base = read if self._entries[read].module is not None else read.rpartition("/")[0]
         path = self._unique(f"{base}/{operation.name}" if base else operation.name)
         self._add(Entry(path, operation.name, site.variable, None, read, None, None))
+
+    def _read_by(self, variable: Any) -> str | None:
+        """The one captured value that a variable is computed from; None where it is the images or several."""
+        if variable in self._path_of:
+            return None  # Values that are there already (dropout in evaluation): `same_as` says so.
+        found: set[str | None] = set()
+        open_, seen = [variable], {variable}
+        while open_:
+            equation = self._made_by.get(open_.pop())
+            if equation is None:
+                found.add(None)  # the images themselves
+                continue
+            for read in equation.invars:
+                if isinstance(read, Literal) or read not in self._activations or read in seen:
+                    continue
+                seen.add(read)
+                if read in self._path_of:
+                    found.add(self._path_of[read])
+                else:
+                    open_.append(read)
+        return found.pop() if len(found) == 1 else None
 
     def _add(self, entry: Entry) -> None:
         same = self._path_of.setdefault(entry.variable, entry.path)

@@ -26,7 +26,8 @@ class Layer:
     `shape` is the output's for one example, without the batch axis; channels or units are its last
     axis. `params` names the layer's own parameters ("conv1/kernel"), `parameters` counts their
     elements. `reads` is the path of the captured layer whose output this one takes as its only
-    activation input, where that is known: it pairs a convolution with its ReLU. `same_as` is the path
+    activation input, where that is known: it pairs a convolution with its ReLU. A user's own module has
+    none; its first layers have. `same_as` is the path
     of an earlier layer that gives the very same values (dropout in evaluation, a block that ends in
     its own ReLU): such a layer is listed, and its arrays are kept under the earlier path only.
     `shares` is the path of the earlier call of the same module, whose parameters this one uses again.

@@ -111,12 +111,15 @@ class Context:
         return tuple(layer for layer in self.layers if layer.has_maps and layer.kind in POOLING)
 
     def after(self, layer: Layer) -> tuple[Layer, ...]:
-        """The activation functions that take the layer's values, directly or through pooling."""
+        """The activation functions that take the layer's values, directly or through normalisation or pooling."""
         reached, found = {layer.path}, []
-        for later in self.layers:
-            if later.reads in reached and not later.is_module:
+        for later in self.run.layers:
+            if later.same_as in reached:  # dropout in evaluation
                 reached.add(later.path)
-                if later.kind not in POOLING and later.shape[-1:] == layer.shape[-1:] and later.has_maps:
+            elif later.reads in reached and (not later.is_module or later.kind.endswith("Norm")):
+                reached.add(later.path)
+                function = not later.is_module and later.kind not in POOLING
+                if function and later in self.layers and later.shape[-1:] == layer.shape[-1:] and later.has_maps:
                     found.append(later)
         return tuple(found)
 

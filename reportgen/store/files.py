@@ -62,9 +62,9 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mappi
 class Tensors(Mapping[str, np.ndarray]):
     """The arrays of one file, each read and checked when asked for.
 
-    Raises DamagedError on opening when the file is missing, truncated or no safetensors file, and on
-    reading when a tensor does not match its checksum. What a header claims beyond the file's bytes is
-    refused before anything is allocated.
+    Raises DamagedError on opening when the file is missing, truncated, no safetensors file or one whose
+    tensors are not those that it has checksums of, and on reading when a tensor does not match its
+    checksum. What a header claims beyond the file's bytes is refused before anything is allocated.
     """
 
     def __init__(self, path: Path):
@@ -75,6 +75,9 @@ class Tensors(Mapping[str, np.ndarray]):
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (a handle, no mapping)
             self.described = {name: (found.get_dtype(), tuple(found.get_shape())) for name, found in slices.items()}
             """Name -> (safetensors' name of the type, shape), from the header alone."""
+        # A name with a flipped bit would otherwise be a tensor that was never recorded, and nobody would look for it.
+        if odd := sorted(self._checksums.keys() ^ self.described.keys()):
+            raise DamagedError(f"{path} is damaged: it has either a tensor or its checksum, not both, of {odd[0]!r}")
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.described:

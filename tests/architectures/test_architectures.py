@@ -7,6 +7,7 @@ from flax import nnx
 from reportgen.capture import check, flat_names, prepare
 from tests.architectures import linen_models, nnx_models
 from tests.architectures.quick import variables_for
+from tests.reliability import SOAK
 
 LINEN, NNX = linen_models.MODELS, nnx_models.MODELS
 
@@ -40,6 +41,7 @@ def test_everything_is_captured_and_verified(name):
         }
 
 
+@pytest.mark.skipif(not SOAK, reason="half a minute; `make soak` runs it")
 @pytest.mark.parametrize("name", ["resnet18", "vit_tiny"])
 def test_networks_of_real_size(name):
     if name == "resnet18":

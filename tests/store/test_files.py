@@ -49,6 +49,18 @@ def test_a_flipped_bit_is_noticed_where_it_is_and_only_there(tmp_path, offset):
     np.testing.assert_array_equal(tensors["b"], [0, 0])
 
 
+@pytest.mark.parametrize("place", ["tensor", "checksum"])
+def test_a_flipped_bit_in_a_name_is_noticed_on_opening(tmp_path, place):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {"alpha": np.ones(3, np.float32), "beta": np.zeros(2, np.float32)}, {})
+    before = b'"alpha":{' if place == "tensor" else b'\\"alpha\\"'
+    content = path.read_bytes()
+    assert content.count(before) == 1
+    path.write_bytes(content.replace(before, before.replace(b"l", b"m")))
+    with pytest.raises(RunError, match="either a tensor or its checksum, not both, of 'alpha'"):
+        Tensors(path)
+
+
 @pytest.mark.parametrize("kept", [0, 3, 8, 60, -1])
 def test_a_truncated_file_is_refused_by_name(tmp_path, kept):
     path = tmp_path / "a.safetensors"
