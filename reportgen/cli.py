@@ -82,7 +82,13 @@ def demo(output: str) -> None:
     help="mnist5k, mnist, digits, an .npz with `images` and `labels`, or a folder with one folder per class.",
 )
 @click.option("--data-dir", metavar="DIR", help="Where the IDX files of `mnist` lie.")
-@click.option("--model", default="lenet", show_default=True, metavar="NAME|MODULE:FACTORY", help="What to train.")
+@click.option(
+    "--model",
+    default="lenet",
+    show_default=True,
+    metavar="NAME|MODULE:FACTORY",
+    help="lenet, lenet_nnx, mnist_cnn, squeezenet, or your own.",
+)
 @click.option("--epochs", default=10, show_default=True, help="0 records the untrained network.")
 @click.option("--batch-size", default=100, show_default=True)
 @click.option("--learning-rate", default=1e-3, show_default=True, help="Of Adam.")
@@ -224,8 +230,8 @@ class _ManyImages(click.Command):
         taking = False
         for argument in args:
             if argument.startswith("-") and argument != "-":
-                taking = argument == "--images"
-                if not taking:
+                taking = argument == "--images" or argument.startswith("--images=")
+                if argument != "--images":
                     spread.append(argument)
             else:
                 spread.extend(["--images", argument] if taking else [argument])

@@ -19,6 +19,10 @@ import pytest
 
 from reportgen.data import Dataset, make_dataset
 
+# These networks run for milliseconds: XLA's optimisations cost more than they save. `make soak` has them.
+if not os.environ.get("REPORTGEN_SOAK"):
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 # Compiled programs are shared by the session's processes, and by nothing else: most of the tests' time is compiling.
 _compiled: str | None = None
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:

@@ -10,10 +10,11 @@ a data: URI for the one file, a path for the folder.
 import base64
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment
 from markupsafe import Markup
 
@@ -232,11 +233,17 @@ def _picture(pen: Pen, part: Figure) -> Markup:
     raise ReportgenError(f"figure {part.name!r} has a {type(part.picture).__name__} for a picture")
 
 
+def _is_even(colors: Sequence[str]) -> bool:
+    """Whether the first and last colour tell all between them, within a level: black to white does."""
+    levels = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in colors])
+    return bool(np.abs(np.linspace(levels[0], levels[-1], len(colors)) - levels).max() <= 1)
+
+
 def _colorbar(pen: Pen, name: str, bar: ColorBar) -> Markup:
     wrong = [color for color in bar.colors if not _HEX.fullmatch(color)]
     if wrong or not bar.colors:
         raise ReportgenError(f"the colour bar of {name!r} needs colours like #2b6cb0, not {wrong[:3]!r}")
-    count = min(len(bar.colors), _STOPS)
+    count = min(len(bar.colors), 2 if _is_even(bar.colors) else _STOPS)
     steps = [i / max(1, count - 1) for i in range(count)]
     stops = [(f"{100 * step:.4g}%", bar.colors[round(step * (len(bar.colors) - 1))]) for step in steps]
     return pen.draw("colorbar", name=name, bar=bar, stops=stops)

@@ -1,22 +1,10 @@
-"""What keeps tests quick that compile much and run it once.
-
-from tests.architectures.quick import quick_compilation, variables_for  # noqa: F401
-"""
+"""Variables without compiled initialisers: these tests make many networks and run each once."""
 
 import jax
 import numpy as np
-import pytest
 from flax import nnx
 
 from reportgen.capture import variables_of
-
-
-@pytest.fixture(autouse=True, scope="package")
-def quick_compilation():
-    """XLA's optimisations would cost more than they save; imported by a package's conftest, it is switched for all."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def variables_for(model, images, seed=0):

@@ -124,11 +124,14 @@ def test_layers_stand_in_call_order_with_what_they_read_and_repeat():
     assert [layer.path for layer in capture.layers] == ORDER
     layers = {layer.path: layer for layer in capture.layers}
     assert {path: layer.reads for path, layer in layers.items() if layer.reads} == {
+        "Block_0/BatchNorm_0": "Block_0/Conv_0",
         "Block_0/BatchNorm_0/relu": "Block_0/BatchNorm_0",
         "Block_0/max_pool": "Block_0/relu",
         "Block_0/flatten": "Block_0/max_pool",
+        "Dense_0": "Block_0/flatten",
         "Dense_0/silu": "Dense_0",
         "Dense_0/gelu": "Dense_0/silu",
+        "output": "concatenate",
         "output/softmax": "output",
     }
     assert {path: layer.same_as for path, layer in layers.items() if layer.same_as} == {

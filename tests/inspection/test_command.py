@@ -101,6 +101,7 @@ def test_images_may_be_given_at_once_or_one_by_one(files, monkeypatch, capsys):
     for images in (
         ("--images", files / "a.png", files / "b.png"),
         ("--images", files / "a.png", "--images", files / "b.png"),
+        (f"--images={files / 'a.png'}", files / "b.png"),
     ):
         options = (*MODEL, *images, "--weights", files / "w.npz", "--layers", "conv2", "-o", files / "page.html")
         assert run(monkeypatch, capsys, *options)[0] == 0
