@@ -25,14 +25,7 @@ expected = jax.eval_shape(model.init, jax.random.key(0), images[:1])["params"]
 rules = ["layers/0=layers_0", "layers/1=layers_2", "weight=kernel"]
 params = load_into(read("other.npz"), expected, rename=rules, layout="oihw")
 
-test = images[1500:], labels[1500:]
-with reportgen.Recorder(
-    "runs/foreign",
-    model,
-    {"params": params},
-    probe=(images[1500:1508], labels[1500:1508]),
-    evaluation=test,
-    overwrite=True,
-) as recorder:
+probe, test = (images[1500:1508], labels[1500:1508]), (images[1500:], labels[1500:])
+with reportgen.Recorder("runs/foreign", model, params, probe=probe, evaluation=test, overwrite=True) as recorder:
     print(f"accuracy in scikit-learn {other.score(*test):.4f}, in Flax {recorder.accuracy:.4f}")
 reportgen.build("runs/foreign").save("foreign.html")

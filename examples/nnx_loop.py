@@ -9,11 +9,8 @@ import reportgen
 images, labels = load_digits(return_X_y=True)
 images = images.reshape(-1, 8, 8, 1).astype("float32") / 16
 rngs = nnx.Rngs(0)
-model = nnx.Sequential(
-    *(nnx.Conv(1, 8, (3, 3), rngs=rngs), nnx.BatchNorm(8, rngs=rngs), nnx.relu),
-    *(lambda x: x.reshape(len(x), -1), nnx.Linear(512, 32, rngs=rngs), nnx.relu),
-    *(nnx.Dropout(0.2, rngs=rngs), nnx.Linear(32, 10, rngs=rngs)),
-)
+maps = (nnx.Conv(1, 8, (3, 3), rngs=rngs), nnx.BatchNorm(8, rngs=rngs), nnx.relu, nnx.Dropout(0.2, rngs=rngs))
+model = nnx.Sequential(*maps, lambda x: x.reshape(len(x), -1), nnx.Linear(512, 10, rngs=rngs))
 optimizer = nnx.Optimizer(model, optax.adam(3e-3), wrt=nnx.Param)
 
 

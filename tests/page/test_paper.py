@@ -15,7 +15,7 @@ from reportgen.page.paper import caption, latex, width
 
 @pytest.fixture(scope="module")
 def built(recorded):
-    return build(recorded, embedding="pca")
+    return build(recorded, embedding="pca", layers=["conv1*", "hidden"])
 
 
 @pytest.fixture(scope="module")
