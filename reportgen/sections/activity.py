@@ -127,11 +127,16 @@ def _numbers(context: Context) -> tuple[Numbers, Numbers]:
     )
 
 
-def _rows(context: Context) -> Iterator[tuple[Any, ...]]:
-    final = context.final
-    assert final is not None
+def _recorded(context: Context) -> Iterator[tuple[Layer, LabelActivity]]:
+    """The layers whose activity was recorded: a file may hold fewer than the layer table has."""
+    assert context.final is not None
     for layer in context.layers:
-        result = layer_activity(final, layer.path)
+        if layer.path in context.final.label_sums:
+            yield layer, layer_activity(context.final, layer.path)
+
+
+def _rows(context: Context) -> Iterator[tuple[Any, ...]]:
+    for layer, result in _recorded(context):
         for channel in range(result.activity.shape[1]):
             for label, name in enumerate(context.run.classes):
                 yield (
@@ -143,9 +148,7 @@ def _rows(context: Context) -> Iterator[tuple[Any, ...]]:
 
 def _channel_rows(context: Context) -> Iterator[tuple[Any, ...]]:
     """A row per channel, those that answer most differently to the labels first; `rank` counts from 0."""
-    assert context.final is not None
-    for layer in context.layers:
-        result = layer_activity(context.final, layer.path)
+    for layer, result in _recorded(context):
         for rank, channel in enumerate(map(int, result.order)):
             label = int(result.preferred[channel])
             name = context.run.classes[label] if label >= 0 else None

@@ -118,9 +118,7 @@ def tensors(draw) -> Callable[[Path], None]:
             changed = {
                 "shape": array.reshape(-1)[: max(1, array.size // 2)],
                 "type": array.astype(dtype),
-                "values": np.full_like(
-                    array, fill if array.dtype.kind == "f" else int(np.nan_to_num(fill, posinf=9, neginf=-9))
-                ),
+                "values": np.full(array.shape, fill).astype(array.dtype),
                 "empty": array[:0] if array.ndim else array,
             }.get(how, array)
         if how == "drop":

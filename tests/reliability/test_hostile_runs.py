@@ -10,6 +10,7 @@ import struct
 import tempfile
 import tracemalloc
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -196,3 +197,13 @@ def test_text_of_every_kind_is_escaped_or_replaced(tmp_path):
     assert "<script>alert" not in page
     assert "\x00" not in page
     assert "{{7*7}}" in page
+
+
+def test_a_layer_without_recorded_activity_is_left_out_of_the_numbers(whole, tmp_path):
+    run = open_run(whole)
+    step, final = list(run.activations.items())[-1]
+    sums = {path: final.label_sums[path] for path in final.label_sums if path != "conv/max_pool"}
+    less = replace(run, activations={**run.activations, step: replace(final, label_sums=sums)})
+    reportgen.build(less, embedding="pca").write_numbers(tmp_path)
+    rows = (tmp_path / "activity.csv").read_text(encoding="utf-8")
+    assert "\nconv/relu," in rows and "\nconv/max_pool," not in rows
