@@ -24,7 +24,7 @@ check: $(BIN)/.installed
 	scripts/check
 
 soak: $(BIN)/.installed
-	REPORTGEN_SOAK=1 $(BIN)/python -m pytest tests/reliability tests/architectures
+	REPORTGEN_SOAK=1 $(BIN)/python -m pytest -n auto --dist loadfile tests/reliability tests/architectures
 
 bench: $(BIN)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
