@@ -26,6 +26,7 @@ STYLES = ("colors", "page", "blocks", "charts", "print")
 EARLY_SCRIPTS = ("theme",)
 SCRIPTS = (
     "contents",
+    "filter",
     "tables",
     "layers",
     "mosaic",

@@ -47,23 +47,8 @@
 
   const makeFilter = (table) => {
     const rows = [...table.tBodies[0].rows];
-    const box = document.createElement("label");
-    box.className = "filter";
-    const input = document.createElement("input");
-    input.type = "search";
-    const count = document.createElement("span");
-    count.setAttribute("role", "status");
-    box.append("Rows that contain", input, count);
-    const narrow = () => {
-      const wanted = input.value.trim().toLocaleLowerCase();
-      let shown = 0;
-      for (const row of rows) {
-        row.hidden = !row.textContent.toLocaleLowerCase().includes(wanted);
-        if (!row.hidden) shown += 1;
-      }
-      count.textContent = wanted ? `${shown} of ${rows.length} rows` : `${rows.length} rows`;
-    };
-    input.addEventListener("input", narrow);
+    const told = (shown, wanted) => (wanted ? `${shown} of ${rows.length} rows` : `${rows.length} rows`);
+    const { box, narrow } = filterBox("Rows that contain", rows, (row) => row.textContent, told);
     table.closest(".scroll").before(box);
     narrow();
   };
