@@ -1,6 +1,6 @@
 """What the channels answer to: feature-map activity per label, over correctly predicted images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,18 @@ def build(context: Context) -> Section | None:
     final = context.final
     if final is None or not len(final.label_counts) or not context.convolutions:
         return None
+    # All of them now: a file that proves damaged here is left out, and one found damaged later would stop the numbers.
+    # A file may hold fewer layers than the layer table has.
+    found = {
+        layer.path: layer_activity(final, layer.path) for layer in context.layers if layer.path in final.label_sums
+    }
     blocks: list[Block] = []
     best: tuple[float, str] | None = None
     for convolution in context.convolutions:
         for layer in (convolution, *context.after(convolution)):
-            result = layer_activity(final, layer.path)
+            if layer.path not in found:
+                continue
+            result = found[layer.path]
             blocks.append(_figure(context, layer, result))
             blocks.append(
                 Fold(
@@ -36,8 +43,8 @@ def build(context: Context) -> Section | None:
             )
             channel = int(result.order[0])
             if np.isfinite(result.multiple[channel]) and layer is not convolution:
-                found = float(result.selectivity[channel]), _sentence(context, layer, result, channel)
-                best = max(best, found) if best else found
+                this = float(result.selectivity[channel]), _sentence(context, layer, result, channel)
+                best = max(best, this) if best else this
     counted = int(final.label_counts.sum())
     of = len(final.predictions)
     finding = f"Over {counted:,} correctly predicted of {plural(of, 'evaluation image')}"
@@ -45,7 +52,9 @@ def build(context: Context) -> Section | None:
     if len(context.run.data.evaluation_labels):
         blocks.append(_counts(context))
     blocks.append(Text(_METHOD, "method"))
-    return Section("activity", "What the channels answer to", finding, tuple(blocks), _numbers(context))
+    return Section(
+        "activity", "What the channels answer to", finding, tuple(blocks), _numbers(context.run.classes, found)
+    )
 
 
 _METHOD = (
@@ -118,42 +127,34 @@ def _counts(context: Context) -> Table:
     )
 
 
-def _numbers(context: Context) -> tuple[Numbers, Numbers]:
+def _numbers(classes: Sequence[str], found: Mapping[str, LabelActivity]) -> tuple[Numbers, Numbers]:
     columns = ("layer", "channel", "label", "images", "activity", "input_mean_sum", "ratio")
     by_channel = ("layer", "channel", "rank", "answers_most_to", "multiple", "difference_between_labels")
     return (
-        Numbers("activity.csv", columns, lambda: _rows(context)),
-        Numbers("activity_channels.csv", by_channel, lambda: _channel_rows(context)),
+        Numbers("activity.csv", columns, lambda: _rows(classes, found)),
+        Numbers("activity_channels.csv", by_channel, lambda: _channel_rows(classes, found)),
     )
 
 
-def _recorded(context: Context) -> Iterator[tuple[Layer, LabelActivity]]:
-    """The layers whose activity was recorded: a file may hold fewer than the layer table has."""
-    assert context.final is not None
-    for layer in context.layers:
-        if layer.path in context.final.label_sums:
-            yield layer, layer_activity(context.final, layer.path)
-
-
-def _rows(context: Context) -> Iterator[tuple[Any, ...]]:
-    for layer, result in _recorded(context):
+def _rows(classes: Sequence[str], found: Mapping[str, LabelActivity]) -> Iterator[tuple[Any, ...]]:
+    for path, result in found.items():
         for channel in range(result.activity.shape[1]):
-            for label, name in enumerate(context.run.classes):
+            for label, name in enumerate(classes):
                 yield (
-                    *(layer.path, channel, name, int(result.images[label])),
+                    *(path, channel, name, int(result.images[label])),
                     *(_known(x) for x in (result.activity[label, channel], result.input_mean[label])),
                     _known(result.ratio[label, channel]),
                 )
 
 
-def _channel_rows(context: Context) -> Iterator[tuple[Any, ...]]:
+def _channel_rows(classes: Sequence[str], found: Mapping[str, LabelActivity]) -> Iterator[tuple[Any, ...]]:
     """A row per channel, those that answer most differently to the labels first; `rank` counts from 0."""
-    for layer, result in _recorded(context):
+    for path, result in found.items():
         for rank, channel in enumerate(map(int, result.order)):
             label = int(result.preferred[channel])
-            name = context.run.classes[label] if label >= 0 else None
+            name = classes[label] if label >= 0 else None
             values = (_known(result.multiple[channel]), _known(result.selectivity[channel]))
-            yield layer.path, channel, rank, name, *values
+            yield path, channel, rank, name, *values
 
 
 def _known(value: float) -> float | None:

@@ -56,6 +56,20 @@ def test_a_flipped_bit_that_nothing_reads_disturbs_nothing_until_it_is_read(run)
     assert list(open_run(run, verify=True).snapshots) == [0, 1, 3, 4]
 
 
+def test_damage_in_numbers_that_no_figure_shows_is_told_before_they_are_written(run, tmp_path):
+    # The activity of a dense layer stands in activity.csv alone.
+    file = run / "activations" / "00000004.safetensors"
+    content = bytearray(file.read_bytes())
+    size = int.from_bytes(content[:8], "little")
+    begin, _ = json.loads(content[8 : 8 + size])["label_sums/hidden"]["data_offsets"]
+    content[8 + size + begin] ^= 1
+    file.write_bytes(content)
+    built = reportgen.build(run, embedding="pca")
+    assert any("activations of step 4 left out" in warning for warning in built.report.warnings)
+    built.write_numbers(tmp_path / "numbers")
+    assert "hidden" in (tmp_path / "numbers" / "activity.csv").read_text()
+
+
 def test_a_step_that_was_asked_for_and_is_damaged_is_told(run):
     flip_last_byte(run / "snapshots" / "00000003.safetensors")
     with pytest.raises(ReportgenError, match="no snapshot of step 3 was kept"):
