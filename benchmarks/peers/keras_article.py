@@ -104,7 +104,7 @@ def draw(folder: Path, keras, model, history, keep, points, test) -> None:  # ty
     iio.imwrite(folder / "epochs.gif", np.stack(frames), duration=500, loop=0)
 
     names = [*CONVOLUTIONS, "pool1", "pool2"]
-    maps_of = keras.Model(model.inputs, [model.output, *(model.get_layer(name).output for name in names)])
+    maps_of = keras.Model(model.inputs, [*model.outputs, *(model.get_layer(name).output for name in names)])
     scores, *maps = maps_of.predict(x_test, verbose=0)
     right = scores.argmax(axis=1) == y_test
     confusion = np.zeros((10, 10), int)

@@ -11,7 +11,7 @@ import base64
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ from reportgen.page.loader import clean
 from reportgen.page.mosaic import layout
 
 Emit = Callable[[str, bytes, str], str]
+Stops = tuple[tuple[str, str], ...]
 
 SUFFIXES = {
     "image/png": ".png",
@@ -59,6 +60,8 @@ class Pen:
     env: Environment
     emit: Emit
     numbers: dict[str, str]
+    ramps: dict[Stops, str] = field(default_factory=dict)
+    """Gradients of the colour bars drawn so far and their ids: the page has each once."""
 
     def draw(self, template: str, **values: Any) -> Markup:
         return Markup(self.env.get_template(f"blocks/{template}.html.jinja").render(**values))
@@ -245,5 +248,6 @@ def _colorbar(pen: Pen, name: str, bar: ColorBar) -> Markup:
         raise ReportgenError(f"the colour bar of {name!r} needs colours like #2b6cb0, not {wrong[:3]!r}")
     count = min(len(bar.colors), 2 if _is_even(bar.colors) else _STOPS)
     steps = [i / max(1, count - 1) for i in range(count)]
-    stops = [(f"{100 * step:.4g}%", bar.colors[round(step * (len(bar.colors) - 1))]) for step in steps]
-    return pen.draw("colorbar", name=name, bar=bar, stops=stops)
+    stops = tuple((f"{100 * step:.4g}%", bar.colors[round(step * (len(bar.colors) - 1))]) for step in steps)
+    ramp = pen.ramps.setdefault(stops, f"page-ramp-{len(pen.ramps)}")
+    return pen.draw("colorbar", bar=bar, ramp=ramp)

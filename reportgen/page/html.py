@@ -81,6 +81,7 @@ def render(report: Report, emit: Emit, policy: str, **assets: Any) -> str:
         report=report,
         sections=drawn,
         sizes=sizes,
+        ramps=pen.ramps,
         provenance=flat(report.provenance),
         policy=policy,
         **assets,

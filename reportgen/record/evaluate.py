@@ -39,6 +39,7 @@ class Passes:
         hidden = replace(capture, selected=(embed_layer,) if embed_layer else ())
         self._maps = jax.jit(lambda variables, images: capture(variables, images)[1])
         self._vectors = jax.jit(lambda variables, images: _flat(hidden(variables, images)[1], embed_layer))
+        self._nan = jax.jit(lambda variables, images: jax.tree.map(_has_nan, capture(variables, images)[1]))
         self._evaluate: Callable = jax.jit(lambda *batch: _reduced(capture, labels, embed_layer, *batch))
 
     def maps(self, variables: Any, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -61,10 +62,14 @@ class Passes:
             for name, value in result["sums"].items():
                 # Within a batch float32 is exact enough; over many batches it would not be.
                 sums[name] = sums.get(name, 0.0) + np.asarray(value, np.float64)
+            # On the CPU, XLA's min and max of large arrays drop NaN. Sums are NaN wherever a value is, and seldom
+            # elsewhere (infinities of both signs): looking at each value only then saves a fifth.
+            broken = self._nan(variables, _padded(images[start : start + BATCH])) if result["suspect"] else {}
             for path, (least, most) in result["extremes"].items():
-                before = extremes.get(path, np.stack([least, most]))
+                here = np.where(broken.get(path, False), np.nan, np.stack([least, most]))
+                before = extremes.get(path, here)
                 # Both hand NaN on: one in any batch stays seen.
-                extremes[path] = np.stack([np.minimum(before[0], least), np.maximum(before[1], most)])
+                extremes[path] = np.stack([np.minimum(before[0], here[0]), np.maximum(before[1], here[1])])
             predictions.append(np.asarray(result["predictions"])[:count])
             margins.append(np.asarray(result["margins"])[:count])
             if start < vectors:
@@ -96,7 +101,9 @@ def _reduced(capture: Capture, labels: int, embed_layer: str | None, variables, 
     output, values = capture(variables, images)
     vectors = _flat(values, embed_layer) if embed_layer else jnp.zeros((len(images), 0))
     # An image that fills the batch up is a copy of a real one: it changes no extreme.
-    found = {"vectors": vectors, "extremes": {path: _extremes(value) for path, value in values.items()}}
+    extremes = {path: _extremes(value) for path, value in values.items()}
+    suspect = jnp.array([jnp.isnan(_positions_summed(value)).any() for value in values.values()], bool).any()
+    found = {"vectors": vectors, "extremes": extremes, "suspect": suspect}
     if not labels:
         return {**found, "sums": {}, "predictions": jnp.zeros(0), "margins": jnp.zeros(0)}
     # The largest of scores with NaN is said to be the first: that is no prediction, and never right.
@@ -111,29 +118,34 @@ def _reduced(capture: Capture, labels: int, embed_layer: str | None, variables, 
         chosen = jnp.where(correct.reshape(-1, *[1] * (per_example.ndim - 1)), per_example, 0)
         return jnp.matmul(share.T, chosen, precision=jax.lax.Precision.HIGHEST)
 
-    def channel_sums(example: jax.Array) -> jax.Array:
-        return jnp.atleast_1d(example.astype(jnp.float32).sum(axis=tuple(range(example.ndim - 1))))
-
-    sums = {f"label_sums/{path}": per_label(jax.vmap(channel_sums)(value)) for path, value in values.items()}
+    sums = {f"label_sums/{path}": per_label(_positions_summed(value)) for path, value in values.items()}
     sums["label_counts"] = share.sum(axis=0)
     sums["input_sums"] = per_label(jax.vmap(lambda image: image.astype(jnp.float32).sum())(images))
     return {**found, "sums": sums, "predictions": predictions, "margins": margins}
 
 
 def _extremes(value: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Least and largest value of each channel over a batch; NaN where there is one."""
-    wide = (value if value.ndim > 1 else value[:, None]).astype(jnp.float32)
+    """Least and largest value of each channel over a batch, with or without NaN."""
+    wide = _wide(value)
     axes = tuple(range(wide.ndim - 1))
-    # On the CPU, XLA's min and max of large arrays drop NaN. The sums, which are had anyway, are NaN wherever a
-    # value is, and seldom elsewhere (infinities of both signs): looking at each value only then saves a fifth.
-    bad = jax.lax.cond(
-        jnp.isnan(wide.sum(axis=axes[1:])).any(),
-        lambda each: jnp.isnan(each).any(axis=axes),
-        lambda each: jnp.zeros(each.shape[-1], bool),
-        wide,
-    )
-    least, most = wide.min(axis=axes, initial=jnp.inf), wide.max(axis=axes, initial=-jnp.inf)
-    return jnp.where(bad, jnp.nan, least), jnp.where(bad, jnp.nan, most)
+    return wide.min(axis=axes, initial=jnp.inf), wide.max(axis=axes, initial=-jnp.inf)
+
+
+def _has_nan(value: jax.Array) -> jax.Array:
+    """Whether a channel has a NaN anywhere in a batch."""
+    wide = _wide(value)
+    return jnp.isnan(wide).any(axis=tuple(range(wide.ndim - 1)))
+
+
+def _positions_summed(value: jax.Array) -> jax.Array:
+    """[image, channel]: each channel's sum over its positions."""
+    wide = _wide(value)
+    return wide.sum(axis=tuple(range(1, wide.ndim - 1)))
+
+
+def _wide(value: jax.Array) -> jax.Array:
+    """Activations as float32 [image, ..., channel]."""
+    return (value if value.ndim > 1 else value[:, None]).astype(jnp.float32)
 
 
 def _flat(values: dict[str, jax.Array], path: str | None) -> jax.Array:

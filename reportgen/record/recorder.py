@@ -102,6 +102,7 @@ class Recorder:
         self._collections = set(variables)
         probe_images, probe_labels = _labelled("probe", *probe)
         images, labels = _labelled("evaluation", *evaluation)
+        self._embeds_evaluation = embedding is None
         if embedding is None:
             embedding = images[:2000], labels[:2000]
         self._embedding_images, embedding_labels = _labelled("embedding", *embedding)
@@ -229,7 +230,11 @@ class Recorder:
         step, epoch = self._step, self._epoch
         images, labels = self._evaluation
         found = self._passes.evaluate(variables, images, labels, vectors=len(self._embedding_images))
-        found["embedding_vectors"] = self._passes.vectors(variables, self._embedding_images)
+        found["embedding_vectors"] = (
+            found["evaluation_vectors"]
+            if self._embeds_evaluation
+            else self._passes.vectors(variables, self._embedding_images)
+        )
         for path, value in self._passes.maps(variables, self._probe_images).items():
             found[f"maps/{path}"] = value
         for name, value in flat_names({k: v for k, v in variables.items() if k != "params"}).items():

@@ -169,4 +169,5 @@ def _rows(context: Context) -> Iterator[tuple[Any, ...]]:
                     stats.minimum[image, channel],
                 )
                 top, mean, least = (float(v) if np.isfinite(v) else None for v in values)
-                yield image, layer.path, channel, top, int(y), int(x), mean, least
+                place = (None, None) if top is None else (int(y), int(x))
+                yield image, layer.path, channel, top, *place, mean, least

@@ -103,3 +103,11 @@ def test_an_image_whose_scores_are_not_finite_has_no_prediction_and_is_never_rig
     assert np.flatnonzero(result["predictions"] == -1).tolist() == [3, 120]
     assert result["label_counts"].sum() == 128
     assert all(np.isfinite(result[name]).all() for name in ("label_sums/conv", "input_sums"))
+
+
+def test_infinities_of_both_signs_are_extremes_and_no_nan():
+    images = images_of(BATCH)
+    images[4, 2, 2], images[4, 5, 5] = np.inf, -np.inf
+    found, variables = passes(images)
+    extremes = found.evaluate(variables, images, np.zeros(BATCH, np.int64), vectors=0)["extremes/conv"]
+    np.testing.assert_array_equal(extremes, [[-np.inf] * 4, [np.inf] * 4])

@@ -351,3 +351,12 @@ def test_a_run_that_is_there_is_not_recorded_over(tmp_path, variables):
         pytest.raises(RunError, match="being recorded into by another"),
     ):
         Recorder(tmp_path / "other", Net(), variables, **data, overwrite=True)
+
+
+def test_the_embedding_is_of_the_evaluation_images_unless_others_are_given(variables, tmp_path):
+    vectors = {}
+    for name, embedding in (("same", None), ("given", (IMAGES, LABELS))):
+        Recorder(tmp_path / name, Net(), variables, **DATA, embedding=embedding).close()
+        vectors[name] = open_run(tmp_path / name).activations[0].embedding_vectors
+    assert vectors["same"].shape == (230, 6)
+    np.testing.assert_allclose(vectors["same"], vectors["given"], atol=1e-5)
