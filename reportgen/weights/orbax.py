@@ -7,8 +7,12 @@ No model class is needed: the tree is the one that was saved, with NumPy arrays,
 saved from. Source: orbax-checkpoint 0.12, `PyTreeCheckpointHandler`, which reads both layouts.
 """
 
+import asyncio
 import math
 import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +34,39 @@ def read_orbax(path: Path, step: int | None = None) -> Tree:
     folder = path
     try:
         folder = _locate(path, step)
-        return as_tree(_restore(folder))
+        # In a thread of its own: in a notebook's a loop runs already, and Orbax would take yet another way.
+        with _patient_loops(), ThreadPoolExecutor(1) as thread:
+            return as_tree(thread.submit(_restore, folder).result())
     except WeightsError as problem:
         raise WeightsError(f"{folder}: {problem}") from problem
     except Exception as problem:  # Orbax, tensorstore and json raise a dozen kinds for damaged files
         first_line = str(problem).partition("\n")[0][:300]
         raise WeightsError(f"{folder}: not a readable Orbax checkpoint ({first_line})") from problem
+
+
+class _PatientLoop(asyncio.SelectorEventLoop):
+    """An event loop that closes when its last task has ended, and prints nothing of those that failed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Orbax raises the first failure; the others are of the same folder.
+        self.set_exception_handler(lambda loop, context: None)
+
+    def close(self) -> None:
+        while not self.is_closed() and (left := asyncio.all_tasks(self)):
+            self.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        super().close()
+
+
+@contextmanager
+def _patient_loops() -> Iterator[None]:
+    """Where one read fails Orbax closes its loop with the others under way: each would print a traceback, later."""
+    plain = asyncio.new_event_loop
+    asyncio.new_event_loop = _PatientLoop
+    try:
+        yield
+    finally:
+        asyncio.new_event_loop = plain
 
 
 def _locate(path: Path, step: int | None) -> Path:

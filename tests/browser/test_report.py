@@ -14,8 +14,8 @@ from reportgen import BuiltReport, build, open_run
 from reportgen.core.run import Run
 from tests.page.sample import HOSTILE
 
-#: All hostile names, three in each: a report takes seconds.
-TEXTS = [" ".join(HOSTILE[index : index + 3]) for index in range(0, len(HOSTILE), 3)]
+#: All hostile names, five in each: a report takes seconds.
+TEXTS = [" ".join(HOSTILE[index : index + 5]) for index in range(0, len(HOSTILE), 5)]
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 OPEN_ALL = "document.querySelectorAll('details').forEach((fold) => { fold.open = true; })"
 
@@ -78,7 +78,7 @@ def real(built, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def hostile_files(recorded, tmp_path_factory) -> list[Path]:
-    """Reports of the same run with hostile names everywhere, their titles too; three of the names in each."""
+    """Reports of the same run with hostile names everywhere, their titles too; five of the names in each."""
     folder, run = tmp_path_factory.mktemp("hostile"), open_run(recorded)
     return [
         build(hostile_run(run, text), embedding="pca", title=text).save(folder / f"{index}.html")

@@ -23,7 +23,7 @@ from tests.reliability import count
 from tests.reliability.runs import write_run
 from tests.reliability.worker import EPOCHS, PER_EPOCH
 
-TRAIN_KILLS = count(4, 100)
+TRAIN_KILLS = count(3, 100)
 BUILD_KILLS = count(4, 100)
 FOLDERS = {"snapshot": "snapshots", "activations": "activations"}
 

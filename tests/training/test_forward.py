@@ -58,10 +58,9 @@ def test_an_nnx_update_is_the_one_of_a_plain_nnx_loop():
         scores, changed = forward.train(params, others, x, jax.random.key(1))
         return optax.softmax_cross_entropy_with_integer_labels(scores, y).mean(), changed
 
-    (loss, changed), gradient = jax.value_and_grad(loss_of, has_aux=True)(variables["params"])
-    expected, gradients = nnx.value_and_grad(
-        lambda model: optax.softmax_cross_entropy_with_integer_labels(model(x), y).mean()
-    )(plain)
+    (loss, changed), gradient = jax.jit(jax.value_and_grad(loss_of, has_aux=True))(variables["params"])
+    plain_loss = nnx.value_and_grad(lambda model: optax.softmax_cross_entropy_with_integer_labels(model(x), y).mean())
+    expected, gradients = nnx.jit(plain_loss)(plain)
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
     np.testing.assert_allclose(gradient["hidden"]["kernel"], gradients["hidden"]["kernel"].get_value(), atol=1e-6)
     np.testing.assert_allclose(changed["BatchStat"]["norm"]["mean"], plain.norm.mean.get_value(), rtol=1e-6)
