@@ -10,7 +10,8 @@ import reportgen
 
 levels, labels = load_digits(return_X_y=True)
 words = levels.astype("int32") + [17 * place for place in range(64)]
-model = nn.Sequential([nn.Embed(1088, 16), nn.SelfAttention(2), nn.relu, lambda x: x.mean(axis=1), nn.Dense(10)])
+attention = nn.MultiHeadDotProductAttention(2)
+model = nn.Sequential([nn.Embed(1088, 16), attention, nn.relu, lambda x: x.mean(axis=1), nn.Dense(10)])
 params = model.init(jax.random.key(0), words[:1])["params"]
 state = TrainState.create(apply_fn=model.apply, params=params, tx=optax.adam(3e-3))
 
