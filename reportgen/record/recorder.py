@@ -121,7 +121,8 @@ class Recorder:
             capture = replace(capture, selected=(*capture.selected, self._embed_layer))
         scored = _scores_classes(capture, variables, probe_images[:1], len(self._classes))
         self._passes = Passes(capture, len(self._classes) if scored else 0, self._embed_layer)
-        self._probe_images = probe_images[: _probe_count(capture.layers, len(probe_images))]
+        kept = _probe_count(capture.layers, len(probe_images))
+        self._probe_images = probe_images[:kept]
 
         self._writer = RunWriter(
             Path(path),
@@ -140,6 +141,7 @@ class Recorder:
                     **provenance(),
                     **(facts or {}),
                     **({"flax_capture_not_used": capture.forward.alone} if capture.forward.alone else {}),
+                    **({"probe_images_kept": _fewer(kept, len(probe_images))} if kept < len(probe_images) else {}),
                     **(_verified(capture, variables, probe_images) if verify else {}),
                 },
             },
@@ -344,6 +346,10 @@ def _scores_classes(capture: Capture, variables: Any, image: np.ndarray, classes
 def _probe_count(layers: Sequence[Layer], images: int) -> int:
     per_image = sum(int(np.prod(layer.shape)) * 4 for layer in layers if layer.same_as is None)
     return max(1, min(images, MAPS_BYTES // max(per_image, 1)))
+
+
+def _fewer(kept: int, given: int) -> str:
+    return f"{kept} of {given}: the feature maps of more would take over {MAPS_BYTES >> 20} MiB an epoch"
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:

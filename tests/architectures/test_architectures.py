@@ -6,7 +6,7 @@ from flax import nnx
 
 from reportgen.capture import check, flat_names, prepare
 from tests.architectures import linen_models, nnx_models
-from tests.architectures.quick import variables_for
+from tests.architectures.variables import variables_for
 from tests.reliability import SOAK
 
 LINEN, NNX = linen_models.MODELS, nnx_models.MODELS

@@ -1,5 +1,6 @@
 """The recorder in a user's own loop: what lands in the run, and what may not be disturbed."""
 
+import math
 import threading
 
 import flax.linen as nn
@@ -309,6 +310,18 @@ def test_how_often_snapshots_are_kept(tmp_path, variables, monkeypatch, asked, m
             recorder.step(variables["params"], loss=1.0)
         recorder.epoch(variables)
     assert list(open_run(tmp_path / "run").snapshots) == expected
+
+
+def test_fewer_probe_images_are_kept_where_their_maps_are_large(recorded, tmp_path, variables, monkeypatch):
+    whole, _, _ = recorded
+    assert "probe_images_kept" not in whole.provenance
+    floats = sum(math.prod(layer.shape) for layer in whole.layers if layer.same_as is None)
+    monkeypatch.setattr(module, "MAPS_BYTES", 2 * 4 * floats)
+    with Recorder(tmp_path / "run", Net(), variables, **DATA):
+        pass
+    run = open_run(tmp_path / "run")
+    assert len(run.data.probe_images) == len(run.activations[0].maps["conv"]) == 2
+    assert run.provenance["probe_images_kept"].startswith("2 of 3: the feature maps of more")
 
 
 def test_verification_is_noted_in_the_run(tmp_path, variables):
