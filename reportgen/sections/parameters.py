@@ -48,18 +48,19 @@ def build_scatter(context: Context) -> Section | None:
     if not kernels or all(not diff.max_abs for diff in kernels):
         return None
     start, end = context.options.from_step, context.options.to_step
+    value = f"value at step {start}" if start else "initial value"
     panels = tuple(_scatter(context, diff) for diff in kernels)
     known = [(diff.correlation, diff.name) for diff in kernels if diff.correlation is not None]
-    finding = "No kernel has a correlation between initial value and change."
+    finding = f"No kernel has a correlation between {value} and change."
     if known:
         low, high = min(known), max(known)
         away = sum(diff.away for diff in kernels) / max(sum(diff.away + diff.toward for diff in kernels), 1)
         finding = (
-            f"Of all kernel weights that moved, {percent(away)} grew away from zero; the correlation of initial "
-            f"value and change runs from {_signed(low[0])} ({low[1]}) to {_signed(high[0])} ({high[1]})."
+            f"Of all kernel weights that moved, {percent(away)} grew away from zero; the correlation of {value} "
+            f"and change runs from {_signed(low[0])} ({low[1]}) to {_signed(high[0])} ({high[1]})."
         )
     method = Text(
-        "A negative correlation means that large initial values shrank, as weight decay or regression to the mean "
+        "A negative correlation means that large values shrank, as weight decay or regression to the mean "
         "would have it; one near 0 that training moved weights without regard to where they started. Counts: "
         "positive weights that increased and negative that decreased grew away from zero, the others towards or "
         "through it.",
@@ -67,7 +68,7 @@ def build_scatter(context: Context) -> Section | None:
     )
     return Section(
         "change",
-        f"Initial value against change, step {start} to step {end}",
+        f"{value[0].upper()}{value[1:]} against change, step {start} to step {end}",
         finding,
         (FigureRow(panels), method),
     )
