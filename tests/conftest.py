@@ -18,6 +18,10 @@ import numpy as np
 import pytest
 
 from reportgen.data import Dataset, make_dataset
+from reportgen.process import choose_convolutions
+
+# As the command line has it: what is trained in this process and in those that it starts is then the same in every bit.
+choose_convolutions()
 
 # These networks run for milliseconds: XLA's optimisations cost more than they save. `make soak` has them.
 if not os.environ.get("REPORTGEN_SOAK"):

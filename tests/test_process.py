@@ -10,6 +10,7 @@ import pytest
 from reportgen import process
 
 SETTINGS = [
+    "XLA_FLAGS",
     "JAX_COMPILATION_CACHE_DIR",
     "JAX_COMPILATION_CACHE_MAX_SIZE",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
@@ -61,6 +62,21 @@ def test_the_users_own_settings_stand(monkeypatch):
     process.keep_compiled()
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "/elsewhere"
     assert os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] == "5"
+
+
+def test_convolutions_are_chosen_for_a_known_jaxlib_alone(monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(process, "version", lambda name: "0.10.7")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
+    process.choose_convolutions()
+    process.choose_convolutions()
+    assert os.environ["XLA_FLAGS"] == f"--xla_cpu_enable_fast_math=false {process.YNNPACK}={process.YNNPACK_FOR}"
+    for users in ("", f"{process.YNNPACK}="):
+        monkeypatch.setenv("XLA_FLAGS", users)
+        if not users:
+            monkeypatch.setattr(process, "version", lambda name: "0.11.0")
+        process.choose_convolutions()
+        assert os.environ["XLA_FLAGS"] == users
 
 
 def test_a_cache_folder_that_cannot_be_made_is_done_without(monkeypatch, tmp_path):

@@ -9,8 +9,9 @@
 rounding; what it is laid out by is umap-learn's own.
 """
 
-import warnings
+import sys
 from functools import lru_cache
+from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,10 +89,16 @@ def lay_out(graph: "csr_matrix", start: np.ndarray, passes: int, rate: float, se
 
 @lru_cache(maxsize=1)
 def _umap() -> Any:
-    with warnings.catch_warnings():
-        # umap says on import that its neural variant is missing; nobody asked for it.
-        warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
+    # Its modules without what `import umap` does first: import TensorFlow where there is one, for a variant that
+    # nobody asked for (10 s), or warn that there is none. A user's own `import umap` is none the wiser.
+    imported, spec = sys.modules.get("umap"), find_spec("umap")
+    if imported is None and spec is not None:
+        sys.modules["umap"] = module_from_spec(spec)
+    try:
         from umap import layouts, umap_
+    finally:
+        if imported is None:
+            sys.modules.pop("umap", None)
     # umap-learn compiles its inner loop in every process (2 s); kept on disk, as numba keeps others, 0.02 s.
     # A later version may name it otherwise, and a folder may not be writable: then it is compiled each time.
     loop = getattr(layouts, "_nb_optimize_layout_euclidean_single_epoch", None)

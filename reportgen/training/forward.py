@@ -43,7 +43,8 @@ def _linen(model: Any, training: dict[str, bool], evaluation: dict[str, bool]) -
         return scores, dict(changed)
 
     return Forward(
-        lambda key, images: dict(model.init(key, images, **evaluation)),
+        # As one program the pass that init makes is left out, and half as long goes into compiling.
+        jax.jit(lambda key, images: dict(model.init(key, images, **evaluation))),
         train,
         lambda variables, images: model.apply(variables, images, **evaluation),
     )
