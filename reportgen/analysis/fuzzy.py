@@ -90,15 +90,15 @@ def lay_out(graph: "csr_matrix", start: np.ndarray, passes: int, rate: float, se
 @lru_cache(maxsize=1)
 def _umap() -> Any:
     # Its modules without what `import umap` does first: import TensorFlow where there is one, for a variant that
-    # nobody asked for (10 s), or warn that there is none. A user's own `import umap` is none the wiser.
-    imported, spec = sys.modules.get("umap"), find_spec("umap")
-    if imported is None and spec is not None:
+    # nobody asked for (10 s), or warn that there is none. They are forgotten then: a later `import umap` is whole.
+    imported, spec = "umap" in sys.modules, find_spec("umap")
+    if not imported and spec is not None:
         sys.modules["umap"] = module_from_spec(spec)
     try:
         from umap import layouts, umap_
     finally:
-        if imported is None:
-            sys.modules.pop("umap", None)
+        for name in [name for name in sys.modules if not imported and name.partition(".")[0] == "umap"]:
+            del sys.modules[name]
     # umap-learn compiles its inner loop in every process (2 s); kept on disk, as numba keeps others, 0.02 s.
     # A later version may name it otherwise, and a folder may not be writable: then it is compiled each time.
     loop = getattr(layouts, "_nb_optimize_layout_euclidean_single_epoch", None)

@@ -9,7 +9,7 @@ import pytest
 from reportgen.capture import prepare
 from reportgen.core.run import Layer
 from tests.architectures import linen_models, nnx_models
-from tests.architectures.quick import variables_for
+from tests.architectures.variables import variables_for
 
 
 def axes_of(model, images, variables=None):

@@ -7,7 +7,7 @@ import pytest
 
 from reportgen.capture import prepare, verify
 from reportgen.capture.batch import ImageAxis, as_computed, counts_slower, image_axes, images_first
-from tests.architectures.quick import variables_for
+from tests.architectures.variables import variables_for
 
 
 def test_the_axis_that_grows_with_the_images():

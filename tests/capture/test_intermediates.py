@@ -9,7 +9,7 @@ from flax import nnx
 
 from reportgen.capture import check, prepare, verify
 from reportgen.errors import ModelError
-from tests.architectures.quick import variables_for
+from tests.architectures.variables import variables_for
 from tests.capture.test_linen import Net, images
 from tests.capture.test_nnx import Compiled, Extends, Inherits, Static
 

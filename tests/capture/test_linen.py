@@ -8,7 +8,7 @@ import pytest
 
 from reportgen.capture import prepare, verify
 from reportgen.errors import ModelError
-from tests.architectures.quick import variables_for
+from tests.architectures.variables import variables_for
 
 
 class Block(nn.Module):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reportgen.capture import prepare, verify
-from tests.architectures.quick import variables_for
+from tests.architectures.variables import variables_for
 
 
 class Layer(nn.Module):

@@ -7,7 +7,7 @@ import pytest
 
 from reportgen.capture import check, prepare, verify
 from reportgen.capture.verify import TOLERANCE, difference
-from tests.architectures.quick import variables_for
+from tests.architectures.variables import variables_for
 from tests.capture.test_linen import Net, images, ready
 
 

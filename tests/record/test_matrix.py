@@ -14,7 +14,7 @@ from flax import nnx
 from reportgen import build
 from reportgen.record import Recorder
 from reportgen.store import open_run
-from tests.architectures.quick import variables_for
+from tests.architectures.variables import variables_for
 from tests.record import matrix_linen, matrix_nnx
 
 RANDOM = np.random.default_rng(3)
