@@ -18,13 +18,13 @@ demo: $(BIN)/.installed
 	$(BIN)/reportgen demo -o demo
 
 test: $(BIN)/.installed
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(BIN)/.installed
 	scripts/check
 
 soak: $(BIN)/.installed
-	REPORTGEN_SOAK=1 $(BIN)/python -m pytest -n auto --dist loadfile tests/reliability tests/architectures
+	REPORTGEN_SOAK=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/reliability tests/architectures
 
 bench: $(BIN)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'

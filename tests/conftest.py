@@ -43,6 +43,23 @@ if not os.environ.get("REPORTGEN_SOAK"):
     hypothesis.settings.load_profile("short")
 
 
+#: What takes longest goes first: at the end the other processes would wait for it.
+LONGEST = (
+    "architectures/",
+    "browser/",
+    "training/test_train",
+    "benchmarks/",
+    "test_cli",
+    "inspection/",
+    "reliability/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; the order is else as it was."""
+    items.sort(key=lambda item: not item.nodeid.removeprefix("tests/").startswith(LONGEST))
+
+
 def pytest_unconfigure() -> None:
     if _compiled is not None:
         shutil.rmtree(_compiled, ignore_errors=True)

@@ -10,6 +10,7 @@ so nothing of a generator has to be kept.
 
 import logging
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 
 from reportgen.errors import RunError
 from reportgen.store import layout
+from reportgen.weights.orbax import settled
 
 
 class Checkpoints:
@@ -74,7 +76,7 @@ def latest(run: Path, like: Any) -> tuple[int, Any]:
         problem: Exception = ValueError("its values do not match their checksum")
         for epoch in epochs:
             try:
-                found = manager.restore(epoch, args=ocp.args.StandardRestore(wanted))
+                found = settled(partial(manager.restore, epoch, args=ocp.args.StandardRestore(wanted)))
             except Exception as error:  # as many kinds, down to a plain Exception, for one that is damaged
                 problem = error
                 continue

@@ -10,15 +10,16 @@ saved from. Source: orbax-checkpoint 0.12, `PyTreeCheckpointHandler`, which read
 import asyncio
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from reportgen.core.npz import size_limit
 from reportgen.errors import WeightsError
 from reportgen.weights.tree import Tree, as_tree
+
+T = TypeVar("T")
 
 MARK = "_METADATA"  # lies in every folder that holds a tree of arrays
 ITEMS = ("default", "params", "state", "model")  # a step's items, the one with the weights first
@@ -34,9 +35,7 @@ def read_orbax(path: Path, step: int | None = None) -> Tree:
     folder = path
     try:
         folder = _locate(path, step)
-        # In a thread of its own: in a notebook's a loop runs already, and Orbax would take yet another way.
-        with _patient_loops(), ThreadPoolExecutor(1) as thread:
-            return as_tree(thread.submit(_restore, folder).result())
+        return as_tree(settled(lambda: _restore(folder)))
     except WeightsError as problem:
         raise WeightsError(f"{folder}: {problem}") from problem
     except Exception as problem:  # Orbax, tensorstore and json raise a dozen kinds for damaged files
@@ -58,13 +57,17 @@ class _PatientLoop(asyncio.SelectorEventLoop):
         super().close()
 
 
-@contextmanager
-def _patient_loops() -> Iterator[None]:
-    """Where one read fails Orbax closes its loop with the others under way: each would print a traceback, later."""
+def settled(read: Callable[[], T]) -> T:
+    """What `read` returns, by way of Orbax; nothing of it goes on when it has raised.
+
+    Where one array can't be read Orbax closes its loop with the others under way: each would print a traceback, later.
+    """
     plain = asyncio.new_event_loop
     asyncio.new_event_loop = _PatientLoop
     try:
-        yield
+        # In a thread of its own: in a notebook's a loop runs already, and Orbax would take yet another way.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(read).result()
     finally:
         asyncio.new_event_loop = plain
 

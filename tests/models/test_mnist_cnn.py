@@ -67,7 +67,7 @@ def test_dropout_takes_a_fifth_in_training_and_nothing_else() -> None:
     assert 0.75 < kept.mean() < 0.85
     np.testing.assert_allclose(after[alive][kept], before[alive][kept] / 0.8, rtol=1e-6)
     assert not np.array_equal(plain, dropped)
-    np.testing.assert_allclose(plain, jax.jit(model.apply)(variables, IMAGES), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(plain, jax.jit(model.apply)(variables, IMAGES), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("side", [4, 5, 8])

@@ -96,7 +96,7 @@ def test_reading_a_damaged_run_ends_in_a_run_or_a_reportgen_error(whole, changes
             assert str(error)
 
 
-@settings(max_examples=count(10, 60), **ANYHOW)
+@settings(max_examples=count(10, 45), **ANYHOW)
 @given(changes=st.lists(damages(), min_size=1, max_size=2))
 def test_building_from_a_damaged_run_ends_in_a_report_or_a_reportgen_error(whole, numbers, changes):
     with damaged(whole, changes) as path, no_hang():

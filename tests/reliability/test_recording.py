@@ -187,8 +187,6 @@ def test_a_checkpoint_that_a_full_disk_did_not_take_leaves_the_one_before(tmp_pa
     assert np.array_equal(found["params"], state(1)["params"])
 
 
-# Orbax leaves the event loop of a read that failed to the garbage collector, which complains.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("how", ["flipped", "cut"])
 def test_of_two_checkpoints_the_whole_one_is_resumed_from(tmp_path, how):
     with Checkpoints(tmp_path) as checkpoints:
