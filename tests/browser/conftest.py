@@ -16,9 +16,9 @@ from tests.page.sample import sample
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator:
-    """Chromium, started once."""
+    """Chromium, started once. Closed after these tests: until then playwright has an event loop running here."""
     found = os.environ.get("REPORTGEN_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if not found:
         pytest.skip("no Chromium: install one, or name it in REPORTGEN_CHROMIUM")
