@@ -7,7 +7,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# --no-compile: Python compiles what is imported when it is imported, a third of what is installed.
+# --no-compile: Python compiles a module when it is first imported, and much of what is installed never is.
 $(BIN)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "reportgen needs Python 3.11 or newer, this is " + sys.version)'
 	$(PYTHON) -m venv .venv
