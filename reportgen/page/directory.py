@@ -36,12 +36,12 @@ def directory(report: Report, folder: Path) -> Path:
     Each file is replaced only by a complete one, index.html last. Raises ReportgenError as `html`
     does, and where the folder can't be written.
     """
-    links = {"style": "report.css", "early": "theme.js", "late": "report.js"}
+    links = {"style": "report.css", "early": "early.js", "late": "report.js"}
     # A chart may hold a heatmap as a picture of its own; only then is data: allowed.
     held = any(isinstance(f.picture, Drawing) and "data:" in f.picture.svg for f in figures(report))
     policy = POLICY.format(data=" data:" if held else "")
     page = render(report, beside(folder), policy, **links, linked=True)
     write(folder / "report.css", styles())
-    write(folder / "theme.js", scripts(EARLY_SCRIPTS))
+    write(folder / "early.js", scripts(EARLY_SCRIPTS))
     write(folder / "report.js", scripts(SCRIPTS))
     return write(folder / "index.html", page)

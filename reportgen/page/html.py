@@ -22,8 +22,8 @@ from reportgen.page.loader import asset, environment
 from reportgen.page.outline import outline
 
 STYLES = ("colors", "page", "blocks", "charts", "print")
-# The first script runs before anything is drawn, so that a chosen theme does not flash the other one.
-EARLY_SCRIPTS = ("theme",)
+# These run before anything is drawn: a chosen theme does not flash the other one, a page left far down opens there.
+EARLY_SCRIPTS = ("theme", "loading")
 SCRIPTS = (
     "contents",
     "filter",

@@ -5,17 +5,24 @@
 
   for (const svg of document.querySelectorAll("svg.tiles")) {
     const box = svg.closest(".picture");
-    const at = Object.fromEntries(Object.entries(svg.dataset).map(([name, value]) => [name, Number(value)]));
-    const labels = svg.dataset.labels ? JSON.parse(svg.dataset.labels) : null;
-    const values = svg.dataset.values ? JSON.parse(svg.dataset.values) : null;
     const readout = document.createElement("p");
     readout.className = "readout";
     readout.setAttribute("role", "status");
     const bar = box.nextElementSibling;
     if (bar?.classList.contains("colorbar")) bar.append(readout);
     else box.after(readout);
+    let at, labels, values;
     let cursor = null;
     let current = -1;
+
+    // A page has hundreds of these pictures, and a reader points at a few.
+    const read = () => {
+      if (at) return;
+      const { labels: names, values: texts, ...places } = svg.dataset;
+      at = Object.fromEntries(Object.entries(places).map(([name, value]) => [name, Number(value)]));
+      labels = names ? JSON.parse(names) : null;
+      values = texts ? JSON.parse(texts) : null;
+    };
 
     const show = (tile) => {
       if (tile === current) return;
@@ -39,6 +46,7 @@
     };
 
     const tileUnder = (event) => {
+      read();
       const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
       const column = Math.floor((point.x - at.left) / at.pitchX);
       const row = Math.floor((point.y - at.top) / at.pitchY);
@@ -54,6 +62,7 @@
     svg.addEventListener("pointerleave", () => show(-1));
     box.addEventListener("blur", () => show(-1));
     box.addEventListener("keydown", (event) => {
+      read();
       const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: at.columns, ArrowUp: -at.columns }[event.key];
       if (step === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
       const next = current < 0 ? 0 : current + step;

@@ -71,6 +71,9 @@ def visit(browser) -> Iterator[Callable]:
             "console.error(`policy: ${e.violatedDirective} ${e.blockedURI} ${e.sample}`));"
         )
         page.goto(url)
+        if options.get("java_script_enabled", True):
+            # What is off the screen is laid out after this moment (templates/js/loading.js).
+            page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(() => setTimeout(done))))")
         return page
 
     yield go

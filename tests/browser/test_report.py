@@ -93,6 +93,15 @@ def wake(page) -> None:
     page.locator(".explorer-numbers").wait_for()
 
 
+def until(page, expression: str) -> None:
+    """Waits for it to be true: playwright's own way of that evaluates text, which the page's policy forbids."""
+    for _ in range(200):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(f"not within four seconds: {expression}")
+
+
 def overflow(page) -> int:
     return page.evaluate("document.documentElement.scrollWidth - innerWidth")
 
@@ -104,6 +113,31 @@ def test_it_opens_clean_at_every_width(visit, real: Path, width: int) -> None:
     assert overflow(page) <= 0
     assert page.evaluate("[...document.images].every((image) => image.naturalWidth > 0 || image.loading === 'lazy')")
     assert page.evaluate("document.querySelectorAll('*').length") < 20_000
+
+
+def test_only_what_is_near_is_laid_out_before_the_page_has_loaded(visit, real: Path) -> None:
+    page = visit(real)
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.evaluate("document.documentElement.classList.remove('loaded')")
+    shown = (
+        "document.getElementById('overview').querySelector('table').checkVisibility({ contentVisibilityAuto: true })"
+    )
+    until(page, f"!{shown}")
+    assert page.evaluate("document.documentElement.scrollHeight") != height
+    page.evaluate("document.documentElement.classList.add('loaded')")
+    until(page, shown)
+    assert page.evaluate("document.documentElement.scrollHeight") == height
+
+
+def test_a_place_in_the_page_is_kept_when_it_is_opened_there_or_again(visit, real: Path) -> None:
+    page = visit(f"{real.as_uri()}#overview")
+    top = "document.getElementById('overview').getBoundingClientRect().top"
+    assert 0 <= page.evaluate(top) < 60
+    left = page.evaluate("scrollY")
+    page.evaluate("history.replaceState(null, '', location.pathname)")
+    page.reload()
+    until(page, f"Math.abs(scrollY - {left}) < 2")
+    assert 0 <= page.evaluate(top) < 60
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 360)])

@@ -20,13 +20,13 @@ def test_everything_is_a_file_beside_the_page(tmp_path: Path) -> None:
     assert [script.text for script in page.find("script")] == ["", ""]
     urls = [e.attributes[name] for e in page.walk() for name in ("src", "href") if name in e.attributes]
     files = {url for url in urls if not url.startswith("#")}
-    assert {"report.css", "theme.js", "report.js", "figures/embedding.gif", "figures/conv1-maps.png"} <= files
+    assert {"report.css", "early.js", "report.js", "figures/embedding.gif", "figures/conv1-maps.png"} <= files
     on_disk = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert on_disk == files | {"index.html"}
     report = sample()
     assert (tmp_path / "figures/embedding.gif").read_bytes() == report.sections[0].blocks[0].picture.gif
     assert (tmp_path / "report.css").read_text("utf-8") == styles()
-    assert (tmp_path / "theme.js").read_text("utf-8") == scripts(EARLY_SCRIPTS)
+    assert (tmp_path / "early.js").read_text("utf-8") == scripts(EARLY_SCRIPTS)
     assert (tmp_path / "report.js").read_text("utf-8") == scripts(SCRIPTS)
 
 
