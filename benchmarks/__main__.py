@@ -22,7 +22,8 @@ from benchmarks.results import table, written
 @click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)), metavar="[NAME]...")
 @click.option("--rounds", default=5, show_default=True, help="Runs of each, in turns.")
 @click.option("--data-dir", type=click.Path(path_type=Path, exists=True), help="MNIST's IDX files. Default: mnist5k.")
-def main(names: tuple[str, ...], rounds: int, data_dir: Path | None) -> None:
+@click.option("--tiny", is_flag=True, help="Sizes for tests: whether it runs, not how long it takes.")
+def main(names: tuple[str, ...], rounds: int, data_dir: Path | None, tiny: bool) -> None:
     """Measure NAMEs, by default everything, which also writes benchmarks/RESULTS.md."""
     found: dict[str, list[Row] | str] = {}
     started = time.monotonic()
@@ -32,7 +33,9 @@ def main(names: tuple[str, ...], rounds: int, data_dir: Path | None) -> None:
             place = Path(folder) / name
             place.mkdir()
             try:
-                found[name] = importlib.import_module(f"benchmarks.{name}").measure(Settings(rounds, data_dir, place))
+                found[name] = importlib.import_module(f"benchmarks.{name}").measure(
+                    Settings(rounds, data_dir, place, tiny)
+                )
             except Missing as missing:
                 found[name] = str(missing)
             except Exception:

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -49,8 +50,8 @@ def _vectors(settings: Settings) -> str:
 
     file, run = settings.folder / "vectors.npz", settings.folder / "vectors"
     if settings.tiny:
-        random, labels = np.random.default_rng(0), np.arange(40) % 10
-        frames, new = random.random((2, 40, 8), np.float32), random.random((40, 8), np.float32)
+        random, labels = np.random.default_rng(0), np.arange(20) % 10
+        frames, new = random.random((2, 20, 8), np.float32), random.random((20, 8), np.float32)
         np.savez(file, frames=frames, labels=labels, new=new, new_labels=labels)
     if not file.exists():
         data = settings.digits(10_000, 10_000)
@@ -95,8 +96,6 @@ def independent(file: str, passes: int | None) -> Callable[[], dict[str, float]]
     """`umap.UMAP` of each frame but the first, at its defaults on all cores; rated outside the time."""
     import time
 
-    from umap import UMAP
-
     from reportgen.analysis.neighbors import trustworthiness
 
     frames, _, _, _ = _read(file)
@@ -106,8 +105,7 @@ def independent(file: str, passes: int | None) -> Callable[[], dict[str, float]]
         nonlocal number
         number = number % (len(frames) - 1) + 1
         started = time.perf_counter()
-        model = UMAP(n_neighbors=min(NEIGHBORS, len(frames[number]) - 1), n_epochs=passes, **_seeded(passes))
-        layout = model.fit_transform(frames[number])
+        layout = _umap(frames[number], passes).fit_transform(frames[number])
         seconds = time.perf_counter() - started
         return {"seconds": seconds, "trust": trustworthiness(frames[number], layout.astype(np.float64)) or 0.0}
 
@@ -135,11 +133,8 @@ def transformed(file: str, passes: int | None) -> Callable[[], dict[str, float]]
     """The test points by `transform` of a UMAP fitted to the final frame."""
     import time
 
-    from umap import UMAP
-
     frames, labels, new, truth = _read(file)
-    neighbors = min(NEIGHBORS, len(frames[-1]) - 1)
-    model = UMAP(n_neighbors=neighbors, n_epochs=passes, **_seeded(passes)).fit(frames[-1])
+    model = _umap(frames[-1], passes).fit(frames[-1])
 
     def run() -> dict[str, float]:
         started = time.perf_counter()
@@ -150,9 +145,13 @@ def transformed(file: str, passes: int | None) -> Callable[[], dict[str, float]]
     return run
 
 
-def _seeded(passes: int | None) -> dict[str, int]:
-    """At tiny sizes a seed and one thread: the loop for several would be compiled for longer than it runs."""
-    return {} if passes is None else {"random_state": 0, "n_jobs": 1}
+def _umap(vectors: np.ndarray, passes: int | None) -> Any:
+    """umap-learn's own, at its defaults but for the neighbours; `passes` is for tiny sizes only."""
+    from umap import UMAP
+
+    # There a seed and one thread: the loop for several would be compiled for longer than it runs.
+    quick = {} if passes is None else {"n_epochs": passes, "random_state": 0, "n_jobs": 1}
+    return UMAP(n_neighbors=min(NEIGHBORS, len(vectors) - 1), **quick)
 
 
 def _rate(layout: np.ndarray, labels: np.ndarray, placed: np.ndarray, truth: np.ndarray) -> float:

@@ -101,10 +101,12 @@ def _umap() -> Any:
             del sys.modules[name]
     # umap-learn compiles its inner loop in every process (2 s); kept on disk, as numba keeps others, 0.02 s.
     # A later version may name it otherwise, and a folder may not be writable: then it is compiled each time.
+    # With NUMBA_DISABLE_JIT it is a plain function.
     loop = getattr(layouts, "_nb_optimize_layout_euclidean_single_epoch", None)
-    if loop is not None:
+    keep = getattr(loop, "enable_caching", None)
+    if keep is not None:
         try:
-            loop.enable_caching()
+            keep()
         except RuntimeError as problem:
             if "cannot cache function" not in str(problem):
                 raise

@@ -58,7 +58,9 @@ def test_the_layout_is_umap_learns(vectors):
     start = vectors[:, [20, 43]] + np.random.default_rng(0).normal(size=(len(vectors), 2))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = UMAP(n_neighbors=15, init=start.astype(np.float32), n_epochs=20, learning_rate=0.5, random_state=5)
+        # With its neighbours given: numba would compile umap-learn's own search for longer than all else takes.
+        given = {"precomputed_knn": as_umap_wants(*nearest(vectors, 14)), "init": start.astype(np.float32)}
+        model = UMAP(n_neighbors=15, n_epochs=20, learning_rate=0.5, random_state=5, **given)
         expected = model.fit_transform(vectors)
     # Of one and the same graph: in another one, rounding would tell after a few chaotic passes.
     np.testing.assert_array_equal(lay_out(model.graph_, start, 20, 0.5, seed=5), expected)
