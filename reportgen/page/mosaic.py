@@ -9,6 +9,7 @@ each row has the name of its first tile at the left instead.
 
 import unicodedata
 from dataclasses import dataclass
+from itertools import accumulate
 
 from reportgen.core.report import Mosaic
 from reportgen.errors import ReportgenError
@@ -65,10 +66,9 @@ def fit(text: str, room: float) -> str:
     """The text, cut with an ellipsis to what `room` CSS px take."""
     if _width(text) <= room:
         return text
-    kept = text
-    while kept and _width(kept + "…") > room:
-        kept = kept[:-1]
-    return kept.rstrip() + "…" if kept else ""
+    ends = accumulate(map(_width, text), initial=_width("…"))
+    kept = text[: max(0, sum(end <= room for end in ends) - 1)].rstrip()
+    return kept + "…" if kept else ""
 
 
 def layout(mosaic: Mosaic) -> Layout:
