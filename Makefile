@@ -6,6 +6,7 @@
 .PHONY: demo test check bench soak clean
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # --no-compile: Python compiles a module when it is first imported, and much of what is installed never is.
 $(BIN)/.installed: requirements.txt pyproject.toml
@@ -19,13 +20,13 @@ demo: $(BIN)/.installed
 	$(BIN)/reportgen demo -o demo
 
 test: $(BIN)/.installed
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
 
 check: $(BIN)/.installed
 	scripts/check
 
 soak: $(BIN)/.installed
-	REPORTGEN_SOAK=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/reliability tests/architectures
+	REPORTGEN_SOAK=1 $(PYTEST) tests/reliability tests/architectures
 
 bench: $(BIN)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
