@@ -43,7 +43,7 @@ def main(names: tuple[str, ...], rounds: int, data_dir: Path | None, tiny: bool)
                 traceback.print_exc()
                 found[name] = "failed: " + traceback.format_exc().strip().splitlines()[-1]
             click.echo(f"{name}, {time.monotonic() - begun:.0f} s\n{table({name: found[name]})}\n", err=True)
-    if not names:
+    if not names and not tiny:
         click.echo(written(found, rounds, data_dir is not None, time.monotonic() - started))
     if any(isinstance(rows, str) for rows in found.values()):
         sys.exit(1)

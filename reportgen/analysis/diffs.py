@@ -27,7 +27,7 @@ class ParamDiff:
                    what the numbers below are over
     mean, mean_abs, max_abs   of the change; None where no element is finite
     increased, decreased      how many elements rose, how many fell; the others did not move
-    correlation    Pearson's, of initial value and change; None where either is constant or fewer than
+    correlation    Pearson's, of the value before and change; None where either is constant or fewer than
                    two elements are finite
     away, toward   how many grew away from zero (positive that rose, negative that fell) and how many
                    went toward it or through it (positive that fell, negative that rose). Elements

@@ -11,6 +11,7 @@ rounding; what it is laid out by is umap-learn's own.
 
 import sys
 from functools import lru_cache
+from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any
 
@@ -89,16 +90,10 @@ def lay_out(graph: "csr_matrix", start: np.ndarray, passes: int, rate: float, se
 
 @lru_cache(maxsize=1)
 def _umap() -> Any:
-    # Its modules without what `import umap` does first: import TensorFlow where there is one, for a variant that
-    # nobody asked for (10 s), or warn that there is none. They are forgotten then: a later `import umap` is whole.
-    imported, spec = "umap" in sys.modules, find_spec("umap")
-    if not imported and spec is not None:
-        sys.modules["umap"] = module_from_spec(spec)
-    try:
-        from umap import layouts, umap_
-    finally:
-        for name in [name for name in sys.modules if not imported and name.partition(".")[0] == "umap"]:
-            del sys.modules[name]
+    if "umap" not in sys.modules:
+        _begin_umap()
+    # Not `from umap import`, which asks the package before it looks for a module.
+    layouts, umap_ = import_module("umap.layouts"), import_module("umap.umap_")
     # umap-learn compiles its inner loop in every process (2 s); kept on disk, as numba keeps others, 0.02 s.
     # A later version may name it otherwise, and a folder may not be writable: then it is compiled each time.
     # With NUMBA_DISABLE_JIT it is a plain function.
@@ -111,6 +106,29 @@ def _umap() -> Any:
             if "cannot cache function" not in str(problem):
                 raise
     return umap_
+
+
+def _begin_umap() -> None:
+    """Have umap-learn's modules importable without what `import umap` does.
+
+    That imports TensorFlow where there is one, for a variant that nobody asked for (10 s), or warns that there is
+    none. Whoever asks the package for more than its modules gets it whole then (PEP 562). It must stay: numba looks
+    its modules up by name when it compiles them.
+    """
+    spec = find_spec("umap")
+    if spec is None or spec.loader is None:
+        return
+    package, run = module_from_spec(spec), spec.loader.exec_module
+
+    def whole(name: str) -> Any:
+        if name.startswith("__") and name != "__version__":  # what the import system itself asks for
+            raise AttributeError(name)
+        del package.__dict__["__getattr__"]
+        run(package)
+        return getattr(package, name)
+
+    package.__dict__["__getattr__"] = whole
+    sys.modules["umap"] = package
 
 
 @lru_cache(maxsize=1)

@@ -37,18 +37,18 @@ def build(context: Context) -> Section | None:
         "parameters",
         f"Parameters and their change, step {start} to step {end}",
         _finding(diffs, start, end),
-        (*rows, _table(diffs), method),
+        (*rows, _table(diffs, start), method),
         (Numbers("diffs.csv", _COLUMNS, lambda: _rows(diffs, start, end)),),
     )
 
 
 def build_scatter(context: Context) -> Section | None:
-    """Initial value against change, a panel per kernel; None when nothing moved."""
+    """Value before against change, a panel per kernel; None when nothing moved."""
     kernels = [diff for diff in context.diffs if diff.before.ndim >= 2]
     if not kernels or all(not diff.max_abs for diff in kernels):
         return None
     start, end = context.options.from_step, context.options.to_step
-    value = f"value at step {start}" if start else "initial value"
+    value = _value(start)
     panels = tuple(_scatter(context, diff) for diff in kernels)
     known = [(diff.correlation, diff.name) for diff in kernels if diff.correlation is not None]
     finding = f"No kernel has a correlation between {value} and change."
@@ -155,12 +155,13 @@ def _finding(diffs: tuple[ParamDiff, ...], start: int, end: int) -> str:
     if not moved or all(not diff.max_abs for diff in moved):
         return f"No kernel changed between step {start} and step {end}."
     most, least = (f(moved, key=lambda diff: _relative(diff) or 0.0) for f in (max, min))
-    text = f"{most.name} changed most: by {percent(_relative(most) or 0.0)} of its initial size (mean absolute values)"
+    size = f"size at step {start}" if start else "initial size"
+    text = f"{most.name} changed most: by {percent(_relative(most) or 0.0)} of its {size} (mean absolute values)"
     return f"{text}; {least.name} least, by {percent(_relative(least) or 0.0)}." if least is not most else f"{text}."
 
 
 def _relative(diff: ParamDiff) -> float | None:
-    """Mean absolute change / mean absolute initial value; None where either is missing or 0."""
+    """Mean absolute change / mean absolute value before; None where either is missing or 0."""
     finite = np.abs(diff.before[np.isfinite(diff.before)])
     size = float(finite.mean()) if finite.size else 0.0
     return None if diff.mean_abs is None or size == 0 else diff.mean_abs / size
@@ -170,10 +171,14 @@ def _signed(value: float | None) -> str:
     return "no data" if value is None else f"{value:.2f}".replace("-", "−")
 
 
-def _table(diffs: tuple[ParamDiff, ...]) -> Table:
+def _value(start: int) -> str:
+    return f"value at step {start}" if start else "initial value"
+
+
+def _table(diffs: tuple[ParamDiff, ...], start: int) -> Table:
     return Table(
         "parameters-table",
-        "Change of every parameter. Correlation: Pearson's, of initial value and change.",
+        f"Change of every parameter. Correlation: Pearson's, of {_value(start)} and change.",
         ("Parameter", "Elements", "Mean", "Mean abs.", "Max abs.", "Increased", "Decreased", "Correlation"),
         tuple(
             (

@@ -2,9 +2,17 @@
 (() => {
   "use strict";
   const sections = [...document.querySelectorAll("main > section[id]")];
+  // The id that #... names; a stray % is no escape.
+  const named = (hash) => {
+    try {
+      return decodeURIComponent(hash.slice(1));
+    } catch {
+      return hash.slice(1);
+    }
+  };
   const links = new Map();
   for (const link of document.querySelectorAll(".contents li a")) {
-    const id = decodeURIComponent(link.hash.slice(1));
+    const id = named(link.hash);
     links.set(id, [...(links.get(id) ?? []), link]);
   }
 
@@ -34,7 +42,7 @@
 
   // A link to something inside a fold opens it.
   const reveal = (hash, always = false) => {
-    const target = hash && document.getElementById(decodeURIComponent(hash.slice(1)));
+    const target = hash && document.getElementById(named(hash));
     if (!target) return;
     let opened = always;
     for (let fold = target.closest("details:not([open])"); fold; fold = fold.parentElement.closest("details:not([open])")) {

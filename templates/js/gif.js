@@ -1,5 +1,5 @@
 // Reads a GIF's frames, so that the player can show any of them from the one copy that the page holds.
-// decodeGif(bytes) -> { width, height, count, durations (ms), draw(index, Uint8ClampedArray of RGBA) }
+// decodeGif(bytes) -> { width, height, durations (ms), draw(index, Uint8ClampedArray of RGBA) }
 const decodeGif = (() => {
   "use strict";
 
@@ -137,6 +137,6 @@ const decodeGif = (() => {
         if (before) rgba.set(before);
       }
     };
-    return { width, height, count: frames.length, durations: frames.map((frame) => frame.delay), draw };
+    return { width, height, durations: frames.map((frame) => frame.delay), draw };
   };
 })();

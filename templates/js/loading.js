@@ -1,5 +1,6 @@
 // What is seen comes first: until the page has loaded, only sections near the screen are laid out (page.css).
-// Then all of them are, before the reader gets there, and the place asked for stays where it is.
+// Then all of them are, before the reader gets there, and the place asked for stays where it is, unless the
+// reader has left it.
 (() => {
   "use strict";
   const finish = () => document.documentElement.classList.add("loaded");
@@ -9,10 +10,14 @@
     finish();
     return;
   }
+  let moved = false;
+  for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) {
+    window.addEventListener(kind, () => { moved = true; }, { once: true, passive: true });
+  }
   window.addEventListener("load", () => {
     requestAnimationFrame(() => setTimeout(() => {
       finish();
-      if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+      if (!moved) document.querySelector(":target")?.scrollIntoView();
     }));
   });
 })();

@@ -1,6 +1,10 @@
 """Neighbourhoods against umap-learn's own and against the equation, the layout bit by bit."""
 
+import os
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +12,8 @@ from sklearn.datasets import load_digits
 
 from reportgen.analysis.fuzzy import fuzzy_graph, lay_out, memberships
 from reportgen.analysis.neighbors import nearest
+
+ROOT = Path(__file__).parents[2]
 
 
 def as_umap_wants(indices, distances):
@@ -65,3 +71,26 @@ def test_the_layout_is_umap_learns(vectors):
     # Of one and the same graph: in another one, rounding would tell after a few chaotic passes.
     np.testing.assert_array_equal(lay_out(model.graph_, start, 20, 0.5, seed=5), expected)
     assert not np.array_equal(lay_out(model.graph_, start, 20, 0.5, seed=6), expected)
+
+
+LAID_OUT = """
+import warnings
+import numpy as np
+from reportgen.analysis.fuzzy import fuzzy_graph, lay_out
+from reportgen.analysis.neighbors import nearest
+
+warnings.simplefilter("ignore")
+vectors = np.random.default_rng(0).normal(size=(20, 3))
+lay_out(fuzzy_graph(*nearest(vectors, 5)), vectors[:, :2], 5, 1.0, seed=0)
+print("laid out")
+import umap
+from umap import UMAP
+print(umap.UMAP is UMAP, umap.umap_.UMAP is UMAP, umap.__version__[:2])
+"""
+
+
+def test_tensorflow_is_imported_only_for_who_asks_for_the_whole_of_umap_learn(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("print('tensorflow')\nraise ImportError")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run([sys.executable, "-c", LAID_OUT], capture_output=True, text=True, env=environment)
+    assert done.stdout.split("\n") == ["laid out", "tensorflow", "True True 0.", ""], done.stderr
