@@ -198,8 +198,12 @@ def image_tiles(images: np.ndarray) -> np.ndarray | None:
 
 def image_range(images: np.ndarray) -> tuple[float, float]:
     """(black, white): 0 and 1 for images within these, else the least and the largest finite value."""
-    finite = images[np.isfinite(images)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    low, high = np.inf, -np.inf
+    for start in range(0, len(images), 1000):  # a mask and a copy of 60,000 at once would be 235 MB
+        block = images[start : start + 1000]
+        finite = block[np.isfinite(block)]
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
     return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high if high > low else low + 1)
 
 
