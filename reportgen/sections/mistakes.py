@@ -26,7 +26,7 @@ def build(context: Context) -> Section | None:
             lambda: confusion_chart(result.matrix, result.classes, result.unpredicted),
             alt=_finding(result),
             caption="Rows are true labels, columns predictions, numbers are images. Off the diagonal a cell is the "
-            "darker the larger its share of the row.",
+            "bluer the larger its share of the row.",
         )
     ]
     pictures = _misclassified(context, result)
