@@ -10,7 +10,7 @@ before training, step s is after s updates. Epoch 0 is before training; the upda
 pass over the data belong to epoch 1, and its last step closes it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,28 @@ class Activations:
     extremes: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images as they were fed to the network, read from disk when asked for.
+
+    images[:100], images[[7, 3]]     # arrays; np.asarray(images) is all of them
+
+    `shape` is that of the whole array, `read` gives chosen rows of it. Tens of thousands cost no memory.
+    """
+
+    shape: tuple[int, ...]
+    read: Callable[[slice | Sequence[int] | np.ndarray], np.ndarray]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, chosen: slice | Sequence[int] | np.ndarray) -> np.ndarray:
+        return self.read(chosen)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+
 @dataclass(frozen=True)
 class RunData:
     """The images and labels that a run shows, as they were fed to the network (NHWC).
@@ -113,7 +135,7 @@ class RunData:
 
     probe_images: np.ndarray
     probe_labels: np.ndarray
-    evaluation_images: np.ndarray
+    evaluation_images: Images
     evaluation_labels: np.ndarray
     embedding_labels: np.ndarray
 

@@ -19,7 +19,7 @@ from reportgen.analysis.confusion import Confusion, confusion
 from reportgen.analysis.diffs import ParamDiff, differences
 from reportgen.analysis.embedding import Embedding, embed
 from reportgen.core.report import Mosaic
-from reportgen.core.run import Activations, Layer, Run
+from reportgen.core.run import Activations, Images, Layer, Run
 from reportgen.errors import OptionError, ReportgenError, choices
 from reportgen.figures.mosaic import mosaic
 from reportgen.sections.limits import Limits
@@ -124,6 +124,11 @@ class Context:
         return tuple(found)
 
     @cached_property
+    def shades(self) -> tuple[float, float]:
+        """What is black and what is white in a picture of the evaluation set."""
+        return image_range(self.run.data.evaluation_images)
+
+    @cached_property
     def confusion(self) -> Confusion | None:
         """Predictions of the final network against the evaluation labels; None where either is missing, or
         for more classes than a matrix of them fits into memory."""
@@ -171,16 +176,19 @@ class Context:
         return {} if final is None else {layer.path: channel_stats(final.maps[layer.path]) for layer in self.layers}
 
 
-def image_mosaic(images: np.ndarray, chosen: Sequence[int] | np.ndarray, **layout: Any) -> Mosaic | None:
-    """The chosen images as tiles, black to white as `image_range` of all says; None for what is no picture."""
-    tiles = image_tiles(images)
-    if tiles is None or not len(chosen):
+def image_mosaic(
+    images: np.ndarray | Images, chosen: Sequence[int] | np.ndarray, shades: tuple[float, float], **layout: Any
+) -> Mosaic | None:
+    """The chosen images as tiles, the least of `shades` black and the largest white; None for what is no picture."""
+    if not are_pictures(images.shape) or not len(chosen):
         return None
-    low, high = image_range(images)
+    tiles, (low, high) = images[chosen], shades
+    if tiles.ndim == 4 and tiles.shape[3] == 1:
+        tiles = tiles[..., 0]
     if tiles.ndim == 3:
-        return mosaic(tiles[chosen], low, high, **layout)
+        return mosaic(tiles, low, high, **layout)
     # A mosaic takes colours from 0 to 255.
-    return mosaic((tiles[chosen] - low) / (high - low) * 255, 0, 255, **layout)
+    return mosaic((tiles - low) / (high - low) * 255, 0, 255, **layout)
 
 
 def sized(picture: Mosaic, width: int, height: int, largest: int | None = None) -> Mosaic:
@@ -189,17 +197,15 @@ def sized(picture: Mosaic, width: int, height: int, largest: int | None = None) 
     return replace(picture, scale=scale if largest is None else min(scale, largest))
 
 
-def image_tiles(images: np.ndarray) -> np.ndarray | None:
-    """Images as tiles for a mosaic: [n, h, w] or [n, h, w, 3]; None for what is no picture."""
-    if images.ndim == 4 and images.shape[3] == 1:
-        return images[..., 0]
-    return images if images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3) else None
+def are_pictures(shape: tuple[int, ...]) -> bool:
+    """Whether data of that shape can be shown: [n, h, w], [n, h, w, 1] or [n, h, w, 3]."""
+    return len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
 
 
-def image_range(images: np.ndarray) -> tuple[float, float]:
+def image_range(images: np.ndarray | Images) -> tuple[float, float]:
     """(black, white): 0 and 1 for images within these, else the least and the largest finite value."""
     low, high = np.inf, -np.inf
-    for start in range(0, len(images), 1000):  # a mask and a copy of 60,000 at once would be 235 MB
+    for start in range(0, len(images), 1000):  # 60,000 at once, their mask and a copy would be 420 MB
         block = images[start : start + 1000]
         finite = block[np.isfinite(block)]
         if finite.size:

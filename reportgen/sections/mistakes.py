@@ -76,6 +76,7 @@ def _misclassified(context: Context, result: Confusion) -> Figure | None:
     picture = image_mosaic(
         images,
         chosen,
+        context.shades,
         labels=[f"{result.classes[labels[i]]} → {_predicted(result.classes, predictions[i])}" for i in chosen],
         values=[f"image {i}" + (f", margin {margins[i]:.2f}" if np.isfinite(margins[i]) else "") for i in chosen],
         columns=min(len(chosen), 10),

@@ -4,7 +4,7 @@ import numpy as np
 
 from reportgen.core.report import Figure, Section, Table
 from reportgen.figures.paper import picture_export
-from reportgen.sections.context import Context, image_mosaic, image_range, image_tiles
+from reportgen.sections.context import Context, are_pictures, image_mosaic
 from reportgen.sections.words import plural
 
 PER_CLASS = 10
@@ -14,10 +14,10 @@ CLASSES = 12
 def build(context: Context) -> Section | None:
     """The first evaluation images of each class, a row per class; None for data that are no pictures."""
     data, classes = context.run.data, context.run.classes
-    tiles = image_tiles(data.evaluation_images)
-    if tiles is None or not len(tiles):
+    images = data.evaluation_images
+    if not are_pictures(images.shape) or not len(images):
         return None
-    labels = data.evaluation_labels[: len(tiles)]
+    labels = data.evaluation_labels[: len(images)]
     shown = [np.flatnonzero(labels == label)[:PER_CLASS] for label in range(min(len(classes), CLASSES))]
     chosen = np.concatenate(shown) if len(labels) else ()
     if not len(chosen):
@@ -25,16 +25,17 @@ def build(context: Context) -> Section | None:
     # Rows of one class only line up when each has as many images.
     columns = PER_CLASS if all(len(images) == PER_CLASS for images in shown) else None
     picture = image_mosaic(
-        data.evaluation_images,
+        images,
         chosen,
+        context.shades,
         labels=[classes[label] for label in labels[chosen]],
         columns=columns,
         width=720,
     )
     assert picture is not None
-    low, high = image_range(data.evaluation_images)
+    low, high = context.shades
     counts = np.bincount(data.evaluation_labels, minlength=len(classes))
-    height, width = tiles.shape[1:3]
+    height, width = images.shape[1:3]
     figure = Figure(
         "samples-images",
         picture,
@@ -58,6 +59,6 @@ def build(context: Context) -> Section | None:
         title="Samples of the data",
         finding=f"The evaluation set has {plural(int(counts.sum()), 'image')} of {height}×{width} pixels in "
         f"{plural(len(classes), 'class')}, {spread}."
-        + (f" The run keeps the pictures of the first {len(tiles):,}." if len(tiles) < counts.sum() else ""),
+        + (f" The run keeps the pictures of the first {len(images):,}." if len(images) < counts.sum() else ""),
         blocks=(figure, table),
     )

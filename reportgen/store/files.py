@@ -10,8 +10,9 @@ name, type, shape and bytes.
 """
 
 import json
+import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from reportgen.errors import RunError
+
+PART = 1_000_000
+"""Values of an array that are read at once to check it."""
 
 
 class DamagedError(RunError):
@@ -84,14 +88,41 @@ class Tensors(Mapping[str, np.ndarray]):
             raise KeyError(name)
         with _damage_named(self.path), safe_open(self.path, "np") as file:
             array = file.get_tensor(name)
-        if self._checksums.get(name) != _checksum(name, array):
-            raise DamagedError(f"{self.path} is damaged: {name} does not match its checksum")
+        self._compare(name, _checksum(name, array))
         return array
+
+    def rows(self, name: str, chosen: slice | Sequence[int] | np.ndarray) -> np.ndarray:
+        """Some rows of one array, read alone: what they are is not compared with the checksum, see `check`."""
+        with _damage_named(self.path), safe_open(self.path, "np") as file:
+            array = file.get_slice(name)
+            if isinstance(chosen, slice):
+                # Unlike NumPy's, these slices may not end beyond the array.
+                return array[slice(*chosen.indices(array.get_shape()[0]))]
+            return np.stack([array[int(row)] for row in chosen])
+
+    def check(self, name: str) -> None:
+        """Read one array part by part, for one that need not be in memory as a whole; DamagedError as above."""
+        _, shape = self.described[name]
+        if not shape or 0 in shape:
+            self[name]
+            return
+        rows = max(1, PART // math.prod(shape[1:]))
+        # Opened for each part: what was read through one opening stays in memory until it is closed.
+        parts = (self.rows(name, slice(start, start + rows)) for start in range(0, shape[0], rows))
+        found = None
+        for part in parts:
+            found = _checksum_head(name, part.dtype, shape) if found is None else found
+            found = zlib.crc32(_raw(part), found)
+        self._compare(name, found)
 
     def verify(self) -> None:
         """Read every tensor; DamagedError for the first that does not match its checksum."""
         for name in self:
-            self[name]
+            self.check(name)
+
+    def _compare(self, name: str, found: int | None) -> None:
+        if self._checksums.get(name) != found:
+            raise DamagedError(f"{self.path} is damaged: {name} does not match its checksum")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.described)
@@ -120,5 +151,12 @@ class _damage_named:
 
 
 def _checksum(name: str, array: np.ndarray) -> int:
-    head = zlib.crc32(f"{name}|{array.dtype}|{array.shape}".encode())
-    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, head)
+    return zlib.crc32(_raw(array), _checksum_head(name, array.dtype, array.shape))
+
+
+def _checksum_head(name: str, dtype: np.dtype, shape: tuple[int, ...]) -> int:
+    return zlib.crc32(f"{name}|{dtype}|{shape}".encode())
+
+
+def _raw(array: np.ndarray) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

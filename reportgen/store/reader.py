@@ -10,13 +10,14 @@ contradict the run are left out and named in `run.problems`, which the report pr
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from reportgen.core.run import Activations, Run, RunData, Snapshot
+from reportgen.core.run import Activations, Images, Run, RunData, Snapshot
 from reportgen.errors import RunError
 from reportgen.store import layout
 from reportgen.store.checks import (
@@ -199,11 +200,9 @@ def read_data(file: Path, classes: int, problems: list[str]) -> RunData:
 
     Images that were kept as bytes come back as what was fed in. What is left out is added to `problems`.
     """
-    arrays: dict[str, np.ndarray] = {}
-    divided: set[str] = set()
+    arrays: dict[str, Any] = {}
     try:
         tensors = Tensors(file)
-        divided = {name for name in tensors if name.endswith("_divisor")}
         for name in _DATA:
             try:
                 arrays[name] = _data_array(tensors, name, classes)
@@ -216,32 +215,39 @@ def read_data(file: Path, classes: int, problems: list[str]) -> RunData:
         if images is not None and labels is not None and len(images) > len(labels):
             problems.append(f"{part}_images left out: there are {len(images)} for {len(labels)} labels")
             del arrays[f"{part}_images"]
-    for name, array in arrays.items():
-        if f"{name}_divisor" in divided and array.dtype == np.uint8:
-            # In one go: 60,000 images in between would be another 188 MB.
-            arrays[name] = np.divide(array, np.float32(255), dtype=np.float32)
-    empty = {name: np.zeros(0, np.int64 if name.endswith("labels") else np.float32) for name in _DATA}
+    if "probe_images" in arrays:
+        # The few that are shown whole; of the others only those that are looked at are read.
+        arrays["probe_images"] = arrays["probe_images"][:]
+    empty: dict[str, Any] = {name: np.zeros(0, np.int64) for name in _DATA if name.endswith("labels")}
+    empty |= {"probe_images": np.zeros(0, np.float32), "evaluation_images": Images((0,), lambda _: np.zeros(0))}
     return RunData(**{**empty, **arrays})
 
 
 _DATA = ("probe_images", "probe_labels", "evaluation_images", "evaluation_labels", "embedding_labels")
 
 
-def _data_array(tensors: Tensors, name: str, classes: int) -> np.ndarray:
-    """One array of data.safetensors; ValueError in words for what it can't be."""
+def _data_array(tensors: Tensors, name: str, classes: int) -> np.ndarray | Images:
+    """One array of data.safetensors, checked; ValueError in words for what it can't be."""
     if name not in tensors:
         raise ValueError("it is missing")
     dtype, shape = tensors.described[name]
     if name.endswith("images"):
         if dtype not in REAL or not shape or 0 in shape:
             raise ValueError(f"{dtype}{list(shape)} are no images")
-        return tensors[name]
+        tensors.check(name)
+        divided = f"{name}_divisor" in tensors and dtype == "U8"
+        return Images(shape, partial(_fed_in, tensors, name, divided))
     if dtype not in WHOLE or len(shape) != 1:
         raise ValueError(f"{dtype}{list(shape)} are no labels")
     labels = tensors[name]
     if labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(f"they run from {labels.min()} to {labels.max()}, for {classes} classes")
     return labels.astype(np.int64)
+
+
+def _fed_in(tensors: Tensors, name: str, divided: bool, chosen: slice | Sequence[int] | np.ndarray) -> np.ndarray:
+    images = tensors.rows(name, chosen)
+    return np.divide(images, np.float32(255), dtype=np.float32) if divided else images
 
 
 def _place(tensors: Tensors) -> tuple[int, int]:

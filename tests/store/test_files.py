@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from reportgen.errors import RunError
+from reportgen.store import files
 from reportgen.store.files import Tensors, write_bytes, write_tensors
 
 ARRAYS = {
@@ -35,8 +36,22 @@ def test_an_array_that_is_not_contiguous_is_written_in_its_own_order(tmp_path):
     np.testing.assert_array_equal(Tensors(tmp_path / "a.safetensors")["x"], array)
 
 
+@pytest.mark.parametrize("part", [1, 5, 10**6])
+def test_what_is_whole_passes_in_parts_of_any_size(tmp_path, monkeypatch, part):
+    monkeypatch.setattr(files, "PART", part)
+    write_tensors(tmp_path / "a.safetensors", ARRAYS, {})
+    Tensors(tmp_path / "a.safetensors").verify()
+
+
+@pytest.mark.parametrize("chosen", [slice(1, 3), slice(None), [2, 0, 2], np.array([1])])
+def test_chosen_rows_are_those_of_the_array(tmp_path, chosen):
+    array = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
+    write_tensors(tmp_path / "a.safetensors", {"x": array}, {})
+    np.testing.assert_array_equal(Tensors(tmp_path / "a.safetensors").rows("x", chosen), array[chosen])
+
+
 @pytest.mark.parametrize("offset", range(0, 24 * 4, 7))
-def test_a_flipped_bit_is_noticed_where_it_is_and_only_there(tmp_path, offset):
+def test_a_flipped_bit_is_noticed_where_it_is_and_only_there(tmp_path, monkeypatch, offset):
     path = tmp_path / "a.safetensors"
     write_tensors(path, {"a": np.ones(24, np.float32), "b": np.zeros(2, np.float32)}, {})
     content = bytearray(path.read_bytes())
@@ -46,6 +61,10 @@ def test_a_flipped_bit_is_noticed_where_it_is_and_only_there(tmp_path, offset):
     tensors = Tensors(path)
     with pytest.raises(RunError, match=r"a\.safetensors is damaged: a does not match its checksum"):
         tensors["a"]
+    monkeypatch.setattr(files, "PART", 10)  # three parts, the last one shorter
+    with pytest.raises(RunError, match=r"a\.safetensors is damaged: a does not match its checksum"):
+        tensors.check("a")
+    tensors.check("b")
     np.testing.assert_array_equal(tensors["b"], [0, 0])
 
 
