@@ -26,7 +26,7 @@ from reportgen.page.html import html
 from reportgen.page.loader import clean
 from reportgen.page.paper import paper
 from reportgen.page.save import save
-from reportgen.sections import LADDER, LIMITED, SECTIONS, Context, Options, health, installed, left_out
+from reportgen.sections import EMBEDDED, LADDER, LIMITED, SECTIONS, Context, Options, health, installed, left_out
 from reportgen.sections.custom import custom
 from reportgen.sections.overview import headline, key_figures
 from reportgen.sections.words import NBSP, megabytes
@@ -158,10 +158,11 @@ def _built(
         context = Context(run, options)
         drawn: dict[Callable[[Context], Section | None], Section | None] = {}
         failed: list[str] = []
-        for make in makers:
-            drawn[make] = _section(make, context, failed)
-            bar.update()
-            bar.set_postfix_str("")
+        with context.embedding_begun():
+            for make in sorted(makers, key=EMBEDDED.__contains__):
+                drawn[make] = _section(make, context, failed)
+                bar.update()
+        drawn = {make: drawn[make] for make in makers}  # in reading order
         report = Report(
             title=title or _title(run),
             headline=headline(context),

@@ -12,9 +12,10 @@ plane for all frames, each frame's vectors centred and scaled to unit RMS radius
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from reportgen.analysis.fuzzy import fuzzy_graph, lay_out, memberships
 from reportgen.analysis.neighbors import NEIGHBORS, Block, label_accuracy, measured, nearest, trustworthiness
 from reportgen.analysis.wide import wide
 from reportgen.errors import DataError, OptionError, choices
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 METHODS = ("umap", "pca")
 #: Layout passes of the first frame, which is the untrained network's and the hardest: on 2,000 MNIST digits
@@ -111,20 +115,24 @@ def embed(
 
     projection = None
     layouts: list[np.ndarray] = []
-    trust: list[float | None] = []
-    accuracy: list[float | None] = []
+    rated: list[Future[tuple[float | None, float | None]]] = []
     basis = _principal(np.concatenate(unit), seed) if method == "pca" else None
-    for index, frame in enumerate(unit):
-        between = measured(frame)
-        if basis is not None:
-            layouts.append(frame @ basis)
-        else:
-            layouts.append(_umap_frame(frame, layouts[-1] if layouts else None, neighbors, seed, between))
-        shown, _ = nearest(layouts[-1], min(NEIGHBORS, len(points) - 1))
-        trust.append(trustworthiness(frame, layouts[-1], NEIGHBORS, shown, between))
-        accuracy.append(label_accuracy(layouts[-1], labels, NEIGHBORS, shown))
-        if progress is not None:
-            progress(index + 1, len(unit))
+    # A frame is laid out after the one before it; on another core meanwhile the next one's neighbours are found, and
+    # the last one is rated.
+    with ThreadPoolExecutor(1, "reportgen-neighbors") as beside:
+        known = beside.submit(_neighborhood, unit[0], neighbors)
+        for index, frame in enumerate(unit):
+            between, graph = known.result()
+            if index + 1 < len(unit):
+                known = beside.submit(_neighborhood, unit[index + 1], neighbors)
+            if basis is not None:
+                layouts.append(frame @ basis)
+            else:
+                layouts.append(_umap_frame(frame, layouts[-1] if layouts else None, graph, seed))
+            rated.append(beside.submit(_rated, frame, layouts[-1], labels, between))
+            if progress is not None:
+                progress(index + 1, len(unit))
+    trust, accuracy = zip(*(rating.result() for rating in rated), strict=True)
     if basis is not None:
         last = frames[-1][points]
         projection = Projection(_centre(last), basis / (_radius(last - _centre(last)) or 1.0))
@@ -135,8 +143,8 @@ def embed(
         labels=labels,
         method=method,
         n_neighbors=neighbors,
-        trust=tuple(trust),
-        accuracy=tuple(accuracy),
+        trust=trust,
+        accuracy=accuracy,
         movement=(None, *(movement(a, b) for a, b in pairwise(layouts))),
         projection=projection,
     )
@@ -250,14 +258,29 @@ def _principal(rows: np.ndarray, seed: int) -> np.ndarray:
     return basis * np.where(sign == 0, 1.0, sign)
 
 
-def _umap_frame(
-    frame: np.ndarray, previous: np.ndarray | None, neighbors: int, seed: int, between: list[Block] | None
-) -> np.ndarray:
+def _neighborhood(frame: np.ndarray, neighbors: int) -> "tuple[list[Block] | None, csr_matrix | None]":
+    """What `measured` gives for a frame, and its graph for UMAP with so many neighbours; None where it needs none."""
+    between = measured(frame)
+    if neighbors == 0 or not frame.any():
+        return between, None
+    # UMAP counts a point as its own first neighbour.
+    return between, fuzzy_graph(*nearest(frame, neighbors - 1, blocks=between))
+
+
+def _rated(
+    frame: np.ndarray, layout: np.ndarray, labels: np.ndarray, between: list[Block] | None
+) -> tuple[float | None, float | None]:
+    """(trustworthiness, neighbour accuracy) of a frame's layout; `between` is used up."""
+    shown, _ = nearest(layout, min(NEIGHBORS, len(layout) - 1))
+    return trustworthiness(frame, layout, NEIGHBORS, shown, between), label_accuracy(layout, labels, NEIGHBORS, shown)
+
+
+def _umap_frame(frame: np.ndarray, previous: np.ndarray | None, graph: "csr_matrix | None", seed: int) -> np.ndarray:
     """Lay out unit vectors [n, d] by UMAP, started from and aligned to the previous frame [n, 2].
 
-    `between` is what `measured` gave for the frame.
+    Without a graph, all lie in one place.
     """
-    if not frame.any():
+    if graph is None:
         return np.zeros((len(frame), 2)) if previous is None else np.tile(previous.mean(axis=0), (len(frame), 1))
     chained = previous is not None and bool((np.ptp(previous, axis=0) > 0).all())
     if previous is not None and chained:
@@ -266,8 +289,6 @@ def _umap_frame(
         start = frame @ _principal(frame, seed)
         # UMAP stretches both axes to one length: a touch of noise gives an axis without spread some.
         start = start + np.random.default_rng(seed).normal(scale=1e-4, size=start.shape)
-    # UMAP counts a point as its own first neighbour.
-    graph = fuzzy_graph(*nearest(frame, neighbors - 1, blocks=between))
     layout = lay_out(graph, start, *((NEXT_PASSES, NEXT_RATE) if chained else (FIRST_PASSES, 1.0)), seed)
     return layout - layout.mean(axis=0) if previous is None else align(layout, previous)
 

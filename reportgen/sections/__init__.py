@@ -49,4 +49,7 @@ LIMITED: dict[Callable[[Context], Section | None], tuple[str, ...]] = {
     maps.build: ("images", "channels", "levels"),
 }
 
-__all__ = ["LADDER", "LIMITED", "SECTIONS", "Context", "Limits", "Options", "installed", "left_out"]
+# Those that wait for the embedding: drawn last, so that it is computed beside the others.
+EMBEDDED: tuple[Callable[[Context], Section | None], ...] = (embedding.build, embedding.build_overlay)
+
+__all__ = ["EMBEDDED", "LADDER", "LIMITED", "SECTIONS", "Context", "Limits", "Options", "installed", "left_out"]

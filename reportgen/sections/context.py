@@ -5,10 +5,13 @@ context.confusion.accuracy                     # computed when first asked for, 
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
+from threading import Event
 from typing import Any, Literal
 
 import numpy as np
@@ -58,6 +61,21 @@ class Context:
                 paths = [layer.path for layer in run.layers]
                 raise OptionError(f"no layer matches {pattern!r}; {choices(pattern, paths)}")
         self._slugs: dict[str, str] = {}
+        self._begun: Future[Embedding | str | None] | None = None
+
+    @contextmanager
+    def embedding_begun(self) -> Iterator[None]:
+        """Within, the embedding is computed on another core; who asks for it waits until it is there."""
+        if self.options.embedding == "umap" and self.run.embed_layer is not None:
+            # Imports and compilers change the filters of warnings for all threads: let them be done before.
+            embed([np.eye(4)], np.zeros(0, np.int64))
+        left = Event()
+        with ThreadPoolExecutor(1, "reportgen-embedding") as thread:
+            self._begun = thread.submit(self._embed, left)
+            try:
+                yield
+            finally:
+                left.set()
 
     def limited(self, limits: Limits) -> "Context":
         """The same run, options and analyses under other limits; what was computed is not computed again."""
@@ -155,16 +173,25 @@ class Context:
     @cached_property
     def embedding(self) -> Embedding | str | None:
         """The embedding over all recorded steps; a sentence where it can't be had; None without a layer."""
+        return self._embed(Event()) if self._begun is None else self._begun.result()
+
+    def _embed(self, left: Event) -> Embedding | str | None:
         if self.run.embed_layer is None or not self.run.activations:
             return None
         recorded = [self.run.activations[step] for step in self.run.activations]
-        progress = self.options.progress
+
+        def progress(done: int, of: int) -> None:
+            if left.is_set() and done < of:
+                raise CancelledError  # the report was given up meanwhile
+            if self.options.progress is not None:
+                self.options.progress("embedding", done, of)
+
         try:
             return embed(
                 [activations.embedding_vectors for activations in recorded],
                 self.run.data.embedding_labels,
                 self.options.embedding,
-                progress=None if progress is None else lambda done, of: progress("embedding", done, of),
+                progress=progress,
             )
         except ReportgenError as error:
             return str(error)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from reportgen.analysis.fuzzy import fuzzy_graph, lay_out, memberships
+from reportgen.analysis.fuzzy import CURVE, fuzzy_graph, lay_out, memberships
 from reportgen.analysis.neighbors import nearest
 
 ROOT = Path(__file__).parents[2]
@@ -66,11 +66,34 @@ def test_the_layout_is_umap_learns(vectors):
         warnings.simplefilter("ignore")
         # With its neighbours given: numba would compile umap-learn's own search for longer than all else takes.
         given = {"precomputed_knn": as_umap_wants(*nearest(vectors, 14)), "init": start.astype(np.float32)}
-        model = UMAP(n_neighbors=15, n_epochs=20, learning_rate=0.5, random_state=5, **given)
+        # Its loop in float32, as here.
+        a, b, one, rate = (np.float32(value) for value in (*CURVE, 1, 0.5))
+        given |= {"a": a, "b": b, "repulsion_strength": one, "learning_rate": rate}
+        model = UMAP(n_neighbors=15, n_epochs=20, random_state=5, **given)
         expected = model.fit_transform(vectors)
     # Of one and the same graph: in another one, rounding would tell after a few chaotic passes.
     np.testing.assert_array_equal(lay_out(model.graph_, start, 20, 0.5, seed=5), expected)
     assert not np.array_equal(lay_out(model.graph_, start, 20, 0.5, seed=6), expected)
+
+
+def test_the_curve_is_umap_learns_for_its_defaults():
+    from umap.umap_ import find_ab_params
+
+    np.testing.assert_allclose(CURVE, find_ab_params(1.0, 0.1), rtol=1e-6)
+
+
+def test_points_in_one_place_are_parted_as_umap_learn_does(vectors):
+    from umap import UMAP
+
+    start = np.repeat(np.random.default_rng(0).normal(size=(len(vectors) // 3, 2)), 3, axis=0)
+    assert len(start) == len(vectors)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        given = {"precomputed_knn": as_umap_wants(*nearest(vectors, 14)), "init": start.astype(np.float32)}
+        a, b, one = (np.float32(value) for value in (*CURVE, 1))
+        model = UMAP(15, n_epochs=20, random_state=5, a=a, b=b, repulsion_strength=one, learning_rate=one, **given)
+        expected = model.fit_transform(vectors)
+    np.testing.assert_array_equal(lay_out(model.graph_, start, 20, 1.0, seed=5), expected)
 
 
 LAID_OUT = """
