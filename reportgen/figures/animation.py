@@ -68,8 +68,8 @@ def animation(
             indices[-1, index % indices.shape[1]] = _entry(INK, lookup)
         pixels.append(indices)
     height, width = pixels[0].shape
-    still = Raster(_encode(pixels[-1:], table, "PNG", frame_ms), "image/png", width, height)
-    gif = _encode(pixels, table, "GIF", frame_ms)
+    still = Raster(_still(pixels[-1], table), "image/png", width, height)
+    gif = _film(pixels, table, frame_ms)
     return Animation(gif, still, tuple(clean(name) for name in names), frame_ms, width, height)
 
 
@@ -235,28 +235,31 @@ def _mark_progress(indices: np.ndarray, share: float, lookup: np.ndarray) -> Non
     indices[-4:, done:] = _entry(LINE, lookup)
 
 
-def _encode(frames: Sequence[np.ndarray], table: np.ndarray, form: str, frame_ms: int) -> bytes:
+def _still(indices: np.ndarray, table: np.ndarray) -> bytes:
+    """Palette entries [height, width] as a PNG."""
     from PIL import Image
 
-    pictures = []
-    for indices in frames:
-        picture = Image.fromarray(indices)
-        picture.putpalette(table.tobytes())
-        pictures.append(picture)
+    picture = Image.fromarray(indices)
+    picture.putpalette(table.tobytes())
     buffer = io.BytesIO()
-    if form == "PNG":
-        pictures[0].save(buffer, "PNG")
-    else:
-        # Pillow, not imageio: imageio takes arrays only, makes a palette per frame of its own (15 times the
-        # time, a third more bytes on 20 frames), and with mode="P" loses ours.
-        pictures[0].save(
-            buffer,
-            "GIF",
-            palette=table.tobytes(),  # or every frame has a copy of its own
-            save_all=True,
-            append_images=pictures[1:],
-            duration=frame_ms,
-            loop=0,
-            optimize=False,
-        )
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _film(frames: list[np.ndarray], table: np.ndarray, frame_ms: int) -> bytes:
+    """Frames of palette entries as an endless GIF with one palette."""
+    import imageio.v3 as imageio
+
+    buffer = io.BytesIO()
+    # Given entries and their palette: of colours, a palette is made for every frame (15 times the time).
+    imageio.imwrite(
+        buffer,
+        frames,
+        extension=".gif",
+        plugin="pillow",
+        palette=table.tobytes(),
+        duration=frame_ms,
+        loop=0,
+        optimize=False,
+    )
     return buffer.getvalue()

@@ -1,8 +1,15 @@
 """What sections share."""
 
 from dataclasses import replace
+from itertools import count
+from threading import Event
 
+import numpy as np
+import pytest
+
+from reportgen import build
 from reportgen.core.run import Layer
+from reportgen.sections import context as context_module
 from reportgen.sections.context import Context, Options
 from reportgen.store import open_run
 
@@ -22,3 +29,37 @@ def test_the_activation_after_a_convolution_is_found_through_normalisation_dropo
     context = Context(replace(open_run(recorded), layers=LAYERS, activations={}), Options(0, 12))
     assert [layer.path for layer in context.after(LAYERS[0])] == ["bn/relu"]
     assert [layer.path for layer in context.after(LAYERS[6])] == ["next/relu"]
+
+
+def test_an_embedding_begun_beside_the_sections_is_the_one_computed_when_asked_for(recorded):
+    run, options = open_run(recorded), Options(0, 12)
+    begun = Context(run, options)
+    with begun.embedding_begun():
+        found = begun.embedding
+    np.testing.assert_array_equal(found.frames, Context(run, options).embedding.frames)
+    assert found.method == "umap" and len(found.frames) == 3
+
+
+def test_an_embedding_is_given_up_with_its_report(recorded, monkeypatch):
+    started, ended = Event(), Event()
+
+    def endless(vectors, labels, method, progress):
+        started.set()
+        try:
+            for frame in count(1):
+                progress(frame, frame + 1)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(context_module, "embed", endless)
+    context = Context(open_run(recorded), Options(0, 12, embedding="pca"))
+    with pytest.raises(KeyboardInterrupt), context.embedding_begun():
+        assert started.wait(60) and not ended.is_set()
+        raise KeyboardInterrupt
+    assert ended.is_set()
+
+
+def test_sections_stand_in_reading_order_whatever_was_drawn_first(recorded):
+    anchors = [section.anchor for section in build(recorded, embedding="pca").report.sections]
+    expected = ["embedding", "curves", "overlay", "mistakes", "parameters", "explorer", "change", "activity", "maps"]
+    assert anchors == [*expected, "health", "overview", "samples"]
