@@ -11,9 +11,11 @@ import zlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-#: Compiled programs kept on disk, in bytes; the least recently used go first. A network has about 1 MB.
+#: Compiled programs kept on disk, in bytes; the least recently used go first.
 CACHE_BYTES = 256 << 20
-
+#: And how many are left there when a process begins. A network has about 25; for each one that jax adds it looks at all
+#: that are there (70 µs each).
+CACHE_PROGRAMS = 500
 
 #: Of jaxlib 0.10: what XLA gives to YNNPACK on CPUs. By default convolutions are among it.
 YNNPACK = "--xla_cpu_experimental_ynn_fusion_type"
@@ -80,14 +82,14 @@ def keep_compiled() -> None:
     if not os.access(folder, os.W_OK):
         return
     if os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder)) == str(folder):
-        _without_torn(folder)
+        _tidy(folder)
     os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(CACHE_BYTES))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 
-def _without_torn(folder: Path) -> None:
-    """Delete the entries whose writer was killed.
+def _tidy(folder: Path) -> None:
+    """Delete the entries whose writer was killed, and but for the last `CACHE_PROGRAMS` those unused for longest.
 
     jax writes an entry in place, then the time of its last use beside it; it never mends a torn one, but
     warns of it in each process to come. With the lock held nobody is writing: an entry without a time is torn.
@@ -96,11 +98,22 @@ def _without_torn(folder: Path) -> None:
 
     try:
         with filelock.FileLock(folder / ".lockfile", timeout=10):
+            used: dict[Path, int] = {}
             for entry in folder.glob("*-cache"):
-                if not entry.with_name(entry.name.removesuffix("-cache") + "-atime").exists():
+                try:
+                    used[entry] = _last_use(entry).stat().st_mtime_ns
+                except FileNotFoundError:
                     entry.unlink(missing_ok=True)
+            for entry in sorted(used, key=used.__getitem__)[:-CACHE_PROGRAMS]:
+                entry.unlink(missing_ok=True)
+                _last_use(entry).unlink(missing_ok=True)
     except (OSError, filelock.Timeout):
         pass  # the next process will
+
+
+def _last_use(entry: Path) -> Path:
+    """The file that jax writes whenever it reads or writes the entry."""
+    return entry.with_name(entry.name.removesuffix("-cache") + "-atime")
 
 
 def _folder() -> Path:

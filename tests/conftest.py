@@ -28,11 +28,13 @@ if not os.environ.get("REPORTGEN_SOAK"):
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 # Compiled programs are shared by the session's processes, and by nothing else: most of the tests' time is compiling.
+# Without a limit to their size, for which jax would look at all that are there for each one that comes (a quarter of
+# the tests' time), and lock the folder: who reads a program that is just being written compiles it as well.
 _compiled: str | None = None
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     _compiled = tempfile.mkdtemp(prefix="reportgen-tests-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled
-    os.environ["JAX_COMPILATION_CACHE_MAX_SIZE"] = str(1 << 30)  # a limit has jax lock the folder
+    os.environ["JAX_COMPILATION_CACHE_MAX_SIZE"] = "-1"
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 

@@ -54,6 +54,18 @@ def test_compiled_programs_are_kept_for_the_next_process_but_a_torn_one_is_compi
     assert torn.read_bytes() == whole.read_bytes()
 
 
+def test_of_many_compiled_programs_the_last_used_are_left(monkeypatch, tmp_path):
+    process.keep_compiled()
+    (folder,) = tmp_path.glob("reportgen/jax-*")
+    for number, name in enumerate("cadb"):
+        (folder / f"{name}-cache").touch()
+        (folder / f"{name}-atime").touch()
+        os.utime(folder / f"{name}-atime", (number, number))
+    monkeypatch.setattr(process, "CACHE_PROGRAMS", 2)
+    process.keep_compiled()
+    assert sorted(file.name for file in folder.glob("?-*")) == ["b-atime", "b-cache", "d-atime", "d-cache"]
+
+
 def test_the_users_own_settings_stand(monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/elsewhere")
     monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "5")
