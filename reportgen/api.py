@@ -159,9 +159,10 @@ def _built(
         drawn: dict[Callable[[Context], Section | None], Section | None] = {}
         failed: list[str] = []
         with context.embedding_begun():
-            for make in sorted(makers, key=EMBEDDED.__contains__):
+            for make in sorted(makers, key=lambda make: make in EMBEDDED):
                 drawn[make] = _section(make, context, failed)
                 bar.update()
+        bar.set_postfix_str("")
         drawn = {make: drawn[make] for make in makers}  # in reading order
         report = Report(
             title=title or _title(run),

@@ -81,9 +81,10 @@ def keep_compiled() -> None:
         return
     if not os.access(folder, os.W_OK):
         return
-    if os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder)) == str(folder):
+    ours = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder)) == str(folder)
+    # Without a limit jax neither locks the folder nor says when an entry was used.
+    if os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(CACHE_BYTES)) != "-1" and ours:
         _tidy(folder)
-    os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(CACHE_BYTES))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 

@@ -11,8 +11,9 @@ before as it can: what still moves is the network's doing, and the layout's nois
 plane for all frames, each frame's vectors centred and scaled to unit RMS radius before.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
@@ -119,7 +120,7 @@ def embed(
     basis = _principal(np.concatenate(unit), seed) if method == "pca" else None
     # A frame is laid out after the one before it; on another core meanwhile the next one's neighbours are found, and
     # the last one is rated.
-    with ThreadPoolExecutor(1, "reportgen-neighbors") as beside:
+    with _beside() as beside:
         known = beside.submit(_neighborhood, unit[0], neighbors)
         for index, frame in enumerate(unit):
             between, graph = known.result()
@@ -256,6 +257,17 @@ def _principal(rows: np.ndarray, seed: int) -> np.ndarray:
     basis[:, : found.shape[1]] = found
     sign = np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(2)])
     return basis * np.where(sign == 0, 1.0, sign)
+
+
+@contextmanager
+def _beside() -> Iterator[ThreadPoolExecutor]:
+    """A thread for what can be done beside; what it has not begun is dropped when anything fails."""
+    with ThreadPoolExecutor(1, "reportgen-neighbors") as thread:
+        try:
+            yield thread
+        except BaseException:
+            thread.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _neighborhood(frame: np.ndarray, neighbors: int) -> "tuple[list[Block] | None, csr_matrix | None]":

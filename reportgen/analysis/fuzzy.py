@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 #: As in umap-learn: sigma is at least this share of the mean distance.
 LEAST_SIGMA = 1e-3
-#: a and b of UMAP's curve 1 / (1 + a d^2b), umap-learn's fit for its defaults: points of one neighbourhood may lie
-#: 0.1 apart, and others lie apart from 1.
+#: a and b of UMAP's curve 1 / (1 + a d^2b), as umap-learn fits them for its defaults: min_dist 0.1, spread 1.
 CURVE = 1.5769435, 0.8950609
 NEGATIVE_SAMPLES = 5
 
@@ -71,7 +70,7 @@ def lay_out(graph: "csr_matrix", start: np.ndarray, passes: int, rate: float, se
     random = np.random.RandomState(seed)
     edges = graph.tocoo()
     edges.sum_duplicates()  # for their order, which is umap-learn's then
-    # An edge takes part in as many of the passes as its strength is of the strongest; one that would in none, in none.
+    # An edge is drawn in strength / strongest of the passes, and left out where that is less than one.
     drawn = edges.data >= edges.data.max() / passes
     strength = edges.data[drawn] / edges.data.max()
     positions = _apart(start.astype(np.float32), random)
@@ -100,7 +99,11 @@ def lay_out(graph: "csr_matrix", start: np.ndarray, passes: int, rate: float, se
 
 
 def _apart(positions: np.ndarray, random: "np.random.RandomState") -> np.ndarray:
-    """Positions no two of which are equal, for nothing would part them: a thousandth of their distance of noise."""
+    """The positions; where some are equal, with noise of a thousandth of the mean distance to the nearest.
+
+    As umap-learn has it: nothing else would part two points in one place. Nor does this where every point has
+    a twin, for then that mean is 0.
+    """
     if len(np.unique(positions, axis=0)) == len(positions):
         return positions
     _, distances = nearest(positions, 1)
@@ -117,8 +120,10 @@ def _layouts() -> Any:
     # A later version may name it otherwise, and a folder may not be writable: then it is compiled each time.
     # With NUMBA_DISABLE_JIT it is a plain function.
     loop = getattr(layouts, "_nb_optimize_layout_euclidean_single_epoch", None)
-    # Without Python's lock it leaves the other cores to other threads.
-    getattr(loop, "targetoptions", {})["nogil"] = True
+    # Without Python's lock it leaves the other cores to other threads. What was kept on disk before is as it was.
+    options = getattr(loop, "targetoptions", None)
+    if options is not None:
+        options["nogil"] = True
     keep = getattr(loop, "enable_caching", None)
     if keep is not None:
         try:

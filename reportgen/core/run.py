@@ -5,12 +5,12 @@
     run.snapshots[40].params["conv1/kernel"] # read from disk when asked for
     run.activations[40].maps["conv1"]
 
-Every mapping here may read lazily; all arrays are NumPy's. Steps count optimizer updates: step 0 is
-before training, step s is after s updates. Epoch 0 is before training; the updates of the first
-pass over the data belong to epoch 1, and its last step closes it.
+Every mapping here may read lazily, and so do `Images`; all else are NumPy's arrays. Steps count
+optimizer updates: step 0 is before training, step s is after s updates. Epoch 0 is before training;
+the updates of the first pass over the data belong to epoch 1, and its last step closes it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,18 +106,19 @@ class Activations:
 class Images:
     """Images as they were fed to the network, read from disk when asked for.
 
-    images[:100], images[[7, 3]]     # arrays; np.asarray(images) is all of them
+    images[7], images[:100], images[labels == 3]     # arrays; np.asarray(images) is all of them
 
-    `shape` is that of the whole array, `read` gives chosen rows of it. Tens of thousands cost no memory.
+    `shape` is that of the whole array, `read` gives what NumPy would for an index on its first axis. Tens of
+    thousands cost no memory.
     """
 
     shape: tuple[int, ...]
-    read: Callable[[slice | Sequence[int] | np.ndarray], np.ndarray]
+    read: Callable[[Any], np.ndarray]
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, chosen: slice | Sequence[int] | np.ndarray) -> np.ndarray:
+    def __getitem__(self, chosen: Any) -> np.ndarray:
         return self.read(chosen)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

@@ -37,7 +37,7 @@ SIDE = 560
 HEAD, FOOT = 34, 14
 SHADES = 12
 NAME = 40
-"""Pixels above and below the middle of a class name: more than any script is tall."""
+"""Pixels above and below the middle of the picture that are looked at for a class name there."""
 
 
 @styled

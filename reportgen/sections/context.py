@@ -6,12 +6,12 @@ context.confusion.accuracy                     # computed when first asked for, 
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
-from threading import Event
+from threading import Event, Thread
 from typing import Any, Literal
 
 import numpy as np
@@ -36,7 +36,10 @@ MOST_CLASSES = 4096
 
 @dataclass(frozen=True)
 class Options:
-    """What the reader chose: two steps to compare, layers by glob, the embedding's method."""
+    """What the reader chose: two steps to compare, layers by glob, the embedding's method.
+
+    `progress(what, done, of)` is called by the thread that does it.
+    """
 
     from_step: int
     to_step: int
@@ -65,17 +68,32 @@ class Context:
 
     @contextmanager
     def embedding_begun(self) -> Iterator[None]:
-        """Within, the embedding is computed on another core; who asks for it waits until it is there."""
-        if self.options.embedding == "umap" and self.run.embed_layer is not None:
-            # Imports and compilers change the filters of warnings for all threads: let them be done before.
-            embed([np.eye(4)], np.zeros(0, np.int64))
+        """Within, UMAP's embedding is computed on another core; who asks for it waits until it is there.
+
+        Where what is within fails, it ends with the frame that it is at.
+        """
+        if self.options.embedding == "pca" or self.run.embed_layer is None or not self.run.activations:
+            yield
+            return
+        # Imports and compilers change the filters of warnings for all threads: let them be done before.
+        embed([np.eye(4)], np.zeros(0, np.int64))
+        begun: Future[Embedding | str | None] = Future()
+        self._begun = begun
         left = Event()
-        with ThreadPoolExecutor(1, "reportgen-embedding") as thread:
-            self._begun = thread.submit(self._embed, left)
+
+        def compute() -> None:
             try:
-                yield
-            finally:
-                left.set()
+                begun.set_result(self._embed(left))
+            except BaseException as error:
+                begun.set_exception(error)
+
+        # Of a thread pool, or one that is no daemon, the interpreter would wait for the end.
+        Thread(target=compute, name="reportgen-embedding", daemon=True).start()
+        try:
+            yield
+        except BaseException:
+            left.set()
+            raise
 
     def limited(self, limits: Limits) -> "Context":
         """The same run, options and analyses under other limits; what was computed is not computed again."""

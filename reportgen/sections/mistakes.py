@@ -9,7 +9,7 @@ from reportgen.analysis.confusion import Confusion
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table
 from reportgen.figures.matrices import confusion as confusion_chart
 from reportgen.figures.paper import chart, picture_export
-from reportgen.sections.context import Context, image_mosaic
+from reportgen.sections.context import Context, are_pictures, image_mosaic
 from reportgen.sections.words import listed, percent, plural
 
 IMAGES = 60
@@ -70,7 +70,7 @@ def _misclassified(context: Context, result: Confusion) -> Figure | None:
     images, labels = context.run.data.evaluation_images, context.run.data.evaluation_labels
     # A run keeps the first images only where there are very many.
     chosen = [i for i in result.misclassified if i < len(images)][:IMAGES]
-    if context.final is None:
+    if context.final is None or not chosen or not are_pictures(images.shape):
         return None
     predictions, margins = context.final.predictions, context.final.margins
     picture = image_mosaic(
@@ -82,8 +82,7 @@ def _misclassified(context: Context, result: Confusion) -> Figure | None:
         columns=min(len(chosen), 10),
         gap=2,
     )
-    if picture is None:
-        return None
+    assert picture is not None
     kept = sum(i < len(images) for i in result.misclassified)
     shown = "all" if len(chosen) == len(result.misclassified) else f"{len(chosen)}"
     among = f" among the {kept:,} whose pictures the run keeps" if kept < len(result.misclassified) else ""

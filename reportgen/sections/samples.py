@@ -23,7 +23,7 @@ def build(context: Context) -> Section | None:
     if not len(chosen):
         return None
     # Rows of one class only line up when each has as many images.
-    columns = PER_CLASS if all(len(images) == PER_CLASS for images in shown) else None
+    columns = PER_CLASS if all(len(of_class) == PER_CLASS for of_class in shown) else None
     picture = image_mosaic(
         images,
         chosen,

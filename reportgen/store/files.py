@@ -12,9 +12,10 @@ name, type, shape and bytes.
 import json
 import math
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy, which safetensors then returns)
 import numpy as np
@@ -91,14 +92,25 @@ class Tensors(Mapping[str, np.ndarray]):
         self._compare(name, _checksum(name, array))
         return array
 
-    def rows(self, name: str, chosen: slice | Sequence[int] | np.ndarray) -> np.ndarray:
-        """Some rows of one array, read alone: what they are is not compared with the checksum, see `check`."""
+    def rows(self, name: str, chosen: Any) -> np.ndarray:
+        """`array[chosen]` of one array, of whose first axis only these rows are read.
+
+        `chosen` is what NumPy takes for one axis: a number, a slice, numbers, a mask. Raises IndexError as NumPy
+        does, and DamagedError when the file is another one meanwhile; its values are not compared with the
+        checksum, see `check`.
+        """
+        _, shape = self.described[name]
+        wanted = np.asarray(np.arange(shape[0])[chosen])
+        numbers = wanted.reshape(-1).tolist()
         with _damage_named(self.path), safe_open(self.path, "np") as file:
+            if (file.metadata() or {}) != self.metadata:  # the checksums are in it
+                raise DamagedError(f"{self.path} was replaced while it was read")
             array = file.get_slice(name)
-            if isinstance(chosen, slice):
-                # Unlike NumPy's, these slices may not end beyond the array.
-                return array[slice(*chosen.indices(array.get_shape()[0]))]
-            return np.stack([array[int(row)] for row in chosen])
+            if numbers == list(range(numbers[0], numbers[-1] + 1) if numbers else ()):
+                found = array[numbers[0] : numbers[-1] + 1] if numbers else array[0:1][:0]
+            else:
+                found = np.stack([array[number] for number in numbers])
+        return found.reshape(wanted.shape + shape[1:])
 
     def check(self, name: str) -> None:
         """Read one array part by part, for one that need not be in memory as a whole; DamagedError as above."""

@@ -10,7 +10,7 @@ contradict the run are left out and named in `run.problems`, which the report pr
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -245,7 +245,7 @@ def _data_array(tensors: Tensors, name: str, classes: int) -> np.ndarray | Image
     return labels.astype(np.int64)
 
 
-def _fed_in(tensors: Tensors, name: str, divided: bool, chosen: slice | Sequence[int] | np.ndarray) -> np.ndarray:
+def _fed_in(tensors: Tensors, name: str, divided: bool, chosen: Any) -> np.ndarray:
     images = tensors.rows(name, chosen)
     return np.divide(images, np.float32(255), dtype=np.float32) if divided else images
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from reportgen.analysis.fuzzy import CURVE, fuzzy_graph, lay_out, memberships
+from reportgen.analysis.fuzzy import CURVE, _apart, fuzzy_graph, lay_out, memberships
 from reportgen.analysis.neighbors import nearest
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def vectors():
     return np.concatenate([some, some[:20], some[:1]])
 
 
-def test_the_graph_is_umap_learns(vectors):
+def test_the_graph_is_umap_learns(vectors, umap_in_python):
     from umap.umap_ import fuzzy_simplicial_set
 
     found = nearest(vectors, 14)
@@ -58,7 +58,7 @@ def test_neighbours_at_one_distance_are_full_members(distances):
     assert np.isfinite(strengths).all() and (strengths[:, :4] == 1).all()
 
 
-def test_the_layout_is_umap_learns(vectors):
+def test_the_layout_is_umap_learns(vectors, umap_in_python):
     from umap import UMAP
 
     start = vectors[:, [20, 43]] + np.random.default_rng(0).normal(size=(len(vectors), 2))
@@ -82,11 +82,12 @@ def test_the_curve_is_umap_learns_for_its_defaults():
     np.testing.assert_allclose(CURVE, find_ab_params(1.0, 0.1), rtol=1e-6)
 
 
-def test_points_in_one_place_are_parted_as_umap_learn_does(vectors):
+def test_points_in_one_place_are_parted_as_umap_learn_does(vectors, umap_in_python):
     from umap import UMAP
 
-    start = np.repeat(np.random.default_rng(0).normal(size=(len(vectors) // 3, 2)), 3, axis=0)
-    assert len(start) == len(vectors)
+    start = np.random.default_rng(0).normal(size=(len(vectors), 2))
+    start[1::3] = start[::3]
+    assert len(np.unique(_apart(start, np.random.RandomState(5)), axis=0)) == len(start)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         given = {"precomputed_knn": as_umap_wants(*nearest(vectors, 14)), "init": start.astype(np.float32)}

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from reportgen.errors import RunError
 from reportgen.store import files
-from reportgen.store.files import Tensors, write_bytes, write_tensors
+from reportgen.store.files import DamagedError, Tensors, write_bytes, write_tensors
 
 ARRAYS = {
     "conv1/kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
@@ -43,11 +43,27 @@ def test_what_is_whole_passes_in_parts_of_any_size(tmp_path, monkeypatch, part):
     Tensors(tmp_path / "a.safetensors").verify()
 
 
-@pytest.mark.parametrize("chosen", [slice(1, 3), slice(None), [2, 0, 2], np.array([1])])
+SLICES = [slice(1, 3), slice(None), slice(None, None, 2), slice(None, None, -1), slice(2, 9), slice(9, 12)]
+MASK = np.array([True, False, False, True])
+
+
+@pytest.mark.parametrize("chosen", [*SLICES, [2, 0, 2], np.array([1]), np.zeros(0, int), 0, -1, np.int64(3), MASK])
 def test_chosen_rows_are_those_of_the_array(tmp_path, chosen):
     array = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
     write_tensors(tmp_path / "a.safetensors", {"x": array}, {})
-    np.testing.assert_array_equal(Tensors(tmp_path / "a.safetensors").rows("x", chosen), array[chosen])
+    rows = Tensors(tmp_path / "a.safetensors").rows("x", chosen)
+    np.testing.assert_array_equal(rows, array[chosen])
+    assert rows.dtype == array.dtype and rows.shape == array[chosen].shape
+
+
+def test_rows_that_are_not_there_and_of_another_file(tmp_path):
+    write_tensors(tmp_path / "a.safetensors", {"x": np.zeros((4, 2))}, {})
+    tensors = Tensors(tmp_path / "a.safetensors")
+    with pytest.raises(IndexError):
+        tensors.rows("x", 4)
+    write_tensors(tmp_path / "a.safetensors", {"x": np.ones((4, 2))}, {})
+    with pytest.raises(DamagedError, match=r"a\.safetensors was replaced"):
+        tensors.rows("x", 3)
 
 
 @pytest.mark.parametrize("offset", range(0, 24 * 4, 7))

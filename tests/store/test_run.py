@@ -42,6 +42,7 @@ def test_evaluation_images_come_back_as_they_were_fed_in(recorded, tmp_path):
     data = open_run(recorded).data
     np.testing.assert_array_equal(data.evaluation_images, tiny_dataset().test_images)
     assert data.evaluation_images[:1].dtype == np.float32
+    assert [image.shape for image in data.evaluation_images] == [(8, 8, 1)] * 100
 
 
 @pytest.mark.parametrize(
