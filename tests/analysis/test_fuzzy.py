@@ -32,6 +32,15 @@ def vectors():
     return np.concatenate([some, some[:20], some[:1]])
 
 
+@pytest.fixture
+def umap_in_python(monkeypatch):
+    """umap-learn's own functions around its layout, run by Python: numba compiles them for ten times as long."""
+    from umap import umap_
+
+    for name in ("smooth_knn_dist", "compute_membership_strengths"):
+        monkeypatch.setattr(umap_, name, getattr(umap_, name).py_func)
+
+
 def test_the_graph_is_umap_learns(vectors, umap_in_python):
     from umap.umap_ import fuzzy_simplicial_set
 
