@@ -4,6 +4,7 @@ The run is made once per session by the real training loop: LeNet's little broth
 scikit-learn's digits, two epochs. Tests that change it copy it first.
 """
 
+import gc
 import os
 
 # Before jax is imported anywhere: no accelerator is probed for.
@@ -38,6 +39,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
+
+# The collector walks jax's and matplotlib's many objects for a thirtieth of the tests' time.
+gc.set_threshold(50_000)
 
 # The same examples each time, so that a failure is a change's; `make soak` draws others.
 hypothesis.settings.register_profile("short", derandomize=True, database=None)
@@ -112,6 +116,22 @@ def recorded(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("recorded") / "run"
     train(path, tiny_dataset(), tiny_model(), model_name="tiny", epochs=2, batch_size=50, learning_rate=0.01)
     return path
+
+
+@pytest.fixture(scope="session")
+def umap_():
+    """umap-learn's module around its layout, run by Python: numba would compile it for longer than all else takes."""
+    import numba
+
+    from reportgen.analysis.fuzzy import _layouts
+
+    _layouts()  # the layout itself is compiled
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numba.config, "DISABLE_JIT", True)
+        from umap import umap_
+    for name, function in list(vars(umap_).items()):
+        setattr(umap_, name, getattr(function, "py_func", function))
+    return umap_
 
 
 @pytest.fixture

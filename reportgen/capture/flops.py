@@ -17,6 +17,8 @@ from reportgen.capture.table import Entry
 
 MOST = 200
 """Layers up to which the question is worth its time (some milliseconds each)."""
+_told: dict[str, float | None] = {}
+"""Program -> its operations, as long as this process lives: networks are prepared more than once."""
 
 
 def flops(program: Program, entries: Sequence[Entry], examples: int) -> dict[str, int]:
@@ -25,19 +27,18 @@ def flops(program: Program, entries: Sequence[Entry], examples: int) -> dict[str
     if len(asked) > MOST:
         return {}
     known = {entry.variable for entry in asked} | set(program.jaxpr.invars)
-    told: dict[str, float | None] = {}
     found: dict[str, int] = {}
     for entry in asked:
         part = between(program.jaxpr, entry.variable, known)
         text = str(part)
-        if text not in told:
+        if text not in _told:
             avals: list[Any] = [v.aval for v in part.invars]
             shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals]
             costs: Any = jax.jit(jaxpr_as_fun(ClosedJaxpr(part, []))).lower(*shapes).cost_analysis()
             # A list of dicts on some backends, None where a backend does not say.
             costs = costs[0] if isinstance(costs, list) and costs else costs
-            told[text] = costs.get("flops") if isinstance(costs, dict) else None
-        count = told[text]
+            _told[text] = costs.get("flops") if isinstance(costs, dict) else None
+        count = _told[text]
         if count is not None and count >= 0:
             found[entry.path] = round(count / examples)
     return found

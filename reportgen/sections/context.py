@@ -165,6 +165,11 @@ class Context:
         return image_range(self.run.data.evaluation_images)
 
     @cached_property
+    def probe_shades(self) -> tuple[float, float]:
+        """The same in a picture of a probe image."""
+        return image_range(self.run.data.probe_images)
+
+    @cached_property
     def confusion(self) -> Confusion | None:
         """Predictions of the final network against the evaluation labels; None where either is missing, or
         for more classes than a matrix of them fits into memory."""

@@ -11,7 +11,7 @@ from reportgen.core.run import Layer
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import DIVERGING, GREY, colorbar, short_number, symmetric
 from reportgen.figures.paper import picture_export
-from reportgen.sections.context import Context, image_mosaic, image_range, sized
+from reportgen.sections.context import Context, image_mosaic, sized
 from reportgen.sections.limits import coarse
 from reportgen.sections.words import plural
 
@@ -118,7 +118,7 @@ def _beside(
 ) -> tuple[Figure, ...]:
     """The input and the strongest channel, enlarged to one size."""
     images = context.run.data.probe_images
-    given = image_mosaic(images, [index], image_range(images), labels=[""]) if index < len(images) else None
+    given = image_mosaic(images, [index], context.probe_shades, labels=[""]) if index < len(images) else None
     if peak is None or given is None:
         return ()
     given = sized(given, ENLARGED, ENLARGED)

@@ -92,6 +92,9 @@ class Tensors(Mapping[str, np.ndarray]):
         self._compare(name, _checksum(name, array))
         return array
 
+    def __contains__(self, name: object) -> bool:  # Mapping's own would read it
+        return name in self.described
+
     def rows(self, name: str, chosen: Any) -> np.ndarray:
         """`array[chosen]` of one array, of whose first axis only these rows are read.
 
@@ -115,16 +118,14 @@ class Tensors(Mapping[str, np.ndarray]):
     def check(self, name: str) -> None:
         """Read one array part by part, for one that need not be in memory as a whole; DamagedError as above."""
         _, shape = self.described[name]
-        if not shape or 0 in shape:
+        if math.prod(shape) <= PART:
             self[name]
             return
+        found = _checksum_head(name, self.rows(name, slice(0)).dtype, shape)
         rows = max(1, PART // math.prod(shape[1:]))
         # Opened for each part: what was read through one opening stays in memory until it is closed.
-        parts = (self.rows(name, slice(start, start + rows)) for start in range(0, shape[0], rows))
-        found = None
-        for part in parts:
-            found = _checksum_head(name, part.dtype, shape) if found is None else found
-            found = zlib.crc32(_raw(part), found)
+        for start in range(0, shape[0], rows):
+            found = zlib.crc32(_raw(self.rows(name, slice(start, start + rows))), found)
         self._compare(name, found)
 
     def verify(self) -> None:
@@ -132,7 +133,7 @@ class Tensors(Mapping[str, np.ndarray]):
         for name in self:
             self.check(name)
 
-    def _compare(self, name: str, found: int | None) -> None:
+    def _compare(self, name: str, found: int) -> None:
         if self._checksums.get(name) != found:
             raise DamagedError(f"{self.path} is damaged: {name} does not match its checksum")
 

@@ -306,6 +306,9 @@ class _Steps(Mapping[int, T]):
     def __getitem__(self, step: int) -> T:
         return self._read(self._files[step])
 
+    def __contains__(self, step: object) -> bool:  # Mapping's own would read it
+        return step in self._files
+
     def __iter__(self) -> Iterator[int]:
         return iter(self._files)
 
@@ -322,6 +325,9 @@ class _Below(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._tensors[self._names[name]]
+
+    def __contains__(self, name: object) -> bool:  # Mapping's own would read it
+        return name in self._names
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

@@ -32,20 +32,23 @@ def vectors():
     return np.concatenate([some, some[:20], some[:1]])
 
 
-@pytest.fixture
-def umap_in_python(monkeypatch):
-    """umap-learn's own functions around its layout, run by Python: numba compiles them for ten times as long."""
-    from umap import umap_
+def laid_out_by_umap(umap_, vectors, start, rate):
+    """(graph, layout) of its own after 20 passes from `start`, seeded with 5; its loop in float32, as ours is."""
+    a, b, one, rate = (np.float32(value) for value in (*CURVE, 1, rate))
+    # The neighbours are given, for numba would compile its search as well.
+    given = {"precomputed_knn": as_umap_wants(*nearest(vectors, 14)), "init": start.astype(np.float32)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = umap_.UMAP(
+            15, n_epochs=20, random_state=5, a=a, b=b, repulsion_strength=one, learning_rate=rate, **given
+        )
+        layout = model.fit_transform(vectors)
+    return model.graph_, layout
 
-    for name in ("smooth_knn_dist", "compute_membership_strengths"):
-        monkeypatch.setattr(umap_, name, getattr(umap_, name).py_func)
 
-
-def test_the_graph_is_umap_learns(vectors, umap_in_python):
-    from umap.umap_ import fuzzy_simplicial_set
-
+def test_the_graph_is_umap_learns(vectors, umap_):
     found = nearest(vectors, 14)
-    expected, _, _ = fuzzy_simplicial_set(vectors, 15, None, "euclidean", {}, *as_umap_wants(*found))
+    expected, _, _ = umap_.fuzzy_simplicial_set(vectors, 15, None, "euclidean", {}, *as_umap_wants(*found))
     graph = fuzzy_graph(*found)
     assert abs(graph - expected).max() < 1e-4
     assert abs(graph - graph.T).max() == 0 and graph.max() == 1
@@ -67,43 +70,24 @@ def test_neighbours_at_one_distance_are_full_members(distances):
     assert np.isfinite(strengths).all() and (strengths[:, :4] == 1).all()
 
 
-def test_the_layout_is_umap_learns(vectors, umap_in_python):
-    from umap import UMAP
-
+def test_the_layout_is_umap_learns(vectors, umap_):
     start = vectors[:, [20, 43]] + np.random.default_rng(0).normal(size=(len(vectors), 2))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        # With its neighbours given: numba would compile umap-learn's own search for longer than all else takes.
-        given = {"precomputed_knn": as_umap_wants(*nearest(vectors, 14)), "init": start.astype(np.float32)}
-        # Its loop in float32, as here.
-        a, b, one, rate = (np.float32(value) for value in (*CURVE, 1, 0.5))
-        given |= {"a": a, "b": b, "repulsion_strength": one, "learning_rate": rate}
-        model = UMAP(n_neighbors=15, n_epochs=20, random_state=5, **given)
-        expected = model.fit_transform(vectors)
     # Of one and the same graph: in another one, rounding would tell after a few chaotic passes.
-    np.testing.assert_array_equal(lay_out(model.graph_, start, 20, 0.5, seed=5), expected)
-    assert not np.array_equal(lay_out(model.graph_, start, 20, 0.5, seed=6), expected)
+    graph, expected = laid_out_by_umap(umap_, vectors, start, 0.5)
+    np.testing.assert_array_equal(lay_out(graph, start, 20, 0.5, seed=5), expected)
+    assert not np.array_equal(lay_out(graph, start, 20, 0.5, seed=6), expected)
 
 
-def test_the_curve_is_umap_learns_for_its_defaults():
-    from umap.umap_ import find_ab_params
-
-    np.testing.assert_allclose(CURVE, find_ab_params(1.0, 0.1), rtol=1e-6)
+def test_the_curve_is_umap_learns_for_its_defaults(umap_):
+    np.testing.assert_allclose(CURVE, umap_.find_ab_params(1.0, 0.1), rtol=1e-6)
 
 
-def test_points_in_one_place_are_parted_as_umap_learn_does(vectors, umap_in_python):
-    from umap import UMAP
-
+def test_points_in_one_place_are_parted_as_umap_learn_does(vectors, umap_):
     start = np.random.default_rng(0).normal(size=(len(vectors), 2))
     start[1::3] = start[::3]
     assert len(np.unique(_apart(start, np.random.RandomState(5)), axis=0)) == len(start)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        given = {"precomputed_knn": as_umap_wants(*nearest(vectors, 14)), "init": start.astype(np.float32)}
-        a, b, one = (np.float32(value) for value in (*CURVE, 1))
-        model = UMAP(15, n_epochs=20, random_state=5, a=a, b=b, repulsion_strength=one, learning_rate=one, **given)
-        expected = model.fit_transform(vectors)
-    np.testing.assert_array_equal(lay_out(model.graph_, start, 20, 1.0, seed=5), expected)
+    graph, expected = laid_out_by_umap(umap_, vectors, start, 1.0)
+    np.testing.assert_array_equal(lay_out(graph, start, 20, 1.0, seed=5), expected)
 
 
 LAID_OUT = """
@@ -124,6 +108,7 @@ print(umap.UMAP is UMAP, umap.umap_.UMAP is UMAP, umap.__version__[:2])
 
 def test_tensorflow_is_imported_only_for_who_asks_for_the_whole_of_umap_learn(tmp_path):
     (tmp_path / "tensorflow.py").write_text("print('tensorflow')\nraise ImportError")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    # Compiling the whole of umap-learn would take longest here too.
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     done = subprocess.run([sys.executable, "-c", LAID_OUT], capture_output=True, text=True, env=environment)
     assert done.stdout.split("\n") == ["laid out", "tensorflow", "True True 0.", ""], done.stderr

@@ -2,7 +2,6 @@
 
 import importlib
 import math
-import os
 import subprocess
 import sys
 
@@ -13,29 +12,31 @@ from benchmarks.measure import REPOSITORY, Contestant, Missing, Row, Settings, i
 from benchmarks.results import table
 
 
-@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name != "embedding"])
-def test_a_benchmark_runs(name, tmp_path):
+def runs(name, folder):
     try:
-        rows = importlib.import_module(f"benchmarks.{name}").measure(Settings(1, None, tmp_path, tiny=True))
+        rows = importlib.import_module(f"benchmarks.{name}").measure(Settings(1, None, folder, tiny=True))
     except Missing as missing:
         pytest.skip(str(missing))
     assert rows and all(isinstance(row, Row) and math.isfinite(row.median) for row in rows)
     assert all(row.figure in table({name: rows}) for row in rows)
 
 
-def test_the_embedding_runs_from_the_command_line():
-    # Python lays out 20 points sooner than numba has compiled how to.
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    command = [sys.executable, "-m", "benchmarks", "embedding", "--tiny", "--rounds", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env=environment)
+@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name != "embedding"])
+def test_a_benchmark_runs(name, tmp_path):
+    runs(name, tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")  # umap-learn warns of so few points
+def test_the_embedding_runs(umap_, tmp_path):
+    runs("embedding", tmp_path)
+
+
+def test_one_runs_from_the_command_line():
+    command = [sys.executable, "-m", "benchmarks", "pictures", "--tiny", "--rounds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
     assert done.returncode == 0, done.stderr
     figures = [line.split(" | ")[0].strip("| ") for line in done.stderr.splitlines() if line.startswith("| ")][1:]
-    assert figures == [
-        "a chained frame / independent `umap.UMAP`",
-        "trustworthiness lost by it",
-        "placing 10,000 points / `UMAP.transform`",
-        "2-D neighbour accuracy lost by it",
-    ]
+    assert len(figures) == 2 and all(figure.startswith("all channels of ") for figure in figures)
 
 
 def test_turns_in_processes_of_their_own():

@@ -6,6 +6,7 @@ import pytest
 
 from reportgen.errors import RunError
 from reportgen.store import RunWriter, layout, open_run, snapshot_epoch
+from reportgen.store.files import Tensors
 from reportgen.store.reader import read_rows
 
 HEADER = {
@@ -34,6 +35,19 @@ def test_snapshots_of_the_run_change_from_batch_to_batch(recorded):
     run = open_run(recorded)
     kernels = [run.snapshots[step].params["hidden/kernel"] for step in run.snapshots]
     assert all(not np.array_equal(a, b) for a, b in pairwise(kernels))
+
+
+def test_asking_what_there_is_reads_nothing(recorded, monkeypatch):
+    run = open_run(recorded)
+    snapshot, activations = run.snapshots[0], run.activations[0]
+
+    def read(self, name):
+        raise AssertionError(f"{name} was read")
+
+    monkeypatch.setattr(Tensors, "__getitem__", read)
+    assert 0 in run.activations and 1 not in run.activations and 1000 not in run.snapshots
+    assert "conv1/kernel" in snapshot.params and "conv1" not in snapshot.params
+    assert "conv1" in activations.maps and "maps/conv1" not in activations.maps
 
 
 def test_evaluation_images_come_back_as_they_were_fed_in(recorded, tmp_path):
