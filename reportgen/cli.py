@@ -61,11 +61,13 @@ def demo(output: str) -> None:
     seconds: dict[str, float] = {}
     with _timed(seconds, "load"):
         from reportgen import build, load
+        from reportgen.process import share_python
 
         dataset = load("mnist5k")
     with _timed(seconds, "train"):
         summary = _train(folder / "run", dataset, "lenet", epochs=10, overwrite=True)
     with _timed(seconds, "report"):
+        share_python()
         path = build(folder / "run", progress=True).save(folder / "report.html")
     click.echo(f"\nreport          {path} ({path.stat().st_size / 1e6:.1f} MB)")
     click.echo(f"test accuracy   {summary.test_accuracy:.4f}")
@@ -194,7 +196,9 @@ def build(
     reportgen build runs/a -o pull-request --format md
     """
     from reportgen import api
+    from reportgen.process import share_python
 
+    share_python()
     built = api.build(run, progress=True, max_size=_bytes(max_size), **options)
     path = built.save(output or ("report.html" if form == "html" else "report"), form)
     click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")

@@ -30,12 +30,13 @@ def argv(monkeypatch):
 @pytest.mark.usefixtures("argv")
 class TestCommands:
     def test_build_writes_page_numbers_and_figures(self, capsys, recorded, tmp_path):
+        sys.setswitchinterval(0.005)
         code, out, _ = run_cli(
             capsys,
             *("build", recorded, "-o", tmp_path / "new" / "a.html", "--embedding", "pca", "--title", "My <title>"),
             *("--from", "6", "--numbers", tmp_path / "numbers", "--figures", tmp_path / "figures"),
         )
-        assert code == 0
+        assert code == 0 and sys.getswitchinterval() == pytest.approx(0.0005)
         page = (tmp_path / "new" / "a.html").read_text(encoding="utf-8")
         assert "My &lt;title&gt;" in page
         assert "step 6 to step 12" in page

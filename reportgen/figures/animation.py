@@ -9,7 +9,6 @@ bar below that shows how far the film has run. The picture stands on white, also
 import io
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,9 +28,6 @@ from reportgen.figures.style import (
     new_figure,
     styled,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.text import Text
 
 SIDE = 560
 HEAD, FOOT = 34, 14
@@ -94,8 +90,6 @@ class _Stage:
         self.scale = np.array([SIDE / (right - left), SIDE / (top - bottom)])
         self.labels = clouds[0][1]
         self.markers = self._markers()
-        self.title = self.figure.text(10, SIDE + FOOT + 10, "", size=SIZE + 2, weight="bold")
-        self.title.set_transform(None)
         shown = np.unique(self.labels).tolist() if classes else []
         self.names = {label: self._name(shorten(classes[label], 18)) for label in shown}
 
@@ -105,7 +99,7 @@ class _Stage:
         pixels = (points - self.corner) * self.scale + (0, FOOT)
         for marker in self.markers:
             marker(pixels)
-        self._write(self.title, shorten(name, 48))
+        self._title(shorten(name, 48))
         indices = self._entries()
         self._paste_names(indices, centres(pixels, self.labels))
         return indices
@@ -142,12 +136,17 @@ class _Stage:
         # Two rounds over the classes, so that none lies on top of all the others.
         return [marker(label, part) for part in (0, 1) for label in np.unique(self.labels).tolist()]
 
-    def _write(self, artist: "Text", text: str) -> None:
-        families, missing = families_for(text)
-        # A character that no installed font has is a white square, as in the charts.
-        artist.set_text("".join("□" if character in missing else character for character in text))
-        artist.set_fontfamily(list(families))
-        artist.draw(self.canvas.get_renderer())
+    def _title(self, text: str) -> None:
+        from matplotlib.colors import to_rgba
+        from matplotlib.font_manager import FontProperties
+
+        text, families = _in_fonts(text)
+        renderer = self.canvas.get_renderer()
+        context = renderer.new_gc()
+        context.set_foreground(to_rgba(INK))
+        # Drawn as it stands: laying out one line as an artist takes as long again.
+        font = FontProperties(family=families, size=SIZE + 2, weight="bold")
+        renderer.draw_text(context, 10, HEAD - 10, text, font, 0)
 
     def _entries(self, rows: slice = slice(None)) -> np.ndarray:
         """What is drawn, as palette entries; of some rows only, which is quicker."""
@@ -164,19 +163,17 @@ class _Stage:
 
     def _name(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """(entries, which of them to paste) of a class name with a white rim."""
-        from matplotlib.patheffects import withStroke
-
         self.canvas.restore_region(self.ground)
-        artist = self.figure.text(SIDE / 2, SIDE / 2, "", size=SMALL + 1, weight="bold", ha="center")
+        text, families = _in_fonts(text)
+        artist = self.figure.text(SIDE / 2, SIDE / 2, text, size=SMALL + 1, weight="bold", ha="center", family=families)
         artist.set_transform(None)
-        self._write(artist, text)
-        around = slice(HEAD + SIDE // 2 - NAME, HEAD + SIDE // 2 + NAME)
-        entries = self._entries(around)
-        # The rim is white like the ground: drawn once in another colour to know where it is.
-        artist.set_path_effects([withStroke(linewidth=3, foreground=LINE)])
-        self._write(artist, text)
-        rimmed = self._entries(around) != 0
+        artist.draw(self.canvas.get_renderer())
         artist.remove()
+        entries = self._entries(slice(HEAD + SIDE // 2 - NAME, HEAD + SIDE // 2 + NAME))
+        rimmed = entries != 0
+        for _ in range(2):  # pixels of rim; no name reaches the edges
+            beside = [np.roll(rimmed, step, axis) for step in (1, -1) for axis in (0, 1)]
+            rimmed = np.logical_or.reduce([rimmed, *beside])
         rows, columns = np.flatnonzero(rimmed.any(axis=1)), np.flatnonzero(rimmed.any(axis=0))
         if not len(rows):
             return np.zeros((1, 1), np.uint8), np.zeros((1, 1), bool)
@@ -197,6 +194,12 @@ class _Stage:
             spot = indices[top : top + tall, left : left + wide]
             mask, entries = mask[: spot.shape[0], : spot.shape[1]], entries[: spot.shape[0], : spot.shape[1]]
             spot[mask] = entries[mask]
+
+
+def _in_fonts(text: str) -> tuple[str, list[str]]:
+    """The text with a white square, as in the charts, for a character that no installed font has; its fonts."""
+    families, missing = families_for(text)
+    return "".join("□" if character in missing else character for character in text), list(families)
 
 
 @lru_cache(maxsize=1)
