@@ -12,7 +12,7 @@ module's result is compared with Flax's own capture: for Linen, `capture_interme
 variable of the same traced program; for NNX, `nnx.capture` runs again, compiled by itself.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from reportgen.capture.batch import as_computed
 from reportgen.capture.capture import Capture, count_images, prepare, variables_of
 from reportgen.capture.nnx import NnxForward
-from reportgen.capture.program import between
+from reportgen.capture.program import Program, between
+from reportgen.capture.table import Entry
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-2}
 """Largest difference allowed, as a share of the layer's largest magnitude, where another compiled program
@@ -68,24 +69,24 @@ def check(
 ) -> Verification:
     """Verify what `capture` gave for `images`, (output, values); where it is left out, what it gives now."""
     output, values = jax.jit(capture)(variables, images) if captured is None else captured
-    again = _computed_again(capture, variables, images, values)
+    program, entries = capture.program(variables, images)
+    again = _computed_again(capture, program, entries, variables, images, values)
     failed = {path: text for path, value in again.items() if (text := difference(values[path], value))}
     plain = jax.jit(capture.forward.plain).lower(variables, images)
-    alone = jax.jit(lambda v, x: capture.program(v, x)[0].run(v, x, [])[0]).lower(variables, images)
+    alone = jax.jit(lambda v, x: program.run(v, x, [])[0]).lower(variables, images)
     expected = jax.tree.leaves(plain.compile()(variables, images))
     texts = [difference(a, b) for a, b in zip(jax.tree.leaves(output), expected, strict=True)]
     if any(texts):
         failed["output"] = next(text for text in texts if text)
-    flax, differing = _against_flax(capture, variables, images, values)
+    flax, differing = _against_flax(capture, entries, variables, images, values)
     failed = {**{path: f"is not what Flax's own capture gives: {text}" for path, text in differing.items()}, **failed}
     return Verification(len(again), failed, exact=_text(plain) == _text(alone), flax=flax)
 
 
 def _against_flax(
-    capture: Capture, variables: Any, images: Any, values: Mapping[str, Any]
+    capture: Capture, entries: Sequence[Entry], variables: Any, images: Any, values: Mapping[str, Any]
 ) -> tuple[str, dict[str, str]]:
     """How many of the captured module results equal Flax's own, in words; path -> how one differs."""
-    _, entries = capture.program(variables, images)
     layers = {layer.path for layer in capture.layers}
     results = {
         entry.call: entry
@@ -131,9 +132,15 @@ def difference(captured: Any, again: Any) -> str:
     return f"{int(wrong.sum())} of {a.size} values differ, most at {place}: {a[tuple(place)]} against {b[tuple(place)]}"
 
 
-def _computed_again(capture: Capture, variables: Any, images: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+def _computed_again(
+    capture: Capture,
+    program: Program,
+    entries: Sequence[Entry],
+    variables: Any,
+    images: Any,
+    values: Mapping[str, Any],
+) -> dict[str, Any]:
     """Every captured value from the captured values before it: one program of unconnected parts."""
-    program, entries = capture.program(variables, images)
     variable_of = {x.path: x.variable for x in entries if x.path in values and not isinstance(x.variable, Literal)}
     given = {variable: as_computed(values[path], capture.image_axes[path]) for path, variable in variable_of.items()}
     inputs = (*program.constants, *jax.tree.leaves((variables, images)))

@@ -153,7 +153,7 @@ def test_degenerate_frames(frame, method):
         assert result.n_neighbors == min(40, len(frame) - 1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 3), st.integers(3, 9), st.integers(1, 4))))
 def test_pca_of_anything_is_finite_or_refused(frames):
     try:

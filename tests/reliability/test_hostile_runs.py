@@ -27,7 +27,7 @@ from tests.reliability import count
 from tests.reliability.mutations import damages
 from tests.reliability.runs import write_run
 
-ANYHOW = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+ANYHOW = {"suppress_health_check": list(HealthCheck)}
 
 
 @pytest.fixture(scope="module")
