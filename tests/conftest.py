@@ -43,12 +43,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 # The collector walks jax's and matplotlib's many objects for a thirtieth of the tests' time.
 gc.set_threshold(50_000)
 
-# No example may fail for its time: on a machine that others keep busy any can take a second. Those that share a folder
-# write it anew.
-untimed = {
-    "deadline": None,
-    "suppress_health_check": [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
-}
+# No example may fail for its time: on a machine that others keep busy any can take a second.
+untimed = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
 # The same examples each time, so that a failure is a change's; `make soak` draws others.
 hypothesis.settings.register_profile("long", **untimed)
 hypothesis.settings.register_profile("short", derandomize=True, database=None, **untimed)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reportgen.core.npz import read_npz, size_limit
 from reportgen.errors import DataError, WeightsError
 
-quick = settings(max_examples=60)
+quick = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def npy_header(shape: tuple[int, ...], descr: str = "<f4") -> bytes:

@@ -14,7 +14,7 @@ import optax
 import pytest
 from flax import serialization
 from flax.training.train_state import TrainState
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
@@ -198,7 +198,7 @@ def test_objects_in_npz_are_never_unpickled(tmp_path: Path) -> None:
         weights.read(tmp_path / "b.npz")
 
 
-quick = settings(max_examples=80)
+quick = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @quick

@@ -12,7 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 from flax import nnx
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reportgen import weights
@@ -174,7 +174,7 @@ def test_entries_that_point_out_of_the_folder(tmp_path: Path, saved: Path) -> No
             weights.read(folder)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_mutated_folders(tmp_path: Path, saved: Path, data: st.DataObject) -> None:
     folder = tmp_path / "mutated"
