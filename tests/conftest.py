@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 
 from reportgen.data import Dataset, make_dataset
-from reportgen.process import YNNPACK, choose_convolutions
+from reportgen.process import YNNPACK, choose_convolutions, compile_sooner
 
 # As the command line has it: what is trained in this process and in those that it starts is then the same in every bit.
 choose_convolutions()
+compile_sooner()
 
 # These networks run for milliseconds: XLA's optimisations cost more than they save, and so do its newer emitters of
 # fused loops (of the CPU time that a small training's programs take to compile, 0.4 is left without them). `make soak`

@@ -89,6 +89,18 @@ def test_convolutions_are_chosen_for_a_known_jaxlib_alone(monkeypatch):
         assert os.environ["XLA_FLAGS"] == users
 
 
+def test_less_is_optimised_where_the_processor_is_all_there_is(monkeypatch):
+    for installed, given, expected in (
+        (None, "", f"{process.LLVM_LEVEL}=2"),
+        (None, f"{process.LLVM_LEVEL}=1", f"{process.LLVM_LEVEL}=1"),
+        ("jax_plugins", "", ""),
+    ):
+        monkeypatch.setattr(process, "find_spec", lambda name, installed=installed: name == installed)
+        monkeypatch.setenv("XLA_FLAGS", given)
+        process.compile_sooner()
+        assert os.environ["XLA_FLAGS"] == expected
+
+
 def test_a_cache_folder_that_cannot_be_made_is_done_without(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
