@@ -9,11 +9,12 @@ from pathlib import Path
 from benchmarks.measure import Row
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+NOTES = RESULTS.with_name("notes.md")
 PACKAGES = ("jax", "flax", "optax", "numpy", "matplotlib", "umap-learn", "numba", "torch", "keras", "tensorflow")
 
 
 def table(found: Mapping[str, list[Row] | str]) -> str:
-    """A line per row: median, spread over the rounds, target, and whether it holds."""
+    """A line per row: median, spread over the rounds, target, and whether it holds (if not, a link to the notes)."""
     lines = ["| figure | median | spread | must reach | | |", "|---|---|---|---|---|---|"]
     for name, rows in found.items():
         if isinstance(rows, str):
@@ -25,7 +26,7 @@ def table(found: Mapping[str, list[Row] | str]) -> str:
                 f"**{_number(row.median)}{row.unit and f' {row.unit}'}**",
                 f"{_number(min(row.values))} to {_number(max(row.values))}" if len(row.values) > 1 else "",
                 f"<= {row.target:g}{row.unit and f' {row.unit}'}",
-                "holds" if row.holds else "**does not hold**",
+                "holds" if row.holds else f"**does not hold**{_limits(name)}",
                 row.detail,
             )
             lines.append("| " + " | ".join(cells) + " |")
@@ -42,10 +43,17 @@ def written(found: Mapping[str, list[Row] | str], rounds: int, mnist: bool, seco
         "ratio is ours / the other's in the same round, and the last column has the medians of both sides.",
         table(found),
         "![Build time, page size and memory against snapshots, channels, images and layers](growth.svg)",
-        (Path(__file__).parent / "notes.md").read_text(encoding="utf-8").strip(),
+        NOTES.read_text(encoding="utf-8").strip(),
     ]
     RESULTS.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return f"{RESULTS.name} written"
+
+
+def _limits(name: str) -> str:
+    """A link to the benchmark's heading in the notes, which stand below the table; nothing where there is none."""
+    title = name.replace("_", " ").capitalize()
+    known = f"### {title}" in NOTES.read_text(encoding="utf-8").splitlines()
+    return f", [what limits](#{title.lower().replace(' ', '-')})" if known else ""
 
 
 def _number(value: float) -> str:

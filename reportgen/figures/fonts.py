@@ -154,5 +154,5 @@ def _texts(figure: "Figure") -> "Iterator[Text]":
             yield from (child for child in axes.get_children() if isinstance(child, Text))
             for axis in (axes.xaxis, axes.yaxis):
                 yield axis.label
-    for axis, _ in _tick_names(figure):
-        yield from axis.get_majorticklabels()
+    for named, _ in _tick_names(figure):
+        yield from named.get_majorticklabels()

@@ -99,6 +99,7 @@ def train(
         done, restored = latest(path, like=state._asdict())
         check_more(path, epochs, done)
         state = State(**restored)
+    loss_now = test_loss()
     recorder = Recorder(
         path,
         model,
@@ -115,7 +116,7 @@ def train(
             "train_images": len(dataset.train_labels),
             "test_images": len(dataset.test_labels),
         },
-        initial={"val_loss": test_loss()},
+        initial={"val_loss": loss_now},
         overwrite=overwrite,
         resume_at=int(state.step) if resume else None,
     )
@@ -134,11 +135,12 @@ def train(
                     losses.append(loss)
                     corrects.append(correct)
                     bar.update()
+                loss_now = test_loss()
                 recorder.epoch(
                     {"params": state.params, **state.others},
                     train_loss=np.mean(np.asarray(losses, np.float64)),
                     train_accuracy=np.sum(np.asarray(corrects, np.int64)) / (per_epoch * batch_size),
-                    val_loss=test_loss(),
+                    val_loss=loss_now,
                 )
                 if recorder.accuracy is not None:
                     bar.set_postfix(test_accuracy=f"{recorder.accuracy:.4f}")
@@ -149,7 +151,7 @@ def train(
         steps=int(state.step),
         epochs=epochs,
         test_accuracy=recorder.accuracy,
-        test_loss=test_loss(),
+        test_loss=loss_now,
         seconds=time.monotonic() - started,
     )
 

@@ -60,6 +60,7 @@ def test_what_does_not_hold_is_said():
     quick, slow = table({"x": rows, "y": "needs torch"}).splitlines()[2:4]
     assert quick == "| quick | **2.00** | 1.00 to 3.00 | <= 2 | holds |  |"
     assert slow == "| slow | **5.00 s** |  | <= 1 s | **does not hold** | why |"
+    assert "| **does not hold**, [what limits](#whole-job) | why |" in table({"whole_job": rows[1:]})
 
 
 def test_names_are_listed():
