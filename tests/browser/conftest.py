@@ -13,7 +13,8 @@ import pytest
 from reportgen.page.save import save
 from tests.page.sample import sample
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+#: The shell without windows first: it takes 0.4 of the processor time.
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="package")
