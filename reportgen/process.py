@@ -78,9 +78,8 @@ def choose_convolutions() -> None:
         known = version("jaxlib").startswith("0.10.") and platform.machine() in ("x86_64", "AMD64")
     except PackageNotFoundError:
         return
-    given = os.environ.get("XLA_FLAGS", "")
-    if known and YNNPACK not in given:
-        os.environ["XLA_FLAGS"] = f"{given} {YNNPACK}={YNNPACK_FOR}".strip()
+    if known:
+        _set_for_xla(YNNPACK, YNNPACK_FOR)
 
 
 def compile_sooner() -> None:
@@ -89,9 +88,15 @@ def compile_sooner() -> None:
     At 3 a convolutional network's programs take twice as long to compile, and none of those measured run quicker
     (benchmarks/notes.md). Compilers for accelerators read the same flag: where jax has one, it stays as it is.
     """
+    if not any(map(find_spec, ("jax_plugins", "libtpu"))):
+        _set_for_xla(LLVM_LEVEL, "2")
+
+
+def _set_for_xla(flag: str, value: str) -> None:
+    """Add the flag to XLA's, unless the user has set it."""
     given = os.environ.get("XLA_FLAGS", "")
-    if LLVM_LEVEL not in given and not any(map(find_spec, ("jax_plugins", "libtpu"))):
-        os.environ["XLA_FLAGS"] = f"{given} {LLVM_LEVEL}=2".strip()
+    if flag not in given:
+        os.environ["XLA_FLAGS"] = f"{given} {flag}={value}".strip()
 
 
 def keep_compiled() -> None:

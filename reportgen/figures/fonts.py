@@ -142,8 +142,7 @@ def _tick_names(figure: "Figure") -> "Iterator[tuple[Axis, Sequence[str]]]":
 
 
 def _texts(figure: "Figure") -> "Iterator[Text]":
-    """The texts that will be drawn, but for numbers at ticks: the base font has these, and to be asked for them an
-    axis lays out all its ticks."""
+    """The texts that will be drawn. `findobj` would make ticks for every axis that is switched off."""
     from matplotlib.text import Text
 
     yield from figure.texts
@@ -154,5 +153,4 @@ def _texts(figure: "Figure") -> "Iterator[Text]":
             yield from (child for child in axes.get_children() if isinstance(child, Text))
             for axis in (axes.xaxis, axes.yaxis):
                 yield axis.label
-    for named, _ in _tick_names(figure):
-        yield from named.get_majorticklabels()
+                yield from axis.get_majorticklabels()
