@@ -66,16 +66,16 @@ def write_run(
 def _layer(name: str, channels: int) -> dict:
     return {
         "path": name,
-        "kind": "Conv",
+        "op": "Conv",
+        "role": "conv",
         "shape": [8, 8, channels],
-        "params": [f"{name}/kernel", f"{name}/bias"],
-        "parameters": 37 * channels,
-        "axes": "yxc",
+        "params": {f"{name}/kernel": [3, 3, 4, channels], f"{name}/bias": [channels]},
+        "axes": ["y", "x", "channel"],
     }
 
 
 def _hidden() -> dict:
-    return {"path": "hidden", "kind": "Dense", "shape": [HIDDEN], "params": [], "parameters": 0, "axes": "c"}
+    return {"path": "hidden", "op": "Dense", "role": "dense", "shape": [HIDDEN], "axes": ["channel"]}
 
 
 def _activations(rng: np.random.Generator, paths: list[str], channels: int, labels: np.ndarray) -> dict:

@@ -20,13 +20,11 @@ from reportgen.analysis.health import (
     layer_health,
     update_ratios,
 )
-from reportgen.core.run import Activations, Layer, Run
+from reportgen.core.network import PASSING, Layer
+from reportgen.core.run import Activations, Run
 
 EPOCHS = 50
 """Recorded epochs that are looked at, evenly chosen, the first and the last among them."""
-
-CARRIERS = ("max_pool", "min_pool", "avg_pool", "flatten", "reshape", "concatenate", "Dropout")
-"""Kinds of layers that hand on what another layer gave: a channel that is dead in them died before."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def checkup(run: Run) -> Checkup:
     losses = [int(row["step"]) for row in run.steps if not isfinite(row.get("train_loss", 0.0))]
     steps = _evenly(list(run.activations))
     answers = [run.activations[step] for step in steps]
-    layers = [layer for layer in run.layers if layer.same_as is None and answers and _noted(answers, layer)]
+    layers = [layer for layer in run.network.distinct if answers and _noted(answers, layer)]
     channels = {layer.path: tuple(_channels(run, a, layer) for a in answers) for layer in layers}
     whole = bool(answers) and all(a.extremes for a in answers)
     return Checkup(
@@ -86,7 +84,7 @@ def checkup(run: Run) -> Checkup:
         steps=tuple(steps),
         images=max((found[-1].images for found in channels.values()), default=0),
         whole=whole,
-        channels={layer.path: channels[layer.path] for layer in layers if layer.kind not in CARRIERS},
+        channels={layer.path: channels[layer.path] for layer in layers if layer.role not in PASSING},
         updates=_updates(run, ends),
     )
 
@@ -98,10 +96,10 @@ def _noted(answers: list[Activations], layer: Layer) -> bool:
 def _channels(run: Run, answers: Activations, layer: Layer) -> LayerHealth:
     if layer.path not in answers.extremes:
         sums = answers.label_sums.get(layer.path)
-        return layer_health(layer.path, answers.maps[layer.path], layer.kind, sums)
+        return layer_health(layer.path, answers.maps[layer.path], layer.op, sums)
     images = len(answers.predictions) or len(run.data.evaluation_labels)
     maps = answers.maps.get(layer.path, np.zeros((0, *layer.shape)))
-    return extremes_health(layer.path, answers.extremes[layer.path], images, maps, layer.kind)
+    return extremes_health(layer.path, answers.extremes[layer.path], images, maps, layer.op)
 
 
 def _first_broken(

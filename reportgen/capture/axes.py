@@ -1,7 +1,7 @@
 """What the axes of each value of a program are: image, position, channel. Followed, never guessed.
 
     label = follow(jaxpr, images, {"...": parameters})
-    label[variable]                  # ("image", "y", "x", "c")
+    label[variable]                  # ("b", "y", "x", "channel")
 
 Labels start at the images, whose layout is known, and are carried through each equation by what it does
 to the axes: a convolution makes channels, a matrix product replaces the axis that it sums over, a
@@ -18,10 +18,10 @@ Labels = tuple[str, ...]
 
 INPUTS: Mapping[int, Labels] = {
     1: ("b",),
-    2: ("b", "c"),
-    3: ("b", "t", "c"),
-    4: ("b", "y", "x", "c"),
-    5: ("b", "z", "y", "x", "c"),
+    2: ("b", "channel"),
+    3: ("b", "t", "channel"),
+    4: ("b", "y", "x", "channel"),
+    5: ("b", "z", "y", "x", "channel"),
 }
 """Number of axes of the model's input -> what they are; whole numbers [b, t] are tokens."""
 
@@ -66,8 +66,8 @@ def _walk(jaxpr: Jaxpr, known: dict[Any, Labels], learned: set) -> None:
 
 def _one_channel_axis(labels: Labels) -> Labels:
     """What was called channels before the last such axis is an axis like any other now."""
-    last = max((i for i, label in enumerate(labels) if label == "c"), default=-1)
-    return tuple("?" if label == "c" and i != last else label for i, label in enumerate(labels))
+    last = max((i for i, label in enumerate(labels) if label == "channel"), default=-1)
+    return tuple("?" if label == "channel" and i != last else label for i, label in enumerate(labels))
 
 
 def _of(equation: Any, known: Mapping, number: int = 0) -> Labels | None:
@@ -96,10 +96,10 @@ def _conv(equation: Any, known: Mapping, learned: set) -> Labels | None:
     if labels is None:
         return None
     before = [labels[axis] for axis in into[2:]]
-    if not set(before) <= set("zyxt") or len(set(before)) < len(before):
+    if not set(before) <= {"z", "y", "x", "t"} or len(set(before)) < len(before):
         before = list(SPATIAL.get(len(before), "?" * len(before)))
     result = ["?"] * len(out)
-    result[out[0]], result[out[1]] = labels[into[0]], "c"
+    result[out[0]], result[out[1]] = labels[into[0]], "channel"
     for axis, label in zip(out[2:], before, strict=True):
         result[axis] = label
     return tuple(result)
@@ -125,7 +125,7 @@ def _dot(equation: Any, known: Mapping, learned: set) -> Labels | None:
         other_labels, other_summed = sides[1 - number][1], sides[1 - number][2]
         gone = [other_labels[i] for i in other_summed] if other_labels is not None else []
         if variable in learned or len(gone) != 1 or len(free) != 1:
-            result += ["?"] * (len(free) - 1) + ["c"] * bool(free)
+            result += ["?"] * (len(free) - 1) + ["channel"] * bool(free)
         else:
             result.append(gone[0])
     return tuple(result)
@@ -171,7 +171,7 @@ def _reshape(equation: Any, known: Mapping, learned: set) -> Labels | None:
             if ones.count(False) > 1:
                 # Split channels: the last part are the channels of a head; split positions are tiles.
                 kept = ["?"] * len(news)
-                if group[0] in "bc":
+                if group[0] in ("b", "channel"):
                     kept[0 if group[0] == "b" else -1] = group[0]
             result += kept
         else:
@@ -184,9 +184,9 @@ def _merged(group: list[str]) -> str:
         return group[0]
     if "b" in group:
         return "b" if group[0] == "b" else "?"
-    if "c" in group:
-        return "c"
-    return "t" if group and set(group) <= set("zyxt") else "?"
+    if "channel" in group:
+        return "channel"
+    return "t" if group and set(group) <= {"z", "y", "x", "t"} else "?"
 
 
 def _blocks(before: Sequence[int], after: Sequence[int]) -> list[tuple[list[int], list[int]]]:
@@ -225,7 +225,7 @@ def _gather(equation: Any, known: Mapping, learned: set) -> Labels | None:
     for axis, label in zip(rest, indices[:-1], strict=False):
         result[axis] = label
     if len(offsets) == 1 and offsets[0] == rank - 1:
-        result[-1] = "c"
+        result[-1] = "channel"
     return tuple(result)
 
 

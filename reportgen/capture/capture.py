@@ -1,7 +1,7 @@
 """Model and batch in, every layer's activations out, in call order.
 
     capture = prepare(model, variables, images)
-    capture.layers                                    # tuple of core.run.Layer
+    capture.layers                                    # tuple of core.network.Layer
     output, values = capture(variables, images)       # values: layer path -> [image, ...]
     output, values = jax.jit(capture)(variables, images)
 
@@ -25,13 +25,14 @@ from flax import nnx
 from reportgen.capture import batch
 from reportgen.capture.axes import follow
 from reportgen.capture.batch import ImageAxis, images_first
+from reportgen.capture.fields import receptive_fields
 from reportgen.capture.flops import flops
 from reportgen.capture.linen import LinenForward
 from reportgen.capture.names import flat_names
 from reportgen.capture.nnx import NnxForward, nnx_variables
 from reportgen.capture.program import Program, trace
 from reportgen.capture.table import CONSTANT, Entry, build, own_params
-from reportgen.core.run import Layer
+from reportgen.core.network import INPUT, Layer
 from reportgen.errors import ModelError, OptionError, choices
 
 
@@ -96,7 +97,7 @@ def prepare(
     selected = tuple(
         layer.path
         for layer in described
-        if layer.same_as is None and any(fnmatchcase(layer.path, pattern) for pattern in layers)
+        if layer.alias_of is None and any(fnmatchcase(layer.path, pattern) for pattern in layers)
     )
     if uncaptured:
         listed = "; ".join(f"{name}: {reason}" for name, reason in uncaptured.items())
@@ -212,31 +213,32 @@ def _layers(
     count = len(jax.tree.leaves(variables))
     first = len(program.constants)
     labels = follow(program.jaxpr, program.images, set(program.jaxpr.invars[first : first + count]))
-    known = {entry.path for entry in entries}
+    known = {INPUT, *(entry.path for entry in entries)}
+    fields = receptive_fields(program.jaxpr, program.images, {entry.path: entry.variable for entry in entries})
     computed = flops(program, entries, batch.FEW)
     layers = []
     for entry in entries:
         where = image_axes[entry.path]
         shape = entry.variable.aval.shape
         example = jax.eval_shape(lambda x, where=where: images_first(x, where, batch.FEW), entry.variable.aval)
-        letters = list(labels.get(entry.variable, "?" * len(shape)))
-        letters.pop(where.axis)
+        axes: list[Any] = list(labels.get(entry.variable, "?" * len(shape)))
+        axes.pop(where.axis)
         if where.positions > 1:
-            letters.insert(where.axis, "?")
+            axes.insert(where.axis, "?")
         params = owned.get(entry.path, {})
         layers.append(
             Layer(
                 path=entry.path,
-                kind=entry.kind,
+                op=entry.op,
+                role=entry.role,
                 shape=tuple(int(size) for size in example.shape[1:]),
                 dtype=str(example.dtype),
-                params=tuple(params),
-                parameters=sum(params.values()),
-                reads=entry.reads if entry.reads in known else None,
-                same_as=entry.same_as if entry.same_as in known else None,
-                is_module=entry.module is not None,
-                shares=entry.shares if owned.get(entry.shares or "") else None,
-                axes="".join(letters),
+                axes=tuple(axes),
+                inputs=tuple(path for path in entry.inputs if path in known),
+                params=params,
+                alias_of=entry.alias_of if entry.alias_of in known else None,
+                tied_to=entry.tied_to if owned.get(entry.tied_to or "") else None,
+                field=fields[entry.path],
                 flops=computed.get(entry.path),
             )
         )

@@ -23,7 +23,7 @@ _told: dict[str, float | None] = {}
 
 def flops(program: Program, entries: Sequence[Entry], examples: int) -> dict[str, int]:
     """Layer path -> operations per example; layers of which XLA does not tell are left out."""
-    asked = [entry for entry in entries if entry.same_as is None and not isinstance(entry.variable, Literal)]
+    asked = [entry for entry in entries if entry.alias_of is None and not isinstance(entry.variable, Literal)]
     if len(asked) > MOST:
         return {}
     known = {entry.variable for entry in asked} | set(program.jaxpr.invars)

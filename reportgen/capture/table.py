@@ -8,7 +8,7 @@ named after the layer that it reads ("Conv_0/relu"), or after the module that it
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from reportgen.capture.intermediates import Call
 from reportgen.capture.operations import depends_on, origin
 from reportgen.capture.program import Program, Site
 from reportgen.capture.taps import Tag
+from reportgen.core.network import INPUT, Role, role_of
 
 CONSTANT = "its value does not depend on the images"
 
@@ -27,17 +28,18 @@ CONSTANT = "its value does not depend on the images"
 class Entry:
     """A value that can be captured. `module` is where its own parameters are, None for an operation.
 
-    `reads` and `same_as` are as in `core.run.Layer`; `shares` is the earlier call of the same module.
+    `op`, `role`, `inputs`, `alias_of` and `tied_to` are as in `core.network.Layer`.
     `call` tells which module call's result it is, `flax` that Flax's own capture gave the same variable.
     """
 
     path: str
-    kind: str
+    op: str
+    role: Role
     variable: Any
     module: str | None
-    reads: str | None
-    same_as: str | None
-    shares: str | None
+    inputs: tuple[str, ...]
+    alias_of: str | None
+    tied_to: str | None
     call: Call | None = None
     flax: bool = False
 
@@ -94,11 +96,13 @@ class _Table:
         base = name if count == 1 else f"{name}#{count}"
         first = self._first.setdefault(tag.module, base)
         path = self._unique(base + tag.leaf)
-        shares = None if first == base else first
+        tied_to = None if first == base else first
         call = Call(tag.module, tag.method or "__call__", count - 1, tag.leaf)
-        # A module of the user's own has layers inside: what lies right before its output is one of these.
-        read = self._read_by(site.variable) if tag.library else None
-        self._add(Entry(path, tag.method or tag.kind, site.variable, tag.module, read, None, shares, call, site.flax))
+        op = tag.method or tag.kind
+        equation = self._made_by.get(site.variable)
+        inputs = self._inputs([site.variable] if equation is None else equation.invars)
+        role = role_of(op, own=not tag.library)
+        self._add(Entry(path, op, role, site.variable, tag.module, inputs, None, tied_to, call, site.flax))
 
     def _add_operation(self, site: Site) -> None:
         operation = site.operation
@@ -110,32 +114,32 @@ class _Table:
             # relu(conv(x)) and max_pool(relu(conv(x))) both happen to the convolution.
             base = read if self._entries[read].module is not None else read.rpartition("/")[0]
         path = self._unique(f"{base}/{operation.name}" if base else operation.name)
-        self._add(Entry(path, operation.name, site.variable, None, read, None, None))
+        role = role_of(operation.name)
+        self._add(Entry(path, operation.name, role, site.variable, None, self._inputs(inputs), None, None))
 
-    def _read_by(self, variable: Any) -> str | None:
-        """The one captured value that a variable is computed from; None where it is the images or several."""
-        if variable in self._path_of:
-            return None  # Values that are there already (dropout in evaluation): `same_as` says so.
-        found: set[str | None] = set()
-        open_, seen = [variable], {variable}
+    def _inputs(self, reads: Iterable[Any]) -> tuple[str, ...]:
+        """The captured values that the variables `reads` are computed from or are, in call order, `INPUT` first."""
+        found: set[str] = set()
+        seen = {v for v in reads if not isinstance(v, Literal) and v in self._activations}
+        open_ = list(seen)
         while open_:
-            equation = self._made_by.get(open_.pop())
-            if equation is None:
-                found.add(None)  # the images themselves
-                continue
-            for read in equation.invars:
-                if isinstance(read, Literal) or read not in self._activations or read in seen:
-                    continue
-                seen.add(read)
-                if read in self._path_of:
-                    found.add(self._path_of[read])
-                else:
-                    open_.append(read)
-        return found.pop() if len(found) == 1 else None
+            variable = open_.pop()
+            equation = self._made_by.get(variable)
+            if variable in self._path_of:
+                found.add(self._path_of[variable])
+            elif equation is None:
+                found.add(INPUT)
+            else:
+                further = {v for v in equation.invars if not isinstance(v, Literal) and v in self._activations}
+                open_ += further - seen
+                seen |= further
+        return tuple(path for path in (INPUT, *self._entries) if path in found)
 
     def _add(self, entry: Entry) -> None:
         same = self._path_of.setdefault(entry.variable, entry.path)
-        self._entries[entry.path] = replace(entry, same_as=None if same == entry.path else same)
+        if same != entry.path:
+            entry = replace(entry, alias_of=same, inputs=(same,))
+        self._entries[entry.path] = entry
 
     def _unique(self, name: str) -> str:
         count, candidate = 1, name
@@ -150,8 +154,13 @@ def _name(tag: Tag) -> str:
     return "/".join(parts) or tag.kind
 
 
-def own_params(entries: list[Entry], params: Mapping[str, Any]) -> tuple[dict[str, dict[str, int]], list[str]]:
-    """Layer path -> its parameters' names and sizes; and the parameters that belong to no layer.
+Shapes = dict[str, tuple[int, ...]]
+
+
+def own_params(
+    entries: list[Entry], params: Mapping[str, Any]
+) -> tuple[dict[str, dict[str, tuple[int, ...]]], list[str]]:
+    """Layer path -> its parameters' names and shapes; and the parameters that belong to no layer.
 
     A parameter belongs to the first captured call of the module that holds it, or, where that module
     itself gives no activation (the gates of an LSTM cell), of the module around it.
@@ -160,14 +169,14 @@ def own_params(entries: list[Entry], params: Mapping[str, Any]) -> tuple[dict[st
     for entry in entries:
         if entry.module is not None:
             first.setdefault(entry.module, entry.path)
-    owned: dict[str, dict[str, int]] = {}
+    owned: dict[str, Shapes] = {}
     ownerless = []
     for name, value in params.items():
         module = name.rpartition("/")[0]
         while module not in first and module:
             module = module.rpartition("/")[0]
         if module in first and (module or "/" not in name):
-            owned.setdefault(first[module], {})[name] = int(np.size(value))
+            owned.setdefault(first[module], {})[name] = tuple(map(int, np.shape(value)))
         else:
             ownerless.append(name)
     return owned, ownerless

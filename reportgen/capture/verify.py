@@ -91,7 +91,7 @@ def _against_flax(
     results = {
         entry.call: entry
         for entry in entries
-        if entry.call is not None and entry.path in layers and (entry.path in values or entry.same_as in values)
+        if entry.call is not None and entry.path in layers and (entry.path in values or entry.alias_of in values)
     }
     missing, differing = "", {}
     if isinstance(capture.forward, NnxForward):
@@ -100,7 +100,7 @@ def _against_flax(
         except Exception as error:  # whatever nnx.capture raises on a model that the marks can follow
             return f"nnx.capture can't be used on this model: {type(error).__name__}: {error}".splitlines()[0], {}
         for call, entry in results.items():
-            path = entry.path if entry.path in values else entry.same_as
+            path = entry.path if entry.path in values else entry.alias_of
             if call in given and path is not None:
                 ours = as_computed(values[path], capture.image_axes[path])
                 if text := difference(ours, given[call]):

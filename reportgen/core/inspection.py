@@ -2,7 +2,7 @@
 
     found = inspect_network(...)                        # reportgen.inspection, which needs jax
     found.maps["fire6/squeeze1x1/relu"][0]              # [height, width, channel] of the first image
-    found.fields["fire6/squeeze1x1/relu"].seen(5, 5)    # ((64, 127), (64, 127)): rows and columns of the image
+    found.network.layers["fire6/squeeze1x1/relu"].field  # a ReceptiveField
 
 Images and channels count from 0; all arrays are NumPy's.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.core.run import Layer
+from reportgen.core.network import Network
 
 
 @dataclass(frozen=True)
@@ -40,38 +40,6 @@ class Preprocessing:
     name: str
     words: str
     planes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ReceptiveField:
-    """The part of the image that a unit's value depends on, as the operations' windows say.
-
-    The unit in row y and column x of a feature map sees rows top + y * step_y and the `height` - 1 after
-    it, and columns likewise; what lies outside the image is padding. Steps of 0: all units see the same.
-    """
-
-    height: int
-    width: int
-    step_y: int
-    step_x: int
-    top: int
-    left: int
-
-    def seen(self, y: int, x: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """((first row, last row), (first column, last column)), parts outside the image included."""
-        top, left = self.top + y * self.step_y, self.left + x * self.step_x
-        return (top, top + self.height - 1), (left, left + self.width - 1)
-
-    def centre(self, y: int, x: int) -> tuple[float, float]:
-        """Row and column in the middle of what the unit sees."""
-        (top, bottom), (left, right) = self.seen(y, x)
-        return (top + bottom) / 2, (left + right) / 2
-
-    def covers(self, height: int, width: int) -> bool:
-        """Whether every unit sees the whole of an image of that size."""
-        if self.step_y or self.step_x:
-            return False
-        return self.top <= 0 and self.left <= 0 and self.top + self.height >= height and self.left + self.width >= width
 
 
 @dataclass(frozen=True)
@@ -115,8 +83,7 @@ class Labelled:
 class Inspection:
     """A network, its parameters, and what it answered to chosen images.
 
-    layers       all captured layers, in call order; `chosen` are the paths whose maps were kept
-    fields       receptive field by path; None where the operations do not tell it
+    network      all captured layers; `chosen` are the paths whose maps were kept
     params       parameters by name, those of the chosen layers and of the first convolution
     source       where the parameters come from, in words
     inputs       [image, ...] as the network took them
@@ -124,11 +91,9 @@ class Inspection:
     channels     channel numbers asked for, in that order
     """
 
-    model: str
+    network: Network
     source: str
-    layers: tuple[Layer, ...]
     chosen: tuple[str, ...]
-    fields: Mapping[str, ReceptiveField | None]
     params: Mapping[str, np.ndarray]
     pictures: tuple[Picture, ...]
     preprocessing: Preprocessing
@@ -136,14 +101,6 @@ class Inspection:
     maps: Mapping[str, np.ndarray]
     channels: tuple[int, ...] = ()
     labelled: Labelled | None = None
-    uncaptured: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     verified: str = ""
-
-    def layer(self, path: str) -> Layer:
-        """The layer of that path; KeyError if there is none."""
-        for layer in self.layers:
-            if layer.path == path:
-                return layer
-        raise KeyError(path)

@@ -1,7 +1,7 @@
 """What a run directory holds, as types: the only thing that the reporting half knows of a training.
 
     run = reportgen.open_run("demo/run")
-    run.layers                               # tuple of Layer, in call order
+    run.network.layers["conv1"]              # a Layer
     run.snapshots[40].params["conv1/kernel"] # read from disk when asked for
     run.activations[40].maps["conv1"]
 
@@ -17,47 +17,7 @@ from typing import Any
 
 import numpy as np
 
-
-@dataclass(frozen=True)
-class Layer:
-    """One captured operation of the network: a module's output, or a functional operation's.
-
-    `path` is unique within the run ("conv1", "Block_0/Conv_1", "conv1/relu", "Dense_0#2");
-    `shape` is the output's for one example, without the batch axis; channels or units are its last
-    axis. `params` names the layer's own parameters ("conv1/kernel"), `parameters` counts their
-    elements. `reads` is the path of the captured layer whose output this one takes as its only
-    activation input, where that is known: it pairs a convolution with its ReLU. A user's own module has
-    none; its first layers have. `same_as` is the path
-    of an earlier layer that gives the very same values (dropout in evaluation, a block that ends in
-    its own ReLU): such a layer is listed, and its arrays are kept under the earlier path only.
-    `shares` is the path of the earlier call of the same module, whose parameters this one uses again.
-    `axes` has a letter for each axis of `shape`: z, y, x for positions in space, t for a position in a
-    sequence, c for channels or units, ? for what could not be told; "" for a run that did not note it.
-    `flops` are XLA's floating-point operations for one example, None where it does not tell.
-    """
-
-    path: str
-    kind: str
-    shape: tuple[int, ...]
-    dtype: str = "float32"
-    params: tuple[str, ...] = ()
-    parameters: int = 0
-    reads: str | None = None
-    same_as: str | None = None
-    is_module: bool = True
-    shares: str | None = None
-    axes: str = ""
-    flops: int | None = None
-
-    @property
-    def has_maps(self) -> bool:
-        """Whether one example's output is a stack of 2-D feature maps, [height, width, channel]."""
-        return self.axes == "yxc" if self.axes else len(self.shape) == 3
-
-    @property
-    def channels(self) -> int:
-        """Size of the last axis; 1 for a scalar output."""
-        return self.shape[-1] if self.shape else 1
+from reportgen.core.network import Network
 
 
 @dataclass(frozen=True)
@@ -147,13 +107,12 @@ class Run:
 
     `config` is what was asked for (dataset, model, seed, ...), `provenance` where it ran (versions,
     device, git commit, dataset fingerprint, seconds). `steps` has a row per update (step, epoch,
-    train_loss), `epochs` a row per recorded epoch (step, epoch, val_accuracy, ...). `uncaptured`
-    maps what could not be captured to the reason.
+    train_loss), `epochs` a row per recorded epoch (step, epoch, val_accuracy, ...).
     """
 
     path: Path
     classes: tuple[str, ...]
-    layers: tuple[Layer, ...]
+    network: Network
     config: Mapping[str, Any]
     provenance: Mapping[str, Any]
     steps: tuple[Mapping[str, float], ...]
@@ -163,9 +122,4 @@ class Run:
     data: RunData
     embed_layer: str | None = None
     status: str = "finished"
-    uncaptured: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
-
-    def layer(self, path: str) -> Layer:
-        """The layer of that path; KeyError if there is none."""
-        return next(layer for layer in self.layers if layer.path == path)

@@ -5,7 +5,7 @@ found = inspect_network(from_model("squeezenet", weights="squeezenet.safetensors
 """
 
 from reportgen.inspection.look import inspect_network
-from reportgen.inspection.network import Network, from_model, from_run
+from reportgen.inspection.network import LoadedNetwork, from_model, from_run
 from reportgen.inspection.preprocess import PREPROCESS
 
-__all__ = ["PREPROCESS", "Network", "from_model", "from_run", "inspect_network"]
+__all__ = ["PREPROCESS", "LoadedNetwork", "from_model", "from_run", "inspect_network"]

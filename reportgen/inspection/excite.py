@@ -15,7 +15,7 @@ import numpy as np
 
 from reportgen.capture import Capture
 from reportgen.core.inspection import Excitation, Labelled
-from reportgen.core.run import Layer
+from reportgen.core.network import Layer
 from reportgen.data import Dataset
 
 BEST = 9

@@ -14,14 +14,13 @@ import ml_dtypes
 import numpy as np
 
 from reportgen.capture import Capture, flat_names, prepare
-from reportgen.core.inspection import Inspection, Labelled, Picture, Preprocessing, ReceptiveField
-from reportgen.core.run import Layer
+from reportgen.core.inspection import Inspection, Labelled, Picture, Preprocessing
+from reportgen.core.network import Layer, Network
 from reportgen.data import Dataset
 from reportgen.data.pictures import resized, stacked, with_channels
 from reportgen.errors import DataError, OptionError, ReportgenError
 from reportgen.inspection.excite import excitations
-from reportgen.inspection.fields import receptive_fields
-from reportgen.inspection.network import Network, cannot_take
+from reportgen.inspection.network import LoadedNetwork, cannot_take
 from reportgen.inspection.preprocess import Way, preprocessing
 
 BATCH = 2
@@ -31,7 +30,7 @@ Progress = Callable[[str, int, int], Any]
 
 
 def inspect_network(
-    network: Network,
+    network: LoadedNetwork,
     pictures: Sequence[Picture] | None,
     *,
     layers: Sequence[str] = (),
@@ -62,18 +61,17 @@ def inspect_network(
     chosen = capture.selected
     by_path = {layer.path: layer for layer in capture.layers}
     _check_channels([by_path[path] for path in chosen], channels, layers)
-    capture = replace(capture, selected=_with_partners(capture.layers, chosen))
+    asked = Network(network.name, by_path, capture.uncaptured)
+    capture = replace(capture, selected=_with_partners(asked, chosen))
     maps = _maps(capture, variables, inputs, progress)
     verified, failed = _verified(capture, variables, inputs) if verify else ("", ())
     labelled = None
     if dataset is not None:
         labelled = _labelled(replace(capture, selected=chosen), variables, dataset, way, inputs.shape[-1], progress)
     return Inspection(
-        model=network.name,
+        network=asked,
         source=network.source,
-        layers=capture.layers,
         chosen=chosen,
-        fields=_fields(capture, variables, inputs),
         params={name: np.asarray(value) for name, value in flat_names(variables.get("params", {})).items()},
         pictures=tuple(pictures),
         preprocessing=way.stated,
@@ -81,13 +79,14 @@ def inspect_network(
         maps=maps,
         channels=tuple(channels),
         labelled=labelled,
-        uncaptured=dict(capture.uncaptured),
         warnings=(*network.warnings, *failed, *_not_finite(maps, chosen)),
         verified=verified,
     )
 
 
-def _pictures(network: Network, pictures: Sequence[Picture] | None) -> tuple[Sequence[Picture], np.ndarray | None]:
+def _pictures(
+    network: LoadedNetwork, pictures: Sequence[Picture] | None
+) -> tuple[Sequence[Picture], np.ndarray | None]:
     """The pictures, and what is fed for them where they are a run's own probe images."""
     if pictures is not None:
         return pictures, None
@@ -106,7 +105,7 @@ def _pictures(network: Network, pictures: Sequence[Picture] | None) -> tuple[Seq
 
 
 def _fitted(
-    network: Network,
+    network: LoadedNetwork,
     pictures: Sequence[Picture],
     given: np.ndarray | None,
     preprocess: str | Callable[[np.ndarray], Any] | None,
@@ -143,7 +142,7 @@ def _as_recorded(pixels: np.ndarray) -> np.ndarray:
     return pixels / np.float32(255)
 
 
-def _hinted(problem: ReportgenError, network: Network, pictures: Sequence[Picture]) -> ReportgenError:
+def _hinted(problem: ReportgenError, network: LoadedNetwork, pictures: Sequence[Picture]) -> ReportgenError:
     """The first problem; where sizes differ from the training's, with the size that it had."""
     shape, size = network.image_shape, pictures[0].pixels.shape[:2]
     if shape is None or tuple(shape[:2]) == size:
@@ -153,7 +152,7 @@ def _hinted(problem: ReportgenError, network: Network, pictures: Sequence[Pictur
 
 
 def _prepared(
-    network: Network,
+    network: LoadedNetwork,
     model: Any,
     variables: dict[str, Any],
     inputs: np.ndarray,
@@ -180,19 +179,14 @@ def _check_channels(layers: Sequence[Layer], channels: Sequence[int], patterns: 
                 )
 
 
-def _with_partners(layers: Sequence[Layer], chosen: Sequence[str]) -> tuple[str, ...]:
+def _with_partners(network: Network, chosen: Sequence[str]) -> tuple[str, ...]:
     """The chosen paths and, for each, the other side of its activation function, in call order."""
     wanted = set(chosen)
-    for layer in layers:
-        if not layer.is_module and layer.reads is not None and layer.same_as is None and layer.path != layer.reads:
-            read = next((x for x in layers if x.path == layer.reads), None)
-            if read is None or read.same_as is not None or read.shape != layer.shape:
-                continue
-            if layer.path in chosen:
-                wanted.add(read.path)
-            if read.path in chosen:
-                wanted.add(layer.path)
-    return tuple(layer.path for layer in layers if layer.path in wanted)
+    for layer in network.distinct:
+        after = network.activation_of(layer)
+        if after is not None and {layer.path, after.path} & set(chosen):
+            wanted |= {layer.path, after.path}
+    return tuple(path for path in network.layers if path in wanted)
 
 
 def _maps(capture: Capture, variables: Any, inputs: np.ndarray, progress: Progress | None) -> dict[str, np.ndarray]:
@@ -221,30 +215,13 @@ def _verified(capture: Capture, variables: Any, inputs: np.ndarray) -> tuple[str
     from reportgen.capture.verify import check
 
     batch = inputs[:BATCH] if len(inputs) >= BATCH else np.concatenate([inputs, inputs])
-    every = replace(capture, selected=tuple(layer.path for layer in capture.layers if layer.same_as is None))
+    every = replace(capture, selected=tuple(layer.path for layer in capture.layers if layer.alias_of is None))
     found = check(every, variables, batch)
     failed = tuple(f"{path}: {text}" for path, text in found.failed.items())
     warning = f"Verification failed: {'; '.join(failed[:3])}" + (
         f" and {len(failed) - 3} more" if len(failed) > 3 else ""
     )
     return str(found), ((f"{warning}.",) if failed else ())
-
-
-def _fields(capture: Capture, variables: Any, inputs: np.ndarray) -> dict[str, ReceptiveField | None]:
-    paths = [layer.path for layer in capture.layers if layer.same_as is None]
-    every = replace(capture, selected=tuple(paths))
-    example = jax.ShapeDtypeStruct((BATCH, *inputs.shape[1:]), inputs.dtype)
-
-    def outputs(images: Any) -> list[Any]:
-        values = every(variables, images)[1]
-        return [values[path] for path in paths]
-
-    program = jax.make_jaxpr(outputs)(example)
-    fields = dict(zip(paths, receptive_fields(program, program.jaxpr.invars), strict=True))
-    for layer in capture.layers:
-        if layer.same_as is not None:
-            fields[layer.path] = fields.get(layer.same_as)
-    return fields
 
 
 def _labelled(

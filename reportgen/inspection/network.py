@@ -33,7 +33,7 @@ Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class LoadedNetwork:
     """A network that can be built. `build(image shape)` gives (model, variables) or raises ModelError,
     WeightsError or OptionError.
 
@@ -61,7 +61,7 @@ def from_model(
     layout: str = "hwio",
     step: int | None = None,
     num_classes: int | None = None,
-) -> Network:
+) -> LoadedNetwork:
     """A network by its name, MODULE:FACTORY, or as a Linen or NNX module.
 
     `weights` is a checkpoint (`weights.read`; `step` one of an Orbax folder's), `variables` what a capture of the
@@ -97,8 +97,8 @@ def from_model(
             return make(shape)
 
     if tree is not None:
-        return Network(name, source, make_fitting, PREPROCESS_OF.get(name, "unit"), warnings=warnings)
-    return Network(name, source, make, PREPROCESS_OF.get(name, "unit"), warnings=warnings)
+        return LoadedNetwork(name, source, make_fitting, PREPROCESS_OF.get(name, "unit"), warnings=warnings)
+    return LoadedNetwork(name, source, make, PREPROCESS_OF.get(name, "unit"), warnings=warnings)
 
 
 def _words(model: Any, weights: str | Path | None, variables: Any) -> tuple[str, tuple[str, ...]]:
@@ -113,7 +113,7 @@ def _words(model: Any, weights: str | Path | None, variables: Any) -> tuple[str,
 
 def from_run(
     path: str | Path, *, step: int | None = None, model: Any = None, num_classes: int | None = None
-) -> Network:
+) -> LoadedNetwork:
     """The network of a recorded run after `step` updates (default: the last kept).
 
     `model` builds it where the run's own name for it does not. Raises RunError or OptionError.
@@ -142,7 +142,7 @@ def from_run(
             tree.update(_other_variables(run, at))
         return made, load_into(tree, start, source=f"the parameters of step {at}")
 
-    return Network(
+    return LoadedNetwork(
         name if isinstance(name, str) else type(name).__name__,
         f"the parameters of run {Path(path).name!r} at step {at}",
         make,

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from reportgen.capture import Capture, check, flat_names, prepare, variables_of
-from reportgen.core.run import Layer
+from reportgen.core.network import Layer
 from reportgen.errors import DataError, ModelError, OptionError, choices
 from reportgen.record.background import Background
 from reportgen.record.evaluate import Passes
@@ -320,16 +320,16 @@ def _embedding_layer(capture: Capture, asked: str | None) -> str | None:
     if asked is not None:
         if asked not in named:
             raise ModelError(f"there is no layer {asked!r} to embed; {choices(asked, named)}")
-        return named[asked].same_as or asked
+        return named[asked].alias_of or asked
     with_params = [i for i, layer in enumerate(capture.layers) if layer.parameters]
     before_output = capture.layers[: with_params[-1]] if with_params else ()
-    vectors = [layer.path for layer in before_output if len(layer.shape) == 1 and layer.same_as is None]
+    vectors = [layer.path for layer in before_output if len(layer.shape) == 1 and layer.alias_of is None]
     return vectors[-1] if vectors else None
 
 
 def _verified(capture: Capture, variables: Any, images: np.ndarray) -> dict[str, Any]:
     """What a verification of all layers found, as provenance."""
-    every = replace(capture, selected=tuple(layer.path for layer in capture.layers if layer.same_as is None))
+    every = replace(capture, selected=tuple(layer.path for layer in capture.layers if layer.alias_of is None))
     found = check(every, variables, images[:VERIFIED_IMAGES])
     if not found:
         failed = "; ".join(f"{path} {text}" for path, text in found.failed.items())
@@ -344,7 +344,7 @@ def _scores_classes(capture: Capture, variables: Any, image: np.ndarray, classes
 
 
 def _probe_count(layers: Sequence[Layer], images: int) -> int:
-    per_image = sum(int(np.prod(layer.shape)) * 4 for layer in layers if layer.same_as is None)
+    per_image = sum(int(np.prod(layer.shape)) * 4 for layer in layers if layer.alias_of is None)
     return max(1, min(images, MAPS_BYTES // max(per_image, 1)))
 
 

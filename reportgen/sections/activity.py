@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.activity import LabelActivity, layer_activity
+from reportgen.core.network import Layer
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table, Text
-from reportgen.core.run import Layer
 from reportgen.figures.charts import label_bars
 from reportgen.figures.paper import chart
 from reportgen.sections.context import Context
@@ -30,8 +30,8 @@ def build(context: Context) -> Section | None:
     blocks: list[Block] = []
     best: tuple[float, str] | None = None
     for convolution in context.convolutions:
-        for layer in (convolution, *context.after(convolution)):
-            if layer.path not in found:
+        for layer in (convolution, context.run.network.activation_of(convolution)):
+            if layer is None or layer.path not in found:
                 continue
             result = found[layer.path]
             blocks.append(_figure(context, layer, result))

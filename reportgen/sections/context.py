@@ -21,14 +21,13 @@ from reportgen.analysis.checkup import Checkup, checkup
 from reportgen.analysis.confusion import Confusion, confusion
 from reportgen.analysis.diffs import ParamDiff, differences
 from reportgen.analysis.embedding import Embedding, embed
+from reportgen.core.network import Layer, Role
 from reportgen.core.report import Mosaic
-from reportgen.core.run import Activations, Images, Layer, Run
+from reportgen.core.run import Activations, Images, Run
 from reportgen.errors import OptionError, ReportgenError, choices
 from reportgen.figures.mosaic import mosaic
 from reportgen.sections.limits import Limits
 from reportgen.sections.words import slug
-
-POOLING = ("max_pool", "avg_pool", "min_pool")
 
 MOST_CLASSES = 4096
 """Classes up to which predictions are compared class by class: 128 MB of counts."""
@@ -60,9 +59,8 @@ class Context:
             if step not in run.snapshots:
                 raise OptionError(f"no snapshot of step {step} was kept; kept: {_ranges(list(run.snapshots))}")
         for pattern in options.layers:
-            if not any(fnmatchcase(layer.path, pattern) for layer in run.layers):
-                paths = [layer.path for layer in run.layers]
-                raise OptionError(f"no layer matches {pattern!r}; {choices(pattern, paths)}")
+            if not run.network.select((pattern,)):
+                raise OptionError(f"no layer matches {pattern!r}; {choices(pattern, run.network.layers)}")
         self._slugs: dict[str, str] = {}
         self._begun: Future[Embedding | str | None] | None = None
 
@@ -132,32 +130,19 @@ class Context:
         kept = None if self.final is None else self.final.maps
         return tuple(
             layer
-            for layer in self.run.layers
-            if layer.same_as is None and self.chosen(layer.path) and (kept is None or layer.path in kept)
+            for layer in self.run.network.distinct
+            if self.chosen(layer.path) and (kept is None or layer.path in kept)
         )
 
     @cached_property
     def convolutions(self) -> tuple[Layer, ...]:
         """The convolutions that give feature maps."""
-        return tuple(layer for layer in self.layers if layer.has_maps and "Conv" in layer.kind)
+        return tuple(layer for layer in self.layers if layer.has_maps and layer.role is Role.CONV)
 
     @cached_property
     def pooling(self) -> tuple[Layer, ...]:
         """The pooling operations that give feature maps."""
-        return tuple(layer for layer in self.layers if layer.has_maps and layer.kind in POOLING)
-
-    def after(self, layer: Layer) -> tuple[Layer, ...]:
-        """The activation functions that take the layer's values, directly or through normalisation or pooling."""
-        reached, found = {layer.path}, []
-        for later in self.run.layers:
-            if later.same_as in reached:  # dropout in evaluation
-                reached.add(later.path)
-            elif later.reads in reached and (not later.is_module or later.kind.endswith("Norm")):
-                reached.add(later.path)
-                function = not later.is_module and later.kind not in POOLING
-                if function and later in self.layers and later.shape[-1:] == layer.shape[-1:] and later.has_maps:
-                    found.append(later)
-        return tuple(found)
+        return tuple(layer for layer in self.layers if layer.has_maps and layer.role is Role.POOL)
 
     @cached_property
     def shades(self) -> tuple[float, float]:
@@ -182,7 +167,7 @@ class Context:
     def diffs(self) -> tuple[ParamDiff, ...]:
         """Change of each chosen parameter between the two steps, in the layers' order."""
         before, after = (self.run.snapshots[s] for s in (self.options.from_step, self.options.to_step))
-        placed = {name: i for i, layer in enumerate(self.run.layers) for name in layer.params}
+        placed = {name: i for i, layer in enumerate(self.run.network.layers.values()) for name in layer.params}
         names = [name for name in before.params if self.chosen(name)]
         # A layer's kernel before its bias, whatever the alphabet says.
         names.sort(key=lambda n: (placed.get(n, len(placed)), n.endswith("bias"), n))

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.channels import Peak, strongest
+from reportgen.core.network import Layer
 from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Text
-from reportgen.core.run import Layer
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import DIVERGING, GREY, colorbar, short_number, symmetric
 from reportgen.figures.paper import picture_export

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any
 
+from reportgen.core.network import Layer
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
-from reportgen.core.run import Layer
 from reportgen.sections.context import Context
 from reportgen.sections.words import percent, plural
 
@@ -15,17 +15,17 @@ LAYERS_UNFOLDED = 40
 def build(context: Context) -> Section:
     """Results per epoch, the layer table in call order, and what was asked for."""
     run = context.run
-    parameters = sum(layer.parameters for layer in run.layers)
+    parameters = sum(layer.parameters for layer in run.network.layers.values())
     blocks: list[Block] = [*_layer_table(context), _results(context), _configuration(context)]
-    if run.uncaptured:
-        rows = tuple(sorted(run.uncaptured.items()))
+    if run.network.uncaptured:
+        rows = tuple(sorted(run.network.uncaptured.items()))
         blocks.append(Table("uncaptured", "What was not captured, and why.", ("Part", "Reason"), rows, "ll"))
     return Section(
         anchor="overview",
         title="Overview",
         finding=(
             f"The network has {plural(parameters, 'parameter')} in "
-            f"{plural(sum(1 for layer in run.layers if layer.parameters), 'layer')}; "
+            f"{plural(sum(1 for layer in run.network.layers.values() if layer.parameters), 'layer')}; "
             f"{_snapshots(context)}"
         ),
         blocks=tuple(blocks),
@@ -60,7 +60,7 @@ def key_figures(context: Context) -> tuple[tuple[str, str], ...]:
         strip.append(("accuracy", percent(result.accuracy)))
     if "val_loss" in last:
         strip.append(("loss", f"{last['val_loss']:.4f}" if isfinite(last["val_loss"]) else "not finite"))
-    strip.append(("parameters", f"{sum(layer.parameters for layer in run.layers):,}"))
+    strip.append(("parameters", f"{sum(layer.parameters for layer in run.network.layers.values()):,}"))
     strip.append(("steps", f"{max(run.snapshots):,}"))
     strip.append(("epochs", f"{int(last.get('epoch', 0))}"))
     if "seconds" in run.provenance:
@@ -92,10 +92,10 @@ def _snapshots(context: Context) -> str:
 
 
 def _layer_table(context: Context) -> list[Block]:
-    layers = context.run.layers
+    layers = tuple(context.run.network.layers.values())
     columns: dict[str, tuple[str, list[Any]]] = {
         "Layer": ("l", [layer.path for layer in layers]),
-        "Kind": ("l", [layer.kind for layer in layers]),
+        "Kind": ("l", [layer.op for layer in layers]),
         "Output": ("l", ["×".join(map(str, layer.shape)) or "1" for layer in layers]),
         "Parameters": ("r", [layer.parameters for layer in layers]),
         "Operations": ("r", [layer.flops for layer in layers]),
@@ -118,9 +118,9 @@ def _layer_table(context: Context) -> list[Block]:
 
 
 def _note(layer: Layer) -> str:
-    if layer.same_as:
-        return f"same values as {layer.same_as}"
-    return f"same parameters as {layer.shares}" if layer.shares else ""
+    if layer.alias_of:
+        return f"same values as {layer.alias_of}"
+    return f"same parameters as {layer.tied_to}" if layer.tied_to else ""
 
 
 _NAMES = {
@@ -196,9 +196,12 @@ def _known(value: float | None) -> float | None:
 
 _LAYER_COLUMNS = ("layer", "kind", "shape", "params", "operations", "axes", "reads", "same_as", "same_parameters_as")
 
+_LETTER = {"channel": "c", "head": "h", "query": "q", "key": "k"}
+
 
 def _layer_rows(context: Context) -> Iterator[tuple[Any, ...]]:
-    for layer in context.run.layers:
+    for layer in context.run.network.layers.values():
         shape = "x".join(map(str, layer.shape))
-        reads = (layer.reads, layer.same_as, layer.shares)
-        yield (layer.path, layer.kind, shape, layer.parameters, layer.flops, layer.axes, *reads)
+        axes = "".join(_LETTER.get(axis, axis) for axis in layer.axes)
+        reads = (layer.reads, layer.alias_of, layer.tied_to)
+        yield (layer.path, layer.op, shape, layer.parameters, layer.flops, axes, *reads)

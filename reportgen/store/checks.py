@@ -1,6 +1,5 @@
-"""Whether what a run directory says can be believed: types, shapes, indices, before anything is made of it.
+"""Whether what the files of a run directory say can be believed: types, shapes, indices, before anything is made of it.
 
-    header = checked_header(json.loads(text), file)       # run.json's parts, or a RunError
     problem = activations_problem(tensors, expected)      # None, or what is wrong in words
 
 A run may be damaged, half-written, or made by somebody who wishes the reader ill. Sizes that are only
@@ -8,17 +7,14 @@ claimed are compared with what is there; nothing is allocated by a claim.
 """
 
 import math
-import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from reportgen.core.run import Layer
+from reportgen.core.network import Layer
 from reportgen.errors import RunError
 from reportgen.store.files import Tensors
-
-MOST_VALUES = 2**40
-"""Values that a layer's output may be said to have for one example."""
+from reportgen.store.header import MOST_VALUES, cleaned, is_number
 
 MOST_COLUMNS = 256
 """Different names that the rows of one file may have; a table of more is no table."""
@@ -27,102 +23,14 @@ WHOLE = ("I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64")
 REAL = (*WHOLE, "BOOL", "F16", "BF16", "F32", "F64")
 FLOATING = ("F16", "BF16", "F32", "F64")
 
-PARTS: Mapping[str, type | tuple[type, ...]] = {
-    "classes": list,
-    "layers": list,
-    "config": dict,
-    "provenance": dict,
-    "embed_layer": (str, type(None)),
-    "status": str,
-    "uncaptured": dict,
-}
-_LAYER: Mapping[str, type | tuple[type, ...]] = {
-    "path": str,
-    "kind": str,
-    "shape": list,
-    "dtype": str,
-    "params": list,
-    "parameters": int,
-    "reads": (str, type(None)),
-    "same_as": (str, type(None)),
-    "is_module": bool,
-    "shares": (str, type(None)),
-    "axes": str,
-    "flops": (int, type(None)),
-}
-
-
-def checked_header(content: Any) -> tuple[dict[str, Any], list[str]]:
-    """run.json's parts with the layers as `Layer`s, and what had to be left out. Raises ValueError in words."""
-    header = cleaned(content)
-    for name, kind in PARTS.items():
-        if name not in header:
-            raise ValueError(f"{name!r} is missing")
-        if not isinstance(header[name], kind):
-            raise ValueError(f"{name!r} is of another type")
-    if not all(isinstance(name, str) for name in header["classes"]):
-        raise ValueError("a class name is no text")
-    layers = tuple(_layer(layer) for layer in header["layers"])
-    paths = [layer.path for layer in layers]
-    if len(set(paths)) < len(paths):
-        raise ValueError("two layers have one path")
-    problems = []
-    provenance = header["provenance"]
-    for name in ("seconds", "train_images", "test_images"):
-        if name in provenance and not (_number(provenance[name]) and 0 <= provenance[name] < 2**53):
-            problems.append(f"{name} in run.json is no number of {name.replace('_', ' ')}")
-            del provenance[name]
-    return {**header, "classes": tuple(header["classes"]), "layers": layers}, problems
-
-
-def _layer(content: Any) -> Layer:
-    known = {field.name for field in fields(Layer)}
-    if not isinstance(content, dict) or not {"path", "kind", "shape"} <= set(content) <= known:
-        raise ValueError("a layer does not have the fields of one")
-    for name, value in content.items():
-        if not isinstance(value, _LAYER[name]) or (isinstance(value, bool) and _LAYER[name] is int):
-            raise ValueError(f"{name!r} of layer {content['path']!r} is of another type")
-    shape = content["shape"]
-    if not all(type(size) is int and size >= 0 for size in shape) or math.prod(max(n, 1) for n in shape) > MOST_VALUES:
-        raise ValueError(f"layer {content['path']!r} can't have the shape {shape}")
-    if not all(isinstance(name, str) for name in content.get("params", [])):
-        raise ValueError(f"a parameter of layer {content['path']!r} has no name")
-    if not all(0 <= (content.get(name) or 0) < 2**63 for name in ("parameters", "flops")):
-        raise ValueError(f"the counts of layer {content['path']!r} are out of range")
-    return Layer(**{**content, "shape": tuple(shape), "params": tuple(content.get("params", []))})
-
-
-def cleaned(value: Any) -> Any:
-    """A JSON value whose texts can stand on any page: control characters and halves of pairs become U+FFFD."""
-    if isinstance(value, str):
-        return value if value.isprintable() else "".join("\ufffd" if _unfit(c) else c for c in value)
-    if isinstance(value, list):
-        return [cleaned(item) for item in value]
-    if isinstance(value, dict):
-        return {cleaned(name): cleaned(item) for name, item in value.items()}
-    return value
-
-
-def _unfit(character: str) -> bool:
-    # Surrogates can't be written as UTF-8; control characters and noncharacters may not stand in HTML or SVG.
-    code, category = ord(character), unicodedata.category(character)
-    if category == "Cc":
-        return character not in "\t\n"
-    return category == "Cs" or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
-
 
 def is_row(row: Any) -> bool:
     """Whether a line of a .jsonl file is a step's numbers."""
     return (
         isinstance(row, dict)
         and all(type(row.get(name)) is int and 0 <= row[name] < 2**53 for name in ("step", "epoch"))
-        and all(_number(value) for value in row.values())
+        and all(is_number(value) for value in row.values())
     )
-
-
-def _number(value: Any) -> bool:
-    # A whole number beyond float64 would overflow wherever it is drawn.
-    return isinstance(value, float) or (type(value) is int and abs(value) < 2**1000)
 
 
 def snapshot_signature(tensors: Tensors) -> tuple[tuple[str, tuple[int, ...]], ...]:

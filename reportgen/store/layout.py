@@ -13,8 +13,8 @@ from pathlib import Path
 
 from reportgen.errors import RunError
 
-FORMAT = 1
-"""Version of the layout. A reader refuses a run of a later one."""
+FORMAT = 2
+"""Version of the layout. A reader reads earlier ones, and refuses a run of a later one."""
 
 RUN_FILE = "run.json"
 STEPS_FILE = "steps.jsonl"

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from reportgen.core.network import Network
 from reportgen.core.run import Activations, Images, Run, RunData, Snapshot
 from reportgen.errors import RunError
 from reportgen.store import layout
@@ -26,11 +27,11 @@ from reportgen.store.checks import (
     WHOLE,
     Expected,
     activations_problem,
-    checked_header,
     is_row,
     snapshot_signature,
 )
 from reportgen.store.files import DamagedError, Tensors
+from reportgen.store.header import Header, parse_header
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
     """
     folder = Path(path)
     header, problems = read_header(folder)
-    layers, classes = header["layers"], header["classes"]
+    classes, network = header.classes, network_of(header)
     rows = {}
     for name in (layout.STEPS_FILE, layout.EPOCHS_FILE):
         rows[name], unreadable = read_rows(folder / name)
@@ -56,7 +57,7 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
         problems += _without_columns(rows[name], name)
     data = read_data(folder / layout.DATA_FILE, len(classes), problems)
     expected = Expected(
-        {layer.path: layer for layer in layers},
+        network.layers,
         len(classes),
         *(len(labels) or None for labels in (data.probe_labels, data.evaluation_labels, data.embedding_labels)),
     )
@@ -77,17 +78,16 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
     return Run(
         path=folder,
         classes=classes,
-        layers=layers,
-        config=header["config"],
-        provenance=header["provenance"],
+        network=network,
+        config=header.config,
+        provenance=header.provenance,
         steps=tuple(rows[layout.STEPS_FILE]),
         epochs=tuple(rows[layout.EPOCHS_FILE]),
         snapshots=_Steps(snapshots, read_snapshot),
         activations=_Steps(answers, read_activations),
         data=data,
-        embed_layer=header["embed_layer"],
-        status=header["status"],
-        uncaptured={str(part): str(reason) for part, reason in header["uncaptured"].items()},
+        embed_layer=header.embed_layer,
+        status=header.status,
         problems=tuple(problems),
     )
 
@@ -106,7 +106,14 @@ def with_what_is_whole(run: Run, use: Callable[[Run], T]) -> T:
     return use(run)
 
 
-def read_header(folder: Path) -> tuple[dict[str, Any], list[str]]:
+def network_of(header: Header) -> Network:
+    """The network that a run's header describes."""
+    layers = {layer.path: layer for layer in header.layers}
+    return Network(str(header.config.get("model", "the network")), layers, header.uncaptured)
+
+
+def read_header(folder: Path) -> tuple[Header, list[str]]:
+    """run.json and what had to be left out of it. Raises RunError where it is missing, damaged or of a later format."""
     if not folder.is_dir():
         raise RunError(f"{folder} is no directory; a run is what `reportgen train -o` or a Recorder writes")
     file = folder / layout.RUN_FILE
@@ -122,9 +129,20 @@ def read_header(folder: Path) -> tuple[dict[str, Any], list[str]]:
             f"{folder} has run format {str(version)[:40]}, this reportgen reads formats up to {layout.FORMAT}"
         )
     try:
-        return checked_header(content)
+        return parse_header(content, _parameter_shapes(folder) if version == 1 else {})
     except (ValueError, RecursionError) as error:
         raise RunError(f"{file} is damaged: {error}") from error
+
+
+def _parameter_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the parameters by name, as the first readable snapshot has them."""
+    for step in layout.listed_steps(folder / layout.SNAPSHOTS):
+        try:
+            described = Tensors(layout.step_file(folder / layout.SNAPSHOTS, step)).described
+        except RunError:
+            continue  # it is named among the run's problems when the snapshots are opened
+        return {name: shape for name, (_, shape) in described.items()}
+    return {}
 
 
 def read_rows(file: Path) -> tuple[list[dict[str, Any]], int]:

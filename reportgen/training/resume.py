@@ -18,7 +18,7 @@ def begun_with(run: Path) -> tuple[dict[str, Any], str, str] | None:
     if not (run / layout.RUN_FILE).exists():
         return None
     header, _ = read_header(run)
-    return header["config"], str(header["provenance"].get("dataset_fingerprint")), header["status"]
+    return header.config, str(header.provenance.get("dataset_fingerprint")), header.status
 
 
 def check_same(run: Path, config: Mapping[str, Any], fingerprint: str) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from reportgen.analysis.checkup import EPOCHS, checkup
 from reportgen.analysis.health import extremes_health, first_non_finite
-from reportgen.core.run import Activations, Layer, Run, RunData, Snapshot
+from reportgen.core.network import Layer, Network, role_of
+from reportgen.core.run import Activations, Run, RunData, Snapshot
 from reportgen.errors import DataError
 
 NONE = np.zeros(0, np.int64)
@@ -35,11 +36,11 @@ def answers(step: int, epoch: int, extremes: dict[str, np.ndarray], maps: dict[s
 
 
 def run(snapshots, activations, layers=("a", "b"), steps=()) -> Run:
-    kinds = {"a": "Dense", "b": "relu", "p": "max_pool", "t": "tanh"}
+    ops = {"a": "Dense", "b": "relu", "p": "max_pool", "t": "tanh"}
     return Run(
         path=Path("nowhere"),
         classes=("x",),
-        layers=tuple(Layer(path, kinds[path], (3,)) for path in layers),
+        network=Network("net", {path: Layer(path, ops[path], role_of(ops[path]), (3,)) for path in layers}),
         config={},
         provenance={},
         steps=tuple(steps),

@@ -7,6 +7,7 @@ from flax import nnx
 from reportgen.capture import check, flat_names, prepare
 from tests.architectures import linen_models, nnx_models
 from tests.architectures.variables import variables_for
+from tests.layers import is_module
 from tests.reliability import SOAK
 
 LINEN, NNX = linen_models.MODELS, nnx_models.MODELS
@@ -36,13 +37,13 @@ def test_everything_is_captured_and_verified(name):
     assert capture.uncaptured == {}
     found = check(capture, variables, images)
     assert found.failed == {}
-    assert found.flax in (EQUAL.format(n=sum(layer.is_module for layer in capture.layers)), FLAX_CAN_NOT.get(name))
-    assert found.operations == len(capture.selected) == sum(layer.same_as is None for layer in capture.layers)
+    assert found.flax in (EQUAL.format(n=sum(is_module(layer) for layer in capture.layers)), FLAX_CAN_NOT.get(name))
+    assert found.operations == len(capture.selected) == sum(layer.alias_of is None for layer in capture.layers)
     owned = [name for layer in capture.layers for name in layer.params]
     assert sorted(owned) == sorted(flat_names(variables["params"]))
     if isinstance(model, nnx.Module):
         assert {type(m).__name__ for _, m in nnx.iter_modules(model)} >= {
-            layer.kind for layer in capture.layers if layer.is_module and layer.kind != "attend"
+            layer.op for layer in capture.layers if is_module(layer) and layer.op != "attend"
         }
 
 

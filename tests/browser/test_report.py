@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import pytest
 
 from reportgen import BuiltReport, build, open_run
+from reportgen.core.network import Network
 from reportgen.core.run import Run
 from tests.page.sample import HOSTILE
 
@@ -30,12 +31,12 @@ def hostile_run(run: Run, text: str) -> Run:
         replace(
             layer,
             path=named(layer.path),
-            kind=named(layer.kind),
-            params=tuple(map(named, layer.params)),
-            reads=layer.reads and named(layer.reads),
-            same_as=layer.same_as and named(layer.same_as),
+            op=named(layer.op),
+            params={named(name): shape for name, shape in layer.params.items()},
+            inputs=tuple(map(named, layer.inputs)),
+            alias_of=layer.alias_of and named(layer.alias_of),
         )
-        for layer in run.layers
+        for layer in run.network.layers.values()
     )
     activations = {
         step: replace(
@@ -51,14 +52,13 @@ def hostile_run(run: Run, text: str) -> Run:
     }
     return replace(
         run,
-        layers=layers,
+        network=Network(text, {layer.path: layer for layer in layers}, {text: text}),
         activations=activations,
         snapshots=snapshots,
         classes=tuple(f"{index} {text}" for index in range(len(run.classes))),
         config={**run.config, "model": text, "dataset": text, text: text},
         provenance={**run.provenance, text: {text: text}},
         embed_layer=run.embed_layer and named(run.embed_layer),
-        uncaptured={text: text},
         problems=(text,),
         status=text,
     )

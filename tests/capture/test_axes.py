@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from reportgen.capture import prepare
-from reportgen.core.run import Layer
+from reportgen.core.network import Layer, Role
 from tests.architectures import linen_models, nnx_models
 from tests.architectures.variables import variables_for
+from tests.layers import letters
 
 
 def axes_of(model, images, variables=None):
     variables = variables_for(model, images) if variables is None else variables
-    return {layer.path: layer.axes for layer in prepare(model, variables, images).layers}
+    return {layer.path: letters(layer) for layer in prepare(model, variables, images).layers}
 
 
 @pytest.mark.parametrize(
@@ -63,15 +64,14 @@ def test_attention_over_heads_is_no_stack_of_maps():
     variables = variables_for(Attention(), np.zeros((2, 5, 3), np.float32))
     layers = prepare(Attention(), variables, np.zeros((2, 5, 3), np.float32)).layers
     by_path = {layer.path: layer for layer in layers}
-    assert by_path["q"].shape == (5, 2, 4) and by_path["q"].axes == "t?c" and not by_path["q"].has_maps
+    assert by_path["q"].shape == (5, 2, 4) and letters(by_path["q"]) == "t?c" and not by_path["q"].has_maps
     assert by_path["softmax"].shape == (2, 5, 5) and not by_path["softmax"].has_maps
 
 
-def test_maps_are_told_by_axes_and_in_old_runs_by_rank():
-    assert Layer("a", "Conv", (4, 4, 2), axes="yxc").has_maps
-    assert not Layer("a", "Dense", (4, 4, 2), axes="t?c").has_maps
-    assert Layer("a", "Conv", (4, 4, 2)).has_maps
-    assert not Layer("a", "Dense", (4, 2)).has_maps
+def test_maps_are_told_by_axes():
+    assert Layer("a", "Conv", Role.CONV, (4, 4, 2), ("y", "x", "channel")).has_maps
+    assert not Layer("a", "Dense", Role.DENSE, (4, 4, 2), ("t", "?", "channel")).has_maps
+    assert not Layer("a", "Dense", Role.DENSE, (4, 2)).has_maps
 
 
 def test_flops_are_xlas_and_add_up_to_the_whole_models():

@@ -12,6 +12,7 @@ from reportgen.errors import ModelError
 from tests.architectures.variables import variables_for
 from tests.capture.test_linen import Net, images
 from tests.capture.test_nnx import Compiled, Extends, Inherits, Static
+from tests.layers import is_module
 
 X = np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)
 
@@ -50,7 +51,7 @@ def test_every_module_result_is_the_variable_that_flax_captured(variables):
     assert capture.forward.alone == ""
     net = variables_for(Net(), images())
     found, capture = captured_by_flax(Net(), net, images())
-    assert found[:-1] == [layer.path for layer in capture.layers if layer.is_module]
+    assert found[:-1] == [layer.path for layer in capture.layers if is_module(layer)]
 
 
 def test_old_intermediates_are_stripped(variables):
@@ -181,7 +182,7 @@ def test_the_users_apply_gets_what_it_asks_for():
 def test_where_flaxs_capture_can_not_be_used_the_marks_do_and_it_is_said(variables, apply, reason):
     found, capture = captured_by_flax(Pair(), variables, X, apply)
     assert found == [] and reason in capture.forward.alone
-    assert [layer.path for layer in capture.layers if layer.is_module] == ["first", "first#2", "encode", "last"]
+    assert [layer.path for layer in capture.layers if is_module(layer)] == ["first", "first#2", "encode", "last"]
     output, values = capture(variables, X)
     np.testing.assert_allclose(output, Pair().apply(variables, X), rtol=1e-5)
     np.testing.assert_allclose(values["last"].reshape(output.shape), output, rtol=1e-5)

@@ -9,6 +9,7 @@ import pytest
 from reportgen.capture import prepare, verify
 from reportgen.errors import ModelError
 from tests.architectures.variables import variables_for
+from tests.layers import is_module
 
 
 class Block(nn.Module):
@@ -123,7 +124,7 @@ def test_layers_stand_in_call_order_with_what_they_read_and_repeat():
     _, capture = ready(Net(), images())
     assert [layer.path for layer in capture.layers] == ORDER
     layers = {layer.path: layer for layer in capture.layers}
-    assert {path: layer.reads for path, layer in layers.items() if layer.reads} == {
+    assert {path: layer.reads for path, layer in layers.items() if layer.reads and not layer.alias_of} == {
         "Block_0/BatchNorm_0": "Block_0/Conv_0",
         "Block_0/BatchNorm_0/relu": "Block_0/BatchNorm_0",
         "Block_0/max_pool": "Block_0/relu",
@@ -134,15 +135,15 @@ def test_layers_stand_in_call_order_with_what_they_read_and_repeat():
         "output": "concatenate",
         "output/softmax": "output",
     }
-    assert {path: layer.same_as for path, layer in layers.items() if layer.same_as} == {
+    assert {path: layer.alias_of for path, layer in layers.items() if layer.alias_of} == {
         "Block_0/Dropout_0": "Block_0/BatchNorm_0/relu",
         "Block_0": "Block_0/relu",
     }
     assert set(capture.selected) == set(ORDER) - {"Block_0/Dropout_0", "Block_0"}
-    assert layers["Block_0/Conv_0"].params == ("Block_0/Conv_0/bias", "Block_0/Conv_0/kernel")
+    assert layers["Block_0/Conv_0"].params == {"Block_0/Conv_0/bias": (4,), "Block_0/Conv_0/kernel": (3, 3, 1, 4)}
     assert layers["Block_0/Conv_0"].parameters == 3 * 3 * 4 + 4
     assert layers["Block_0"].parameters == 0
-    assert layers["Dense_0/silu"].kind == "silu" and not layers["Dense_0/silu"].is_module
+    assert layers["Dense_0/silu"].op == "silu" and not is_module(layers["Dense_0/silu"])
     assert layers["Block_0/max_pool"].shape == (3, 3, 4)
 
 

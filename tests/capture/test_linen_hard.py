@@ -8,6 +8,7 @@ import pytest
 
 from reportgen.capture import prepare, verify
 from tests.architectures.variables import variables_for
+from tests.layers import is_module, letters
 
 
 class Layer(nn.Module):
@@ -56,7 +57,7 @@ def test_remat_keeps_the_users_names():
         *("Layer_0/Dense_0", "Layer_0/Dense_0/relu", "Layer_0"),
         *("mine/Dense_0", "mine/Dense_0/relu", "mine"),
     ]
-    assert layers["Layer_0/Dense_0"].params == tuple(
+    assert tuple(layers["Layer_0/Dense_0"].params) == tuple(
         f"CheckpointLayer_0/Dense_0/{name}" for name in variables["params"]["CheckpointLayer_0"]["Dense_0"]
     )
     near(values["Layer_0/Dense_0"], dense(variables, "CheckpointLayer_0/Dense_0", X))
@@ -151,7 +152,7 @@ def test_rnn_gives_the_states_of_every_time_step():
 
     x = np.random.default_rng(0).normal(size=(3, 7, 4)).astype(np.float32)
     variables, layers, values = captured(Net(), x)
-    assert layers["cell[0]"].shape == (7, 5) and layers["cell[0]"].axes == "tc"
+    assert layers["cell[0]"].shape == (7, 5) and letters(layers["cell[0]"]) == "tc"
     params = jax.tree.map(np.asarray, variables["params"]["cell"])
     state = np.zeros((3, 5))
     for time in range(7):
@@ -170,9 +171,9 @@ def test_a_module_called_twice_is_told_apart_and_says_what_it_shares():
 
     variables, layers, values = captured(Net())
     assert [path for path in layers if "drop" not in path] == ["same", "same/relu", "same#2"]
-    assert layers["same#2"].shares == "same" and layers["same#2"].parameters == 0
-    assert layers["same"].shares is None and layers["same"].parameters == 20
-    assert layers["drop#2"].shares is None  # nothing to share
+    assert layers["same#2"].tied_to == "same" and layers["same#2"].parameters == 0
+    assert layers["same"].tied_to is None and layers["same"].parameters == 20
+    assert layers["drop#2"].tied_to is None  # nothing to share
     near(values["same#2"], dense(variables, "same", np.maximum(dense(variables, "same", X), 0)))
 
 
@@ -185,8 +186,8 @@ def test_tied_embedding_used_as_output_layer():
 
     tokens = np.array([[1, 2, 3], [4, 5, 6]])
     _, layers, values = captured(Net(), tokens)
-    assert layers["table/attend"].shares == "table"
-    assert [layers[p].axes for p in ("table", "Dense_0", "Dense_0/relu", "table/attend")] == ["tc"] * 4
+    assert layers["table/attend"].tied_to == "table"
+    assert [letters(layers[p]) for p in ("table", "Dense_0", "Dense_0/relu", "table/attend")] == ["tc"] * 4
     assert values["table/attend"].shape == (2, 3, 11)
 
 
@@ -204,7 +205,7 @@ def test_outputs_of_several_arrays_are_told_apart():
 
     _, layers, values = captured(Net())
     assert list(layers) == ["parts/Dense_0", "parts['mean']", "parts['rest'][0]", "Net"]
-    assert layers["parts['mean']"].same_as == "parts/Dense_0"
+    assert layers["parts['mean']"].alias_of == "parts/Dense_0"
     assert layers["Net"].shape == () and layers["Net"].channels == 1
     near(values["parts['rest'][0]"], 2 * X)
 
@@ -246,7 +247,7 @@ class Coder(nn.Module):
 def test_other_methods_than_call():
     variables, layers, _ = captured(Coder())
     assert list(layers) == ["down", "down/tanh", "encode", "up", "up/sigmoid", "decode"]
-    assert layers["encode"].same_as == "down/tanh"
+    assert layers["encode"].alias_of == "down/tanh"
     with pytest.warns(UserWarning, match="up/bias: this parameter is used by no captured module"):
         capture = prepare(Coder(), variables, X, apply=lambda m, v, x: m.apply(v, x, method="encode"))
     assert [layer.path for layer in capture.layers] == ["down", "down/tanh", "encode"]
@@ -292,7 +293,7 @@ def test_an_operation_that_would_take_a_modules_name_is_counted_on():
 
     variables, layers, values = captured(Net())
     assert list(layers) == ["relu", "relu#2", "relu#3", "Net"]
-    assert layers["relu#2"].params == ("relu/bias", "relu/kernel")
+    assert tuple(layers["relu#2"].params) == ("relu/bias", "relu/kernel")
     near(values["relu#2"], dense(variables, "relu", X))
     near(values["relu"], np.maximum(X, 0))
     near(values["relu#3"], np.maximum(X - 1, 0))
@@ -336,7 +337,7 @@ def test_a_module_that_calls_itself_is_called_again():
             return nn.Dense(2, name="end")(Again(name="again")(x, 2))
 
     _, layers, _ = captured(Net())
-    assert [path for path, layer in layers.items() if layer.is_module] == [
+    assert [path for path, layer in layers.items() if is_module(layer)] == [
         *("again/dense", "again/dense#2", "again", "again#2", "again#3", "end")
     ]
 
@@ -352,6 +353,6 @@ def test_a_library_module_says_what_it_reads_where_that_is_one_layer():
             return nn.Dense(2, name="d")(c * 2 + 1)
 
     _, layers, _ = captured(Net())
-    assert {path: layer.reads for path, layer in layers.items() if layer.same_as is None} == {
+    assert {path: layer.reads for path, layer in layers.items() if layer.alias_of is None} == {
         **{"a": None, "norm": "a", "b": "norm", "c": None, "d": "c"},
     }

@@ -10,6 +10,7 @@ from flax import nnx
 
 from reportgen.capture import prepare, variables_of, verify
 from reportgen.errors import ModelError, OptionError
+from tests.layers import letters
 
 
 class Block(nnx.Module):
@@ -64,9 +65,9 @@ def test_layers_and_values_of_a_fresh_model_in_training_mode():
         *("blocks/1", "blocks/1/max_pool", "blocks/1/mean"),
         *("head/layers/0", "head/layers/0/relu", "head/layers/2", "head"),
     ]
-    assert layers["blocks/1/conv"].params == ("blocks/1/conv/bias", "blocks/1/conv/kernel")
-    assert layers["blocks/0/max_pool"].axes == "yxc" and layers["blocks/0/max_pool"].shape == (4, 4, 4)
-    assert layers["blocks/0/drop"].same_as == "blocks/0/norm/relu"
+    assert tuple(layers["blocks/1/conv"].params) == ("blocks/1/conv/bias", "blocks/1/conv/kernel")
+    assert letters(layers["blocks/0/max_pool"]) == "yxc" and layers["blocks/0/max_pool"].shape == (4, 4, 4)
+    assert layers["blocks/0/drop"].alias_of == "blocks/0/norm/relu"
     # In evaluation a fresh BatchNorm divides by sqrt(1 + epsilon); in training it would centre the batch.
     np.testing.assert_allclose(values["blocks/0/norm"], values["blocks/0/conv"] / np.sqrt(1 + 1e-5), rtol=1e-5)
     np.testing.assert_array_equal(values["blocks/0/norm/relu"], np.maximum(values["blocks/0/norm"], 0))
@@ -162,7 +163,7 @@ def test_shared_modules_say_so():
 
     layers, _ = captured(Model(nnx.Rngs(0)), V)
     assert list(layers) == ["first", "first/relu", "first#2", "table/attend"]
-    assert layers["first#2"].shares == "first" and layers["first#2"].parameters == 0
+    assert layers["first#2"].tied_to == "first" and layers["first#2"].parameters == 0
     assert layers["table/attend"].parameters == 24
 
 
@@ -189,8 +190,8 @@ def test_transformed_modules():
 
     model = Model(nnx.Rngs(0))
     layers, values = captured(model, V)
-    assert layers["stack"].shape == (3, 4) and layers["stack"].axes == "?c"
-    assert layers["rnn/cell[1]"].shape == (2, 5) and layers["rnn"].same_as is None
+    assert layers["stack"].shape == (3, 4) and letters(layers["stack"]) == "?c"
+    assert layers["rnn/cell[1]"].shape == (2, 5) and layers["rnn"].alias_of is None
     x = V
     for number in range(3):
         y = x @ np.asarray(model.stack.kernel[number]) + np.asarray(model.stack.bias[number])

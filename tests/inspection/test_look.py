@@ -53,7 +53,7 @@ def test_layers_are_chosen_by_glob_and_the_other_side_of_relu_comes_along():
     found = inspect(layers=["conv1"])
     assert found.chosen == ("conv1",)
     assert set(found.maps) == {"conv1", "conv1/relu"}
-    assert [layer.path for layer in found.layers][:3] == ["conv1", "conv1/relu", "conv1/max_pool"]
+    assert [layer.path for layer in found.network.layers.values()][:3] == ["conv1", "conv1/relu", "conv1/max_pool"]
     with pytest.raises(ReportgenError, match=r"no layer matches 'conf1'; did you mean conv1"):
         inspect(layers=["conf1"])
 
@@ -71,7 +71,7 @@ def test_a_channel_that_no_named_layer_has():
 
 def test_larger_images_work_where_the_model_allows():
     found = inspect(np.random.default_rng(0).integers(0, 256, (1, 31, 20, 3), dtype=np.uint8))
-    assert found.layer("conv2").shape == (13, 8, 4)
+    assert found.network.layers.get("conv2").shape == (13, 8, 4)
 
 
 def test_images_get_the_channels_that_the_parameters_need():
@@ -101,7 +101,7 @@ def test_nan_in_the_weights_is_counted_and_named():
 
 def test_verification_replays_every_operation():
     found = inspect(verify=True)
-    count = sum(layer.same_as is None for layer in found.layers)
+    count = sum(layer.alias_of is None for layer in found.network.layers.values())
     assert found.verified == f"{count} of {count} operations verified"
 
 

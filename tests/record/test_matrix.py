@@ -15,6 +15,7 @@ from reportgen import build
 from reportgen.record import Recorder
 from reportgen.store import open_run
 from tests.architectures.variables import variables_for
+from tests.layers import letters
 from tests.record import matrix_linen, matrix_nnx
 
 RANDOM = np.random.default_rng(3)
@@ -30,7 +31,7 @@ class Row:
     layers: tuple[str, ...]
     nnx_layers: tuple[str, ...] = ()
     same: dict[str, str] = field(default_factory=dict)
-    shares: dict[str, str] = field(default_factory=dict)
+    tied_to: dict[str, str] = field(default_factory=dict)
     dtype: str = ""
     tokens: int = 0
     axes: dict[str, str] = field(default_factory=dict)
@@ -59,7 +60,7 @@ ROWS = {
             *("same/dense#2", "same/dense#2/relu", "same#2", "head"),
         ),
         same={"same": "same/dense/relu", "same#2": "same/dense#2/relu"},
-        shares={"same/dense#2": "same/dense"},
+        tied_to={"same/dense#2": "same/dense"},
     ),
     "tied": Row("Tied", VECTOR, ("dense", "dense/tanh", "table/attend")),
     "inherited": Row(
@@ -151,14 +152,14 @@ def test_record_and_build(name, family, tmp_path):
 
     run = open_run(tmp_path / "run")
     expected = row.layers if family == "linen" else row.nnx_layers or row.layers
-    layers = {layer.path: layer for layer in run.layers}
+    layers = {layer.path: layer for layer in run.network.layers.values()}
     assert list(layers) == list(expected)
-    assert run.uncaptured == {} and run.problems == () and "flax_capture_not_used" not in run.provenance
-    assert {path: x.same_as for path, x in layers.items() if x.same_as} == {
+    assert run.network.uncaptured == {} and run.problems == () and "flax_capture_not_used" not in run.provenance
+    assert {path: x.alias_of for path, x in layers.items() if x.alias_of} == {
         path: first for path, first in row.same.items() if path in layers
     }
-    assert {path: x.shares for path, x in layers.items() if x.shares} == row.shares
-    assert {path: layers[path].axes for path in row.axes if path in layers} == {
+    assert {path: x.tied_to for path, x in layers.items() if x.tied_to} == row.tied_to
+    assert {path: letters(layers[path]) for path in row.axes if path in layers} == {
         path: axes for path, axes in row.axes.items() if path in layers
     }
     if row.dtype:
@@ -173,7 +174,7 @@ def test_record_and_build(name, family, tmp_path):
     for step in (0, 2):
         found = run.activations[step]
         for path, layer in layers.items():
-            if layer.same_as is None:
+            if layer.alias_of is None:
                 assert found.maps[path].shape == (2, *layer.shape) and str(found.maps[path].dtype) == layer.dtype
                 assert np.isfinite(np.asarray(found.maps[path], np.float64)).all()
                 if path in found.label_sums:

@@ -98,7 +98,7 @@ def test_the_run_says_what_was_recorded(recorded):
     assert list(run.activations) == [0, 3, 6]
     assert [row["epoch"] for row in run.epochs] == [0, 1, 2]
     assert [row.get("note") for row in run.epochs] == [None, 0, 1]
-    assert run.uncaptured == {} and run.problems == ()
+    assert run.network.uncaptured == {} and run.problems == ()
     np.testing.assert_array_equal(run.data.probe_images, IMAGES[:3])
     np.testing.assert_array_equal(run.data.evaluation_images, IMAGES)
     np.testing.assert_array_equal(run.data.evaluation_labels, LABELS)
@@ -315,7 +315,7 @@ def test_how_often_snapshots_are_kept(tmp_path, variables, monkeypatch, asked, m
 def test_fewer_probe_images_are_kept_where_their_maps_are_large(recorded, tmp_path, variables, monkeypatch):
     whole, _, _ = recorded
     assert "probe_images_kept" not in whole.provenance
-    floats = sum(math.prod(layer.shape) for layer in whole.layers if layer.same_as is None)
+    floats = sum(math.prod(layer.shape) for layer in whole.network.distinct)
     monkeypatch.setattr(module, "MAPS_BYTES", 2 * 4 * floats)
     with Recorder(tmp_path / "run", Net(), variables, **DATA):
         pass

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.network import INPUT, role_of
 from reportgen.store import RunWriter
 
 Change = Callable[[int, str, np.ndarray], np.ndarray]
@@ -22,11 +23,11 @@ def _same(step: int, name: str, value: np.ndarray) -> np.ndarray:
 def header(classes: int, size: int, channels: int) -> dict[str, Any]:
     """The parts of run.json: conv, relu, max_pool, hidden, relu, output."""
 
-    def layer(path: str, kind: str, shape: list[int], params: int = 0, reads: str | None = None) -> dict[str, Any]:
-        names = [f"{path}/kernel", f"{path}/bias"] if params else []
+    def layer(path: str, op: str, shape: list[int], params: int = 0, reads: str | None = None) -> dict[str, Any]:
+        names = {f"{path}/kernel": [params - shape[-1]], f"{path}/bias": [shape[-1]]} if params else {}
         return {
-            **{"path": path, "kind": kind, "shape": shape, "params": names, "parameters": params, "reads": reads},
-            "is_module": bool(params),
+            **{"path": path, "op": op, "role": role_of(op), "shape": shape, "params": names},
+            **{"axes": ["y", "x", "channel"][-len(shape) :], "inputs": [reads or INPUT]},
         }
 
     half = size // 2
@@ -136,7 +137,7 @@ def _answers(
     for layer in layers:
         path, shape = layer["path"], tuple(layer["shape"])
         maps = rng.standard_normal((probe, *shape)).astype(np.float32)
-        arrays[f"maps/{path}"] = np.maximum(maps, 0) if layer["kind"] == "relu" else maps
+        arrays[f"maps/{path}"] = np.maximum(maps, 0) if layer["op"] == "relu" else maps
         arrays[f"label_sums/{path}"] = rng.random((classes, shape[-1])) * counts[:, None]
         flat = arrays[f"maps/{path}"].reshape(-1, shape[-1])
         arrays[f"extremes/{path}"] = np.stack([flat.min(axis=0), flat.max(axis=0)])

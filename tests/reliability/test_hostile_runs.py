@@ -204,7 +204,7 @@ def test_text_of_every_kind_is_escaped_or_replaced(tmp_path):
     content["status"] = hostile
     content["provenance"][hostile] = {hostile: [hostile]}
     for layer in content["layers"]:
-        layer["kind"] += hostile
+        layer["op"] += hostile
     (run / "run.json").write_text(json.dumps(content))
     page = html(reportgen.build(run, embedding="pca").report)
     page.encode()

@@ -109,7 +109,7 @@ def entry(monkeypatch, value: str) -> None:
 
 
 def good(context) -> Section:
-    return Section("extra", "Extra", f"{len(context.run.layers)} layers.", ())
+    return Section("extra", "Extra", f"{len(context.run.network.layers.values())} layers.", ())
 
 
 def failing(context) -> Section:

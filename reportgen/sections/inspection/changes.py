@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.changes import PeakChange, differing_box, peak_changes
+from reportgen.core.network import Layer, Role
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table, Text
-from reportgen.core.run import Layer
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import colorbar, outside, short_number
 from reportgen.figures.paper import picture_export
@@ -127,7 +127,7 @@ def finding(view: View) -> str:
 def _afters(view: View) -> list[Layer]:
     """Layers after their activation function; a concatenation only repeats what others gave."""
     layers = [after for _, after in view.pairs]
-    return [layer for layer in layers if layer.kind != "concatenate"] or layers
+    return [layer for layer in layers if layer.role is not Role.JOIN] or layers
 
 
 def _share(view: View, layer: Layer) -> np.ndarray:
@@ -261,7 +261,7 @@ def _located(view: View, answer: Answer) -> bool:
 
     A peak looks where the middle of its receptive field is.
     """
-    field = view.found.fields.get(answer.layer.path)
+    field = answer.layer.field
     box = differing_box(view.found.inputs[0], view.found.inputs[answer.other])
     if field is None or box is None or not answer.local:
         return False
@@ -276,7 +276,7 @@ def _located(view: View, answer: Answer) -> bool:
 def _where(view: View, answer: Answer) -> str:
     if not _located(view, answer):
         return ""
-    row, column = view.found.fields[answer.layer.path].centre(*answer.moved[0].position)  # type: ignore[union-attr]
+    row, column = answer.layer.field.centre(*answer.moved[0].position)  # type: ignore[union-attr]
     return (
         f" What changed looks at the part of the image that differs (the middle of its receptive field is row {row:g}, "
         f"column {column:g}), what stayed looks elsewhere: the channel answers to what is there."

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from reportgen.core.network import Layer
 from reportgen.core.report import Block, FigureRow, Section, Text
-from reportgen.core.run import Layer
 from reportgen.figures.palettes import short_number
 from reportgen.sections.inspection.changes import max_share
 from reportgen.sections.inspection.enlarged import channel_figure, original, overlay_figure
@@ -101,10 +101,10 @@ def _row(view: View, before: Layer | None, after: Layer, channel: int, index: in
     name = f"chosen-{view.slug(after.path)}-{channel}-{index}"
     figures = [original(view, index, f"{name}-image")]
     if before is not None:
-        words = f"before {after.kind}: {_words(view, before, channel, index)}"
+        words = f"before {after.op}: {_words(view, before, channel, index)}"
         figures.append(channel_figure(view, before, index, channel, f"{name}-before", words))
     words = _words(view, after, channel, index)
-    words = words if before is None else f"after {after.kind}: {words}"
+    words = words if before is None else f"after {after.op}: {words}"
     figures.append(channel_figure(view, after, index, channel, name, words))
     figures.append(overlay_figure(view, after, index, channel, f"{name}-over"))
     return FigureRow(tuple(figures), f"{after.path}, channel {channel}, {view.images[index]}")

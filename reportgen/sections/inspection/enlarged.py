@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.network import Layer
 from reportgen.core.report import Figure, Mosaic
-from reportgen.core.run import Layer
 from reportgen.figures.mosaic import WIDTH, mosaic
 from reportgen.figures.palettes import DIVERGING, GREY, Palette, colorbar, symmetric
 from reportgen.figures.paper import picture_export
@@ -88,7 +88,7 @@ def tiles_figure(
 ) -> Figure:
     """Several channels at the image's size in one grid, in the grids' own normalisation."""
     shown = scaled(view.found.maps[layer.path], index, view.how, channels)
-    field, frame = view.found.fields.get(layer.path), frame_of(view, index)
+    field, frame = layer.field, frame_of(view, index)
     tiles = np.ma.stack([registered(tile, field, frame) for tile in shown.tiles])
     columns = _columns(view, index, channels)
     values = [f"channel {channel}" for channel in channels]
@@ -121,4 +121,4 @@ def _colors(pixels: np.ndarray, labels: Sequence[str], **layout: Any) -> Mosaic:
 
 def _registered(view: View, layer: Layer, index: int, channel: int) -> np.ma.MaskedArray:
     values = view.found.maps[layer.path][index, ..., channel]
-    return registered(values, view.found.fields.get(layer.path), frame_of(view, index))
+    return registered(values, layer.field, frame_of(view, index))

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.activity import LabelActivity, label_activity
-from reportgen.core.inspection import Excitation, Labelled, ReceptiveField
+from reportgen.core.inspection import Excitation, Labelled
+from reportgen.core.network import Layer, ReceptiveField, Role
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Text
-from reportgen.core.run import Layer
 from reportgen.figures.charts import label_bars
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import short_number
@@ -61,7 +61,7 @@ def build(view: View) -> Section | None:
 
 def _drawn(view: View) -> list[Layer]:
     """The chosen layers but those that only rearrange what another gave; excitations.csv has all."""
-    return [layer for layer in view.layers if layer.kind not in ("flatten", "concatenate")] or list(view.layers)
+    return [layer for layer in view.layers if layer.role not in (Role.RESHAPE, Role.JOIN)] or list(view.layers)
 
 
 def _over(labelled: Labelled) -> str:
@@ -108,7 +108,7 @@ def _shown(view: View, labelled: Labelled, layer: Layer) -> list[int]:
 def _patches(view: View, labelled: Labelled, layer: Layer) -> Figure:
     excited = labelled.layers[layer.path]
     channels = _shown(view, labelled, layer)
-    field = view.found.fields.get(layer.path) if layer.has_maps else None
+    field = layer.field if layer.has_maps else None
     ranks = range(len(excited.values))
     tiles = np.ma.stack([_patch(labelled, excited, field, rank, c) for c in channels for rank in ranks])
     labels, values = [], []

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from reportgen.core.network import Layer
 from reportgen.core.report import Block, Figure, FigureRow, Section, Text
-from reportgen.core.run import Layer
 from reportgen.figures.kernels import kernel_tiles
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import DIVERGING, colorbar, short_number, symmetric
@@ -15,7 +15,7 @@ from reportgen.sections.words import plural
 
 def build(view: View) -> Section | None:
     """Kernels of the first convolution and of the chosen layers; None where there are none."""
-    first = next((layer for layer in view.found.layers if _is_first(view, layer)), None)
+    first = next((layer for layer in view.found.network.layers.values() if _is_first(view, layer)), None)
     blocks: list[Block] = []
     if first is not None:
         blocks.append(_colored(view, first))
@@ -42,7 +42,7 @@ def _is_first(view: View, layer: Layer) -> bool:
         and kernel[1].shape[2] == view.found.inputs.shape[-1]
         and kernel[1].shape[:2] != (1, 1)
         and kernel[1].shape[2] in (1, 3)
-        and layer is next((x for x in view.found.layers if view.kernel(x) is not None), None)
+        and layer is next((x for x in view.found.network.layers.values() if view.kernel(x) is not None), None)
     )
 
 

@@ -13,7 +13,7 @@ from reportgen.sections.words import listed
 def title(view: View) -> str:
     """Which network on which images."""
     images = listed(view.images) if len(view.images) <= 3 else f"{len(view.images)} images"
-    return f"{view.found.model} on {images}"
+    return f"{view.found.network.name} on {images}"
 
 
 def headline(view: View) -> str:
@@ -22,7 +22,7 @@ def headline(view: View) -> str:
     if len(view.images) > 1 and view.map_layers:
         return changes.finding(view)
     images = listed(view.images) if len(view.images) <= 3 else f"{len(view.images)} images"
-    start = f"{found.model} with {found.source}, on {images}"
+    start = f"{found.network.name} with {found.source}, on {images}"
     return f"{start}. {strongest.finding(view)}" if view.map_layers else f"{start}."
 
 
@@ -31,7 +31,7 @@ def configuration(view: View) -> dict[str, Any]:
     found, how = view.found, view.how
     prints = {p.name: hashlib.sha256(np.ascontiguousarray(p.pixels).tobytes()).hexdigest() for p in found.pictures}
     return {
-        "model": found.model,
+        "model": found.network.name,
         "parameters": found.source,
         "images": prints,
         "layers": list(found.chosen),
@@ -50,8 +50,8 @@ def key_figures(view: View) -> tuple[tuple[str, str], ...]:
     return (
         ("images", f"{len(view.images):,}"),
         ("size", f"{height}×{width}×{channels}"),
-        ("layers shown", f"{len(view.layers):,} of {sum(layer.same_as is None for layer in found.layers):,}"),
+        ("layers shown", f"{len(view.layers):,} of {len(found.network.distinct):,}"),
         ("feature maps", f"{sum(layer.channels for layer in view.map_layers) * len(view.images):,}"),
-        ("parameters", f"{sum(layer.parameters for layer in found.layers):,}"),
+        ("parameters", f"{sum(layer.parameters for layer in found.network.layers.values()):,}"),
         ("preprocessing", found.preprocessing.name),
     )

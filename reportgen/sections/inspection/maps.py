@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.channels import Peak, strongest
+from reportgen.core.network import Layer
 from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Text
-from reportgen.core.run import Layer
 from reportgen.figures.matrices import heatmap
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import short_number

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from reportgen.core.network import Layer
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
-from reportgen.core.run import Layer
 from reportgen.sections.inspection.view import View
 from reportgen.sections.words import plural
 
@@ -16,8 +16,8 @@ def build(view: View) -> Section:
     found = view.found
     table = _table(view)
     blocks: list[Block] = [table] if len(table.rows) <= UNFOLDED else [Fold(f"All {len(table.rows)} layers", (table,))]
-    if found.uncaptured:
-        rows = tuple(sorted(found.uncaptured.items()))
+    if found.network.uncaptured:
+        rows = tuple(sorted(found.network.uncaptured.items()))
         blocks.append(Table("uncaptured", "What was not captured, and why.", ("Part", "Reason"), rows, "ll"))
     blocks.append(
         Text(
@@ -30,11 +30,12 @@ def build(view: View) -> Section:
             "method",
         )
     )
-    parameters = sum(layer.parameters for layer in found.layers)
+    parameters = sum(layer.parameters for layer in found.network.layers.values())
     height, width = found.inputs.shape[1:3]
+    with_parameters = sum(layer.parameters > 0 for layer in found.network.layers.values())
     finding = (
-        f"{found.model} with {found.source}: {plural(parameters, 'parameter')} in "
-        f"{plural(sum(1 for layer in found.layers if layer.parameters), 'layer')}; shapes for {height}×{width} images."
+        f"{found.network.name} with {found.source}: {plural(parameters, 'parameter')} in "
+        f"{plural(with_parameters, 'layer')}; shapes for {height}×{width} images."
     )
     if found.verified:
         finding += f" {found.verified[0].upper()}{found.verified[1:]}."
@@ -48,12 +49,12 @@ def build(view: View) -> Section:
 
 def _table(view: View) -> Table:
     rows = []
-    for layer in view.found.layers:
-        notes = [f"same values as {layer.same_as}"] if layer.same_as else []
-        if layer.shares:
-            notes.append(f"parameters of {layer.shares}")
+    for layer in view.found.network.layers.values():
+        notes = [f"same values as {layer.alias_of}"] if layer.alias_of else []
+        if layer.tied_to:
+            notes.append(f"parameters of {layer.tied_to}")
         shape = "×".join(map(str, layer.shape)) or "1"
-        rows.append((layer.path, layer.kind, shape, layer.parameters, *_field(view, layer), "; ".join(notes)))
+        rows.append((layer.path, layer.op, shape, layer.parameters, *_field(view, layer), "; ".join(notes)))
     return Table(
         "layers",
         "Layers in call order: modules, and the functional operations between them. Output shapes are for one of these "
@@ -65,7 +66,7 @@ def _table(view: View) -> Table:
 
 
 def _field(view: View, layer: Layer) -> tuple[str, str]:
-    field = view.found.fields.get(layer.path)
+    field = layer.field
     if field is None:
         return "not known", ""
     if field.covers(*view.found.inputs.shape[1:3]):
@@ -74,7 +75,7 @@ def _field(view: View, layer: Layer) -> tuple[str, str]:
 
 
 def _rows(view: View) -> Iterator[tuple[Any, ...]]:
-    for layer in view.found.layers:
-        field = view.found.fields.get(layer.path)
+    for layer in view.found.network.layers.values():
+        field = layer.field
         window = (None,) * 4 if field is None else (field.height, field.width, field.step_y, field.step_x)
-        yield (layer.path, layer.kind, "x".join(map(str, layer.shape)), layer.parameters, *window)
+        yield (layer.path, layer.op, "x".join(map(str, layer.shape)), layer.parameters, *window)

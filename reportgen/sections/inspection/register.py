@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reportgen.core.inspection import ReceptiveField
+from reportgen.core.network import ReceptiveField
 from reportgen.figures.palettes import rgb
 
 LARGEST = 222

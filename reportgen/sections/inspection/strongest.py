@@ -3,8 +3,8 @@
 from collections import Counter
 
 from reportgen.analysis.channels import Peak, ranking, strongest
+from reportgen.core.network import Layer
 from reportgen.core.report import Block, FigureRow, Fold, Section, Table, Text
-from reportgen.core.run import Layer
 from reportgen.figures.palettes import short_number
 from reportgen.sections.inspection.enlarged import (
     channel_figure,
@@ -154,7 +154,7 @@ def _table(view: View) -> Table:
 
 
 def _looks(view: View, layer: Layer, peak: Peak) -> str | None:
-    field = view.found.fields.get(layer.path)
+    field = layer.field
     if field is None or len(peak.position) != 2:
         return None
     height, width = view.found.inputs.shape[1:3]

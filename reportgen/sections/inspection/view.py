@@ -11,7 +11,7 @@ import numpy as np
 from reportgen.analysis.changes import Changes, changes
 from reportgen.analysis.channels import ChannelStats, channel_stats
 from reportgen.core.inspection import Inspection
-from reportgen.core.run import Layer
+from reportgen.core.network import Layer
 from reportgen.sections.inspection.scale import Normalize
 from reportgen.sections.words import slug
 
@@ -51,7 +51,7 @@ class View:
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """The chosen layers, in call order."""
-        return tuple(layer for layer in self.found.layers if layer.path in self.found.chosen)
+        return tuple(layer for layer in self.found.network.layers.values() if layer.path in self.found.chosen)
 
     @cached_property
     def map_layers(self) -> tuple[Layer, ...]:
@@ -73,12 +73,16 @@ class View:
         """For each layer with maps, every further image against the first."""
         return {path: tuple(changes(maps[0], other) for other in maps[1:]) for path, maps in self.found.maps.items()}
 
-    def before(self, layer: Layer) -> Layer | None:
-        """The layer whose values an activation function takes, of the same shape; None for any other."""
-        if layer.is_module or layer.reads is None or layer.reads not in self.found.maps:
-            return None
-        read = self.found.layer(layer.reads)
-        return read if read.shape == layer.shape else None
+    @cached_property
+    def befores(self) -> dict[str, Layer]:
+        """Path of an activation function -> the layer whose values it takes, of the same shape."""
+        kept = [layer for layer in self.found.network.distinct if layer.path in self.found.maps]
+        pairs = [(layer, self.found.network.activation_of(layer)) for layer in kept]
+        return {
+            after.path: layer
+            for layer, after in pairs
+            if after is not None and after.path in self.found.maps and after.shape == layer.shape
+        }
 
     @cached_property
     def pairs(self) -> tuple[tuple[Layer | None, Layer], ...]:
@@ -86,15 +90,17 @@ class View:
 
         (before, after), or (None, layer) for a layer without an activation function of its own.
         """
-        kept = [layer for layer in self.found.layers if layer.path in self.found.maps and layer.has_maps]
-        afters = {before.path: after for after in kept if (before := self.before(after)) is not None}
+        kept = [
+            layer for layer in self.found.network.layers.values() if layer.path in self.found.maps and layer.has_maps
+        ]
+        paired = {before.path for before in self.befores.values()}
         chosen = {layer.path for layer in self.map_layers}
         pairs: list[tuple[Layer | None, Layer]] = []
         for layer in kept:
-            before = self.before(layer)
+            before = self.befores.get(layer.path)
             if before is not None and {layer.path, before.path} & chosen:
                 pairs.append((before, layer))
-            elif before is None and layer.path not in afters and layer.path in chosen:
+            elif before is None and layer.path not in paired and layer.path in chosen:
                 pairs.append((None, layer))
         return tuple(pairs)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reportgen.core.inspection import ReceptiveField
+from reportgen.core.network import ReceptiveField
 from reportgen.figures.palettes import rgb
 from reportgen.sections.inspection.register import LARGE, NEGATIVE, POSITIVE, Frame, laid_over, registered, thumbnail
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reportgen.inspection.fields import receptive_fields
+from reportgen.capture.fields import receptive_fields
 from reportgen.models.pool import max_pool_2x2
 
 SIZE = 14
@@ -59,8 +59,12 @@ def fields_of(make, shape=(2, SIZE, SIZE, 2)):
     images = jnp.ones(shape)
     net = Net(make)
     variables = net.init(jax.random.key(0), images)
-    program = jax.make_jaxpr(lambda x: net.apply(variables, x))(images)
-    return net, variables, receptive_fields(program, program.jaxpr.invars)[0]
+    return net, variables, field_of(lambda x: net.apply(variables, x), images)
+
+
+def field_of(function, images):
+    jaxpr = jax.make_jaxpr(function)(images).jaxpr
+    return receptive_fields(jaxpr, jaxpr.invars, {"output": jaxpr.outvars[0]})["output"]
 
 
 @pytest.mark.parametrize("name", LATTICES)
@@ -110,5 +114,4 @@ def test_attention_over_tokens_sees_the_whole_image():
 
 
 def test_an_output_that_depends_on_no_image_has_no_field():
-    program = jax.make_jaxpr(lambda x: jnp.ones((2, 3, 3, 1)))(jnp.ones((2, 4, 4, 1)))
-    assert receptive_fields(program, program.jaxpr.invars) == [None]
+    assert field_of(lambda x: jnp.ones((2, 3, 3, 1)), jnp.ones((2, 4, 4, 1))) is None

@@ -1,6 +1,6 @@
 """Which part of the image each layer's units see, read off the traced program.
 
-    fields = receptive_fields(program, outputs)     # one core.inspection.ReceptiveField or None per output
+    fields = receptive_fields(jaxpr, images, {"conv1": variable})    # {"conv1": ReceptiveField | None}
 
 Every equation of the program says how the units of what it makes follow from those of what it reads: a
 convolution or a pooling widens the window and the step, a sum over positions joins all windows, an
@@ -17,7 +17,7 @@ from typing import Any
 
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from reportgen.core.inspection import ReceptiveField
+from reportgen.core.network import ReceptiveField
 
 # fmt: off
 ELEMENTWISE = frozenset((
@@ -65,18 +65,20 @@ class Span:
 Spans = tuple[Span, ...]
 
 
-def receptive_fields(program: ClosedJaxpr, images: Sequence[Any]) -> list[ReceptiveField | None]:
-    """The receptive field of the units of each of the program's outputs.
+def receptive_fields(
+    jaxpr: Jaxpr, images: Sequence[Any], wanted: Mapping[str, Any]
+) -> dict[str, ReceptiveField | None]:
+    """The receptive field of the units of each of the variables `wanted`, by the same names.
 
     `images` are the program's input variables that hold images [image, height, width, channel]; for
-    images of another rank, and outputs that do not depend on them, the answer is None.
+    images of another rank, and variables that do not depend on them, the answer is None.
     """
     seen: dict[Any, Spans] = {}
     for variable in images:
         if len(getattr(variable.aval, "shape", ())) == 4:
             seen[variable] = tuple(Span(0, 1, 1, frozenset({axis}), True) for axis in (1, 2))
-    _walk(program.jaxpr, seen)
-    return [None if isinstance(v, Literal) else _field(seen.get(v)) for v in program.jaxpr.outvars]
+    _walk(jaxpr, seen)
+    return {name: None if isinstance(v, Literal) else _field(seen.get(v)) for name, v in wanted.items()}
 
 
 def _field(spans: Spans | None) -> ReceptiveField | None:
