@@ -1,6 +1,6 @@
-"""Feature maps of the probe images: every channel of every convolution and pooling layer."""
+"""Every channel of every chosen layer, a grid per probe example; and channels.csv with every channel's numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,101 +8,134 @@ import numpy as np
 from reportgen.analysis.channels import Peak, strongest
 from reportgen.core.network import Layer
 from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Text
+from reportgen.figures.matrices import heatmap
 from reportgen.figures.mosaic import mosaic
-from reportgen.figures.palettes import DIVERGING, GREY, colorbar, short_number, symmetric
-from reportgen.figures.paper import picture_export
-from reportgen.sections.context import Context, image_mosaic, sized
+from reportgen.figures.palettes import GREY, short_number
+from reportgen.figures.paper import chart, picture_export
+from reportgen.sections.context import PageContext
 from reportgen.sections.limits import coarse
-from reportgen.sections.words import plural
+from reportgen.sections.scale import layer_range, scaled, value_words
+from reportgen.sections.words import NBSP, plural
 
-# CSS px: a grid, the input and the strongest channel side by side are as wide as the page.
-GRID = 520
-ENLARGED = 196
+OPEN_IMAGES = 4
+"""Examples of a layer that stand open; of more, the rest are in a fold."""
 
+UNFOLDED_LAYERS = 12
+"""Layers up to which all stand open; of more, each module is a fold."""
 
-def build(context: Context) -> Section | None:
-    """A grid per layer and probe image, with the strongest channel beside the input; None without maps."""
-    final = context.final
-    shown = [layer for layer in context.layers if layer in (*context.convolutions, *context.pooling)]
-    if final is None or not shown:
-        return None
-    images = len(context.channel_stats[shown[0].path].maximum)
-    blocks: list[Block] = []
-    for index in range(min(images, context.limits.images or images)):
-        rows = tuple(_row(context, layer, index) for layer in shown)
-        title = _image_name(context, index)
-        blocks.extend([Text(f"{title}."), *rows] if index == 0 else [Fold(title, rows)])
-    blocks.append(
-        Text(
-            "Each grid is one layer's output for one image, a tile per channel, numbered from 0. One range for the "
-            "whole layer, printed at the grid: channels can be compared within a grid, not between grids. Values that "
-            "may be negative: white 0, red negative, blue positive. Values that are never negative: black 0. The "
-            "outlined channel has the layer's largest single value; it is enlarged beside the input.",
-            "method",
-        )
-    )
-    numbers = Numbers(
-        "channels.csv", ("image", "layer", "channel", "max", "y", "x", "mean", "min"), lambda: _rows(context)
-    )
-    return Section("maps", "Feature maps", _finding(context, shown), tuple(blocks), (numbers,))
+TOGETHER = 48
+"""Maps up to this side stand side by side, an image each; larger ones below each other."""
+
+READ = {
+    "layer": "One range for the whole layer and image: channels can be compared within a grid, not between grids.",
+    "channel": "A range for every channel of its own: every pattern can be seen, brightness can't be compared.",
+    "images": "One range for the layer over all images: channels and images can be compared.",
+    "range": "One fixed range everywhere: all grids can be compared.",
+}
 
 
-def _finding(context: Context, shown: list[Layer]) -> str:
-    layer = shown[0]
-    peaks = [peak for peak in strongest(context.channel_stats[layer.path]) if peak is not None]
-    text = f"{plural(sum(layer.channels for layer in shown), 'channel')} in {plural(len(shown), 'layer')}"
-    if not peaks:
-        return f"{text}; no value of {layer.path} is finite."
-    channels = [peak.channel for peak in peaks]
-    common = max(sorted(set(channels)), key=channels.count)
+def build(context: PageContext) -> Section | None:
+    """A grid per layer and example; layers without feature maps as one row of units per example."""
+    parts = [(layer, _rows_of(context, layer)) for layer in context.layers]
+    blocks = [*by_module(parts), Text(_method(context), "method")]
+    columns = ("image", "layer", "channel", "max", "y", "x", "mean", "min")
+    numbers = Numbers("channels.csv", columns, lambda: _rows(context))
+    return Section("maps", "All channels", _finding(context), tuple(blocks), (numbers,))
+
+
+def by_module(parts: Sequence[tuple[Layer, tuple[Block, ...]]]) -> list[Block]:
+    """Blocks per layer in call order: open where they are few, else a fold for each outermost module."""
+    if len(parts) <= UNFOLDED_LAYERS:
+        return [block for _, blocks in parts for block in blocks]
+    groups: list[tuple[str, list[Block], list[Layer]]] = []
+    for layer, blocks in parts:
+        name = layer.path.split("/")[0]
+        if not groups or groups[-1][0] != name:
+            groups.append((name, [], []))
+        groups[-1][1].extend(blocks)
+        groups[-1][2].append(layer)
+    return [Fold(f"{name}: {plural(len(layers), 'layer')}", tuple(blocks)) for name, blocks, layers in groups]
+
+
+def _method(context: PageContext) -> str:
+    kind = context.options.normalize.kind
+    signs = "Values of both signs: white 0, red negative, blue positive. Values that are never negative: black 0."
     return (
-        f"{text}; in {layer.path}, channel {common} has the largest single value for "
-        f"{channels.count(common)} of {plural(len(peaks), 'probe image')}."
+        "Each grid is one layer's output for one input, a tile per channel, numbered from 0 in rows from the upper "
+        f"left. {READ[kind]} {'A is black and B is white.' if kind == 'range' else signs} The outlined channel has "
+        "the layer's largest single value for the input. NaN and infinities are violet."
     )
 
 
-def _image_name(context: Context, index: int) -> str:
-    labels = context.run.data.probe_labels
-    return f"Image {index}" + (f", label {context.run.classes[int(labels[index])]}" if len(labels) else "")
+def _finding(context: PageContext) -> str:
+    layers, names = context.map_layers or context.layers, context.names
+    channels = sum(layer.channels for layer in layers)
+    noun = "feature map" if context.map_layers else "unit"
+    text = f"{plural(channels * len(names), noun)}: {plural(channels, 'channel')} in {plural(len(layers), 'layer')}"
+    text += f" for each of {len(names)} inputs." if len(names) > 1 else f" for {names[0]}."
+    known = [(x, peak) for x in layers if (peak := strongest(context.stats[x.path])[0]) is not None]
+    if known:
+        layer, peak = known[-1]
+        text += f" In {layer.path}, {peak_words(peak)} on {names[0]}."
+    return text
 
 
-def _row(context: Context, layer: Layer, index: int) -> FigureRow:
-    final = context.final
-    assert final is not None
-    stats = context.channel_stats[layer.path]
-    maps = np.moveaxis(final.maps[layer.path][index], -1, 0)
-    low, high, palette = _range(maps)
-    peak = strongest(stats)[index]
+def peak_words(peak: Peak | None) -> str:
+    """A channel's largest value, in words."""
+    if peak is None:
+        return "no value is finite"
+    place = f" at {place_words(peak.position)}" if peak.position else ""
+    return f"channel {peak.channel} has the largest value, {short_number(peak.maximum, 4)}{place}"
+
+
+def place_words(position: Sequence[int]) -> str:
+    """A position as the page writes it: (row, column)."""
+    return f"({f',{NBSP}'.join(str(int(p)) for p in position)})"
+
+
+def shown_images(context: PageContext) -> int:
+    """How many examples the page shows maps of."""
+    return min(len(context.names), context.limits.images or len(context.names))
+
+
+def _rows_of(context: PageContext, layer: Layer) -> tuple[Block, ...]:
+    if not layer.has_maps:
+        return (FigureRow((_vectors(context, layer),), layer.path),)
+    grids = [_grid(context, layer, index) for index in range(shown_images(context))]
+    first = FigureRow(tuple(grids[:OPEN_IMAGES]), layer.path)
+    rest = tuple(grids[OPEN_IMAGES:])
+    name = f"{layer.path} for {plural(len(rest), 'further input')}"
+    return (first, Fold(name, (FigureRow(rest, name),))) if rest else (first,)
+
+
+def _grid(context: PageContext, layer: Layer, index: int) -> Figure:
+    stats, name = context.stats[layer.path], context.names[index]
     kept = _kept(stats.maximum[index], context.limits.channels)
+    shown = scaled(context.maps(layer), index, context.options.normalize, kept)
+    peak = strongest(stats)[index]
+    together = max(layer.shape[:2]) <= TOGETHER and len(context.names) > 1
     picture = mosaic(
-        coarse(maps[kept], low, high, context.limits.levels),
-        low,
-        high,
-        palette,
+        coarse(shown.tiles, shown.low, shown.high, context.limits.levels),
+        shown.low,
+        shown.high,
+        shown.palette,
         labels=kept,
-        values=[
-            f"max {short_number(stats.maximum[index, c])}, mean {short_number(stats.mean[index, c])}" for c in kept
-        ],
+        values=[value_words(stats.maximum[index, c], stats.mean[index, c], stats.minimum[index, c]) for c in kept],
         outlined=[] if peak is None else [kept.index(peak.channel)],
+        width=500 if together else 1040,
     )
-    picture = sized(picture, GRID, GRID)
-    bar = colorbar(palette, low, high)
-    broken = int(stats.non_finite[index].sum())
-    name = f"maps-{index}-{context.slug(layer.path)}"
-    count = plural(len(maps), "channel")
-    fewer = "" if len(kept) == len(maps) else f" Shown are the {len(kept)} with the largest values."
-    grid = Figure(
-        name,
+    height, width = layer.shape[:2]
+    count = plural(layer.channels, "channel")
+    fewer = "" if len(kept) == layer.channels else f" Shown are the {len(kept)} with the largest values."
+    return Figure(
+        f"maps-{context.slug(layer.path)}-{index}",
         picture,
-        f"{layer.path}, {count} of image {index}: {_peak_words(peak)}.",
-        f"{layer.path}: {count} of {layer.shape[0]}×{layer.shape[1]}; {bar.low} to {bar.high}, "
-        f"layer-wide.{_broken(broken)}{fewer}",
-        bar,
-        picture_export(picture, bar),
+        f"{layer.path}, {count} for {name}: {peak_words(peak)}.",
+        f"{name}: {layer.path}, {count} of {height}×{width}. {shown.words}{fewer}",
+        shown.bar,
+        picture_export(picture, shown.bar),
         wide=True,
     )
-    beside = _beside(context, layer, index, peak, maps, (low, high, palette), name)
-    return FigureRow((grid, *beside), layer.path)
 
 
 def _kept(maxima: np.ndarray, limit: int | None) -> list[int]:
@@ -113,61 +146,37 @@ def _kept(maxima: np.ndarray, limit: int | None) -> list[int]:
     return sorted(np.argsort(-ranked, kind="stable")[:limit].tolist())
 
 
-def _beside(
-    context: Context, layer: Layer, index: int, peak: Peak | None, maps: np.ndarray, scale: tuple, name: str
-) -> tuple[Figure, ...]:
-    """The input and the strongest channel, enlarged to one size."""
-    images = context.run.data.probe_images
-    given = image_mosaic(images, [index], context.probe_shades, labels=[""]) if index < len(images) else None
-    if peak is None or given is None:
-        return ()
-    given = sized(given, ENLARGED, ENLARGED)
-    channel = sized(mosaic(maps[peak.channel : peak.channel + 1], *scale, labels=[""]), ENLARGED, ENLARGED)
-    return (
-        Figure(f"{name}-input", given, f"Input image {index}.", "Input.", export=picture_export(given)),
-        Figure(
-            f"{name}-strongest",
-            channel,
-            f"{layer.path}: {_peak_words(peak)}.",
-            f"{_peak_words(peak).capitalize()}.",
-            export=picture_export(channel),
-        ),
+def _vectors(context: PageContext, layer: Layer) -> Figure:
+    """A layer without positions in two dimensions: units across, examples (and positions) down."""
+    images, channels = shown_images(context), layer.channels
+    values = context.maps(layer)[:images].reshape(images, -1, channels)
+    places = values.shape[1]
+    matrix = values.reshape(-1, channels)
+    fixed = context.options.normalize
+    low, high, palette = (fixed.low, fixed.high, GREY) if fixed.kind == "range" else layer_range(matrix)
+    low, high = (low, high) if high > low else (low, low + 1.0)
+    names = [f"{x}, {place}" if places > 1 else x for x in context.names[:images] for place in range(places)]
+    broken = int((~np.isfinite(matrix)).sum())
+    tail = f" {plural(broken, 'value')} not finite (violet)." if broken else ""
+    peak = strongest(context.stats[layer.path])[0]
+    return chart(
+        f"maps-{context.slug(layer.path)}",
+        lambda: heatmap(matrix, low, high, palette, x_label="channel", y_label="input", y_names=names),
+        alt=f"{layer.path}, {plural(channels, 'unit')}: on {context.names[0]}, {peak_words(peak)}.",
+        caption=f"{layer.path}: {plural(channels, 'unit')}, a row per input{' and position' if places > 1 else ''}; "
+        f"{short_number(low)} to {short_number(high)}, one range for all.{tail}",
+        wide=True,
     )
 
 
-def _broken(count: int) -> str:
-    return f" {plural(count, 'value')} not finite (violet)." if count else ""
-
-
-def _peak_words(peak: Peak | None) -> str:
-    if peak is None:
-        return "no finite value"
-    place = ", ".join(map(str, peak.position))
-    return f"channel {peak.channel} has the largest value, {short_number(peak.maximum)} at ({place})"
-
-
-def _range(maps: np.ndarray) -> tuple:
-    """(low, high, palette): symmetric around 0 for signed values, from 0 for values that are never negative."""
-    finite = maps[np.isfinite(maps)]
-    if finite.size and finite.min() < 0:
-        return (*symmetric(maps), DIVERGING)
-    return 0.0, float(finite.max()) if finite.size else 0.0, GREY
-
-
-def _rows(context: Context) -> Iterator[tuple[Any, ...]]:
-    """Every channel of every layer with feature maps, for each probe image."""
-    for layer in context.layers:
-        if not layer.has_maps:
-            continue
-        stats = context.channel_stats[layer.path]
-        for image in range(len(stats.maximum)):
+def _rows(context: PageContext) -> Iterator[tuple[Any, ...]]:
+    """Every channel of every chosen layer, example by example; y and x are empty where a layer has no such axis."""
+    for index, name in enumerate(context.names):
+        for layer in context.layers:
+            stats = context.stats[layer.path]
             for channel in range(layer.channels):
-                y, x = stats.position[image, channel]
-                values = (
-                    stats.maximum[image, channel],
-                    stats.mean[image, channel],
-                    stats.minimum[image, channel],
-                )
-                top, mean, least = (float(v) if np.isfinite(v) else None for v in values)
-                place = (None, None) if top is None else (int(y), int(x))
-                yield image, layer.path, channel, top, *place, mean, least
+                position = [int(p) if p >= 0 else None for p in stats.position[index, channel]]
+                y, x = position[-2:] if len(position) >= 2 else [*position, None, None][:2]
+                numbers = (stats.maximum[index, channel], stats.mean[index, channel], stats.minimum[index, channel])
+                top, mean, least = (float(v) if np.isfinite(v) else None for v in numbers)
+                yield name, layer.path, channel, top, y, x, mean, least

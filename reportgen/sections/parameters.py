@@ -1,4 +1,4 @@
-"""What the filters became: parameters and their change between two snapshots, kernel by kernel."""
+"""The parameters: every kernel as heatmaps, at one moment or at two with the change between them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,49 +6,64 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.diffs import ParamDiff
-from reportgen.core.report import Figure, FigureRow, Mosaic, Numbers, Section, Table, Text
+from reportgen.core.network import Layer
+from reportgen.core.report import Block, Figure, FigureRow, Mosaic, Numbers, Section, Table, Text
 from reportgen.figures.kernels import KernelTiles, kernel_tiles
 from reportgen.figures.mosaic import LARGEST_PIXEL, mosaic
 from reportgen.figures.palettes import DIVERGING, colorbar, short_number, symmetric
 from reportgen.figures.paper import chart, picture_export
 from reportgen.figures.scatter import scatter_change
-from reportgen.sections.context import Context, sized
+from reportgen.sections.context import Moment, PageContext
 from reportgen.sections.limits import coarse
+from reportgen.sections.maps import by_module
+from reportgen.sections.pixels import sized
 from reportgen.sections.words import percent, plural
 
 # CSS px: half the page, and all of it.
 PAIR = 480
 ALONE = 980
 
+_READING = (
+    "White is 0; red is negative, blue positive; each heatmap has its own symmetric range, printed beside it. A filter "
+    "in colour shows its weights for red, green and blue: mid-grey is 0, brighter positive, darker negative."
+)
 
-def build(context: Context) -> Section | None:
-    """Every kernel at the later step, and its change since the earlier one, as heatmaps."""
-    diffs = context.diffs
-    if not diffs:
+
+def build(context: PageContext) -> Section | None:
+    """Every kernel as a heatmap, and its change since the moment before where there is one."""
+    before, now = context.before, context.now
+    kernels = [name for name in context.kernels if now.params[name].ndim >= 2]
+    first = _first_layer(context)
+    if before is None:
+        if not kernels and first is None:
+            return None
+        owner = {name: layer for layer in context.network.layers.values() for name in layer.params}
+        parts = [(owner[name], (_row(context, name, None),)) for name in kernels if name in owner]
+        blocks: list[Block] = [*([_colored(context, first)] if first else []), *by_module(parts)]
+        finding = _largest_filter(context, first) if first else f"The weights of {plural(len(kernels), 'kernel')}."
+        return Section("parameters", "Parameters", finding, (*blocks, Text(_READING, "method")))
+    if not context.diffs:
         return None
-    start, end = context.options.from_step, context.options.to_step
-    rows = [_figures(context, diff, start, end) for diff in diffs if diff.before.ndim >= 2]
-    method = Text(
-        f"Change is the value at step {end} minus the value at step {start}, computed in 64-bit floats. White is 0; "
-        "red is negative, blue positive; each heatmap has its own symmetric range, printed beside it.",
-        "method",
+    rows = [_row(context, diff.name, diff) for diff in context.diffs if diff.before.ndim >= 2]
+    method = (
+        f"Change is the value at {now.name} minus the value at {before.name}, computed in 64-bit floats. {_READING}"
     )
     return Section(
         "parameters",
-        f"Parameters and their change, step {start} to step {end}",
-        _finding(diffs, start, end),
-        (*rows, _table(diffs, start), method),
-        (Numbers("diffs.csv", _COLUMNS, lambda: _rows(diffs, start, end)),),
+        f"Parameters and their change, {before.name} to {now.name}",
+        _finding(context.diffs, before, now),
+        (*([_colored(context, first)] if first else []), *rows, _table(context.diffs, before), Text(method, "method")),
+        (Numbers("diffs.csv", _COLUMNS, lambda: _rows(context.diffs, before, now)),),
     )
 
 
-def build_scatter(context: Context) -> Section | None:
+def build_scatter(context: PageContext) -> Section | None:
     """Value before against change, a panel per kernel; None when nothing moved."""
+    before, now = context.before, context.now
     kernels = [diff for diff in context.diffs if diff.before.ndim >= 2]
-    if not kernels or all(not diff.max_abs for diff in kernels):
+    if before is None or not kernels or all(not diff.max_abs for diff in kernels):
         return None
-    start, end = context.options.from_step, context.options.to_step
-    value = _value(start)
+    value = _value(before)
     panels = tuple(_scatter(context, diff) for diff in kernels)
     known = [(diff.correlation, diff.name) for diff in kernels if diff.correlation is not None]
     finding = f"No kernel has a correlation between {value} and change."
@@ -66,15 +81,11 @@ def build_scatter(context: Context) -> Section | None:
         "through it.",
         "method",
     )
-    return Section(
-        "change",
-        f"{value[0].upper()}{value[1:]} against change, step {start} to step {end}",
-        finding,
-        (FigureRow(panels), method),
-    )
+    title = f"{value[0].upper()}{value[1:]} against change, {before.name} to {now.name}"
+    return Section("change", title, finding, (FigureRow(panels), method))
 
 
-def _scatter(context: Context, diff: ParamDiff) -> Figure:
+def _scatter(context: PageContext, diff: ParamDiff) -> Figure:
     return chart(
         f"change-{context.slug(diff.name)}",
         lambda: scatter_change(diff.before, diff.delta, diff.name, diff.correlation),
@@ -83,48 +94,57 @@ def _scatter(context: Context, diff: ParamDiff) -> Figure:
     )
 
 
-def _figures(context: Context, diff: ParamDiff, start: int, end: int) -> FigureRow:
-    after = diff.before + diff.delta
-    name = context.slug(diff.name)
-    shape = "×".join(map(str, diff.before.shape))
-    kept = _kept(diff, context.limits.channels)
-    outputs = diff.before.shape[-1]
-    fewer = "" if len(kept) == outputs else f" Shown are the {len(kept)} of {outputs} that changed most."
-    pair = []
-    for kind, values, words in (
-        ("value", after, f"at step {end}"),
-        ("change", diff.delta, f"change from step {start} to step {end}"),
-    ):
-        laid_out = kernel_tiles(values[..., kept])
-        low, high = symmetric(values)
-        picture = _mosaic(laid_out, low, high, kept, context.limits.levels)
-        bar = colorbar(DIVERGING, low, high)
-        caption = (
-            f"{diff.name} {words}, {shape}. {laid_out.reading}{fewer}" if kind == "value" else f"{diff.name}, {words}."
+def _row(context: PageContext, name: str, diff: ParamDiff | None) -> FigureRow:
+    """A kernel's values now, beside them their change."""
+    before, now = context.before, context.now
+    values = np.asarray(now.params[name])
+    slug, shape = context.slug(name), "×".join(map(str, values.shape))
+    kept = _kept(values if diff is None else diff.delta, context.limits.channels)
+    outputs = values.shape[-1]
+    rule = "are largest" if diff is None else "changed most"
+    fewer = "" if len(kept) == outputs else f" Shown are the {len(kept)} of {outputs} that {rule}."
+    picture, bar, reading = _heatmap(context, values, kept)
+    figures = [
+        Figure(
+            f"parameters-{slug}-value",
+            picture,
+            f"{name} at {now.name}: values from {bar.low} to {bar.high}.",
+            f"{name} at {now.name}, {shape}. {reading}{fewer}",
+            bar,
+            picture_export(picture, bar),
+            wide=True,
         )
-        pair.append(
+    ]
+    if diff is not None and before is not None:
+        picture, bar, _ = _heatmap(context, diff.delta, kept)
+        figures.append(
             Figure(
-                f"parameters-{name}-{kind}",
+                f"parameters-{slug}-change",
                 picture,
-                f"{diff.name} {words}: values from {bar.low} to {bar.high}."
-                if kind == "value"
-                else f"{diff.name} {words}: {_moved(diff)}",
-                caption,
+                f"{name} change from {before.name} to {now.name}: {_moved(diff)}",
+                f"{name}, change from {before.name} to {now.name}.",
                 bar,
                 picture_export(picture, bar),
                 wide=True,
             )
         )
-    return FigureRow(tuple(pair), diff.name)
+    return FigureRow(tuple(figures), name)
 
 
-def _kept(diff: ParamDiff, limit: int | None) -> list[int]:
-    """Output channels to show, in order: all, or of a convolution the `limit` with the largest mean change."""
-    outputs = diff.before.shape[-1]
-    if limit is None or outputs <= limit or diff.before.ndim < 3:
+def _heatmap(context: PageContext, values: np.ndarray, kept: list[int]) -> tuple[Mosaic, Any, str]:
+    laid_out = kernel_tiles(values[..., kept])
+    low, high = symmetric(values)
+    picture = _mosaic(laid_out, low, high, kept, context.limits.levels)
+    return picture, colorbar(DIVERGING, low, high), laid_out.reading
+
+
+def _kept(weight: np.ndarray, limit: int | None) -> list[int]:
+    """Output channels to show, in order: all, or of a convolution the `limit` with the largest mean magnitude."""
+    outputs = weight.shape[-1]
+    if limit is None or outputs <= limit or weight.ndim < 3:
         return list(range(outputs))
-    moved = np.abs(np.where(np.isfinite(diff.delta), diff.delta, 0.0)).reshape(-1, outputs).mean(axis=0)
-    return sorted(np.argsort(-moved, kind="stable")[:limit].tolist())
+    size = np.abs(np.where(np.isfinite(weight), weight, 0.0)).reshape(-1, outputs).mean(axis=0)
+    return sorted(np.argsort(-size, kind="stable")[:limit].tolist())
 
 
 def _mosaic(laid_out: KernelTiles, low: float, high: float, kept: list[int], levels: int | None) -> Mosaic:
@@ -134,6 +154,57 @@ def _mosaic(laid_out: KernelTiles, low: float, high: float, kept: list[int], lev
     picture = mosaic(tiles, low, high, DIVERGING, labels=labels, gap=laid_out.gap)
     beside = sized(picture, PAIR, PAIR, LARGEST_PIXEL)
     return beside if beside.scale > 1 else sized(picture, ALONE, ALONE)
+
+
+def _first_layer(context: PageContext) -> Layer | None:
+    """The first layer with a kernel, where its weights can be shown in the input's own three colours."""
+    for layer in context.network.layers.values():
+        kernel = _kernel(context, layer)
+        if kernel is not None:
+            tall, wide, inputs = kernel.shape[:3] if kernel.ndim == 4 else (1, 1, 0)
+            return layer if inputs == 3 and (tall, wide) != (1, 1) and context.size is not None else None
+    return None
+
+
+def _kernel(context: PageContext, layer: Layer) -> np.ndarray | None:
+    """The layer's largest parameter of two axes or more."""
+    own = [name for name, shape in layer.params.items() if len(shape) >= 2 and name in context.now.params]
+    return np.asarray(context.now.params[max(own, key=lambda n: np.prod(layer.params[n]))]) if own else None
+
+
+def _colored(context: PageContext, layer: Layer) -> Figure:
+    """The first convolution's filters as colours."""
+    kernel = _kernel(context, layer)
+    assert kernel is not None
+    low, high = symmetric(kernel)
+    tiles = np.moveaxis(kernel, -1, 0).astype(np.float64)
+    stated = context.probe.preprocessing
+    reversed_planes = stated is not None and stated.planes == ("B", "G", "R")
+    tiles = tiles[..., ::-1] if reversed_planes else tiles
+    picture = mosaic((tiles - low) / (high - low or 1.0) * 255, 0, 255, labels=range(len(tiles)))
+    size, count = "×".join(map(str, kernel.shape[:2])), plural(len(tiles), "filter")
+    planes = "BGR turned to RGB" if reversed_planes else "RGB"
+    return Figure(
+        f"filters-{context.slug(layer.path)}",
+        picture,
+        f"{layer.path}: {count} of {size}.",
+        f"{layer.path}: {count} of {size}, a tile per output channel, in colour, as {planes}: mid-grey 0, "
+        f"{short_number(low)} to {short_number(high)}.",
+        export=picture_export(picture),
+        wide=True,
+    )
+
+
+def _largest_filter(context: PageContext, layer: Layer) -> str:
+    kernel = _kernel(context, layer)
+    assert kernel is not None
+    norms = np.sqrt(np.square(kernel.astype(np.float64)).sum(axis=(0, 1, 2)))
+    largest = int(np.nan_to_num(norms, nan=-1.0).argmax())
+    height, width = kernel.shape[:2]
+    return (
+        f"{layer.path} holds {plural(kernel.shape[-1], 'filter')} of {height}×{width}; filter {largest} has the "
+        f"largest weights (norm {short_number(float(norms[largest]))})."
+    )
 
 
 def _moved(diff: ParamDiff) -> str:
@@ -147,15 +218,15 @@ def _moved(diff: ParamDiff) -> str:
     return text + (f" {diff.non_finite:,} are not finite." if diff.non_finite else "")
 
 
-def _finding(diffs: tuple[ParamDiff, ...], start: int, end: int) -> str:
+def _finding(diffs: tuple[ParamDiff, ...], before: Moment, now: Moment) -> str:
     moved = [diff for diff in diffs if diff.before.ndim >= 2 and _relative(diff) is not None]
     broken = sum(diff.non_finite for diff in diffs)
     if broken:
-        return f"{plural(broken, 'parameter')} of {sum(diff.size for diff in diffs):,} are not finite at step {end}."
+        return f"{plural(broken, 'parameter')} of {sum(diff.size for diff in diffs):,} are not finite at {now.name}."
     if not moved or all(not diff.max_abs for diff in moved):
-        return f"No kernel changed between step {start} and step {end}."
+        return f"No kernel changed between {before.name} and {now.name}."
     most, least = (f(moved, key=lambda diff: _relative(diff) or 0.0) for f in (max, min))
-    size = f"size at step {start}" if start else "initial size"
+    size = f"size at {before.name}" if before.step else "initial size"
     text = f"{most.name} changed most: by {percent(_relative(most) or 0.0)} of its {size} (mean absolute values)"
     return f"{text}; {least.name} least, by {percent(_relative(least) or 0.0)}." if least is not most else f"{text}."
 
@@ -171,14 +242,14 @@ def _signed(value: float | None) -> str:
     return "no data" if value is None else f"{value:.2f}".replace("-", "−")
 
 
-def _value(start: int) -> str:
-    return f"value at step {start}" if start else "initial value"
+def _value(before: Moment) -> str:
+    return f"value at {before.name}" if before.step else "initial value"
 
 
-def _table(diffs: tuple[ParamDiff, ...], start: int) -> Table:
+def _table(diffs: tuple[ParamDiff, ...], before: Moment) -> Table:
     return Table(
         "parameters-table",
-        f"Change of every parameter. Correlation: Pearson's, of {_value(start)} and change.",
+        f"Change of every parameter. Correlation: Pearson's, of {_value(before)} and change.",
         ("Parameter", "Elements", "Mean", "Mean abs.", "Max abs.", "Increased", "Decreased", "Correlation"),
         tuple(
             (
@@ -201,9 +272,9 @@ _COLUMNS = (
 )
 
 
-def _rows(diffs: tuple[ParamDiff, ...], start: int, end: int) -> Iterator[tuple[Any, ...]]:
+def _rows(diffs: tuple[ParamDiff, ...], before: Moment, now: Moment) -> Iterator[tuple[Any, ...]]:
     for d in diffs:
         yield (
-            *(d.name, start, end, d.mean, d.mean_abs, d.max_abs, d.increased, d.decreased),
+            *(d.name, before.step, now.step, d.mean, d.mean_abs, d.max_abs, d.increased, d.decreased),
             *(d.correlation, d.size, d.away, d.toward, d.non_finite),
         )

@@ -5,14 +5,14 @@
     mosaic(shown.tiles, shown.low, shown.high, shown.palette, ...)
     f"... {shown.words}"                             # "0 to 3.41, one range for the layer over all images ..."
 
-layer     one range per layer and image, from its least to its largest value (MATLAB's mat2gray)
+layer     one range per layer and image
 channel   a range for every channel
 images    one range per layer, over all images: two images can be compared
 range     A is black and B is white, whatever the values are; those outside are clipped and counted
 
-Values of both signs take a diverging palette with 0 in its middle, others black to white; a fixed range is
-always black to white. Range 0,1 is Neural Network Console's luminance rule; range -1,1 its recipe of
-MulScalar and AddScalar for signed values.
+Values of both signs take a diverging palette with 0 in its middle; others run from black at 0 to white at the
+largest. A fixed range is always black to white: 0,1 is Neural Network Console's luminance rule, -1,1 its recipe
+of MulScalar and AddScalar for signed values.
 """
 
 from collections.abc import Sequence
@@ -102,36 +102,26 @@ def scaled(
 
 
 def layer_range(values: np.ndarray) -> tuple[float, float, Palette]:
-    """(low, high, palette) of values of any shape: symmetric around 0 where both signs or only negative
-    ones occur, else from the least to the largest finite value."""
+    """(low, high, palette) for values of any shape: symmetric around 0 where one is negative, else from 0."""
     finite = values[np.isfinite(values)]
     if finite.size and finite.min() < 0:
         return (*symmetric(finite), DIVERGING)
-    return (float(finite.min()), float(finite.max()), GREY) if finite.size else (0.0, 0.0, GREY)
+    return 0.0, float(finite.max()) if finite.size else 0.0, GREY
 
 
 def _each(tiles: np.ndarray, broken: int, tail: str) -> Scaled:
-    """Every tile brought to -1..1 or 0..1 by its own largest value."""
-    finite = np.isfinite(tiles)
+    """Every tile divided by its own largest magnitude, to -1..1 or 0..1."""
     numbers = tiles.astype(np.float64)
-    axes = (1, 2)
-    top = np.max(numbers, axis=axes, where=finite, initial=-np.inf)
-    bottom = np.min(numbers, axis=axes, where=finite, initial=np.inf)
-    signed = bool((bottom < 0).any())
-    if signed:
-        low, size = np.zeros(len(tiles)), np.maximum(np.abs(top), np.abs(bottom))
-    else:
-        low, size = np.where(np.isfinite(bottom), bottom, 0.0), top - bottom
-    size = np.where(np.isfinite(size) & (size > 0), size, 1.0)
-    numbers = (numbers - low[:, None, None]) / size[:, None, None]
-    palette = DIVERGING if signed else GREY
-    ends = ("− its largest", "+ its largest") if signed else ("its least", "its largest")
-    bar = ColorBar(colorbar(palette, -1.0 if signed else 0.0, 1.0).colors, *ends, "0" if signed else None)
-    which = "from minus to plus its own largest magnitude" if signed else "from its own least to its own largest value"
+    size = np.max(np.abs(numbers), axis=(1, 2), where=np.isfinite(tiles), initial=0.0)
+    numbers /= np.where(size > 0, size, 1.0)[:, None, None]
+    signed = bool(numbers.size and np.nanmin(np.where(np.isfinite(numbers), numbers, 0.0)) < 0)
+    low, palette = (-1.0, DIVERGING) if signed else (0.0, GREY)
+    ends = ("− its largest", "+ its largest", "0") if signed else ("0", "its largest", None)
+    which = "from minus to plus its own largest magnitude" if signed else "from 0 to its own largest value"
     words = (
         f"Each channel {which} (printed at each channel's number): brightness can't be compared between channels.{tail}"
     )
-    return Scaled(numbers, -1.0 if signed else 0.0, 1.0, palette, bar, words, 0, broken)
+    return Scaled(numbers, low, 1.0, palette, ColorBar(colorbar(palette, low, 1.0).colors, *ends), words, 0, broken)
 
 
 def value_words(maximum: float, mean: float, minimum: float) -> str:

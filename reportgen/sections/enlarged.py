@@ -15,82 +15,90 @@ from reportgen.figures.mosaic import WIDTH, mosaic
 from reportgen.figures.palettes import DIVERGING, GREY, Palette, colorbar, symmetric
 from reportgen.figures.paper import picture_export
 from reportgen.figures.photo import photos
-from reportgen.sections.inspection.register import Frame, laid_over, registered, thumbnail
-from reportgen.sections.inspection.scale import layer_range, scaled
-from reportgen.sections.inspection.view import View
+from reportgen.sections.context import PageContext
+from reportgen.sections.overlay import Frame, laid_over, registered, thumbnail
+from reportgen.sections.scale import layer_range, scaled
 
 SIDE = 224
 """Small pictures are enlarged to at most this many CSS pixels, by a whole factor: four stand in a row."""
 
 
-def frame_of(view: View, index: int) -> Frame:
+def pixels_of(context: PageContext, index: int) -> np.ndarray:
+    """The picture [height, width, 1 or 3], from 0 to 255."""
+    assert context.pixels is not None
+    return context.pixels[index]
+
+
+def frame_of(context: PageContext, index: int) -> Frame:
     """The frame in which the image and its channels stand."""
-    return Frame.of(view.found.pictures[index].pixels)
+    return Frame.of(pixels_of(context, index))
 
 
-def range_of(view: View, layer: Layer, channels: Sequence[int]) -> tuple[float, float, Palette]:
+def range_of(context: PageContext, layer: Layer, channels: Sequence[int]) -> tuple[float, float, Palette]:
     """(low, high, palette) of these channels over all images; diverging where the layer has negative values."""
-    if view.how.kind == "range":
-        return view.how.low, view.how.high, GREY
-    values = view.found.maps[layer.path][..., list(channels)]
-    if np.nanmin(view.stats[layer.path].minimum, initial=0.0) < 0:
+    if context.options.normalize.kind == "range":
+        return context.options.normalize.low, context.options.normalize.high, GREY
+    values = context.maps(layer)[..., list(channels)]
+    if np.nanmin(context.stats[layer.path].minimum, initial=0.0) < 0:
         return (*symmetric(values), DIVERGING)
     return layer_range(values)
 
 
-def original(view: View, index: int, name: str) -> Figure:
+def original(context: PageContext, index: int, name: str) -> Figure:
     """The image again, beside what the network makes of it."""
-    pixels = thumbnail(view.found.pictures[index].pixels, frame_of(view, index))
+    pixels = thumbnail(pixels_of(context, index), frame_of(context, index))
     picture = _colors(pixels[None], [""])
     return Figure(
-        name, picture, f"The image {view.images[index]}.", f"{view.images[index]}.", export=picture_export(picture)
+        name, picture, f"The image {context.names[index]}.", f"{context.names[index]}.", export=picture_export(picture)
     )
 
 
-def channel_figure(view: View, layer: Layer, index: int, channel: int, name: str, words: str) -> Figure:
+def channel_figure(context: PageContext, layer: Layer, index: int, channel: int, name: str, words: str) -> Figure:
     """The channel at the image's size. `words` begin the caption."""
-    low, high, palette = range_of(view, layer, [channel])
-    tile = _registered(view, layer, index, channel)
+    low, high, palette = range_of(context, layer, [channel])
+    tile = _registered(context, layer, index, channel)
     # A single tile's scale is bound by 3/4 of the width in height.
     picture = mosaic(tile[None], low, high, palette, labels=[""], gap=0, width=SIDE * 4 // 3 + 1)
     bar = colorbar(palette, low, high)
     return Figure(
         name,
         picture,
-        f"{layer.path}, channel {channel}, {view.images[index]}: {words}.",
+        f"{layer.path}, channel {channel}, {context.names[index]}: {words}.",
         f"{words[0].upper()}{words[1:]}. Range {bar.low} to {bar.high}.",
         export=picture_export(picture, bar),
     )
 
 
-def overlay_figure(view: View, layer: Layer, index: int, channel: int, name: str) -> Figure:
+def overlay_figure(context: PageContext, layer: Layer, index: int, channel: int, name: str) -> Figure:
     """The channel laid over the image in grey."""
-    picture = _colors(overlay(view, layer, index, channel)[None], [""])
-    colour = "blue positive, red negative" if range_of(view, layer, [channel])[0] < 0 else "the more orange, the larger"
+    picture = _colors(overlay(context, layer, index, channel)[None], [""])
+    colour = (
+        "blue positive, red negative" if range_of(context, layer, [channel])[0] < 0 else "the more orange, the larger"
+    )
     return Figure(
         name,
         picture,
-        f"{layer.path}, channel {channel}, laid over {view.images[index]}.",
+        f"{layer.path}, channel {channel}, laid over {context.names[index]}.",
         f"Laid over the image: {colour}.",
         export=picture_export(picture),
     )
 
 
-def overlay(view: View, layer: Layer, index: int, channel: int) -> np.ndarray:
+def overlay(context: PageContext, layer: Layer, index: int, channel: int) -> np.ndarray:
     """uint8 [height, width, 3] at the frame's drawn size."""
-    low, high, _ = range_of(view, layer, [channel])
-    pixels = thumbnail(view.found.pictures[index].pixels, frame_of(view, index))
-    return laid_over(pixels, _registered(view, layer, index, channel), low, high)
+    low, high, _ = range_of(context, layer, [channel])
+    pixels = thumbnail(pixels_of(context, index), frame_of(context, index))
+    return laid_over(pixels, _registered(context, layer, index, channel), low, high)
 
 
 def tiles_figure(
-    view: View, layer: Layer, index: int, channels: list[int], labels: list[str], name: str, words: str
+    context: PageContext, layer: Layer, index: int, channels: list[int], labels: list[str], name: str, words: str
 ) -> Figure:
     """Several channels at the image's size in one grid, in the grids' own normalisation."""
-    shown = scaled(view.found.maps[layer.path], index, view.how, channels)
-    field, frame = layer.field, frame_of(view, index)
+    shown = scaled(context.maps(layer), index, context.options.normalize, channels)
+    field, frame = layer.field, frame_of(context, index)
     tiles = np.ma.stack([registered(tile, field, frame) for tile in shown.tiles])
-    columns = _columns(view, index, channels)
+    columns = _columns(context, index, channels)
     values = [f"channel {channel}" for channel in channels]
     picture = mosaic(tiles, shown.low, shown.high, shown.palette, labels=labels, columns=columns, values=values)
     export = picture_export(picture, shown.bar)
@@ -98,18 +106,18 @@ def tiles_figure(
 
 
 def overlays_figure(
-    view: View, layer: Layer, index: int, channels: list[int], labels: list[str], name: str, words: str
+    context: PageContext, layer: Layer, index: int, channels: list[int], labels: list[str], name: str, words: str
 ) -> Figure:
     """The same channels, each laid over the image in its own range."""
-    tiles = np.stack([overlay(view, layer, index, channel) for channel in channels])
-    columns = _columns(view, index, channels)
+    tiles = np.stack([overlay(context, layer, index, channel) for channel in channels])
+    columns = _columns(context, index, channels)
     picture = _colors(tiles, labels, columns=columns, values=[f"channel {channel}" for channel in channels])
     words = f"{words}, laid over the image"
     return Figure(name, picture, f"{words}.", f"{words}.", export=picture_export(picture), wide=True)
 
 
-def _columns(view: View, index: int, channels: Sequence[int]) -> int:
-    frame = frame_of(view, index)
+def _columns(context: PageContext, index: int, channels: Sequence[int]) -> int:
+    frame = frame_of(context, index)
     return max(1, min(len(channels), 5 if frame.small else 980 // (frame.drawn[1] + 2)))
 
 
@@ -119,6 +127,6 @@ def _colors(pixels: np.ndarray, labels: Sequence[str], **layout: Any) -> Mosaic:
     return photos(colors, labels, width=SIDE * 4 // 3 + 1 if len(pixels) == 1 else WIDTH, **layout)
 
 
-def _registered(view: View, layer: Layer, index: int, channel: int) -> np.ma.MaskedArray:
-    values = view.found.maps[layer.path][index, ..., channel]
-    return registered(values, layer.field, frame_of(view, index))
+def _registered(context: PageContext, layer: Layer, index: int, channel: int) -> np.ma.MaskedArray:
+    values = context.maps(layer)[index, ..., channel]
+    return registered(values, layer.field, frame_of(context, index))
