@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reportgen.analysis.neighbors import nearest
+from reportgen.errors import naming_the_extra
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -85,7 +86,8 @@ def lay_out(graph: "csr_matrix", start: np.ndarray, passes: int, rate: float, se
 
 @lru_cache(maxsize=1)
 def _compiled() -> Callable[..., None]:
-    from numba import njit
+    with naming_the_extra():
+        from numba import njit
 
     try:
         return njit(nogil=True, cache=True, fastmath=True)(_descend)
