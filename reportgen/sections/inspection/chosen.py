@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, FigureRow, Section, Text
 from reportgen.core.run import Layer
-from reportgen.figures.palettes import short_number
 from reportgen.sections.inspection.changes import max_share
 from reportgen.sections.inspection.enlarged import channel_figure, original, overlay_figure
 from reportgen.sections.inspection.maps import place_words
