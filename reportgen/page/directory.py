@@ -8,9 +8,9 @@ elements they are.
 
 from pathlib import Path
 
+from reportgen.core.files import write
 from reportgen.core.report import Drawing, Report
 from reportgen.page.blocks import Emit, suffix
-from reportgen.page.files import write
 from reportgen.page.html import EARLY_SCRIPTS, SCRIPTS, render, scripts, styles
 from reportgen.page.outline import figures
 

@@ -12,6 +12,7 @@ import io
 import re
 from pathlib import Path
 
+from reportgen.core.files import write
 from reportgen.core.report import (
     Animation,
     Drawing,
@@ -28,7 +29,6 @@ from reportgen.core.report import (
 from reportgen.page.blocks import Emit, cell
 from reportgen.page.directory import beside
 from reportgen.page.drawing import standalone
-from reportgen.page.files import write
 from reportgen.page.loader import clean
 from reportgen.page.mosaic import scale
 from reportgen.page.outline import outline
