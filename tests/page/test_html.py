@@ -243,8 +243,11 @@ def test_drawings_that_do_more_than_draw_are_refused(svg: str, message: str) -> 
 
 
 def test_a_drawing_may_hold_a_picture_of_its_own() -> None:
-    svg = SVG.format('<image href="data:image/png;base64,iVBORw0KGgo=" width="9" height="9"/>')
-    assert svg.partition(">")[2] in html(report_of(Figure("f", Drawing(svg, 9, 9), "a", "c")))
+    for link in ("href", "xlink:href"):
+        image = f'<image {link}="data:image/png;base64,iVBORw0KGgo=" width="9" height="9"/>'
+        svg = SVG.format(image).replace("<svg", '<svg xmlns:xlink="http://www.w3.org/1999/xlink"')
+        (shown,) = parse(html(report_of(Figure("f", Drawing(svg, 9, 9), "a", "c")))).find("image")
+        assert shown.attributes["href"] == "data:image/png;base64,iVBORw0KGgo="
 
 
 def test_a_mosaic_must_have_the_size_that_its_tiles_say() -> None:
