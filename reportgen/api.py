@@ -20,10 +20,10 @@ from markupsafe import escape
 from tqdm import tqdm
 
 from reportgen.analysis.embedding import Embedding
+from reportgen.core.files import write
 from reportgen.core.report import FigureFormat, Report, Section
 from reportgen.core.run import Run
 from reportgen.errors import OptionError, ReportgenError, naming_the_extra
-from reportgen.page.files import write
 from reportgen.page.html import html
 from reportgen.page.loader import clean
 from reportgen.page.paper import paper

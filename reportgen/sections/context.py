@@ -226,12 +226,6 @@ def image_mosaic(
     return mosaic((tiles - low) / (high - low) * 255, 0, 255, **layout)
 
 
-def sized(picture: Mosaic, width: int, height: int, largest: int | None = None) -> Mosaic:
-    """The mosaic at the largest whole scale (`largest` at most) that keeps it within so many CSS pixels."""
-    scale = max(1, min(width // picture.raster.width, height // picture.raster.height))
-    return replace(picture, scale=scale if largest is None else min(scale, largest))
-
-
 def are_pictures(shape: tuple[int, ...]) -> bool:
     """Whether data of that shape can be shown: [n, h, w], [n, h, w, 1] or [n, h, w, 3]."""
     return len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from reportgen.core.report import Section, Text
-from reportgen.figures.charts import curves, steps_per_bin
-from reportgen.figures.paper import chart
+from reportgen.figures.chart import chart
+from reportgen.figures.curves import curves, steps_per_bin
 from reportgen.sections.context import Context
 from reportgen.sections.words import percent, plural
 
@@ -32,7 +32,7 @@ def build(context: Context) -> Section | None:
     )
     figure = chart(
         "curves-chart",
-        lambda: curves(at, loss, accuracy, places, behind),
+        curves(at, loss, accuracy, places, behind),
         alt=f"Loss and accuracy until epoch {int(at[-1])}. {_finding(epochs)}",
         caption="Left: the loss, as the training loop gave it"
         + (f"; grey behind it, {per_point}" if behind else "")

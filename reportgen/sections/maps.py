@@ -7,17 +7,14 @@ import numpy as np
 
 from reportgen.analysis.channels import Peak, strongest
 from reportgen.core.network import Layer
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Text
+from reportgen.figures.export import picture_export
 from reportgen.figures.mosaic import mosaic
-from reportgen.figures.palettes import DIVERGING, GREY, colorbar, short_number, symmetric
-from reportgen.figures.paper import picture_export
-from reportgen.sections.context import Context, image_mosaic, sized
+from reportgen.figures.palettes import DIVERGING, GREY, colorbar, symmetric
+from reportgen.sections.context import Context, image_mosaic
 from reportgen.sections.limits import coarse
 from reportgen.sections.words import plural
-
-# CSS px: a grid, the input and the strongest channel side by side are as wide as the page.
-GRID = 520
-ENLARGED = 196
 
 
 def build(context: Context) -> Section | None:
@@ -84,8 +81,8 @@ def _row(context: Context, layer: Layer, index: int) -> FigureRow:
             f"max {short_number(stats.maximum[index, c])}, mean {short_number(stats.mean[index, c])}" for c in kept
         ],
         outlined=[] if peak is None else [kept.index(peak.channel)],
+        stand="half",
     )
-    picture = sized(picture, GRID, GRID)
     bar = colorbar(palette, low, high)
     broken = int(stats.non_finite[index].sum())
     name = f"maps-{index}-{context.slug(layer.path)}"
@@ -118,11 +115,12 @@ def _beside(
 ) -> tuple[Figure, ...]:
     """The input and the strongest channel, enlarged to one size."""
     images = context.run.data.probe_images
-    given = image_mosaic(images, [index], context.probe_shades, labels=[""]) if index < len(images) else None
-    if peak is None or given is None:
+    if peak is None or index >= len(images):
         return ()
-    given = sized(given, ENLARGED, ENLARGED)
-    channel = sized(mosaic(maps[peak.channel : peak.channel + 1], *scale, labels=[""]), ENLARGED, ENLARGED)
+    given = image_mosaic(images, [index], context.probe_shades, labels=[""], stand="quarter")
+    if given is None:
+        return ()
+    channel = mosaic(maps[peak.channel : peak.channel + 1], *scale, labels=[""], stand="quarter")
     return (
         Figure(f"{name}-input", given, f"Input image {index}.", "Input.", export=picture_export(given)),
         Figure(

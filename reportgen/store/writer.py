@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from reportgen.core.files import write_bytes
 from reportgen.errors import RunError
 from reportgen.store import layout
-from reportgen.store.files import write_bytes, write_tensors
+from reportgen.store.files import write_tensors
 from reportgen.store.reader import read_rows
 
 

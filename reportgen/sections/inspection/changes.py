@@ -12,10 +12,11 @@ import numpy as np
 
 from reportgen.analysis.changes import PeakChange, differing_box, peak_changes
 from reportgen.core.network import Layer, Role
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table, Text
+from reportgen.figures.export import picture_export
 from reportgen.figures.mosaic import mosaic
-from reportgen.figures.palettes import colorbar, outside, short_number
-from reportgen.figures.paper import picture_export
+from reportgen.figures.palettes import colorbar, outside
 from reportgen.sections.inspection.enlarged import range_of
 from reportgen.sections.inspection.maps import place_words
 from reportgen.sections.inspection.scale import value_words
@@ -307,7 +308,6 @@ def _grid(view: View, layer: Layer) -> Figure:
         labels=labels,
         columns=len(channels) if down else len(view.images),
         values=values,
-        width=980,
     )
     numbers = listed([str(channel) for channel in channels])
     listing = ", ".join(view.images if len(view.images) <= 3 else [f"#{i} {n}" for i, n in enumerate(view.images)])

@@ -3,8 +3,8 @@
 import numpy as np
 
 from reportgen.core.network import Layer
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, FigureRow, Section, Text
-from reportgen.figures.palettes import short_number
 from reportgen.sections.inspection.changes import max_share
 from reportgen.sections.inspection.enlarged import channel_figure, original, overlay_figure
 from reportgen.sections.inspection.maps import place_words

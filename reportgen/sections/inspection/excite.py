@@ -8,11 +8,12 @@ import numpy as np
 from reportgen.analysis.activity import LabelActivity, label_activity
 from reportgen.core.inspection import Excitation, Labelled
 from reportgen.core.network import Layer, ReceptiveField, Role
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Text
-from reportgen.figures.charts import label_bars
+from reportgen.figures.bars import label_bars
+from reportgen.figures.chart import chart
+from reportgen.figures.export import picture_export
 from reportgen.figures.mosaic import mosaic
-from reportgen.figures.palettes import short_number
-from reportgen.figures.paper import chart, picture_export
 from reportgen.figures.photo import photos
 from reportgen.sections.inspection.view import View
 from reportgen.sections.words import plural
@@ -125,11 +126,9 @@ def _patches(view: View, labelled: Labelled, layer: Layer) -> Figure:
     if step > 1:
         tiles, what = tiles[:, ::step, ::step], f"{what} (every {step}th pixel)"
     layout: dict[str, Any] = {"labels": labels, "columns": len(ranks), "values": values}
-    if tiles.ndim == 4:
-        # A photograph has no empty colour: beyond the image it is mid-grey.
-        picture = photos(tiles.filled(0.5) * 255, **layout)
-    else:
-        picture = mosaic(tiles, 0, 1, width=1200, **layout)
+    # A photograph has no empty colour: beyond the image it is mid-grey.
+    colored = tiles.ndim == 4
+    picture = photos(tiles.filled(0.5) * 255, **layout) if colored else mosaic(tiles, 0, 1, **layout)
     more = ""
     if len(channels) < layer.channels:
         more = f" {len(channels)} of {layer.channels} channels: those that answer most differently to the labels."
@@ -182,7 +181,7 @@ def _bars(view: View, labelled: Labelled, layer: Layer, activity: LabelActivity)
     shown = "" if len(order) == layer.channels else f" The first {len(order)} of {layer.channels} channels."
     return chart(
         f"excite-{view.slug(layer.path)}-labels",
-        lambda: label_bars(values, labelled.classes, order),
+        label_bars(values, labelled.classes, order),
         alt=f"{layer.path}: {what} by label, {plural(len(order), 'channel')}.",
         caption=f"{layer.path}, {what} by label, a panel per channel, all at one scale; those that answer most "
         "differently "

@@ -3,11 +3,12 @@
 import numpy as np
 
 from reportgen.core.network import Layer
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Figure, FigureRow, Section, Text
+from reportgen.figures.export import picture_export
 from reportgen.figures.kernels import kernel_tiles
 from reportgen.figures.mosaic import mosaic
-from reportgen.figures.palettes import DIVERGING, colorbar, short_number, symmetric
-from reportgen.figures.paper import picture_export
+from reportgen.figures.palettes import DIVERGING, colorbar, symmetric
 from reportgen.sections.inspection.maps import by_module
 from reportgen.sections.inspection.view import View
 from reportgen.sections.words import plural

@@ -7,11 +7,12 @@ import numpy as np
 
 from reportgen.analysis.channels import Peak, strongest
 from reportgen.core.network import Layer
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Text
+from reportgen.figures.chart import chart
+from reportgen.figures.export import picture_export
 from reportgen.figures.matrices import heatmap
 from reportgen.figures.mosaic import mosaic
-from reportgen.figures.palettes import short_number
-from reportgen.figures.paper import chart, picture_export
 from reportgen.sections.inspection.scale import Normalize, layer_range, scaled, value_words
 from reportgen.sections.inspection.view import OPEN_IMAGES, UNFOLDED_LAYERS, View
 from reportgen.sections.words import NBSP, plural
@@ -121,7 +122,7 @@ def _grid(view: View, layer: Layer, index: int) -> Figure:
             for numbers in zip(stats.maximum[index], stats.mean[index], stats.minimum[index], strict=True)
         ],
         outlined=[] if peak is None else [peak.channel],
-        width=500 if together else 1040,
+        stand="half" if together else "full",
     )
     height, width = layer.shape[:2]
     return Figure(
@@ -150,7 +151,7 @@ def _vectors(view: View, layer: Layer) -> Figure:
     peaks = [peak_words(peak) for peak in strongest(view.stats[layer.path])]
     return chart(
         f"maps-{view.slug(layer.path)}",
-        lambda: heatmap(matrix, low, high, palette, x_label="channel", y_label="image", y_names=names),
+        heatmap(matrix, low, high, palette, x_label="channel", y_label="image", y_names=names),
         alt=f"{layer.path}, {plural(channels, 'unit')}: on {view.images[0]}, {peaks[0]}.",
         caption=f"{layer.path}: {plural(channels, 'unit')}, a row per image{' and position' if places > 1 else ''}; "
         f"{short_number(low)} to {short_number(high)}, one range for all.{tail}",

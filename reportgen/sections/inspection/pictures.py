@@ -3,10 +3,11 @@
 import numpy as np
 
 from reportgen.analysis.changes import differing_box
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Figure, FigureRow, Fold, Raster, Section
+from reportgen.figures.export import picture_export
 from reportgen.figures.mosaic import mosaic
-from reportgen.figures.palettes import DIVERGING, GREY, colorbar, short_number, symmetric
-from reportgen.figures.paper import picture_export
+from reportgen.figures.palettes import DIVERGING, GREY, colorbar, symmetric
 from reportgen.figures.photo import photo
 from reportgen.sections.inspection.register import Frame, thumbnail
 from reportgen.sections.inspection.view import View
