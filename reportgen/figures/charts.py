@@ -48,24 +48,26 @@ def curves(
     accuracy: Mapping[str, Sequence[float]],
     step_epochs: Sequence[float] = (),
     step_loss: Sequence[float] = (),
+    title: str = "Loss",
 ) -> "Figure":
     """Loss and accuracy per epoch, each series labelled at its end; loss per step faint behind.
 
     `loss` and `accuracy` map a series' name to its value at each of `epochs` (accuracy from 0 to 1; NaN
     where there is none). `step_epochs` places each step on the axis of epochs (step / steps per epoch).
     With more than 240 steps each point is the median of `steps_per_bin` steps, in a band from their least
-    to their largest. The loss axis is logarithmic where positive values span more than a factor 30.
+    to their largest. The loss axis is logarithmic where positive values span more than a factor 30; `title`
+    names another metric that is drawn in place of the loss.
     """
     figure = new_figure(WIDTH, 264)
-    panels = [("Loss", loss)] + ([("Accuracy, %", accuracy)] if accuracy else [])
+    panels = [(title, loss)] + ([("Accuracy, %", accuracy)] if accuracy else [])
     wide = (WIDTH - len(panels) * 142 + 12) / len(panels)
-    for index, (title, series) in enumerate(panels):
+    for index, (name, series) in enumerate(panels):
         axes = place(figure, 46 + index * (wide + 142), 34, wide, 186)
         percent = index == 1
-        values = {name: np.asarray(column, float) * (100 if percent else 1) for name, column in series.items()}
+        values = {key: np.asarray(column, float) * (100 if percent else 1) for key, column in series.items()}
         behind = np.asarray(step_loss, float) if index == 0 else np.array([])
         logarithmic = not percent and _spans(np.concatenate([*values.values(), behind]), 30)
-        axes.set_title(title + (", logarithmic" if logarithmic else ""))
+        axes.set_title(name + (", logarithmic" if logarithmic else ""))
         axes.set_xlabel("epoch")
         axes.grid(axis="y")
         axes.set_axisbelow(True)
