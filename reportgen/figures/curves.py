@@ -41,26 +41,28 @@ def curves(
     accuracy: Mapping[str, Sequence[float]],
     step_epochs: Sequence[float] = (),
     step_loss: Sequence[float] = (),
+    title: str = "Loss",
 ) -> Scene:
     """Loss and accuracy per epoch, each series named at its end; loss per step faint behind.
 
     `loss` and `accuracy` map a series' name to its value at each of `epochs` (accuracy from 0 to 1; NaN
     where there is none). `step_epochs` places each step on the axis of epochs (step / steps per epoch).
     With more than 240 steps each point is the median of `steps_per_bin` steps, in a band from their least
-    to their largest. The loss axis is logarithmic where positive values span more than a factor 30.
+    to their largest. The loss axis is logarithmic where positive values span more than a factor 30; `title`
+    names another metric that is drawn in place of the loss.
     """
     at = np.asarray(epochs, float)
     series = {name: np.asarray(column, float) for name, column in loss.items()}
     behind = binned(np.asarray(step_epochs, float), np.asarray(step_loss, float))
-    panels = [("Loss", series, behind)]
+    panels = [(title, series, behind)]
     if accuracy:
         percent = {name: np.asarray(column, float) * 100 for name, column in accuracy.items()}
         panels.append(("Accuracy, %", percent, np.zeros((0, 4))))
     whole = WIDTH / len(panels)
     parts = [
         part
-        for index, (title, values, steps) in enumerate(panels)
-        for part in _panel(index * whole, whole, title, at, values, steps, index == 0)
+        for index, (name, values, steps) in enumerate(panels)
+        for part in _panel(index * whole, whole, name, at, values, steps, index == 0)
     ]
     return Scene(WIDTH, 264, tuple(parts))
 
