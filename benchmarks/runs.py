@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reportgen.core.run import MetricRow
 from reportgen.store import RunWriter
 
 CLASSES = 10
@@ -56,10 +57,10 @@ def write_run(
         }
         writer.snapshot(step, int(step > 0), params)
         if step:
-            writer.step_row({"step": step, "epoch": 1, "train_loss": 1 / step})
+            writer.step_rows(MetricRow(step, 1, reported={"train_loss": 1 / step}))
     for step, epoch in ((0, 0), (snapshots - 1, 1)):
         writer.activations(step, epoch, _activations(rng, paths, channels, labels))
-        writer.epoch_row({"step": step, "epoch": epoch, "val_accuracy": 0.5, "val_loss": 1.0})
+        writer.epoch_row(MetricRow(step, epoch, {"val_accuracy": 0.5}, {"val_loss": 1.0}))
     writer.close("finished", seconds=1.0)
 
 

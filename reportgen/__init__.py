@@ -12,6 +12,8 @@ Importing this module imports neither jax nor matplotlib: each name is loaded wh
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from reportgen.errors import naming_the_extra
+
 if TYPE_CHECKING:
     from reportgen.api import BuiltReport, build, inspect
     from reportgen.core.report import Figure, Section, Table, Text
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from reportgen.record import Recorder
     from reportgen.store import open_run
     from reportgen.training import train
+
+__version__ = "0.1.0"
 
 _HOME = {
     "BuiltReport": "reportgen.api",
@@ -47,6 +51,7 @@ __all__ = [
     "Section",
     "Table",
     "Text",
+    "__version__",
     "build",
     "inspect",
     "load",
@@ -58,8 +63,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'reportgen' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    with naming_the_extra():
+        return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return __all__

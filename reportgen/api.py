@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -18,10 +19,11 @@ from typing import Any, Literal
 from markupsafe import escape
 from tqdm import tqdm
 
+from reportgen.analysis.embedding import Embedding
+from reportgen.core.files import write
 from reportgen.core.report import FigureFormat, Report, Section
 from reportgen.core.run import Run
-from reportgen.errors import OptionError, ReportgenError
-from reportgen.page.files import write
+from reportgen.errors import OptionError, ReportgenError, naming_the_extra
 from reportgen.page.html import html
 from reportgen.page.loader import clean
 from reportgen.page.paper import paper
@@ -106,7 +108,7 @@ def build(
     from_step: int | str = "init",
     to_step: int | str = "final",
     layers: str | Sequence[str] = (),
-    embedding: Literal["umap", "pca"] = "umap",
+    embedding: Literal["umap", "pca"] | None = None,
     title: str | None = None,
     max_size: int | None = 10_000_000,
     progress: bool = False,
@@ -114,9 +116,11 @@ def build(
     """Analyse a recorded run and lay it out as a report. Needs no jax and no model code.
 
     `from_step` and `to_step` are kept steps, or "init" and "final"; `layers` glob patterns on layer
-    paths. `max_size` is the most bytes that the page as one file may have: what has to be left out for
-    it (fewer probe images, then fewer channels, then fewer colours) is named on the page. None is no limit.
-    Raises RunError for what is no run, OptionError for a step or layer that it does not have.
+    paths. `embedding` None is "umap", or "pca" with a note on the page where numba is not installed.
+    `max_size` is the most bytes that the page as one file may have: what has to be left out for it (fewer
+    probe images, then fewer channels, then fewer colours) is named on the page. None is no limit.
+    Raises RunError for what is no run, OptionError for a step or layer that it does not have, MissingError for
+    "umap" without numba.
     """
     chosen = tuple([layers] if isinstance(layers, str) else layers) or ("*",)
 
@@ -131,7 +135,7 @@ def _built(
     from_step: int | str,
     to_step: int | str,
     chosen: tuple[str, ...],
-    embedding: Literal["umap", "pca"],
+    embedding: Literal["umap", "pca"] | None,
     title: str | None,
     max_size: int | None,
     progress: bool,
@@ -151,7 +155,7 @@ def _built(
             from_step=_step(from_step, kept),
             to_step=_step(to_step, kept),
             layers=chosen,
-            embedding=embedding,
+            embedding=embedding or ("umap" if find_spec("numba") else "pca"),
             title=title,
             progress=note if progress else None,
         )
@@ -170,7 +174,7 @@ def _built(
             key_figures=key_figures(context),
             sections=tuple(section for section in drawn.values() if section is not None),
             provenance={"config": dict(run.config), **run.provenance, "status": run.status},
-            warnings=(*_warnings(context), *failed),
+            warnings=(*_warnings(context), *(() if embedding else _without_umap(context)), *failed),
         )
         return BuiltReport(report if max_size is None else _fitted(report, context, drawn, max_size), report)
 
@@ -257,10 +261,12 @@ def inspect(
     """
     from reportgen.data import Dataset, load
     from reportgen.data.pictures import as_pictures
-    from reportgen.inspection import from_model, from_run, inspect_network
-    from reportgen.record.provenance import provenance
     from reportgen.sections.inspection import INSPECTION_SECTIONS, View, normalization
     from reportgen.sections.inspection import head as page_head
+
+    with naming_the_extra():
+        from reportgen.inspection import from_model, from_run, inspect_network
+        from reportgen.record.provenance import provenance
 
     how = normalization(normalize, value_range)
     given: Sequence[Any] = [images] if isinstance(images, str | Path) else images
@@ -330,6 +336,14 @@ def _step(asked: int | str, kept: list[int]) -> int:
         return int(asked)
     except ValueError as error:
         raise OptionError(f"{asked!r} is no step: give a number, init or final") from error
+
+
+def _without_umap(context: Context) -> tuple[str, ...]:
+    """A note where nobody chose PCA, and UMAP can't be had."""
+    if context.options.embedding == "umap" or not isinstance(context.embedding, Embedding):
+        return ()
+    note = "The hidden layer is drawn by PCA: UMAP needs numba, which is not installed"
+    return (f"{note} (pip install 'reportgen-jax[umap]').",)
 
 
 def _title(run: Run) -> str:

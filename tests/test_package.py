@@ -1,10 +1,13 @@
 """The wheel holds the templates, and a report is built from it outside the checkout."""
 
+import email
 import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+
+import reportgen
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,8 +22,13 @@ def test_the_wheel_renders_outside_the_checkout(recorded, tmp_path):
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
+        metadata = email.message_from_bytes(archive.read(next(name for name in names if name.endswith("/METADATA"))))
         archive.extractall(tmp_path / "site")
-    assert "reportgen/templates/base.html.jinja" in names
+    assert metadata["Name"] == "reportgen-jax" and metadata["Version"] == reportgen.__version__
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert {"record", "umap", "demo", "all"} <= set(metadata.get_all("Provides-Extra"))
+    assert {"reportgen/templates/base.html.jinja", "reportgen/py.typed"} <= set(names)
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "templates/", "examples/")) for name in names)
     code = """
 import sys, reportgen

@@ -4,7 +4,7 @@
     result.frames[-1], result.trust[-1], result.movement
     place(vectors[result.points], result.frames[-1], test_vectors, result.projection)
 
-"umap" is umap-learn (McInnes, Healy, Melville 2018), seeded and single-threaded. The first frame starts
+"umap" is UMAP (McInnes, Healy, Melville 2018), seeded and single-threaded. The first frame starts
 from the vectors' two principal components; each next frame starts from the frame before it, is laid out in
 few gentle passes, and is then turned, mirrored and shifted (never scaled) to lie as close to the frame
 before as it can: what still moves is the network's doing, and the layout's noise. "pca" is linear: one

@@ -1,32 +1,33 @@
-"""UMAP's neighbourhoods and its layout, without the parts of umap-learn that take longest.
+"""UMAP's neighbourhood graph, and positions on a plane that fit it.
 
     indices, distances = nearest(vectors, 39)
-    graph = fuzzy_graph(indices, distances)                        # NumPy
-    positions = lay_out(graph, start, passes=30, rate=0.25, seed=0)   # umap-learn
+    graph = fuzzy_graph(indices, distances)
+    positions = lay_out(graph, start, passes=30, rate=0.25, seed=0)
 
-`umap.UMAP` would measure all distances again, and compile two more functions in every process: 8 s of the
-15 s that its first frame takes. The graph is a few lines of NumPy, equal to umap-learn's to float32
-rounding; what it is laid out by is umap-learn's own loop.
+UMAP (McInnes, Healy, Melville 2018) with the neighbours handed in and the start chosen by the caller. The
+loop over edges is compiled by numba, kept on disk, and runs without Python's lock.
 """
 
-import sys
+from collections.abc import Callable
 from functools import lru_cache
-from importlib import import_module
-from importlib.util import find_spec, module_from_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reportgen.analysis.neighbors import nearest
+from reportgen.errors import naming_the_extra
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 #: As in umap-learn: sigma is at least this share of the mean distance.
 LEAST_SIGMA = 1e-3
-#: a and b of UMAP's curve 1 / (1 + a d^2b), as umap-learn fits them for its defaults: min_dist 0.1, spread 1.
+#: a and b of UMAP's curve 1 / (1 + a d^2b) for min_dist 0.1 and spread 1, as umap-learn fits them.
 CURVE = 1.5769435, 0.8950609
+#: Random points that push a point away for each neighbour that pulls it.
 NEGATIVE_SAMPLES = 5
+#: A gradient beyond this is clipped, per axis.
+STEEPEST = 4.0
 
 
 def memberships(distances: np.ndarray, target: float) -> np.ndarray:
@@ -62,96 +63,89 @@ def fuzzy_graph(indices: np.ndarray, distances: np.ndarray) -> "csr_matrix":
 
 
 def lay_out(graph: "csr_matrix", start: np.ndarray, passes: int, rate: float, seed: int) -> np.ndarray:
-    """Positions [n, 2] float64 after `passes` of umap-learn's optimisation from `start` [n, 2].
+    """Positions [n, 2] float64 after `passes` of stochastic gradient descent from `start` [n, 2].
 
-    `rate` is the step size of the first pass; it falls to 0. Seeded and single-threaded: bitwise the same
-    every time. Both axes of `start` must have some spread.
+    In each pass an edge of the symmetric `graph` [n, n] pulls its ends together as often as its strength says (the
+    strongest once), and `NEGATIVE_SAMPLES` random points push the first end away. `rate` is the step size of the first
+    pass; it falls to 0. Seeded and single-threaded: bitwise the same every time. Both axes of `start` must have some
+    spread.
     """
     random = np.random.RandomState(seed)
     edges = graph.tocoo()
-    edges.sum_duplicates()  # for their order, which is umap-learn's then
-    # An edge is drawn in strength / strongest of the passes, and left out where that is less than one.
-    drawn = edges.data >= edges.data.max() / passes
-    strength = edges.data[drawn] / edges.data.max()
+    edges.sum_duplicates()  # in order of their first end
     positions = _apart(start.astype(np.float32), random)
     low, high = positions.min(axis=0), positions.max(axis=0)
-    positions = (10.0 * (positions - low) / (high - low)).astype(np.float32, order="C")
+    positions = np.ascontiguousarray(10 * (positions - low) / (high - low), np.float32)
+    strengths = edges.data / edges.data.max()
+    steps = (rate * (1 - np.arange(passes) / passes)).astype(np.float32)
     a, b = CURVE
-    laid_out = _layouts().optimize_layout_euclidean(
-        positions,
-        positions,
-        edges.row[drawn],
-        edges.col[drawn],
-        passes,
-        graph.shape[1],
-        passes / np.float64(passes * strength),
-        # In float32, as the positions are, the loop takes three quarters of the time.
-        np.float32(a),
-        np.float32(b),
-        random.randint(-(2**31) + 1, 2**31 - 2, 3).astype(np.int64),
-        np.float32(1),
-        np.float32(rate),
-        NEGATIVE_SAMPLES,
-        parallel=False,
-        move_other=True,
-    )
-    return laid_out.astype(np.float64)
+    constants = np.array([a, b, 2 * a * b, 2 * b, 1e-3, STEEPEST, 1], np.float32)
+    _compiled()(positions, edges.row, edges.col, strengths, steps, constants, int(random.randint(2**31)))
+    return positions.astype(np.float64)
+
+
+@lru_cache(maxsize=1)
+def _compiled() -> Callable[..., None]:
+    with naming_the_extra():
+        from numba import njit
+
+    try:
+        return njit(nogil=True, cache=True, fastmath=True)(_descend)
+    except RuntimeError:  # no folder that numba could write to: compiled by each process
+        return njit(nogil=True)(_descend)
+
+
+def _descend(
+    positions: np.ndarray,
+    firsts: np.ndarray,
+    seconds: np.ndarray,
+    strengths: np.ndarray,
+    steps: np.ndarray,
+    constants: np.ndarray,
+    state: int,
+) -> None:
+    """Move `positions` [n, 2] float32 along the gradients of UMAP's cross entropy, a pass per element of `steps`.
+
+    `firsts` and `seconds` [edge] are the ends of the edges, `strengths` [edge] in 0..1. `state` seeds a linear
+    congruential generator (modulus 2^32, Numerical Recipes' constants), whose upper bits choose the points that push.
+    """
+    a, b, pull, push, softening, steepest, one = constants
+    for number in range(len(steps)):
+        step = steps[number]
+        for edge in range(len(firsts)):
+            # After `number` passes an edge has pulled as often as this product's whole part says.
+            if int((number + 1) * strengths[edge]) == int(number * strengths[edge]):
+                continue
+            first, second = firsts[edge], seconds[edge]
+            x, y = positions[first, 0], positions[first, 1]
+            dx, dy = x - positions[second, 0], y - positions[second, 1]
+            square = dx * dx + dy * dy
+            if square > 0:
+                power = square**b
+                force = pull * power / (square * (a * power + one))
+                dx = step * min(max(force * dx, -steepest), steepest)
+                dy = step * min(max(force * dy, -steepest), steepest)
+                x, y = x - dx, y - dy
+                positions[second, 0] += dx
+                positions[second, 1] += dy
+            for _ in range(NEGATIVE_SAMPLES):
+                state = (1664525 * state + 1013904223) & 0xFFFFFFFF
+                other = (state * len(positions)) >> 32
+                dx, dy = x - positions[other, 0], y - positions[other, 1]
+                square = dx * dx + dy * dy
+                if other != first and square > 0:
+                    force = push / ((softening + square) * (a * square**b + one))
+                    x += step * min(max(force * dx, -steepest), steepest)
+                    y += step * min(max(force * dy, -steepest), steepest)
+            positions[first, 0], positions[first, 1] = x, y
 
 
 def _apart(positions: np.ndarray, random: "np.random.RandomState") -> np.ndarray:
     """The positions; where some are equal, with noise of a thousandth of the mean distance to the nearest.
 
-    As umap-learn has it: nothing else would part two points in one place. Nor does this where every point has
-    a twin, for then that mean is 0.
+    Two points in one place are never pushed apart. Where every point has a twin they stay so: that mean is 0.
     """
     if len(np.unique(positions, axis=0)) == len(positions):
         return positions
     _, distances = nearest(positions, 1)
     return positions + random.normal(scale=0.001 * distances.mean(), size=positions.shape).astype(np.float32)
-
-
-@lru_cache(maxsize=1)
-def _layouts() -> Any:
-    if "umap" not in sys.modules:
-        _begin_umap()
-    # Not `from umap import`, which asks the package before it looks for a module.
-    layouts = import_module("umap.layouts")
-    # umap-learn compiles its inner loop in every process (2 s); kept on disk, as numba keeps others, 0.02 s.
-    # A later version may name it otherwise, and a folder may not be writable: then it is compiled each time.
-    # With NUMBA_DISABLE_JIT it is a plain function.
-    loop = getattr(layouts, "_nb_optimize_layout_euclidean_single_epoch", None)
-    # Without Python's lock it leaves the other cores to other threads. What was kept on disk before is as it was.
-    options = getattr(loop, "targetoptions", None)
-    if options is not None:
-        options["nogil"] = True
-    keep = getattr(loop, "enable_caching", None)
-    if keep is not None:
-        try:
-            keep()
-        except RuntimeError as problem:
-            if "cannot cache function" not in str(problem):
-                raise
-    return layouts
-
-
-def _begin_umap() -> None:
-    """Have umap-learn's modules importable without what `import umap` does.
-
-    That imports TensorFlow where there is one, for a variant that nobody asked for (10 s), or warns that there is
-    none. Whoever asks the package for more than its modules gets it whole then (PEP 562). It must stay: numba looks
-    its modules up by name when it compiles them.
-    """
-    spec = find_spec("umap")
-    if spec is None or spec.loader is None:
-        return
-    package, run = module_from_spec(spec), spec.loader.exec_module
-
-    def whole(name: str) -> Any:
-        if name.startswith("__") and name != "__version__":  # what the import system itself asks for
-            raise AttributeError(name)
-        del package.__dict__["__getattr__"]
-        run(package)
-        return getattr(package, name)
-
-    package.__dict__["__getattr__"] = whole
-    sys.modules["umap"] = package

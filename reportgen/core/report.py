@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 FigureFormat = Literal["svg", "pdf", "png"]
+Stand = Literal["full", "half", "quarter"]
+"""How much of the page's width a picture made of tiles takes at most: all, or so that two or four stand in a row."""
 
 
 @dataclass(frozen=True)
@@ -38,24 +40,40 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Mosaic:
-    """Channels laid out as tiles in one picture.
+class Grid:
+    """Where tiles stand: row by row, each of `tile_height` x `tile_width` pixels, `gap` between and around them."""
 
-    `raster` is the encoded mosaic at native resolution; tile i stands at row i // columns and column
-    i % columns, `tile_height` x `tile_width` pixels, with `gap` pixels of ground between tiles and
-    around them. `labels` has a name per tile, `values` a short text per tile (shown on hover),
-    `outlined` the tiles to mark. `scale` is the integer factor at which it should be shown.
-    """
-
-    raster: Raster
     columns: int
     tile_height: int
     tile_width: int
     gap: int
+
+    def origin(self, index: int) -> tuple[int, int]:
+        """(left, top) of the tile of that number, in pixels."""
+        row, column = divmod(index, self.columns)
+        return self.gap + column * (self.tile_width + self.gap), self.gap + row * (self.tile_height + self.gap)
+
+    def size(self, count: int) -> tuple[int, int]:
+        """(width, height) of that many tiles with the ground around them, in pixels; the last row may have room."""
+        rows = -(-count // self.columns)
+        return self.columns * (self.tile_width + self.gap) + self.gap, rows * (self.tile_height + self.gap) + self.gap
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """Channels laid out as tiles in one picture.
+
+    `raster` is the encoded mosaic at native resolution, its tiles on the `grid`. `labels` has a name per tile,
+    `values` a short text per tile (shown on hover), `outlined` the tiles to mark. The page enlarges
+    it by a whole factor, as far as how it is to `stand` allows.
+    """
+
+    raster: Raster
+    grid: Grid
     labels: tuple[str, ...]
     values: tuple[str, ...] = ()
     outlined: tuple[int, ...] = ()
-    scale: int = 1
+    stand: Stand = "full"
 
 
 @dataclass(frozen=True)
@@ -123,7 +141,7 @@ class Text:
 class Table:
     """Rows under named columns; cells are str, int, float or None ("no data").
 
-    `align` has "l" or "r" per column. `row_headers` makes the first cell of each row a header.
+    `align` has "l" or "r" per column. The first cell of each row is its header.
     """
 
     name: str
@@ -131,7 +149,6 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     align: str = ""
-    row_headers: bool = True
 
 
 @dataclass(frozen=True)
@@ -208,5 +225,4 @@ class Report:
     sections: tuple[Section, ...]
     provenance: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
-    language: str = "en"
     extra: Mapping[str, Any] = field(default_factory=dict)

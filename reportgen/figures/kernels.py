@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reportgen.core.report import Grid
 from reportgen.errors import DataError
 from reportgen.figures.mosaic import best_columns
 
@@ -77,16 +78,15 @@ def kernel_tiles(kernel: np.ndarray) -> KernelTiles:
 def _blocks(kernel: np.ndarray) -> np.ndarray:
     """[h, w, in, out] -> [out, H, W]: the input channels as a small grid inside each output's block."""
     height, width, inputs, outputs = kernel.shape
-    columns = best_columns(inputs, height, width)
-    rows = -(-inputs // columns)
     gap = 0 if height == width == 1 else 1
-    tall, wide = rows * (height + gap) - gap, columns * (width + gap) - gap
+    grid = Grid(best_columns(inputs, height, width), height, width, gap)
+    wide, tall = grid.size(inputs)
     blocks = np.ma.array(np.zeros((outputs, tall, wide), kernel.dtype), mask=True)
     for index in range(inputs):
-        row, column = divmod(index, columns)
-        top, left = row * (height + gap), column * (width + gap)
+        left, top = grid.origin(index)
         blocks[:, top : top + height, left : left + width] = np.moveaxis(kernel[:, :, index], -1, 0)
-    return blocks
+    # The mosaic puts its own gaps around the blocks.
+    return blocks[:, gap : tall - gap, gap : wide - gap]
 
 
 def _limited(kernel: np.ndarray, tiles: np.ndarray, reading: str, gap: int | None = None) -> KernelTiles:

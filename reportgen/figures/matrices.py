@@ -1,41 +1,25 @@
-"""Matrices: the confusion of classes, and values in a palette with named rows and columns.
+"""Matrices: the confusion of classes, and values in a palette with named rows.
 
-chart("confusion", lambda: confusion(counts, run.classes), alt="...", caption="...")
-chart("units", lambda: heatmap(values, low, high, DIVERGING, x_label="unit", y_label="image"), ...)
+chart("confusion", confusion(counts, run.classes), alt="...", caption="...")
+chart("units", heatmap(values, low, high, DIVERGING, x_label="unit", y_label="image", y_names=names), ...)
 """
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from reportgen.core.numbers import short_number
 from reportgen.errors import DataError
-from reportgen.figures.fonts import shorten
-from reportgen.figures.marks import rectangles, shaded
-from reportgen.figures.palettes import Palette, short_number, to_indices
-from reportgen.figures.style import (
-    ACCENT,
-    INK,
-    LINE,
-    MUTED,
-    SIZE,
-    SMALL,
-    WIDTH,
-    name_ticks,
-    new_figure,
-    place,
-    styled,
-    text_width,
-)
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from reportgen.figures.axes import HAIR, Frame, round_step
+from reportgen.figures.fonts import shorten, text_width
+from reportgen.figures.marks import shaded
+from reportgen.figures.palettes import Palette, to_indices
+from reportgen.figures.scene import SIZE, SMALL, WIDTH, Boxes, Lines, Part, Picture, Scene, Words, middle, rectangle
 
 
-@styled
-def confusion(matrix: np.ndarray, classes: Sequence[str], unpredicted: Sequence[int] = ()) -> "Figure":
+def confusion(matrix: np.ndarray, classes: Sequence[str], unpredicted: Sequence[int] = ()) -> Scene:
     """Confusion matrix [true, predicted] of counts, made for its mistakes.
 
     Cells off the diagonal are shaded by their share of the row (of the images of the true class), the
@@ -50,54 +34,101 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], unpredicted: Sequence[
         raise DataError(f"a confusion matrix of {count} classes must be [{count}, {count}]; got {matrix.shape}")
     totals = matrix.sum(axis=1) + np.asarray(unpredicted or 0)
     shares = matrix / np.maximum(totals, 1)[:, None]
-    diagonal = np.eye(count, dtype=bool)
-    mistakes = np.where(diagonal, 0, shares)
+    mistakes = np.where(np.eye(count, dtype=bool), 0, shares)
     largest = float(mistakes.max())
-    written = count <= 40
-    text_size = SMALL if count <= 12 else 9 if count <= 20 else 8
-    names = [shorten(name, 18) for name in classes]
-    name_size = SMALL if count <= 20 else 8
-    longest = max(text_width(name, name_size) for name in names)
-    digits = text_width(str(int(matrix.max())), text_size)
-    left = math.ceil(longest) + 34
-    right = 74 if written else 12
-    across = min(46.0, max((WIDTH - left - right) / count, 2.0))
-    # Whole pixels: edges that fall between two leave seams.
-    across = float(max(math.floor(across), math.ceil(digits + 2) if written else 2))
-    down = min(across, 32.0)
-    upright = longest > across - 4
-    top = math.ceil(longest if upright else name_size) + 34
-    figure = new_figure(left + count * across + right, top + count * down + 32)
-    axes = place(figure, left, top, count * across, count * down)
-    axes.set_xlim(0, count)
-    axes.set_ylim(count, 0)
-    for side in axes.spines.values():
-        side.set_visible(False)
-    edges = np.arange(count + 1.0)
+    plan = _plan([shorten(name, 18) for name in classes], int(matrix.max()))
+    across, down = plan.edges
     # Under text no stronger than 0.6: the ink is read on it in both themes.
-    strongest = 0.6 if written else 0.95
-    shaded(axes, edges, edges, mistakes / (largest or 1.0), ACCENT, strongest=strongest)
-    rectangles(axes, [(i, i + 1, i, i + 1) for i in range(count)], LINE, alpha=0.6)
-    if written:
-        for row, column in zip(*np.nonzero(matrix), strict=True):
-            color = MUTED if row == column else INK
-            text = str(int(matrix[row, column]))
-            axes.text(column + 0.5, row + 0.5, text, size=text_size, color=color, ha="center", va="center")
-        for row in range(count):
-            correct = _percent(shares[row, row]) if totals[row] else "no data"
-            where = {"ha": "right", "va": "center", "size": max(text_size, 9)}
-            axes.text(count + 64 / across, row + 0.5, correct, fontdict=where)
-        axes.text(count + 64 / across, -6 / down, "correct", size=SMALL, color=MUTED, ha="right")
-    _class_ticks(axes, names, name_size, upright)
-    axes.set_ylabel("true")
-    axes.set_xlabel("predicted")
-    axes.xaxis.set_label_position("top")
+    strongest = 0.6 if plan.written else 0.95
+    diagonal = np.stack([across[:-1], down[:-1], across[1:], down[1:]], axis=1)
+    parts: list[Part] = [
+        *shaded(across, down, mistakes / (largest or 1.0), "accent", strongest=strongest),
+        Boxes(diagonal, "line", 0.6),
+        *_class_names(plan),
+    ]
+    if plan.written:
+        parts += [*_counts(plan, matrix), *_correct(plan, shares, totals)]
     if largest:
         note = f"Strongest blue: {short_number(100 * largest, 2)} % of the row."
     else:
         note = "No images." if not totals.sum() else "No mistakes." if matrix.sum() else "No predictions."
-    axes.text(0, count + 18 / down, note, size=SMALL, color=MUTED)
-    return figure
+    parts.append(Words(plan.left, plan.bottom + 20, note, "muted", SMALL))
+    return Scene(plan.left + count * plan.across + plan.right, plan.bottom + 32, tuple(parts))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Sizes of a confusion matrix in CSS pixels: a cell is `across` x `down`; `upright` names run upwards."""
+
+    names: Sequence[str]
+    written: bool
+    text_size: float
+    name_size: float
+    left: float
+    top: float
+    right: float
+    across: float
+    down: float
+    upright: bool
+
+    @property
+    def bottom(self) -> float:
+        return self.top + len(self.names) * self.down
+
+    @property
+    def edges(self) -> tuple[np.ndarray, np.ndarray]:
+        steps = np.arange(len(self.names) + 1.0)
+        return self.left + steps * self.across, self.top + steps * self.down
+
+
+def _plan(names: Sequence[str], most: int) -> _Plan:
+    count = len(names)
+    written = count <= 40
+    text_size = SMALL if count <= 12 else 9 if count <= 20 else 8
+    name_size = SMALL if count <= 20 else 8
+    longest = max(text_width(name, name_size) for name in names)
+    left, right = math.ceil(longest) + 34, 74 if written else 12
+    across = min(46.0, max((WIDTH - left - right) / count, 2.0))
+    # Whole pixels: edges that fall between two leave seams.
+    digits = text_width(str(most), text_size)
+    across = float(max(math.floor(across), math.ceil(digits + 2) if written else 2))
+    upright = longest > across - 4
+    top = math.ceil(longest if upright else name_size) + 34
+    return _Plan(names, written, text_size, name_size, left, top, right, across, min(across, 32.0), upright)
+
+
+def _class_names(plan: _Plan) -> Iterator[Words]:
+    """Every name while a line of text is at most as high as a row; else every so many."""
+    count, size = len(plan.names), plan.name_size
+    for index in range(0, count, max(1, math.ceil((size + 1) / plan.down))):
+        name = plan.names[index]
+        y = middle(plan.top + (index + 0.5) * plan.down, size)
+        x = plan.left + (index + 0.5) * plan.across
+        yield Words(plan.left - 6, y, name, size=size, anchor="end")
+        if plan.upright:
+            yield Words(middle(x, size), plan.top - 6, name, size=size, turned=True)
+        else:
+            yield Words(x, plan.top - 6, name, size=size, anchor="middle")
+    across, down = plan.left + count * plan.across / 2, plan.top + count * plan.down / 2
+    yield Words(across, 14, "predicted", "muted", SIZE, anchor="middle")
+    yield Words(14, down, "true", "muted", SIZE, anchor="middle", turned=True)
+
+
+def _counts(plan: _Plan, matrix: np.ndarray) -> Iterator[Words]:
+    for row, column in zip(*np.nonzero(matrix), strict=True):
+        x, y = plan.left + (column + 0.5) * plan.across, plan.top + (row + 0.5) * plan.down
+        color, text = "muted" if row == column else "ink", str(int(matrix[row, column]))
+        yield Words(float(x), middle(float(y), plan.text_size), text, color, plan.text_size, anchor="middle")
+
+
+def _correct(plan: _Plan, shares: np.ndarray, totals: np.ndarray) -> Iterator[Words]:
+    """The share of correct answers at the end of each row."""
+    size, right = max(plan.text_size, 9.0), plan.left + len(plan.names) * plan.across + 64
+    for row in range(len(plan.names)):
+        text = _percent(float(shares[row, row])) if totals[row] else "no data"
+        y = middle(plan.top + (row + 0.5) * plan.down, size)
+        yield Words(right, y, text, size=size, anchor="end")
+    yield Words(right, plan.top - 6, "correct", "muted", SMALL, anchor="end")
 
 
 def _percent(share: float) -> str:
@@ -106,19 +137,6 @@ def _percent(share: float) -> str:
     return "> 99.9 %" if text == "100.0 %" and share < 1 else text
 
 
-def _class_ticks(axes: "Axes", names: list[str], size: float, upright: bool) -> None:
-    # Every name while a line of text is at most as high as a row; else every so many.
-    per_row = axes.bbox.height / len(names)
-    every = max(1, math.ceil((size + 1) / per_row))
-    at = np.arange(0, len(names), every)
-    for axis in (axes.xaxis, axes.yaxis):
-        name_ticks(axis, at + 0.5, [names[i] for i in at])
-    axes.xaxis.tick_top()
-    axes.tick_params(labelcolor=INK, labelsize=size)
-    axes.tick_params(axis="x", labelrotation=90 if upright else 0)
-
-
-@styled
 def heatmap(
     matrix: np.ndarray,
     low: float,
@@ -127,45 +145,38 @@ def heatmap(
     *,
     x_label: str,
     y_label: str,
-    x_names: Sequence[str] = (),
     y_names: Sequence[str] = (),
-) -> "Figure":
+) -> Scene:
     """A matrix [row, column] in a palette from `low` to `high`, row 0 on top, with named axes.
 
-    Names stand at every row or column where there is room, else at every so many; without names the
-    axes count from 0. NaN is violet (palettes). Raises DataError for an empty matrix.
+    Names stand at every row where there is room, else at every so many; columns, and rows without names, count from 0.
+    NaN is violet (palettes). Raises DataError for an empty matrix.
     """
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.size == 0:
         raise DataError(f"a heatmap needs a matrix with elements; got the shape {matrix.shape}")
     rows, columns = matrix.shape
     names = [shorten(name, 18) for name in y_names] or [str(row) for row in range(rows)]
-    below = [shorten(name, 18) for name in x_names] or [str(column) for column in range(columns)]
     left = max(text_width(name, SMALL) for name in names) + 34
-    wide = WIDTH - left - 8
-    cell = min(wide / columns, 28.0)
+    room = WIDTH - left - 8
+    cell = min(room / columns, 28.0)
     tall = min(max(rows * cell, 80.0), 460.0) if rows > 4 else rows * 24.0
-    wide = cell * columns if cell * columns > 200 else min(wide, 200.0)
-    turned = bool(x_names) and max(text_width(name, SMALL) for name in below) > wide / columns - 4
-    bottom = 44 + (max(text_width(name, SMALL) for name in below) if turned else 0)
-    figure = new_figure(left + wide + 8, 8 + tall + bottom)
-    axes = place(figure, left, 8, wide, tall)
-    colors = palette.rgb[to_indices(matrix, low, high, palette)]
-    axes.imshow(colors, interpolation="none", aspect="auto", extent=(0, columns, rows, 0))
-    for side in axes.spines.values():
-        side.set(visible=True, edgecolor=LINE)
-    every_row = _round_step(rows * (SIZE + 2) / tall)
-    widest = (SMALL + 3) if turned else max(text_width(name, SMALL) for name in below) + 6
-    every_column = _round_step(columns * widest / wide)
-    down, across = np.arange(0, rows, every_row), np.arange(0, columns, every_column)
-    name_ticks(axes.yaxis, down + 0.5, [names[row] for row in down])
-    name_ticks(axes.xaxis, across + 0.5, [below[column] for column in across])
-    axes.tick_params(axis="x", labelrotation=90 if turned else 0)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    return figure
-
-
-def _round_step(least: float) -> int:
-    """The first of 1, 2, 5, 10, 20, 50, ... that is not below `least`."""
-    return next(10**power * step for power in range(12) for step in (1, 2, 5) if 10**power * step >= least)
+    frame = Frame(left, 8, cell * columns if cell * columns > 200 else min(room, 200.0), tall)
+    every_row = int(round_step(max(rows * (SIZE + 2) / tall, 1)))
+    every_column = int(round_step(max(columns * (text_width(str(columns - 1), SMALL) + 6) / frame.width, 1)))
+    border = rectangle(frame.left, frame.top, frame.right, frame.bottom)
+    parts: list[Part] = [
+        Picture(frame.left, frame.top, frame.width, tall, palette.rgb[to_indices(matrix, low, high, palette)]),
+        Lines((border,), "line", HAIR),
+    ]
+    for row in range(0, rows, every_row):
+        y = middle(frame.top + (row + 0.5) * tall / rows, SMALL)
+        parts.append(Words(left - 6, y, names[row], "muted", SMALL, anchor="end"))
+    for column in range(0, columns, every_column):
+        x = left + (column + 0.5) * frame.width / columns
+        parts.append(Words(x, frame.bottom + 14, str(column), "muted", SMALL, anchor="middle"))
+    parts += [
+        Words(left + frame.width / 2, frame.bottom + 32, x_label, "muted", anchor="middle"),
+        Words(14, frame.top + tall / 2, y_label, "muted", anchor="middle", turned=True),
+    ]
+    return Scene(frame.right + 8, frame.bottom + 44, tuple(parts))

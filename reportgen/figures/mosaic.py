@@ -16,16 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reportgen.core.report import Mosaic, Raster
+from reportgen.core.report import Grid, Mosaic, Raster, Stand
 from reportgen.errors import DataError
 from reportgen.figures.palettes import GAP, GREY, NOT_FINITE_COLOR, Palette, rgb, to_indices
 
 if TYPE_CHECKING:
     import PIL.Image
-
-# Pixels on a wide page; 512 values at two pixels each still fit. No value is drawn larger than 24 px.
-WIDTH = 1040
-LARGEST_PIXEL = 24
 
 
 def mosaic(
@@ -39,15 +35,15 @@ def mosaic(
     values: Sequence[str] = (),
     outlined: Iterable[int] = (),
     gap: int | None = None,
-    width: int = WIDTH,
+    stand: Stand = "full",
 ) -> Mosaic:
     """The tiles in one picture, row by row.
 
     `tiles` is [tile, height, width] of numbers, shown through the palette from `low` to `high`
     (`palettes.to_indices`; masked elements show the page's ground), or [tile, height, width, 3] of
     colours, where `low` is 0 and `high` 255 in each. `labels` has a name per tile. `columns` is chosen
-    for a picture of about 8:5, and `gap` by the tiles' size, unless given. The picture's `scale` is the
-    largest integer that keeps it within `width` pixels, and within 3/4 of that in height.
+    for a picture of about 8:5, and `gap` by the tiles' size, unless given. `stand` says how much
+    of the page's width it takes.
 
     Raises DataError where there is no tile, or where labels or values are not one per tile.
     """
@@ -65,26 +61,16 @@ def mosaic(
     columns = min(columns or best_columns(count, height, wide), count)
     if gap is None:
         gap = 0 if count == 1 else 1 if max(height, wide) <= 48 else 2
+    grid = Grid(columns, height, wide, gap)
     if tiles.ndim == 3:
-        pixels = _lay_out(to_indices(tiles, low, high, palette), columns, gap, np.array(GAP, np.uint8))
+        pixels = _lay_out(to_indices(tiles, low, high, palette), grid, np.array(GAP, np.uint8))
         data = _palette_png(pixels, palette)
     else:
         colors = np.concatenate([_to_bytes(tiles, low, high), np.full((count, height, wide, 1), 255, np.uint8)], axis=3)
-        pixels = _lay_out(colors, columns, gap, np.zeros(4, np.uint8))
+        pixels = _lay_out(colors, grid, np.zeros(4, np.uint8))
         data = _png(pixels, "RGBA")
-    rows, across = pixels.shape[:2]
-    scale = max(1, min(width // across, width * 3 // 4 // rows, LARGEST_PIXEL))
-    return Mosaic(
-        Raster(data, "image/png", across, rows, pixelated=True),
-        columns,
-        height,
-        wide,
-        gap,
-        names,
-        tuple(values),
-        marked,
-        scale,
-    )
+    raster = Raster(data, "image/png", *grid.size(count), pixelated=True)
+    return Mosaic(raster, grid, names, tuple(values), marked, stand)
 
 
 def best_columns(count: int, height: int, width: int) -> int:
@@ -102,7 +88,7 @@ def best_columns(count: int, height: int, width: int) -> int:
     return min(range(1, count + 1), key=misfit)
 
 
-def image(pixels: np.ndarray, low: float, high: float, *, pixelated: bool = True) -> Raster:
+def image(pixels: np.ndarray, low: float, high: float) -> Raster:
     """One image as a PNG: [height, width] or [height, width, 1] grey, [height, width, 3] colour.
 
     `low` is black and `high` white (per colour); values beyond are clipped; NaN and infinities are
@@ -119,7 +105,7 @@ def image(pixels: np.ndarray, low: float, high: float, *, pixelated: bool = True
     else:
         colors = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
         data = _png(_to_bytes(colors, low, high), "RGB")
-    return Raster(data, "image/png", pixels.shape[1], pixels.shape[0], pixelated)
+    return Raster(data, "image/png", pixels.shape[1], pixels.shape[0], pixelated=True)
 
 
 def _to_bytes(colors: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -135,16 +121,14 @@ def _to_bytes(colors: np.ndarray, low: float, high: float) -> np.ndarray:
     return pixels
 
 
-def _lay_out(tiles: np.ndarray, columns: int, gap: int, ground: np.ndarray) -> np.ndarray:
-    """Tiles [n, h, w, ...] as one array, `gap` pixels of `ground` between and around them."""
+def _lay_out(tiles: np.ndarray, grid: Grid, ground: np.ndarray) -> np.ndarray:
+    """Tiles [n, h, w, ...] as one array on the grid, the rest of it `ground`."""
     count, height, width = tiles.shape[:3]
-    rows = -(-count // columns)
-    shape = (rows * (height + gap) + gap, columns * (width + gap) + gap, *tiles.shape[3:])
-    canvas = np.empty(shape, np.uint8)
+    across, down = grid.size(count)
+    canvas = np.empty((down, across, *tiles.shape[3:]), np.uint8)
     canvas[...] = ground
     for index in range(count):
-        row, column = divmod(index, columns)
-        top, left = gap + row * (height + gap), gap + column * (width + gap)
+        left, top = grid.origin(index)
         canvas[top : top + height, left : left + width] = tiles[index]
     return canvas
 

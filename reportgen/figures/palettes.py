@@ -15,15 +15,14 @@ Visualization", arXiv:2107.02270), made to stay apart for colour-blind readers. 
 on the colours repeat with another mark (`class_mark`), the second cue.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 
+from reportgen.core.numbers import short_number
 from reportgen.core.report import ColorBar
-from reportgen.errors import DataError, OptionError, choices
+from reportgen.errors import DataError
 
 LEVELS = 254
 NOT_FINITE = 254
@@ -81,9 +80,9 @@ def rgb(color: str) -> tuple[int, int, int]:
     return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
-def class_color(index: int) -> str:
-    """Colour of the class of that number, "#rrggbb"; repeats after ten."""
-    return CLASS_COLORS[index % len(CLASS_COLORS)]
+def class_role(index: int) -> str:
+    """Name of the class's colour in `scene.COLORS`, "c0" to "c9"; repeats after ten."""
+    return f"c{index % len(CLASS_COLORS)}"
 
 
 def class_mark(index: int) -> Mark:
@@ -110,26 +109,6 @@ def _diverging() -> Palette:
 
 GREY = _build("grey", np.repeat(np.linspace(0, 255, LEVELS)[:, None], 3, axis=1))
 DIVERGING = _diverging()
-
-
-@lru_cache(maxsize=1)
-def viridis() -> Palette:
-    """The sequential palette of that name (S. van der Walt and N. Smith), from matplotlib."""
-    from matplotlib import colormaps
-
-    return _build("viridis", colormaps["viridis"](np.linspace(0, 1, LEVELS))[:, :3] * 255)
-
-
-def palette(name: str) -> Palette:
-    """The palette called "grey", "diverging" or "viridis"; OptionError for another name."""
-    makers: dict[str, Callable[[], Palette]] = {
-        "grey": lambda: GREY,
-        "diverging": lambda: DIVERGING,
-        "viridis": viridis,
-    }
-    if name not in makers:
-        raise OptionError(f"no palette is called {name!r}; {choices(name, makers)}")
-    return makers[name]()
 
 
 def _finite_range(low: float, high: float) -> tuple[float, float]:
@@ -209,32 +188,6 @@ def symmetric(*arrays: np.ndarray) -> tuple[float, float]:
         numbers = np.abs(np.asarray(np.ma.filled(values, 0)).astype(np.float64))
         largest = max(largest, float(np.max(numbers, where=np.isfinite(numbers), initial=0.0)))
     return -largest, largest
-
-
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def short_number(value: float, digits: int = 3) -> str:
-    """The number to `digits` significant digits, as a figure prints it.
-
-    >>> short_number(-0.04213), short_number(1651.4), short_number(2.5e-07), short_number(float("nan"))
-    ('−0.0421', '1651', '2.5×10⁻⁷', 'no data')
-    """
-    if np.isnan(value):
-        return "no data"
-    if np.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if value == 0:
-        return "0"
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    power = int(exponent)
-    if -4 <= power < 6:
-        text = f"{value:.{max(digits - 1 - power, 0)}f}"
-        text = text.rstrip("0").rstrip(".") if "." in text else text
-    else:
-        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-        text = f"{mantissa}×10{str(power).translate(_SUPERSCRIPT)}"
-    return text.replace("-", "−")
 
 
 def colorbar(palette: Palette, low: float, high: float, stops: int = 17) -> ColorBar:

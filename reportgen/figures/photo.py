@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reportgen.core.report import Mosaic, Raster
-from reportgen.figures.mosaic import WIDTH, best_columns, image, mosaic
+from reportgen.core.report import Grid, Mosaic, Raster, Stand
+from reportgen.figures.mosaic import best_columns, image, mosaic
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -40,7 +40,7 @@ def photos(
     *,
     columns: int | None = None,
     values: Sequence[str] = (),
-    width: int = WIDTH,
+    stand: Stand = "full",
 ) -> Mosaic:
     """Photographs [n, height, width, 3] from 0 to 255 in one picture, laid out as by `mosaic`; encoded as `photo`.
 
@@ -51,18 +51,15 @@ def photos(
     # The lossless mosaic of one pixel a tile has the columns, and checks what was given.
     plan = mosaic(tiles[:, :1, :1], 0, 255, labels=labels, columns=columns or best_columns(count, tall, wide))
     if max(tall, wide) <= SMALL:
-        return mosaic(tiles, 0, 255, labels=labels, columns=plan.columns, values=values, gap=gap, width=width)
+        return mosaic(tiles, 0, 255, labels=labels, columns=plan.grid.columns, values=values, gap=gap, stand=stand)
     from PIL import Image
 
-    rows, columns = -(-count // plan.columns), plan.columns
-    size = (columns * (wide + gap) + gap, rows * (tall + gap) + gap)
+    grid = Grid(plan.grid.columns, tall, wide, gap)
+    size = grid.size(count)
     sheet = Image.new("RGBA" if gap else "RGB", size)
     for index, tile in enumerate(np.rint(np.clip(tiles, 0, 255)).astype(np.uint8)):
-        row, column = divmod(index, columns)
-        sheet.paste(Image.fromarray(tile), (gap + column * (wide + gap), gap + row * (tall + gap)))
-    scale = max(1, min(width // size[0], width * 3 // 4 // size[1]))
-    raster = Raster(_webp(sheet), "image/webp", *size)
-    return Mosaic(raster, columns, tall, wide, gap, plan.labels, tuple(values), scale=scale)
+        sheet.paste(Image.fromarray(tile), grid.origin(index))
+    return Mosaic(Raster(_webp(sheet), "image/webp", *size), grid, plan.labels, tuple(values), stand=stand)
 
 
 def _webp(picture: "PIL.Image.Image") -> bytes:

@@ -59,8 +59,8 @@ def excitations(
         counted = np.ones(real, bool)
         if scored:
             scores = np.asarray(output, np.float32)[:real]
-            # The largest of scores with NaN is said to be the first: that is no prediction, and never right.
-            counted = (scores.argmax(axis=1) == truth) & np.isfinite(scores).all(axis=1)
+            known = np.isfinite(scores.max(axis=1)) & ~np.isnan(scores).any(axis=1)
+            counted = (scores.argmax(axis=1) == truth) & known
             right += int(counted.sum())
         np.add.at(counts, truth[counted], 1)
         np.add.at(inputs, truth[counted], batch[:real].reshape(real, -1).sum(axis=1, dtype=np.float64)[counted])

@@ -18,6 +18,7 @@ import numpy as np
 from jinja2 import Environment
 from markupsafe import Markup
 
+from reportgen.core.numbers import short_number
 from reportgen.core.report import (
     Animation,
     Block,
@@ -36,7 +37,7 @@ from reportgen.core.report import (
 from reportgen.errors import ReportgenError
 from reportgen.page.drawing import labelled
 from reportgen.page.loader import clean
-from reportgen.page.mosaic import layout
+from reportgen.page.mosaic import layout, scale
 
 Emit = Callable[[str, bytes, str], str]
 Stops = tuple[tuple[str, str], ...]
@@ -49,8 +50,7 @@ SUFFIXES = {
     "image/svg+xml": ".svg",
 }
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
-_STOPS = 17  # enough that viridis between stops is within two levels of itself
-_SMALL = 256  # CSS px: a small pixelated picture is enlarged to at most this, by a whole factor
+_STOPS = 17  # enough that a diverging palette between stops is within two levels of itself
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,12 @@ def embed(name: str, data: bytes, mime: str) -> str:
 
 
 def number(value: float) -> str:
-    """A float for reading: four significant digits, plain where that is short, else with an exponent.
+    """A float in a table: four significant digits, in the notation of the captions.
 
-    >>> number(0.97314), number(-1234567.0), number(2.5e-07), number(12.0)
-    ('0.9731', '-1.235e+06', '2.5e-07', '12')
+    >>> number(0.97314), number(-1234567.0), number(2.5e-07), number(float("nan"))
+    ('0.9731', '−1.235×10⁶', '2.5×10⁻⁷', 'NaN')
     """
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:.4g}"
+    return "NaN" if math.isnan(value) else short_number(value, 4)
 
 
 def cell(value: Any) -> tuple[str, str | None]:
@@ -103,8 +99,7 @@ def cell(value: Any) -> tuple[str, str | None]:
         text = f"{value:,}"
         return text, (str(value) if text != str(value) else None)
     if isinstance(value, float):
-        text = number(value)
-        return text.replace("-", "−"), (repr(value) if math.isfinite(value) else None)
+        return number(value), (repr(value) if math.isfinite(value) else None)
     return str(value), None
 
 
@@ -209,9 +204,8 @@ def figure(pen: Pen, part: Figure) -> Markup:
 def _picture(pen: Pen, part: Figure) -> Markup:
     match part.picture:
         case Raster() as raster:
-            scale = max(1, _SMALL // max(raster.width, raster.height)) if raster.pixelated else 1
             url = pen.emit(part.name, raster.data, raster.mime)
-            return pen.draw("raster", figure=part, raster=raster, url=url, scale=scale)
+            return pen.draw("raster", figure=part, raster=raster, url=url, scale=scale(raster))
         case Drawing() as drawing:
             return pen.draw(
                 "drawing", number=pen.numbers[part.name], drawing=drawing, svg=Markup(labelled(drawing.svg, part.alt))
@@ -226,7 +220,8 @@ def _picture(pen: Pen, part: Figure) -> Markup:
                 number=pen.numbers[part.name],
                 mosaic=mosaic,
                 url=url,
-                place=layout(mosaic),
+                place=layout(mosaic, scale(mosaic)),
+                scale=scale(mosaic),
                 counted=counted,
             )
         case Animation() as animation:

@@ -8,9 +8,9 @@ elements they are.
 
 from pathlib import Path
 
+from reportgen.core.files import write
 from reportgen.core.report import Drawing, Report
 from reportgen.page.blocks import Emit, suffix
-from reportgen.page.files import write
 from reportgen.page.html import EARLY_SCRIPTS, SCRIPTS, render, scripts, styles
 from reportgen.page.outline import figures
 
@@ -19,11 +19,11 @@ POLICY = (
 )
 
 
-def beside(folder: Path, subfolder: str = "figures") -> Emit:
-    """Emits pictures as files in the folder's subfolder; answers with their paths relative to the folder."""
+def beside(folder: Path) -> Emit:
+    """Emits pictures as files in the folder's `figures`; answers with their paths relative to the folder."""
 
     def emit(name: str, data: bytes, mime: str) -> str:
-        relative = f"{subfolder}/{name}{suffix(mime, name)}"
+        relative = f"figures/{name}{suffix(mime, name)}"
         write(folder / relative, data)
         return relative
 

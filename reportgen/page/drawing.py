@@ -12,19 +12,17 @@ Content-Security-Policy would drop that one anyway and leave the chart black).
 import re
 import xml.etree.ElementTree as ET
 
-from markupsafe import escape
-
 from reportgen.core.report import Drawing
 from reportgen.errors import ReportgenError
 from reportgen.page.loader import asset, clean
 
 _SVG = "{http://www.w3.org/2000/svg}"
+_XML = "{http://www.w3.org/XML/"
 _STRUCTURE = ("svg", "g", "defs", "symbol", "use", "title", "desc", "clipPath", "mask", "pattern", "marker")
 _SHAPES = ("path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "tspan", "image")
 _ELEMENTS = frozenset((*_STRUCTURE, *_SHAPES, "linearGradient", "radialGradient", "stop"))
 _FONTS = "system-ui,sans-serif"
 _DATA = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/=\s]*")
-_OPENING = re.compile(r"\s*<svg\b(?:[^>\"']|\"[^\"]*\"|'[^']*')*>")
 
 
 def check(svg: str, owner: str) -> list[str]:
@@ -69,16 +67,22 @@ def check(svg: str, owner: str) -> list[str]:
 
 def labelled(svg: str, alt: str) -> str:
     """The drawing as a picture with `alt` as its accessible name, whatever it had before."""
-    opening = _opening(svg)
-    bare = re.sub(r"""\s(?:role|aria-\w+)=(?:"[^"]*"|'[^']*')""", "", opening)
-    return bare[:-1] + f' role="img" aria-label="{escape(clean(alt))}">' + svg[svg.index(opening) + len(opening) :]
+    root = _plain(svg)
+    for name in [name for name in root.attrib if name.startswith("aria-")]:
+        del root.attrib[name]
+    root.attrib |= {"role": "img", "aria-label": clean(alt)}
+    return ET.tostring(root, encoding="unicode")
 
 
-def _opening(svg: str) -> str:
-    match = _OPENING.match(svg)
-    if match is None:
-        raise ReportgenError(f"a drawing must begin with <svg ...>, not {svg[:40]!r}")
-    return match[0].strip()
+def _plain(svg: str) -> ET.Element:
+    """The drawing, its names without prefixes: within a page nothing declares them."""
+    root = ET.fromstring(svg)
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(_SVG)
+        for name in [name for name in element.attrib if name.startswith("{") and not name.startswith(_XML)]:
+            element.set(name.rpartition("}")[2], element.attrib.pop(name))
+    root.attrib = {"xmlns": _SVG[1:-1], **root.attrib}
+    return root
 
 
 def _rules() -> str:
@@ -91,15 +95,11 @@ def _rules() -> str:
 
 def standalone(drawing: Drawing) -> bytes:
     """The drawing as an SVG file: the light theme's colours inside, on a white ground."""
-    width, height = f"{drawing.width:g}", f"{drawing.height:g}"
-    opening = _opening(drawing.svg)
-    rest = drawing.svg[drawing.svg.index(opening) + len(opening) :]
-    if "xmlns=" not in opening:
-        opening = opening.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
-    for name, value in (("height", height), ("width", width)):
-        if not re.search(rf"\s{name}=", opening):
-            opening = opening.replace("<svg", f'<svg {name}="{value}"', 1)
+    root = _plain(drawing.svg)
+    root.attrib = {"width": f"{drawing.width:g}", "height": f"{drawing.height:g}", **root.attrib}
+    style = ET.Element("style")
+    style.text = f"text{{font-family:{_FONTS}}}{_rules()}"
     # A length of 100 % is the viewBox's, and 0 % its corner only where that is 0 0: as charts have it.
-    style = f"<style>text{{font-family:{_FONTS}}}{_rules()}</style>"
-    ground = '<rect width="100%" height="100%" fill="#ffffff"/>'
-    return f"{opening}{style}{ground}{rest}\n".encode()
+    ground = ET.Element("rect", {"width": "100%", "height": "100%", "fill": "#ffffff"})
+    root[:0] = [style, ground]
+    return ET.tostring(root, encoding="unicode").encode() + b"\n"

@@ -1,7 +1,6 @@
 """The report as one HTML file that needs nothing else, and locks itself.
 
     text = html(report)                            # write it with page.write(path, text)
-    section_bytes(report)                          # (("Confusion matrix", 18230), ...)
 
 Styles and scripts stand in the file, pictures are data: URIs, and a Content-Security-Policy names
 the hashes of exactly those styles and scripts: nothing else can run, nothing can be fetched. The
@@ -53,12 +52,6 @@ def html(report: Report) -> str:
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
     return render(report, embed, policy, style=Markup(style), early=Markup(early), late=Markup(late), linked=False)
-
-
-def section_bytes(report: Report) -> tuple[tuple[str, int], ...]:
-    """Title of each section and its bytes in the one file, in order, pictures included."""
-    pen = Pen(environment(), embed, outline(report))
-    return tuple((part.title, len(section(pen, part).encode())) for part in report.sections)
 
 
 def styles() -> str:

@@ -12,6 +12,7 @@ import io
 import re
 from pathlib import Path
 
+from reportgen.core.files import write
 from reportgen.core.report import (
     Animation,
     Drawing,
@@ -28,8 +29,8 @@ from reportgen.core.report import (
 from reportgen.page.blocks import Emit, cell
 from reportgen.page.directory import beside
 from reportgen.page.drawing import standalone
-from reportgen.page.files import write
 from reportgen.page.loader import clean
+from reportgen.page.mosaic import scale
 from reportgen.page.outline import outline
 
 LIMIT = 60_000
@@ -120,8 +121,8 @@ def _figure(figure: Figure, numbers: dict[str, str], emit: Emit) -> list[str]:
     url, width = _emit(figure, emit)
     alt = html.escape(" ".join(clean(figure.alt).split()))
     bar = figure.colorbar
-    scale = f" Colours from {plain(bar.low)} to {plain(bar.high)}." if bar else ""
-    caption = f"*{numbers[figure.name]}. {plain(figure.caption)}{scale}*"
+    colors = f" Colours from {plain(bar.low)} to {plain(bar.high)}." if bar else ""
+    caption = f"*{numbers[figure.name]}. {plain(figure.caption)}{colors}*"
     return [f'<img src="{url}" alt="{alt}" width="{min(width, _WIDEST)}">', caption]
 
 
@@ -132,21 +133,20 @@ def _emit(figure: Figure, emit: Emit) -> tuple[str, int]:
         case Animation() as animation:
             return emit(figure.name, animation.gif, "image/gif"), animation.width
         case Mosaic() as mosaic:
-            return _enlarged(figure.name, mosaic.raster, mosaic.scale, emit)
+            return _enlarged(figure.name, mosaic.raster, scale(mosaic), emit)
         case Raster() as raster:
-            scale = max(1, 256 // max(raster.width, raster.height)) if raster.pixelated else 1
-            return _enlarged(figure.name, raster, scale, emit)
+            return _enlarged(figure.name, raster, scale(raster), emit)
 
 
-def _enlarged(name: str, raster: Raster, scale: int, emit: Emit) -> tuple[str, int]:
-    """Emits the picture with every pixel `scale` times as large: GitHub would smooth it otherwise."""
-    if scale == 1:
+def _enlarged(name: str, raster: Raster, factor: int, emit: Emit) -> tuple[str, int]:
+    """Emits the picture with every pixel `factor` times as large: GitHub would smooth it otherwise."""
+    if factor == 1:
         return emit(name, raster.data, raster.mime), raster.width
     from PIL import Image
 
     with Image.open(io.BytesIO(raster.data)) as picture:
-        large = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+        large = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
         buffer = io.BytesIO()
         transparent = {"transparency": picture.info["transparency"]} if "transparency" in picture.info else {}
         large.save(buffer, "PNG", **transparent)
-    return emit(name, buffer.getvalue(), "image/png"), raster.width * scale
+    return emit(name, buffer.getvalue(), "image/png"), raster.width * factor

@@ -10,8 +10,8 @@ import io
 import re
 from pathlib import Path
 
+from reportgen.core.files import write
 from reportgen.core.report import Animation, Figure, FigureFormat, Report
-from reportgen.page.files import write
 from reportgen.page.loader import clean
 from reportgen.page.outline import figures, outline
 

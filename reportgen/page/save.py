@@ -7,10 +7,10 @@ save(report, "out/pr", format="md")            # "md": report.md and its picture
 
 from pathlib import Path
 
+from reportgen.core.files import write
 from reportgen.core.report import Report
 from reportgen.errors import OptionError, choices
 from reportgen.page.directory import directory
-from reportgen.page.files import write
 from reportgen.page.html import html
 from reportgen.page.markdown import markdown
 

@@ -106,8 +106,7 @@ def _reduced(capture: Capture, labels: int, embed_layer: str | None, variables, 
     found = {"vectors": vectors, "extremes": extremes, "suspect": suspect}
     if not labels:
         return {**found, "sums": {}, "predictions": jnp.zeros(0), "margins": jnp.zeros(0)}
-    # The largest of scores with NaN is said to be the first: that is no prediction, and never right.
-    predictions = jnp.where(jnp.isfinite(output).all(axis=-1), jnp.argmax(output, axis=-1), -1)
+    predictions = predicted(output)
     real = jnp.arange(len(images)) < count
     correct = real & (predictions == truth)
     share = ((truth[:, None] == jnp.arange(labels)) & correct[:, None]).astype(jnp.float32)
@@ -122,6 +121,16 @@ def _reduced(capture: Capture, labels: int, embed_layer: str | None, variables, 
     sums["label_counts"] = share.sum(axis=0)
     sums["input_sums"] = per_label(jax.vmap(lambda image: image.astype(jnp.float32).sum())(images))
     return {**found, "sums": sums, "predictions": predictions, "margins": margins}
+
+
+def predicted(scores: jax.Array) -> jax.Array:
+    """[example]: the class with the largest of scores [example, class]; -1 where that is not finite or a score is NaN.
+
+    A score of -inf masks its class alone.
+    """
+    # argmax takes NaN for the largest.
+    best = jnp.argmax(scores, axis=-1)
+    return jnp.where(jnp.isfinite(jnp.max(scores, axis=-1)) & ~jnp.isnan(scores).any(axis=-1), best, -1)
 
 
 def _extremes(value: jax.Array) -> tuple[jax.Array, jax.Array]:

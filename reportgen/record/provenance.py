@@ -10,12 +10,14 @@ from typing import Any
 
 import jax
 
-PACKAGES = ("reportgen", "jax", "jaxlib", "flax", "optax", "numpy")
+from reportgen import __version__
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def provenance() -> dict[str, Any]:
     """What is needed to judge or repeat a recording, as JSON values."""
-    packages: dict[str, str | None] = {}
+    packages: dict[str, str | None] = {"reportgen": __version__}
     for name in PACKAGES:
         try:
             packages[name] = version(name)

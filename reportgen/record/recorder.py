@@ -5,12 +5,13 @@
             for batch in batches:
                 state, loss = train_step(state, batch)
                 recorder.step(state.params, loss=loss)
-            recorder.epoch({"params": state.params, "batch_stats": state.batch_stats}, val_accuracy=accuracy)
+            recorder.epoch({"params": state.params, "batch_stats": state.batch_stats}, val_loss=val_loss)
 
 Opening the recorder records step 0, the network before training. `step` copies the parameters on the
 device and returns; a thread fetches and writes them.
 """
 
+import operator
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -18,16 +19,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from reportgen.capture import Capture, check, flat_names, prepare, variables_of
 from reportgen.core.network import Layer
-from reportgen.errors import DataError, ModelError, OptionError, choices
+from reportgen.core.run import MetricRow
+from reportgen.errors import DataError, ModelError, OptionError, RunError, choices
 from reportgen.record.background import Background
 from reportgen.record.evaluate import Passes
 from reportgen.record.provenance import provenance
+from reportgen.record.values import metrics, numbers, plain
 from reportgen.store import RunWriter, snapshot_epoch
 
 EVERY_BATCH_UP_TO = 1_000_000
@@ -97,6 +101,8 @@ class Recorder:
         verify: bool = False,
     ):
         self._started = time.monotonic()
+        if variables is None and isinstance(model, nn.Module):
+            raise OptionError("the variables are missing: a Linen model is recorded with its variables or a TrainState")
         variables = variables_of(model, variables)
         self._model = model
         self._collections = set(variables)
@@ -109,9 +115,11 @@ class Recorder:
         self._classes = _class_names(classes, [labels, probe_labels, embedding_labels])
         self._evaluation = images, labels
         self._every = _snapshot_interval(snapshot_every, variables)
-        self._step = resume_at or 0
+        self._step = self._epoch_began = resume_at or 0
         self._epoch = 0 if resume_at is None else snapshot_epoch(Path(path), resume_at)
         self._kept = self._step
+        self._closed = False
+        self._warned = False
         self.accuracy: float | None = None
         """Share of the evaluation images predicted right when they were last evaluated."""
 
@@ -133,13 +141,13 @@ class Recorder:
                 "uncaptured": dict(capture.uncaptured),
                 "config": {
                     "model": type(model).__name__,
-                    **(config or {}),
+                    **_configuration(config),
                     "snapshot_every": self._every or "epoch",
                     "layers": list(layers),
                 },
                 "provenance": {
                     **provenance(),
-                    **(facts or {}),
+                    **{name: plain(value, f"facts[{name!r}]") for name, value in (facts or {}).items()},
                     **({"flax_capture_not_used": capture.forward.alone} if capture.forward.alone else {}),
                     **({"probe_images_kept": _fewer(kept, len(probe_images))} if kept < len(probe_images) else {}),
                     **(_verified(capture, variables, probe_images) if verify else {}),
@@ -154,50 +162,87 @@ class Recorder:
             if resume_at is None:
                 self._writer.data(self._shown(probe_labels, images, labels, embedding_labels))
                 self._keep(variables["params"], 0)
-                self._record(variables, initial or {})
+                self._record(variables, metrics(initial or {}))
         except BaseException:
             self.close("failed")
             raise
 
-    def step(self, params: Any, loss: Any = None, **metrics: Any) -> None:
+    def step(self, params: Any, loss: Any = None, **reported: Any) -> None:
         """Note one update: `params` after it, and the loss of the batch that made it.
 
         `params` is a params tree, a TrainState, or variables with "params"; for NNX the model, its state,
         or nnx.state(model, nnx.Param). `loss` and further metrics may be device scalars, which are not
-        waited for. Raises what the writer thread failed with.
+        waited for. Raises OptionError for a metric that is not a scalar number or has a reserved name,
+        RunError after `close`, and what the writer thread failed with.
         """
+        self._check_open()
+        given = metrics({**({} if loss is None else {"train_loss": loss}), **reported})
+        params = variables_of(self._model, params)["params"]
         self._step += 1
-        row = {"step": self._step, "epoch": self._epoch + 1}
-        values = {**({} if loss is None else {"train_loss": loss}), **metrics}
-        if self._every and self._step % self._every == 0:
-            self._keep(variables_of(self._model, params)["params"], row["epoch"])
-        # Copied like the parameters: the loop may delete or donate what it was given.
-        copies = dict(zip(values, _copied(list(values.values())), strict=True))
-        self._background.submit(lambda: self._writer.step_row({**row, **_numbers(copies)}))
+        step, epoch = self._step, self._epoch + 1
+        if self._every and step % self._every == 0:
+            self._keep(params, epoch)
+        copies = _held(given)
+        self._background.submit(lambda: self._writer.step_rows(MetricRow(step, epoch, reported=numbers(copies))))
 
-    def epoch(self, variables: Any, **metrics: Any) -> None:
-        """Close an epoch: records activations, predictions, vectors, and `metrics` with val_accuracy.
+    def epoch(self, variables: Any, *, steps: int | None = None, losses: Any = None, **reported: Any) -> None:
+        """Close an epoch: records activations, predictions, vectors, the measured val_accuracy, and metrics.
 
-        `variables` as the model takes them, or a TrainState; for NNX the model or its state. Waits for the
-        evaluation. Raises OptionError when a collection that the model began with is missing.
+        `variables` as the model takes them, or a TrainState; for NNX the model or its state. A loop that does
+        not call `step`, as one whose updates run inside `jax.lax.scan`, gives the number of updates as
+        `steps`, or their `losses` [update], which become the loss of each. Without either, an epoch in which
+        `step` was not called counts as one update, for each epoch is kept under a step of its own. Waits for
+        the evaluation. Raises OptionError when a collection that the model began with is missing, and for
+        metrics as `step` does.
         """
+        self._check_open()
         variables = variables_of(self._model, variables)
         if missing := self._collections - set(variables):
             raise OptionError(
                 f"epoch() was given {', '.join(sorted(variables))} without {', '.join(sorted(missing))}; "
                 "give all that the model needs in evaluation"
             )
+        given = metrics(reported)
+        each = _losses(losses, steps)
+        count = len(each) if steps is None else _count(steps)
+        if not count and self._step == self._epoch_began:
+            count = 1
+            self._warn_of_no_step()
         self._epoch += 1
+        rows = [
+            MetricRow(self._step + number, self._epoch, reported=numbers({"train_loss": loss}))
+            for number, loss in enumerate(each, 1)
+        ]
+        self._background.submit(lambda: self._writer.step_rows(*rows))
+        self._step += count
+        self._epoch_began = self._step
         if self._kept != self._step:
             self._keep(variables["params"], self._epoch)
-        self._record(variables, metrics)
+        self._record(variables, given)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RunError(f"the recorder of {self._writer.path} is closed: nothing more can be recorded with it")
+
+    def _warn_of_no_step(self) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                "epoch() was called without step() since the last epoch, so that it counts as one update; "
+                "give the number of its updates as steps=, or their losses=",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def flush(self) -> None:
         """Wait until all that was noted until now lies in the run. Raises what the writer thread failed with."""
         self._background.flush()
 
     def close(self, status: str = "finished") -> None:
-        """Write what waits, and let go of the run. `status` is noted in it."""
+        """Flush pending writes and release the run directory, whose `status` is noted in it."""
+        if self._closed:
+            return
+        self._closed = True
         try:
             self._background.close()
         except BaseException:
@@ -227,7 +272,7 @@ class Recorder:
 
         self._background.submit(write)
 
-    def _record(self, variables: Any, metrics: Mapping[str, Any]) -> None:
+    def _record(self, variables: Any, given: Mapping[str, Any]) -> None:
         """Evaluate the network as it is now, and hand the results to the writer thread."""
         step, epoch = self._step, self._epoch
         images, labels = self._evaluation
@@ -241,10 +286,10 @@ class Recorder:
             found[f"maps/{path}"] = value
         for name, value in flat_names({k: v for k, v in variables.items() if k != "params"}).items():
             found[f"variables/{name}"] = np.asarray(value)
-        row: dict[str, float] = {"step": step, "epoch": epoch}
+        measured = {}
         if len(found["predictions"]):
-            row["val_accuracy"] = self.accuracy = float(np.mean(found["predictions"] == labels))
-        row.update(_numbers(metrics))
+            measured["val_accuracy"] = self.accuracy = float(np.mean(found["predictions"] == labels))
+        row = MetricRow(step, epoch, measured, numbers(given))
         self._background.submit(lambda: self._writer.activations(step, epoch, found))
         self._background.submit(lambda: self._writer.epoch_row(row))
 
@@ -352,5 +397,37 @@ def _fewer(kept: int, given: int) -> str:
     return f"{kept} of {given}: the feature maps of more would take over {MAPS_BYTES >> 20} MiB an epoch"
 
 
-def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(np.asarray(value)) for name, value in values.items()}
+def _held(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, those on the device copied like parameters: the loop may delete or donate what it was given."""
+    arrays = {name: value for name, value in values.items() if isinstance(value, jax.Array)}
+    copies = zip(arrays, _copied(list(arrays.values())), strict=True) if arrays else ()
+    return {**values, **dict(copies)}
+
+
+def _losses(losses: Any, steps: int | None) -> list[Any]:
+    """The loss of each of an epoch's updates. Raises OptionError when these are not as many as `steps`."""
+    if losses is None:
+        return []
+    array = np.asarray(losses)
+    if array.ndim != 1 or (steps is not None and len(array) != steps):
+        raise OptionError(f"losses must be one number for each of the epoch's {steps or ''} updates; got {array.shape}")
+    each = list(array)
+    if each:
+        metrics({"losses": each[0]})
+    return each
+
+
+def _count(steps: Any) -> int:
+    try:
+        count = operator.index(steps)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise OptionError(f"steps must be the number of the epoch's updates, not {steps!r}")
+    return count
+
+
+def _configuration(config: Any) -> dict[str, Any]:
+    if config is not None and not isinstance(config, Mapping):
+        raise OptionError(f"config must be a mapping of names to values, not {type(config).__name__}; try vars(config)")
+    return {str(name): plain(value, f"config[{name!r}]") for name, value in (config or {}).items()}

@@ -1,55 +1,62 @@
-"""The sections of a report, in reading order; each is one analysis, drawn and explained.
+"""The sections of the pages, each one analysis, drawn and explained; and the orders in which pages have them.
 
-    from reportgen.sections import SECTIONS, Context, Options
-    sections = [section for build in SECTIONS if (section := build(context)) is not None]
+    from reportgen.sections import PAGES, assemble
+    document = assemble(context, PAGES["training"], ...)
 
-A new section is a file with `build(context) -> Section | None`, and one line in SECTIONS; outside the package, an
+A new section is a file with `build(context) -> Section | None`, and one line in an order; outside the package, an
 entry point in the group `reportgen.sections`.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
-from reportgen.core.report import Section
 from reportgen.sections import (
     activity,
+    changes,
+    chosen,
     curves,
     embedding,
     explorer,
     health,
+    images,
     maps,
     mistakes,
+    network,
     overview,
     parameters,
     samples,
+    strongest,
 )
-from reportgen.sections.context import Context, Options
-from reportgen.sections.installed import installed
-from reportgen.sections.limits import LADDER, Limits, left_out
+from reportgen.sections.context import Moment, Need, Options, PageContext
+from reportgen.sections.spec import SectionBuilder, SectionSpec
 
-SECTIONS: tuple[Callable[[Context], Section | None], ...] = (
-    embedding.build,
-    curves.build,
-    embedding.build_overlay,
-    mistakes.build,
-    parameters.build,
-    explorer.build,
-    parameters.build_scatter,
-    activity.build,
-    maps.build,
-    health.build,
-    overview.build,
-    samples.build,
-)
+_EMBEDDING = SectionSpec(embedding.build, frozenset({Need.VECTORS}), late=True)
+_OVERLAY = SectionSpec(embedding.build_overlay, frozenset({Need.VECTORS, Need.OUTCOME}), late=True)
+_CURVES = SectionSpec(curves.build, frozenset({Need.METRICS}))
+_MISTAKES = SectionSpec(mistakes.build, frozenset({Need.OUTCOME}))
+_PARAMETERS = SectionSpec(parameters.build, shrinks=("channels", "levels"))
+_EXPLORER = SectionSpec(explorer.build, frozenset({Need.BEFORE}), shrinks=("packed",))
+_SCATTER = SectionSpec(parameters.build_scatter, frozenset({Need.BEFORE}))
+_IMAGES = SectionSpec(images.build, frozenset({Need.PICTURES}))
+_CHANGES = SectionSpec(changes.build, frozenset({Need.MAPS, Need.COMPARABLE}))
+_CHOSEN = SectionSpec(chosen.build, frozenset({Need.MAPS, Need.PICTURES, Need.CHANNELS}), shrinks=("images",))
+_STRONGEST = SectionSpec(strongest.build, frozenset({Need.MAPS, Need.PICTURES}), shrinks=("images",))
+_MAPS = SectionSpec(maps.build, frozenset({Need.MAPS}), shrinks=("images", "channels", "levels"))
+_ACTIVITY = SectionSpec(activity.build, shrinks=("channels",))
+_HEALTH = SectionSpec(health.build)
+_NETWORK = SectionSpec(network.build)
+_OVERVIEW = SectionSpec(overview.build)
+_SAMPLES = SectionSpec(samples.build)
 
-# Those that the ladder of limits makes smaller, and the limits that they heed.
-LIMITED: dict[Callable[[Context], Section | None], tuple[str, ...]] = {
-    parameters.build: ("channels", "levels"),
-    explorer.build: ("packed",),
-    activity.build: ("channels",),
-    maps.build: ("images", "channels", "levels"),
+PAGES: Mapping[str, tuple[SectionSpec, ...]] = {
+    "training": (
+        *(_EMBEDDING, _CURVES, _OVERLAY, _MISTAKES, _PARAMETERS, _EXPLORER, _SCATTER, _ACTIVITY),
+        *(_IMAGES, _CHOSEN, _STRONGEST, _MAPS, _HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
+    ),
+    "inspection": (
+        *(_IMAGES, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ACTIVITY, _MISTAKES, _PARAMETERS),
+        *(_HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
+    ),
 }
+"""Kind of a run -> the sections of its page, in reading order."""
 
-# Those that wait for the embedding: drawn last, so that it is computed beside the others.
-EMBEDDED: tuple[Callable[[Context], Section | None], ...] = (embedding.build, embedding.build_overlay)
-
-__all__ = ["EMBEDDED", "LADDER", "LIMITED", "SECTIONS", "Context", "Limits", "Options", "installed", "left_out"]
+__all__ = ["PAGES", "Moment", "Need", "Options", "PageContext", "SectionBuilder", "SectionSpec"]

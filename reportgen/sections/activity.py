@@ -8,8 +8,8 @@ import numpy as np
 from reportgen.analysis.activity import LabelActivity, label_activity
 from reportgen.core.network import Layer, Role
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table, Text
-from reportgen.figures.charts import label_bars
-from reportgen.figures.paper import chart
+from reportgen.figures.bars import label_bars
+from reportgen.figures.chart import chart
 from reportgen.sections.context import PageContext
 from reportgen.sections.examples import COLUMNS as EXAMPLES
 from reportgen.sections.examples import example_rows, patches
@@ -117,7 +117,7 @@ def _figure(context: PageContext, layer: Layer, result: LabelActivity) -> Figure
     what = "comparison value (activity / input sum)" if result.compared == "ratio" else "activity"
     return chart(
         f"activity-{context.slug(layer.path)}",
-        lambda: label_bars(values, context.run.classes, order, own_scale=True),
+        label_bars(values, context.run.classes, order, own_scale=True),
         alt=f"{layer.path}: {_sentence(context, layer, result, order[0])}",
         caption=f"{layer.path}, {what} by label, a panel per channel, each from 0 to its own largest value, which is "
         f"printed with its label. The channels whose response depends most on the label come first.{shown}",

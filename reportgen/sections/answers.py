@@ -11,7 +11,7 @@ import numpy as np
 
 from reportgen.analysis.changes import PeakChange, differing_box, peak_changes
 from reportgen.core.network import Layer, Role
-from reportgen.figures.palettes import short_number
+from reportgen.core.numbers import short_number
 from reportgen.sections.context import PageContext
 from reportgen.sections.maps import place_words
 from reportgen.sections.words import NBSP, listed, percent

@@ -7,9 +7,9 @@ import numpy as np
 
 from reportgen.core.network import Layer
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table, Text
+from reportgen.figures.export import picture_export
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import colorbar, outside
-from reportgen.figures.paper import picture_export
 from reportgen.sections.answers import after_activation, answers, compared_channels, compared_layers, finding, sentence
 from reportgen.sections.context import PageContext
 from reportgen.sections.enlarged import range_of
@@ -80,7 +80,6 @@ def _grid(context: PageContext, layer: Layer) -> Figure:
         labels=labels,
         columns=len(channels) if down else len(context.names),
         values=values,
-        width=980,
     )
     numbers = listed([str(channel) for channel in channels])
     listing = ", ".join(

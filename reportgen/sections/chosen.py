@@ -3,8 +3,8 @@
 import numpy as np
 
 from reportgen.core.network import Layer
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, FigureRow, Section, Text
-from reportgen.figures.palettes import short_number
 from reportgen.sections.answers import max_share
 from reportgen.sections.context import PageContext
 from reportgen.sections.enlarged import channel_figure, original, overlay_figure

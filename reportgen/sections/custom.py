@@ -45,7 +45,7 @@ def _block(part: Any, title: str, name: str) -> Block:
 
 
 def _figure(figure: Any, title: str, name: str) -> Figure:
-    from reportgen.figures.paper import users_export
+    from reportgen.figures.export import users_export
 
     # The words that the figure has itself: its title, or those of its axes.
     own = figure.get_suptitle() or "; ".join(filter(None, (axes.get_title() for axes in figure.axes)))

@@ -10,7 +10,7 @@ from reportgen.analysis.neighbors import NEIGHBORS, nearest
 from reportgen.core.report import Figure, Numbers, Section, Table, Text
 from reportgen.core.run import Run
 from reportgen.figures.animation import animation
-from reportgen.figures.paper import chart
+from reportgen.figures.chart import chart
 from reportgen.figures.scatter import embedding_multiples, embedding_overlay
 from reportgen.sections.context import Context
 from reportgen.sections.words import percent, plural
@@ -41,7 +41,7 @@ def build(context: Context) -> Section | None:
     picked = np.unique(np.linspace(0, len(names) - 1, min(MULTIPLES, len(names))).round().astype(int))
     multiples = chart(
         "embedding-multiples",
-        lambda: embedding_multiples(
+        embedding_multiples(
             [found.frames[i] for i in picked], [names[i] for i in picked], found.labels, _names(run, found)
         ),
         alt=f"The embedding at {plural(len(picked), 'epoch')} side by side.",
@@ -86,7 +86,7 @@ def build_overlay(context: Context) -> Section | None:
     where = "by the same linear map" if found.method == "pca" else "where its nearest neighbours in the layer lie"
     figure = chart(
         "overlay-chart",
-        lambda: embedding_overlay(found.frames[-1], found.labels, placed, labels, _names(run, found)),
+        embedding_overlay(found.frames[-1], found.labels, placed, labels, _names(run, found)),
         alt=f"{plural(len(placed), 'test point')} over {plural(len(found.points), 'training point')}.",
         caption=f"Pale: the points of the final frame above. Full, with a rim: test images, each put {where}; "
         "they did not shape the layout.",

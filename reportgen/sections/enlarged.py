@@ -11,16 +11,13 @@ import numpy as np
 
 from reportgen.core.network import Layer
 from reportgen.core.report import Figure, Mosaic
-from reportgen.figures.mosaic import WIDTH, mosaic
+from reportgen.figures.export import picture_export
+from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import DIVERGING, GREY, Palette, colorbar, symmetric
-from reportgen.figures.paper import picture_export
 from reportgen.figures.photo import photos
 from reportgen.sections.context import PageContext
 from reportgen.sections.overlay import Frame, laid_over, registered, thumbnail
 from reportgen.sections.scale import layer_range, scaled
-
-SIDE = 224
-"""Small pictures are enlarged to at most this many CSS pixels, by a whole factor: four stand in a row."""
 
 
 def pixels_of(context: PageContext, index: int) -> np.ndarray:
@@ -57,8 +54,7 @@ def channel_figure(context: PageContext, layer: Layer, index: int, channel: int,
     """The channel at the image's size. `words` begin the caption."""
     low, high, palette = range_of(context, layer, [channel])
     tile = _registered(context, layer, index, channel)
-    # A single tile's scale is bound by 3/4 of the width in height.
-    picture = mosaic(tile[None], low, high, palette, labels=[""], gap=0, width=SIDE * 4 // 3 + 1)
+    picture = mosaic(tile[None], low, high, palette, labels=[""], gap=0, stand="quarter")
     bar = colorbar(palette, low, high)
     return Figure(
         name,
@@ -124,7 +120,7 @@ def _columns(context: PageContext, index: int, channels: Sequence[int]) -> int:
 def _colors(pixels: np.ndarray, labels: Sequence[str], **layout: Any) -> Mosaic:
     """Photographs [n, h, w, 1 or 3] from 0 to 255 as tiles."""
     colors = np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels
-    return photos(colors, labels, width=SIDE * 4 // 3 + 1 if len(pixels) == 1 else WIDTH, **layout)
+    return photos(colors, labels, stand="quarter" if len(pixels) == 1 else "full", **layout)
 
 
 def _registered(context: PageContext, layer: Layer, index: int, channel: int) -> np.ma.MaskedArray:

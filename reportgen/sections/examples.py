@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from reportgen.core.network import Layer, ReceptiveField
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Figure
 from reportgen.core.run import TopExamples
+from reportgen.figures.export import picture_export
 from reportgen.figures.mosaic import mosaic
-from reportgen.figures.palettes import short_number
-from reportgen.figures.paper import picture_export
 from reportgen.figures.photo import photos
 from reportgen.sections.context import PageContext
 from reportgen.sections.words import plural
@@ -50,7 +50,7 @@ def patches(context: PageContext, layer: Layer, order: list[int]) -> Figure:
         # A photograph has no empty colour: beyond the image it is mid-grey.
         picture = photos(tiles.filled(127.5), **layout)
     else:
-        picture = mosaic(tiles, 0, 255, width=1200, **layout)
+        picture = mosaic(tiles, 0, 255, **layout)
     more = "" if len(channels) == layer.channels else f" {len(channels)} of {layer.channels} channels."
     first = _name(context, int(top.examples[0, channels[0]]))
     return Figure(

@@ -3,8 +3,9 @@
 import numpy as np
 
 from reportgen.analysis.quantise import pack, quantise
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Explorer, ExplorerKernel, Section, Text
-from reportgen.figures.palettes import DIVERGING, LEVELS, NOT_FINITE_COLOR, short_number
+from reportgen.figures.palettes import DIVERGING, LEVELS, NOT_FINITE_COLOR
 from reportgen.sections.context import Context
 from reportgen.sections.words import listed, plural
 

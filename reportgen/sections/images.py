@@ -3,10 +3,11 @@
 import numpy as np
 
 from reportgen.analysis.changes import differing_box
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Figure, FigureRow, Fold, Raster, Section
+from reportgen.figures.export import picture_export
 from reportgen.figures.mosaic import mosaic
-from reportgen.figures.palettes import colorbar, short_number
-from reportgen.figures.paper import picture_export
+from reportgen.figures.palettes import colorbar
 from reportgen.figures.photo import photo
 from reportgen.sections.context import Need, PageContext
 from reportgen.sections.enlarged import pixels_of

@@ -7,11 +7,13 @@ import numpy as np
 
 from reportgen.analysis.channels import Peak, strongest
 from reportgen.core.network import Layer
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Text
+from reportgen.figures.chart import chart
+from reportgen.figures.export import picture_export
 from reportgen.figures.matrices import heatmap
 from reportgen.figures.mosaic import mosaic
-from reportgen.figures.palettes import GREY, short_number
-from reportgen.figures.paper import chart, picture_export
+from reportgen.figures.palettes import GREY
 from reportgen.sections.context import PageContext
 from reportgen.sections.limits import coarse
 from reportgen.sections.scale import layer_range, scaled, value_words
@@ -122,7 +124,7 @@ def _grid(context: PageContext, layer: Layer, index: int) -> Figure:
         labels=kept,
         values=[value_words(stats.maximum[index, c], stats.mean[index, c], stats.minimum[index, c]) for c in kept],
         outlined=[] if peak is None else [kept.index(peak.channel)],
-        width=500 if together else 1040,
+        stand="half" if together else "full",
     )
     height, width = layer.shape[:2]
     count = plural(layer.channels, "channel")
@@ -161,7 +163,7 @@ def _vectors(context: PageContext, layer: Layer) -> Figure:
     peak = strongest(context.stats[layer.path])[0]
     return chart(
         f"maps-{context.slug(layer.path)}",
-        lambda: heatmap(matrix, low, high, palette, x_label="channel", y_label="input", y_names=names),
+        heatmap(matrix, low, high, palette, x_label="channel", y_label="input", y_names=names),
         alt=f"{layer.path}, {plural(channels, 'unit')}: on {context.names[0]}, {peak_words(peak)}.",
         caption=f"{layer.path}: {plural(channels, 'unit')}, a row per input{' and position' if places > 1 else ''}; "
         f"{short_number(low)} to {short_number(high)}, one range for all.{tail}",

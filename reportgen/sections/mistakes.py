@@ -7,8 +7,9 @@ import numpy as np
 
 from reportgen.analysis.confusion import Confusion
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table
+from reportgen.figures.chart import chart
+from reportgen.figures.export import picture_export
 from reportgen.figures.matrices import confusion as confusion_chart
-from reportgen.figures.paper import chart, picture_export
 from reportgen.sections.context import Context, are_pictures, image_mosaic
 from reportgen.sections.words import listed, percent, plural
 
@@ -23,7 +24,7 @@ def build(context: Context) -> Section | None:
     blocks: list[Block] = [
         chart(
             "mistakes-confusion",
-            lambda: confusion_chart(result.matrix, result.classes, result.unpredicted),
+            confusion_chart(result.matrix, result.classes, result.unpredicted),
             alt=_finding(result),
             caption="Rows are true labels, columns predictions, numbers are images. Off the diagonal a cell is the "
             "bluer the larger its share of the row.",

@@ -128,6 +128,7 @@ _NAMES = {
     "train_accuracy": "Training accuracy",
     "val_loss": "Test loss",
     "val_accuracy": "Test accuracy",
+    "val_accuracy_reported": "Test accuracy, as reported",
 }
 
 

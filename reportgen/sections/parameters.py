@@ -1,27 +1,26 @@
 """The parameters: every kernel as heatmaps, at one moment or at two with the change between them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from reportgen.analysis.diffs import ParamDiff
 from reportgen.core.network import Layer
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Figure, FigureRow, Mosaic, Numbers, Section, Table, Text
+from reportgen.figures.chart import chart
+from reportgen.figures.export import picture_export
 from reportgen.figures.kernels import KernelTiles, kernel_tiles
-from reportgen.figures.mosaic import LARGEST_PIXEL, mosaic
-from reportgen.figures.palettes import DIVERGING, colorbar, short_number, symmetric
-from reportgen.figures.paper import chart, picture_export
+from reportgen.figures.mosaic import mosaic
+from reportgen.figures.palettes import DIVERGING, colorbar, symmetric
 from reportgen.figures.scatter import scatter_change
+from reportgen.page.mosaic import scale
 from reportgen.sections.context import Moment, PageContext
 from reportgen.sections.limits import coarse
 from reportgen.sections.maps import by_module
-from reportgen.sections.pixels import sized
 from reportgen.sections.words import percent, plural
-
-# CSS px: half the page, and all of it.
-PAIR = 480
-ALONE = 980
 
 _READING = (
     "White is 0; red is negative, blue positive; each heatmap has its own symmetric range, printed beside it. A filter "
@@ -88,7 +87,7 @@ def build_scatter(context: PageContext) -> Section | None:
 def _scatter(context: PageContext, diff: ParamDiff) -> Figure:
     return chart(
         f"change-{context.slug(diff.name)}",
-        lambda: scatter_change(diff.before, diff.delta, diff.name, diff.correlation),
+        scatter_change(diff.before, diff.delta, diff.name, diff.correlation),
         alt=_moved(diff),
         caption=_moved(diff),
     )
@@ -151,9 +150,8 @@ def _mosaic(laid_out: KernelTiles, low: float, high: float, kept: list[int], lev
     """The tiles at a size that lets value and change stand side by side; each across the page where that is 1:1."""
     tiles, labels = coarse(laid_out.tiles, low, high, levels), laid_out.labels
     labels = tuple(str(c) for c in kept) if len(labels) == len(kept) > 1 else ("",) if len(labels) == 1 else labels
-    picture = mosaic(tiles, low, high, DIVERGING, labels=labels, gap=laid_out.gap)
-    beside = sized(picture, PAIR, PAIR, LARGEST_PIXEL)
-    return beside if beside.scale > 1 else sized(picture, ALONE, ALONE)
+    picture = mosaic(tiles, low, high, DIVERGING, labels=labels, gap=laid_out.gap, stand="half")
+    return picture if scale(picture) > 1 else replace(picture, stand="full")
 
 
 def _first_layer(context: PageContext) -> Layer | None:

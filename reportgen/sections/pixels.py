@@ -1,7 +1,6 @@
 """Inputs as pictures: which arrays can be shown, what is black and white in them, several in one figure."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,9 +45,3 @@ def image_mosaic(
     if tiles.ndim == 3:
         return mosaic(tiles, low, high, **layout)
     return mosaic(to_pixels(tiles, shades), 0, 255, **layout)  # a mosaic takes colours from 0 to 255
-
-
-def sized(picture: Mosaic, width: int, height: int, largest: int | None = None) -> Mosaic:
-    """The mosaic at the largest whole scale (`largest` at most) that keeps it within so many CSS pixels."""
-    scale = max(1, min(width // picture.raster.width, height // picture.raster.height))
-    return replace(picture, scale=scale if largest is None else min(scale, largest))

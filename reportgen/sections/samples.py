@@ -3,7 +3,7 @@
 import numpy as np
 
 from reportgen.core.report import Figure, Section, Table
-from reportgen.figures.paper import picture_export
+from reportgen.figures.export import picture_export
 from reportgen.sections.context import Context, are_pictures, image_mosaic
 from reportgen.sections.words import plural
 
@@ -30,7 +30,6 @@ def build(context: Context) -> Section | None:
         context.shades,
         labels=[classes[label] for label in labels[chosen]],
         columns=columns,
-        width=720,
     )
     assert picture is not None
     low, high = context.shades
@@ -44,6 +43,7 @@ def build(context: Context) -> Section | None:
         f"{'' if len(classes) <= CLASSES else f' (of the first {CLASSES} classes)'}, as fed to the network: "
         f"black is {low:g}, white is {high:g}. The label stands on each.",
         export=picture_export(picture),
+        wide=True,
     )
     table = Table(
         "samples-counts",

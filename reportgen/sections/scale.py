@@ -21,9 +21,10 @@ from typing import Literal
 
 import numpy as np
 
+from reportgen.core.numbers import short_number
 from reportgen.core.report import ColorBar
 from reportgen.errors import OptionError, choices
-from reportgen.figures.palettes import DIVERGING, GREY, Palette, colorbar, outside, short_number, symmetric
+from reportgen.figures.palettes import DIVERGING, GREY, Palette, colorbar, outside, symmetric
 from reportgen.sections.words import plural
 
 KINDS = ("layer", "channel", "images", "range")

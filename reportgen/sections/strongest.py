@@ -4,8 +4,8 @@ from collections import Counter
 
 from reportgen.analysis.channels import Peak, ranking, strongest
 from reportgen.core.network import Layer
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, FigureRow, Fold, Section, Table, Text
-from reportgen.figures.palettes import short_number
 from reportgen.sections.context import PageContext
 from reportgen.sections.enlarged import (
     channel_figure,

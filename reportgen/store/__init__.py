@@ -6,6 +6,7 @@ run = open_run("demo/run")
 
 from reportgen.store.files import DamagedError
 from reportgen.store.reader import open_run, snapshot_epoch, with_what_is_whole
+from reportgen.store.rows import RESERVED
 from reportgen.store.writer import RunWriter
 
-__all__ = ["DamagedError", "RunWriter", "open_run", "snapshot_epoch", "with_what_is_whole"]
+__all__ = ["RESERVED", "DamagedError", "RunWriter", "open_run", "snapshot_epoch", "with_what_is_whole"]

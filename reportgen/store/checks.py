@@ -14,23 +14,11 @@ from typing import Any
 from reportgen.core.network import Layer
 from reportgen.errors import RunError
 from reportgen.store.files import Tensors
-from reportgen.store.header import MOST_VALUES, cleaned, is_number
-
-MOST_COLUMNS = 256
-"""Different names that the rows of one file may have; a table of more is no table."""
+from reportgen.store.header import MOST_VALUES, cleaned
 
 WHOLE = ("I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64")
 REAL = (*WHOLE, "BOOL", "F16", "BF16", "F32", "F64")
 FLOATING = ("F16", "BF16", "F32", "F64")
-
-
-def is_row(row: Any) -> bool:
-    """Whether a line of a .jsonl file is a step's numbers."""
-    return (
-        isinstance(row, dict)
-        and all(type(row.get(name)) is int and 0 <= row[name] < 2**53 for name in ("step", "epoch"))
-        and all(is_number(value) for value in row.values())
-    )
 
 
 def snapshot_signature(tensors: Tensors) -> tuple[tuple[str, tuple[int, ...]], ...]:

@@ -13,7 +13,6 @@ import json
 import math
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from reportgen.core.files import write_bytes
 from reportgen.errors import RunError
 
 PART = 1_000_000
@@ -30,26 +30,6 @@ PART = 1_000_000
 
 class DamagedError(RunError):
     """A file of a run turned out missing or damaged while it was read; the rest of the run may be whole."""
-
-
-def write_bytes(path: Path, *content: bytes | memoryview) -> None:
-    """Put `content`, part after part, at `path`, replacing what is there in one step.
-
-    Raises RunError naming the file.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        try:
-            with partial.open("wb") as file:
-                file.writelines(content)
-            partial.replace(path)
-        except BaseException:
-            # On a full disk the part is in the way of everything else.
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise RunError(f"{path} could not be written: {error.strerror or error}") from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:

@@ -18,20 +18,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from reportgen.core.network import Network
-from reportgen.core.run import Activations, Images, Run, RunData, Snapshot
+from reportgen.core.run import Activations, Images, MetricRow, Metrics, Run, RunData, Snapshot
 from reportgen.errors import RunError
 from reportgen.store import layout
-from reportgen.store.checks import (
-    MOST_COLUMNS,
-    REAL,
-    WHOLE,
-    Expected,
-    activations_problem,
-    is_row,
-    snapshot_signature,
-)
+from reportgen.store.checks import REAL, WHOLE, Expected, activations_problem, snapshot_signature
 from reportgen.store.files import DamagedError, Tensors
 from reportgen.store.header import Header, parse_header
+from reportgen.store.rows import read_rows, without_columns
 
 T = TypeVar("T")
 
@@ -49,12 +42,7 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
     folder = Path(path)
     header, problems = read_header(folder)
     classes, network = header.classes, network_of(header)
-    rows = {}
-    for name in (layout.STEPS_FILE, layout.EPOCHS_FILE):
-        rows[name], unreadable = read_rows(folder / name)
-        if unreadable:
-            problems.append(f"{name}: {unreadable} unreadable lines left out")
-        problems += _without_columns(rows[name], name)
+    metrics = Metrics(*(_rows(folder / name, problems) for name in (layout.STEPS_FILE, layout.EPOCHS_FILE)))
     data = read_data(folder / layout.DATA_FILE, len(classes), problems)
     expected = Expected(
         network.layers,
@@ -81,8 +69,7 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
         network=network,
         config=header.config,
         provenance=header.provenance,
-        steps=tuple(rows[layout.STEPS_FILE]),
-        epochs=tuple(rows[layout.EPOCHS_FILE]),
+        metrics=metrics,
         snapshots=_Steps(snapshots, read_snapshot),
         activations=_Steps(answers, read_activations),
         data=data,
@@ -145,44 +132,13 @@ def _parameter_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     return {}
 
 
-def read_rows(file: Path) -> tuple[list[dict[str, Any]], int]:
-    """Rows of a .jsonl file, and how many lines before the last were unreadable.
-
-    What stands behind the last line break may be half-written after a kill: it is left out without a
-    word. A step that stands twice (a resumed run) counts once, as it was written last.
-    """
-    if not file.is_file():
-        return [], 0
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError as error:
-        raise RunError(f"{file} can't be read: {error.strerror or error}") from error
-    rows: dict[int, dict[str, Any]] = {}
-    unreadable = 0
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if is_row(row):
-            rows[row["step"]] = row
-        else:
-            unreadable += number < len(lines)
-    return [rows[step] for step in sorted(rows)], unreadable
-
-
-def _without_columns(rows: list[dict[str, Any]], file: str) -> list[str]:
-    """Take the names past the first few hundred out of the rows; a problem where there were any."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    unwanted = [name for name in names if not name.isprintable() or len(name) > 200]
-    kept = dict.fromkeys(name for name in names if name not in set(unwanted))
-    unwanted += list(kept)[MOST_COLUMNS:]
-    for row in rows if unwanted else ():
-        for name in unwanted:
-            row.pop(name, None)
-    return [f"{file}: {len(unwanted)} columns left out, of {len(names)}"] if unwanted else []
+def _rows(file: Path, problems: list[str]) -> tuple[MetricRow, ...]:
+    rows, unreadable = read_rows(file)
+    if unreadable:
+        problems.append(f"{file.name}: {unreadable} unreadable lines left out")
+    known, unwanted = without_columns(rows, file.name)
+    problems += unwanted
+    return known
 
 
 def read_snapshot(tensors: Tensors) -> Snapshot:

@@ -3,7 +3,7 @@
     writer = RunWriter(path, header={"classes": [...], ...})
     writer.data(arrays)
     writer.snapshot(step, epoch, {"conv1/kernel": array})
-    writer.step_row({"step": 1, "epoch": 1, "train_loss": 2.3})
+    writer.step_rows(MetricRow(step=1, epoch=1, reported={"train_loss": 2.3}))
     writer.close("finished", seconds=12.5)
 
 Nothing here runs in the background: `record` calls it from its writer thread.
@@ -12,17 +12,23 @@ Nothing here runs in the background: `record` calls it from its writer thread.
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+from weakref import WeakValueDictionary
 
 import numpy as np
 from filelock import FileLock, Timeout
 
+from reportgen.core.files import write_bytes
+from reportgen.core.run import MetricRow
 from reportgen.errors import RunError
 from reportgen.store import layout
-from reportgen.store.files import write_bytes, write_tensors
-from reportgen.store.reader import read_rows
+from reportgen.store.files import write_tensors
+from reportgen.store.rows import read_rows, row_line
+
+_OPEN: "WeakValueDictionary[str, RunWriter]" = WeakValueDictionary()
+"""The writers of this process by their directory."""
 
 
 class RunWriter:
@@ -53,9 +59,15 @@ class RunWriter:
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
+            if str(self.path.resolve()) in _OPEN:
+                raise RunError(
+                    f"{self.path} is still being recorded into by a Recorder of this process: close it first "
+                    "(recorder.close(); leaving a `with` block does it)"
+                ) from error
             raise RunError(f"{self.path} is being recorded into by another process; wait for it to end") from error
         except OSError as error:
             raise RunError(f"{self.path} can't be written into: {error.strerror or error}") from error
+        _OPEN[str(self.path.resolve())] = self
         try:
             self._seconds_before = self._make_room(overwrite, resume_at)
             for folder in (layout.SNAPSHOTS, layout.ACTIVATIONS):
@@ -65,10 +77,10 @@ class RunWriter:
             self._steps = (self.path / layout.STEPS_FILE).open("a", encoding="utf-8")
             self._epochs = (self.path / layout.EPOCHS_FILE).open("a", encoding="utf-8")
         except OSError as error:
-            self._lock.release()
+            self._release()
             raise RunError(f"{error.filename or self.path} can't be written: {error.strerror or error}") from error
         except BaseException:
-            self._lock.release()
+            self._release()
             raise
 
     def _make_room(self, overwrite: bool, resume_at: int | None) -> float:
@@ -80,7 +92,7 @@ class RunWriter:
         elif not overwrite and resume_at is None:
             raise RunError(
                 f"{self.path} already holds a run; choose another directory, "
-                "or go on with it (--resume), or replace it (--overwrite)"
+                "or go on with it (resume), or replace it (overwrite)"
             )
         seconds = _seconds(run_file) if resume_at is not None else 0.0
         keep = -1 if overwrite or resume_at is None else resume_at
@@ -100,8 +112,7 @@ class RunWriter:
         for name in (layout.STEPS_FILE, layout.EPOCHS_FILE):
             file = self.path / name
             rows, _ = read_rows(file)
-            kept = [json.dumps(row) + "\n" for row in rows if row["step"] <= keep]
-            write_bytes(file, "".join(kept).encode())
+            write_bytes(file, "".join(row_line(row) for row in rows if row.step <= keep).encode())
         return seconds
 
     def data(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -120,17 +131,17 @@ class RunWriter:
         file = layout.step_file(self.path / folder, step)
         write_tensors(file, arrays, {"step": str(step), "epoch": str(epoch)})
 
-    def step_row(self, row: Mapping[str, float]) -> None:
-        """Append the numbers of one update; must have `step` and `epoch`."""
-        self._append(self._steps, row)
+    def step_rows(self, *rows: MetricRow) -> None:
+        """Append the metrics of updates."""
+        self._append(self._steps, rows)
 
-    def epoch_row(self, row: Mapping[str, float]) -> None:
-        """Append the numbers of one recorded epoch; must have `step` and `epoch`."""
-        self._append(self._epochs, row)
+    def epoch_row(self, row: MetricRow) -> None:
+        """Append the metrics of one recorded epoch."""
+        self._append(self._epochs, (row,))
 
-    def _append(self, file, row: Mapping[str, float]) -> None:
+    def _append(self, file: TextIO, rows: Iterable[MetricRow]) -> None:
         try:
-            file.write(json.dumps(row) + "\n")
+            file.write("".join(map(row_line, rows)))
             file.flush()
         except OSError as error:
             raise RunError(f"{file.name} could not be written: {error.strerror or error}") from error
@@ -148,15 +159,19 @@ class RunWriter:
                 raise RunError("; ".join(failures))
             self._write_header(status, self._seconds_before + seconds)
         finally:
-            self._lock.release()
+            self._release()
+
+    def _release(self) -> None:
+        _OPEN.pop(str(self.path.resolve()), None)
+        self._lock.release()
 
     def _write_header(self, status: str, seconds: float) -> None:
         header = {**self._header, "status": status}
         if not os.environ.get("SOURCE_DATE_EPOCH"):
             # Who sets this asks for output that depends on no clock (reproducible-builds.org).
             header["provenance"] = {**self._header.get("provenance", {}), "seconds": round(seconds, 3)}
-        content = json.dumps(header, indent=1, ensure_ascii=False, sort_keys=True)
-        write_bytes(self.path / layout.RUN_FILE, content.encode() + b"\n")
+        content = json.dumps(header, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False)
+        write_bytes(self.path / layout.RUN_FILE, content.encode("utf-8", "replace") + b"\n")
 
 
 def _check_ours(folder: Path) -> None:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from reportgen.record.evaluate import predicted
 from reportgen.training.forward import forward_of
 
 
@@ -49,8 +50,8 @@ def make_update(model: Any, optimizer: optax.GradientTransformation) -> Callable
 
 
 def _correct(scores: jax.Array, labels: jax.Array) -> jax.Array:
-    """How many of the images are predicted right; one whose scores are not all finite is not."""
-    return jnp.sum((jnp.argmax(scores, axis=-1) == labels) & jnp.isfinite(scores).all(axis=-1))
+    """How many of the images are predicted right."""
+    return jnp.sum(predicted(scores) == labels)
 
 
 def make_loss(model: Any) -> Callable[[Any, np.ndarray, np.ndarray], float]:

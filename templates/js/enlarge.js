@@ -4,15 +4,29 @@
   const dialog = document.querySelector("dialog.enlarged");
   if (!dialog?.showModal) return;
 
-  // Drawings and pictures grow to the window; pixels only by whole factors, and beyond the window's
-  // height if need be: the dialog scrolls.
-  const grow = (element, width, height, exact) => {
+  // [width, height, pixels of the screen for one of the picture, 0 where it has no pixels to keep whole] of what it is
+  // in itself, whatever the page has made of it. The dialog is closed while this is asked: nothing in it has a size.
+  const natural = (element) => {
+    const box = element.viewBox?.baseVal;
+    const [width, height] = box ? [box.width, box.height] : [Number(element.getAttribute("width")), Number(element.getAttribute("height"))];
+    const pixels = element.matches(".tiles") ? Number(element.dataset.scale) : element.matches(".pixelated") ? width / element.naturalWidth : 0;
+    return [width, height, pixels];
+  };
+
+  // Drawings and pictures grow to the window; pixels only by whole factors. They grow beyond the window if they would
+  // not be larger than in the page otherwise: the dialog scrolls.
+  const grow = (element, shown) => {
+    const [width, height, pixels] = natural(element);
     const across = (window.innerWidth - 60) / width;
     const down = (window.innerHeight - 140) / height;
-    const factor = exact ? Math.max(1, Math.floor(Math.max(Math.min(across, down), Math.min(across, 2)))) : Math.min(across, down);
+    const now = shown.width / width;
+    const factor = pixels
+      ? Math.max(Math.floor(Math.max(Math.min(across, down), Math.min(across, 2)) * pixels), Math.floor(now * pixels) + 1) / pixels
+      : Math.max(Math.min(across, down), 1.25 * now);
     const before = element.getAttribute("style");
     element.style.width = `${Math.round(width * factor)}px`;
     element.style.height = `${Math.round(height * factor)}px`;
+    element.style.minWidth = "0";
     element.style.maxWidth = "none";
     element.style.maxHeight = "none";
     return () => {
@@ -23,6 +37,7 @@
   const enlarge = (figure) => {
     const picture = figure.querySelector(".picture");
     const element = picture.querySelector(":scope > svg, :scope > img, :scope > canvas");
+    const shown = element.getBoundingClientRect();
     const moved = [picture, ...figure.querySelectorAll(".readout")];
     const places = moved.map((part) => {
       const place = document.createComment("");
@@ -41,10 +56,7 @@
     holder.className = `${figure.className} holder`;
     holder.append(...moved, said);
     dialog.replaceChildren(close, holder);
-    const width = Number(element.getAttribute("width")) || element.clientWidth;
-    const height = Number(element.getAttribute("height")) || element.clientHeight;
-    const exact = element.matches(".tiles, .pixelated");
-    const restore = grow(element, width, height, exact);
+    const restore = grow(element, shown);
     dialog.addEventListener("close", () => {
       restore();
       places.forEach((place, index) => place.replaceWith(moved[index]));

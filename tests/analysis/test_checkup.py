@@ -9,7 +9,7 @@ import pytest
 from reportgen.analysis.checkup import EPOCHS, checkup
 from reportgen.analysis.health import extremes_health, first_non_finite
 from reportgen.core.network import Layer, Network, role_of
-from reportgen.core.run import Activations, Run, RunData, Snapshot
+from reportgen.core.run import Activations, MetricRow, Metrics, Run, RunData, Snapshot
 from reportgen.errors import DataError
 
 NONE = np.zeros(0, np.int64)
@@ -43,8 +43,7 @@ def run(snapshots, activations, layers=("a", "b"), steps=()) -> Run:
         network=Network("net", {path: Layer(path, ops[path], role_of(ops[path]), (3,)) for path in layers}),
         config={},
         provenance={},
-        steps=tuple(steps),
-        epochs=(),
+        metrics=Metrics(tuple(steps)),
         snapshots=snapshots,
         activations=activations,
         data=RunData(np.zeros(0), NONE, np.zeros(0), NONE, NONE),
@@ -145,7 +144,7 @@ def test_without_extremes_the_probe_images_judge():
 
 
 def test_losses_that_are_not_finite_and_a_run_of_one_snapshot():
-    steps = [{"step": 1, "train_loss": 1.0}, {"step": 2, "train_loss": np.inf}, {"step": 3, "train_loss": np.nan}]
+    steps = [MetricRow(step, 1, {}, {"train_loss": loss}) for step, loss in ((1, 1.0), (2, np.inf), (3, np.nan))]
     found = checkup(run(kept(1), {}, steps=steps))
     assert found.loss == (2, 2)
     assert found.epochs == ()

@@ -101,8 +101,8 @@ def test_a_tile_tells_its_number_and_values(visit, report_file: Path) -> None:
     values = sample().sections[2].blocks[0].picture.values
     readout = figure.get_by_role("status")
     assert readout.text_content() == ""
-    # The middle of tile 10: row 1, column 2, of 26 x 26 values at scale 3, gap 1.
-    figure.locator("svg.tiles").hover(position={"x": 2 * 81 + 40, "y": 14 + 78 + 18 + 40})
+    # The middle of tile 10: row 1, column 2, of 26 x 26 values, four pixels each, gap 1.
+    figure.locator("svg.tiles").hover(position={"x": 2 * 108 + 52, "y": 14 + 104 + 18 + 52})
     assert readout.text_content() == f"10: {values[10]}"
     page.mouse.move(0, 0)
     assert readout.text_content() == ""
@@ -120,20 +120,20 @@ def test_a_tile_tells_its_number_and_values(visit, report_file: Path) -> None:
 
 
 def test_mosaics_are_shown_pixel_by_pixel(visit, report_file: Path) -> None:
-    """What is seen of tile 13 is the raster's tile, each value three pixels wide and high."""
+    """What is seen of tile 13 is the raster's tile, each value four pixels wide and high."""
     page = visit(report_file)
     picture = sample().sections[2].blocks[0].picture
     with Image.open(io.BytesIO(picture.raster.data)) as raster:
         native = np.asarray(raster)[..., 0]
     y, x = 1 + 1 * 27, 1 + 5 * 27
-    expected = np.kron(native[y : y + 26, x : x + 26], np.ones((3, 3), np.uint8))
+    expected = np.kron(native[y : y + 26, x : x + 26], np.ones((4, 4), np.uint8))
     svg = page.locator("#conv1-maps svg.tiles")
     svg.scroll_into_view_if_needed()
     box = svg.bounding_box()
     assert box is not None and box["x"] % 1 == 0
-    top = round(box["y"] + 14 + 96)
+    top = round(box["y"] + 14 + 122)
     page.mouse.move(0, 0)
-    shot = page.screenshot(clip={"x": box["x"] + 5 * 81, "y": top, "width": 78, "height": 78})
+    shot = page.screenshot(clip={"x": box["x"] + 5 * 108, "y": top, "width": 104, "height": 104})
     seen = np.asarray(Image.open(io.BytesIO(shot)).convert("L"))
     assert np.abs(seen.astype(int) - expected).max() <= 1
 
@@ -150,10 +150,11 @@ def test_a_figure_is_enlarged_and_put_back(visit, report_file: Path) -> None:
         page.keyboard.press("Enter")
         assert dialog.is_visible()
         after = dialog.locator(".picture > svg, .picture > img").bounding_box()
-        assert after["width"] > before["width"] * 1.2, name
+        assert after["width"] > before["width"] * 1.2 and after["height"] > before["height"] * 1.2, name
         if name != "curves":
-            # Whole factors only: of the mosaic as shown, of the image's 28 pixels.
-            assert after["width"] % before["width"] == 0 or after["width"] % 28 == 0
+            # Whole pixels only: of the mosaic, four for each as the page shows it, and of the image's 28.
+            shown = before["width"] / 4 if name == "conv1-maps" else 28
+            assert after["width"] % shown == 0
         page.keyboard.press("Escape")
         assert not dialog.is_visible()
         assert {**picture.bounding_box(), "y": 0} == {**before, "y": 0}

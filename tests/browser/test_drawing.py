@@ -7,26 +7,18 @@ import io
 import numpy as np
 from PIL import Image
 
-from reportgen.figures.drawing import drawing
-from reportgen.figures.marks import dots, rectangles
-from reportgen.figures.palettes import CLASS_COLORS
-from tests.figures.test_drawing import CHARTS, blank
+from reportgen.figures.scene import Boxes, Dots, Scene
+from reportgen.figures.svg import drawing
+from tests.figures.test_svg import CHARTS
 
 
 def test_under_a_strict_policy_the_browser_shows_the_pages_colours(visit, tmp_path):
     css = ".c3-stroke{stroke:rgb(1,2,3)} .accent-fill{fill:rgb(4,5,6)} svg{display:block} body{margin:0}"
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:"
-    svg = drawing(
-        blank(
-            lambda axes: (
-                dots(axes, np.array([[50.0, 20.0]]), CLASS_COLORS[3], size=20),
-                rectangles(axes, [(40, 60, 50, 70)], "#2b6cb0"),
-            )
-        ),
-        "b",
-    ).svg
-    pictures = drawing(CHARTS["heatmap"](), "h").svg
+    parts = (Dots(np.array([[50.0, 20.0]]), "c3", 20), Boxes(np.array([[40, 50, 60, 70]]), "accent"))
+    svg = drawing(Scene(100, 80, parts)).svg
+    pictures = drawing(CHARTS["heatmap"]()).svg
     page_file = tmp_path / "page.html"
     page_file.write_text(
         f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'

@@ -140,6 +140,25 @@ def test_a_place_in_the_page_is_kept_when_it_is_opened_there_or_again(visit, rea
     assert 0 <= page.evaluate(top) < 60
 
 
+@pytest.mark.parametrize("width", [360, 1400])
+def test_each_figure_is_larger_when_enlarged_both_across_and_down(visit, real: Path, width: int) -> None:
+    page = visit(real, viewport={"width": width, "height": 900})
+    page.evaluate(OPEN_ALL)
+    dialog = page.locator("dialog.enlarged")
+    kinds = set()
+    for figure in page.locator(".figure:not(.animation, .explorer)").all():
+        name, kind = figure.get_attribute("id"), figure.get_attribute("class").split()[1]
+        before = figure.locator(".picture > svg, .picture > img").bounding_box()
+        figure.locator(".enlarge").press("Enter")
+        after = dialog.locator(".picture > svg, .picture > img").bounding_box()
+        assert after["width"] > before["width"] and after["height"] > before["height"], name
+        assert after["width"] / after["height"] == pytest.approx(before["width"] / before["height"], rel=0.02), name
+        page.keyboard.press("Escape")
+        assert figure.locator(".picture > svg, .picture > img").bounding_box()["width"] == before["width"], name
+        kinds.add(kind)
+    assert kinds == {"drawing", "mosaic"}
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 360)])
 def test_axe_finds_nothing(visit, real: Path, scheme: str, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python is not installed")

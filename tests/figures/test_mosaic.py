@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reportgen.core.report import Grid
 from reportgen.errors import DataError
-from reportgen.figures.mosaic import WIDTH, best_columns, image, mosaic
+from reportgen.figures.mosaic import best_columns, image, mosaic
 from reportgen.figures.palettes import DIVERGING, GREY, NOT_FINITE_COLOR, rgb, to_indices
 
 
@@ -16,10 +17,8 @@ def decoded(raster):
 
 
 def tile_at(pixels, made, index):
-    row, column = divmod(index, made.columns)
-    top = made.gap + row * (made.tile_height + made.gap)
-    left = made.gap + column * (made.tile_width + made.gap)
-    return pixels[top : top + made.tile_height, left : left + made.tile_width]
+    left, top = made.grid.origin(index)
+    return pixels[top : top + made.grid.tile_height, left : left + made.grid.tile_width]
 
 
 @pytest.mark.parametrize("count, height, width", [(1, 3, 4), (7, 5, 2), (16, 24, 24), (3, 60, 10)])
@@ -81,14 +80,16 @@ def test_columns_follow_the_shape_of_the_tiles():
     assert best_columns(16, 10, 100) < 4 < best_columns(16, 100, 10)
 
 
-@pytest.mark.parametrize("shape", [(1, 28, 28), (16, 24, 24), (64, 113, 113), (512, 13, 13), (2048, 7, 7)])
-def test_scale_fills_the_page_and_no_more(shape):
-    made = mosaic(np.zeros(shape, np.float32), 0, 1, labels=range(shape[0]))
-    width, height = made.raster.width * made.scale, made.raster.height * made.scale
-    assert width <= WIDTH and height <= WIDTH
-    assert made.scale >= 1 and (width > 500 or height > 500)
-    narrow = mosaic(np.zeros(shape, np.float32), 0, 1, labels=range(shape[0]), width=200)
-    assert narrow.scale == max(1, narrow.scale) <= made.scale and narrow.raster == made.raster
+@pytest.mark.parametrize("count, rows", [(1, 1), (3, 1), (4, 2), (7, 3)])
+def test_a_grid_stands_row_by_row_with_its_gap_all_around(count, rows):
+    grid = Grid(columns=3, tile_height=5, tile_width=4, gap=2)
+    assert grid.size(count) == (3 * 4 + 4 * 2, rows * 5 + (rows + 1) * 2)
+    assert [grid.origin(index) for index in (0, 2, 3, 4)] == [(2, 2), (14, 2), (2, 9), (8, 9)]
+
+
+def test_a_mosaic_says_how_it_is_to_stand():
+    assert mosaic(np.zeros((2, 3, 3)), 0, 1, labels="ab").stand == "full"
+    assert mosaic(np.zeros((2, 3, 3)), 0, 1, labels="ab", stand="half").stand == "half"
 
 
 @pytest.mark.parametrize(

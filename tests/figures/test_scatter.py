@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 
 from reportgen.errors import DataError
-from reportgen.figures.drawing import drawing
 from reportgen.figures.marks import apart, centres
 from reportgen.figures.scatter import (
     DOTS_UP_TO,
-    embedding,
     embedding_multiples,
     embedding_overlay,
     limits,
     scatter_change,
 )
+from reportgen.figures.scene import Dots, Words
+from reportgen.figures.svg import drawing
 
 RANDOM = np.random.default_rng(0)
 DIGITS = [str(digit) for digit in range(10)]
@@ -31,6 +31,14 @@ def placed(svg):
     return {element.text: (float(element.get("x")), float(element.get("y"))) for element in found}
 
 
+NONE = np.zeros((0, 2)), np.zeros(0, int)
+
+
+def overlay(points, labels, classes, **more):
+    """The points alone, as test points over no training points."""
+    return embedding_overlay(*NONE, points, labels, classes, **more)
+
+
 def dots_of(svg, wanted):
     """Positions in pixels of all dots of that class."""
     positions = []
@@ -44,7 +52,7 @@ def dots_of(svg, wanted):
 
 def test_each_class_stands_where_its_points_are():
     points, labels = clouds(600)
-    svg = drawing(embedding(points, labels, DIGITS, side=500), "e").svg
+    svg = drawing(overlay(points, labels, DIGITS, side=500)).svg
     left, right, bottom, top = limits(points)
     assert right - left == pytest.approx(top - bottom)
     to_pixels = lambda xy: (xy - (left, top)) * (500 / (right - left), 500 / (bottom - top))  # noqa: E731
@@ -60,7 +68,7 @@ def test_class_names_stand_at_the_median():
     found = centres(points, labels)
     assert found[0].tolist() == [1.5, 1.5] and found[1].tolist() == [11, 1]
     assert centres(np.full((2, 2), np.nan), np.array([0, 1])) == {}
-    svg = drawing(embedding(points, labels, ["many", "few"]), "e").svg
+    svg = drawing(overlay(points, labels, ["many", "few"])).svg
     assert placed(svg)["many"][0] < placed(svg)["few"][0]
 
 
@@ -80,37 +88,35 @@ def test_points_that_are_not_finite_are_left_out():
     broken[::5] = np.nan
     kept = np.isfinite(broken).all(axis=1)
     assert limits(broken) == limits(broken[kept])
-    svg = drawing(embedding(broken, labels, DIGITS), "e").svg
+    svg = drawing(overlay(broken, labels, DIGITS)).svg
     assert sum(len(dots_of(svg, f"c{label}-stroke")) for label in np.unique(labels[kept])) == kept.sum()
 
 
 def test_without_labels_or_points():
     points, _ = clouds(30)
-    svg = drawing(embedding(points, np.array([]), []), "e").svg
+    svg = drawing(overlay(points, np.array([]), [])).svg
     assert len(dots_of(svg, "c0-stroke")) == 30 and placed(svg) == {}
-    empty = drawing(embedding(np.zeros((0, 2)), np.zeros(0, int), DIGITS), "e").svg
+    empty = drawing(overlay(np.zeros((0, 2)), np.zeros(0, int), DIGITS)).svg
     assert list(placed(empty)) == ["no data"]
 
 
 def test_thirty_classes_use_all_marks():
     points, labels = clouds(900, 30)
-    svg = drawing(embedding(points, labels, [f"class {index}" for index in range(30)]), "e").svg
+    svg = drawing(overlay(points, labels, [f"class {index}" for index in range(30)])).svg
     assert 'stroke-linecap="square"' in svg and "ground-stroke" in svg
     assert {f"class {index}" for index in range(30)} <= set(placed(svg))
 
 
 def test_no_class_lies_on_top_of_all_others():
     points, labels = np.zeros((60, 2)), np.arange(60) % 2
-    figure = embedding(points, labels, ["a", "b"])
-    order = sorted((patch.get_zorder(), patch.get_edgecolor()) for patch in figure.axes[0].patches)
-    colors = [color for _, color in order]
-    assert len(colors) == 6 and colors[0] == colors[2] == colors[4] != colors[1] == colors[3]
+    colors = [part.color for part in overlay(points, labels, []).parts if isinstance(part, Dots)]
+    assert colors == ["ground", "c0", "ground", "c1"] * 3
 
 
 def test_small_multiples_share_their_limits():
     points, labels = clouds(200)
     frames = [points, points / 2]
-    svg = drawing(embedding_multiples(frames, ["before training", "epoch 1"], labels, DIGITS), "m").svg
+    svg = drawing(embedding_multiples(frames, ["before training", "epoch 1"], labels, DIGITS)).svg
     drawn = dots_of(svg, "c3-stroke")
     chosen = points[labels == 3]
     left, right, _, top = limits(*frames)
@@ -123,34 +129,32 @@ def test_small_multiples_share_their_limits():
 
 def test_drawings_of_many_points_stay_small():
     points, labels = clouds(2000)
-    assert len(drawing(embedding(points, labels, DIGITS), "e").svg) < 60_000
-    assert len(drawing(embedding_overlay(points, labels, points + 1, labels, DIGITS), "o").svg) < 150_000
+    assert len(drawing(overlay(points, labels, DIGITS)).svg) < 60_000
+    assert len(drawing(embedding_overlay(points, labels, points + 1, labels, DIGITS)).svg) < 150_000
     eight = [points * factor for factor in np.linspace(0.5, 1, 8)]
-    svg = drawing(embedding_multiples(eight, [str(index) for index in range(8)], labels, DIGITS), "m").svg
+    svg = drawing(embedding_multiples(eight, [str(index) for index in range(8)], labels, DIGITS)).svg
     assert len(svg) < 200_000
 
 
 def test_overlay_puts_rimmed_test_points_over_pale_training_points():
     train, labels = clouds(100)
-    figure = embedding_overlay(train, labels, train[:20] + 0.1, labels[:20], DIGITS)
-    patches = sorted(figure.axes[0].patches, key=lambda patch: patch.get_zorder())
-    alphas = [patch.get_alpha() for patch in patches]
-    assert alphas[0] == 0.22 and alphas[-1] is None and alphas == sorted(alphas, key=lambda a: a is None)
-    svg = drawing(figure, "o").svg
-    assert len(dots_of(svg, "ground-stroke")) == 20
+    scene = embedding_overlay(train, labels, train[:20] + 0.1, labels[:20], DIGITS)
+    alphas = [part.alpha for part in scene.parts if isinstance(part, Dots)]
+    assert alphas[0] == 0.22 and alphas[-1] == 1 and alphas == sorted(alphas)
+    assert len(dots_of(drawing(scene).svg, "ground-stroke")) == 20
 
 
 @pytest.mark.parametrize("points, labels", [(np.zeros((3, 3)), np.zeros(3)), (np.zeros((3, 2)), np.zeros(2))])
 def test_other_shapes_are_refused(points, labels):
     with pytest.raises(DataError, match="an embedding needs points"):
-        embedding(points, labels, DIGITS)
+        overlay(points, labels, DIGITS)
     with pytest.raises(DataError, match="a title per frame"):
         embedding_multiples([], [], np.zeros(0), DIGITS)
 
 
 def test_few_weights_are_dots():
     initial, change = RANDOM.normal(size=(2, 300))
-    svg = drawing(scatter_change(initial, change, "conv1/kernel", -0.5312), "s").svg
+    svg = drawing(scatter_change(initial, change, "conv1/kernel", -0.5312)).svg
     assert len(dots_of(svg, "accent-stroke")) == 300
     assert {"conv1/kernel", "r = −0.53, n = 300", "value before", "change"} <= set(placed(svg))
     where = [(text, x, y) for text, (x, y) in placed(svg).items() if "0" in text and "from" in text]
@@ -158,11 +162,8 @@ def test_few_weights_are_dots():
 
 
 def test_the_corners_say_which_way_weights_went():
-    figure = scatter_change(np.ones(3), np.ones(3), "k")
-    words = {
-        (text.get_position()[0] > 0.5, text.get_position()[1] > 0.5): text.get_text()
-        for text in figure.axes[0].texts[2:]
-    }
+    scene = scatter_change(np.ones(3), np.ones(3), "k")
+    words = {(part.x > 192, part.y < 154): part.text for part in scene.parts if isinstance(part, Words) and part.halo}
     for right in (False, True):
         for up in (False, True):
             initial, change = (1 if right else -1), (1 if up else -1)
@@ -174,7 +175,7 @@ def test_many_weights_are_counted_in_bins():
     count = DOTS_UP_TO + 1
     initial = np.concatenate([np.full(count - 10, 0.5), np.full(10, -0.5)])
     change = np.concatenate([np.full(count - 10, 1.0), np.full(10, -1.0)])
-    svg = drawing(scatter_change(initial, change, "k", 1.0), "s").svg
+    svg = drawing(scatter_change(initial, change, "k", 1.0)).svg
     cells = [
         (float(element.get("opacity") or element.get("fill-opacity")), element.get("d"))
         for element in ET.fromstring(svg).iter()
@@ -190,9 +191,9 @@ def test_many_weights_are_counted_in_bins():
 
 
 def test_weights_that_are_not_finite_are_counted():
-    svg = drawing(scatter_change(np.array([1.0, np.nan, 2]), np.array([1.0, 1, np.inf]), "k", np.nan), "s").svg
+    svg = drawing(scatter_change(np.array([1.0, np.nan, 2]), np.array([1.0, 1, np.inf]), "k", np.nan)).svg
     assert "r = no data, n = 1, 2 not finite" in placed(svg)
-    nothing = drawing(scatter_change(np.array([np.nan]), np.array([1.0]), "k"), "s").svg
+    nothing = drawing(scatter_change(np.array([np.nan]), np.array([1.0]), "k")).svg
     assert "no data" in placed(nothing)
     with pytest.raises(DataError, match="one change per weight"):
         scatter_change(np.zeros(3), np.zeros(4), "k")

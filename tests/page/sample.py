@@ -22,11 +22,13 @@ from reportgen.core.report import (
     Figure,
     FigureRow,
     Fold,
+    Grid,
     Mosaic,
     Numbers,
     Raster,
     Report,
     Section,
+    Stand,
     Table,
     Text,
 )
@@ -73,10 +75,10 @@ def maps(channels: int, size: int, seed: int = 0) -> np.ndarray:
 def mosaic(
     tiles: np.ndarray,
     columns: int,
-    scale: int,
     labels: Sequence[str] = (),
     outlined: tuple[int, ...] = (),
     gap: int = 1,
+    stand: Stand = "full",
 ) -> Mosaic:
     """Tiles [n, h, w] as a Mosaic, grey from 0 to their maximum, with transparent gaps."""
     count, height, width = tiles.shape
@@ -95,7 +97,7 @@ def mosaic(
         for tile, (y, x) in zip(tiles, peaks, strict=True)
     )
     names = tuple(labels) or tuple(str(i) for i in range(count))
-    return Mosaic(raster, columns, height, width, gap, names, values, outlined, scale)
+    return Mosaic(raster, Grid(columns, height, width, gap), names, values, outlined, stand)
 
 
 def curves(name: str, label: str = "validation", width: int = 720, height: int = 280) -> Drawing:
@@ -251,7 +253,7 @@ def sample() -> Report:
             ),
             Figure(
                 "misclassified",
-                mosaic(images, 10, 2, [f"{a} → {(a + 5) % 10}" for a in labels], gap=2),
+                mosaic(images, 10, [f"{a} → {(a + 5) % 10}" for a in labels], gap=2),
                 "Twenty misclassified test images; most are unusual shapes of 4 and 9.",
                 "True → predicted label, the surest errors first.",
             ),
@@ -286,7 +288,7 @@ def sample() -> Report:
         (
             Figure(
                 "conv1-maps",
-                mosaic(conv1, 8, 3, outlined=(7,)),
+                mosaic(conv1, 8, outlined=(7,)),
                 "All 16 channels of conv1; channel 7, outlined, has the largest value, 3.41.",
                 "conv1 for the first probe image, one tile per channel, 0 to 3.41 over the whole layer.",
                 GREY_BAR,
@@ -294,7 +296,7 @@ def sample() -> Report:
             strongest,
             Figure(
                 "conv2-maps",
-                mosaic(conv2, 10, 5, outlined=(0, 29)),
+                mosaic(conv2, 10, outlined=(0, 29)),
                 "All 30 channels of conv2.",
                 "conv2 for the first probe image, 0 to 2.02 over the whole layer.",
                 DIFF_BAR,
@@ -305,7 +307,7 @@ def sample() -> Report:
                 (
                     Figure(
                         "dense-maps",
-                        mosaic(maps(512, 7, seed=5), 32, 2),
+                        mosaic(maps(512, 7, seed=5), 32),
                         "512 channels.",
                         "fire9 for the first probe image.",
                         GREY_BAR,
@@ -352,7 +354,7 @@ def hostile(text: str) -> Report:
     """A report in which every field that takes free text is that text."""
     tiles = maps(6, 8)
     figure = Figure(
-        "maps", mosaic(tiles, 3, 4, [text] * 6, (2,)), text, text, ColorBar(("#000000", "#ffffff"), text, text, text)
+        "maps", mosaic(tiles, 3, [text] * 6, (2,)), text, text, ColorBar(("#000000", "#ffffff"), text, text, text)
     )
     chart = Figure("chart", curves("chart", "".join(c for c in text if c.isprintable())), text, text)
     moving = animation(3, 60)

@@ -72,7 +72,7 @@ def test_each_chart_class_is_defined() -> None:
     for name in names:
         assert rules[f"{name}-fill"] == f"fill: var(--{name})"
         assert rules[f"{name}-stroke"] == f"stroke: var(--{name})"
-    from reportgen.figures.style import THEME
+    from reportgen.figures.scene import COLORS
 
-    assert set(THEME.values()) <= set(names), "what the charts emit has a rule"
-    assert {f"{color}" for color, name in THEME.items()} <= set(THEMES["light"].values()), "and the same colour"
+    assert set(COLORS) == set(names), "what the charts emit has a rule"
+    assert {name: THEMES["light"][name] for name in names} == COLORS, "and the same colour"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from reportgen.core import files
+from reportgen.core.files import write
 from reportgen.errors import OptionError, ReportgenError
-from reportgen.page import files
-from reportgen.page.files import write
 from reportgen.page.html import html
 from reportgen.page.save import save
 from tests.page.sample import sample

@@ -12,6 +12,7 @@ from PIL import Image
 
 from reportgen.core.report import Section, Text
 from reportgen.page.markdown import LIMIT, markdown, plain
+from reportgen.page.mosaic import scale
 from tests.page.parsing import parse
 from tests.page.sample import HOSTILE, hostile, sample
 
@@ -45,7 +46,7 @@ def test_small_pixels_are_enlarged_exactly(tmp_path: Path) -> None:
     markdown(sample(), tmp_path)
     mosaic = sample().sections[2].blocks[0].picture
     with Image.open(io.BytesIO(mosaic.raster.data)) as native, Image.open(tmp_path / "figures/conv1-maps.png") as large:
-        expected = np.kron(np.asarray(native)[..., 0], np.ones((mosaic.scale, mosaic.scale)))
+        expected = np.kron(np.asarray(native)[..., 0], np.ones((scale(mosaic),) * 2))
         assert np.array_equal(np.asarray(large)[..., 0], expected)
 
 

@@ -162,7 +162,7 @@ def forward(params, stats, x):
 def test_step_does_not_wait_for_the_device(tmp_path, variables, monkeypatch):
     """Values are fetched in the writer's thread alone, and `step` has returned before they are."""
     fetched, go_on = [], threading.Event()
-    numbers = module._numbers
+    numbers = module.numbers
 
     def slow(values):
         if "train_loss" in values:
@@ -170,7 +170,7 @@ def test_step_does_not_wait_for_the_device(tmp_path, variables, monkeypatch):
             fetched.append((threading.current_thread().name, type(values["train_loss"])))
         return numbers(values)
 
-    monkeypatch.setattr(module, "_numbers", slow)
+    monkeypatch.setattr(module, "numbers", slow)
     with Recorder(tmp_path / "run", Net(), variables, **DATA) as recorder:
         for loss in (1, 2, 3):
             recorder.step(variables["params"], loss=jnp.float32(loss))
@@ -361,7 +361,7 @@ def test_a_run_that_is_there_is_not_recorded_over(tmp_path, variables):
     Recorder(tmp_path / "run", Net(), variables, **data, overwrite=True).close()
     with (
         Recorder(tmp_path / "other", Net(), variables, **data),
-        pytest.raises(RunError, match="being recorded into by another"),
+        pytest.raises(RunError, match="still being recorded into by a Recorder of this process"),
     ):
         Recorder(tmp_path / "other", Net(), variables, **data, overwrite=True)
 

@@ -85,7 +85,10 @@ def rows(draw) -> Callable[[Path], None]:
             JSON,
             st.fixed_dictionaries(
                 {"step": st.integers(0, 9), "epoch": st.integers(0, 9)},
-                optional={"val_accuracy": JSON, "val_loss": JSON, "train_loss": JSON, "</td>": st.floats()},
+                optional={
+                    **{"val_accuracy": JSON, "val_loss": JSON, "train_loss": JSON, "</td>": st.floats()},
+                    **{"measured": JSON, "reported": st.dictionaries(st.text(max_size=9), st.floats() | JSON)},
+                },
             ),
         )
     )

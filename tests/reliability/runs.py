@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.core.network import INPUT, role_of
+from reportgen.core.run import MetricRow
 from reportgen.store import RunWriter
 
 Change = Callable[[int, str, np.ndarray], np.ndarray]
@@ -92,13 +93,12 @@ def write_run(
         }
         writer.snapshot(step, epoch, {name: params(step, name, value) for name, value in kernels.items()})
         if step:
-            writer.step_row(rows({"step": step, "epoch": epoch, "train_loss": 2.0 / step}))
+            writer.step_rows(MetricRow(step, epoch, reported=rows({"train_loss": 2.0 / step})))
         if step % per_epoch == 0:
             arrays = _answers(parts["layers"], labels, guesses, probe, classes, rng)
             writer.activations(step, epoch, {name: answers(step, name, value) for name, value in arrays.items()})
-            writer.epoch_row(
-                rows({"step": step, "epoch": epoch, "val_loss": 1.0, "val_accuracy": float(np.mean(guesses == labels))})
-            )
+            measured = rows({"val_accuracy": float(np.mean(guesses == labels))})
+            writer.epoch_row(MetricRow(step, epoch, measured, rows({"val_loss": 1.0})))
     writer.close(status, 1.5)
     return path
 

@@ -11,6 +11,7 @@ import pytest
 
 import reportgen
 from reportgen.core.report import Report
+from reportgen.core.run import MetricRow
 from reportgen.errors import ReportgenError, RunError
 from reportgen.page.html import html
 from reportgen.store import DamagedError, RunWriter, open_run
@@ -234,7 +235,7 @@ def test_a_row_that_a_full_disk_did_not_take_is_an_error_at_once_and_when_closin
     writer = RunWriter(tmp_path / "run", header(3, 6, 1))
     writer.snapshot(0, 0, {"conv/kernel": np.zeros(3, np.float32)})
     with full_disk(10), pytest.raises(RunError, match=r"steps\.jsonl could not be written: File too large"):
-        writer.step_row({"step": 1, "epoch": 1, "train_loss": 1.0})
+        writer.step_rows(MetricRow(1, 1, reported={"train_loss": 1.0}))
     with full_disk(10), pytest.raises(RunError, match="could not be written: File too large"):
         writer.close("failed", 1.0)
     # The lock is free again, and the torn row counts for nothing.

@@ -23,7 +23,7 @@ import reportgen.cli
 import reportgen.page.html
 import reportgen.sections
 from reportgen.data import make_dataset
-from reportgen.figures import animation, charts, paper, scatter  # noqa: F401
+from reportgen.figures import animation, bars, curves, export, scatter  # noqa: F401
 from reportgen.store import RunWriter
 from reportgen.training import train
 from tests.conftest import tiny_model

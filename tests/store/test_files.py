@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from reportgen.core.files import write_bytes
 from reportgen.errors import RunError
 from reportgen.store import files
-from reportgen.store.files import DamagedError, Tensors, write_bytes, write_tensors
+from reportgen.store.files import DamagedError, Tensors, write_tensors
 
 ARRAYS = {
     "conv1/kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4),

@@ -35,3 +35,10 @@ def test_a_run_of_format_1_is_built_with_all_that_it_holds():
     expected = ["embedding", "curves", "overlay", "mistakes", "parameters", "explorer", "change", "activity", "maps"]
     assert anchors == [*expected, "health", "overview", "samples"]
     assert report.warnings == ()
+
+
+def test_the_accuracy_of_format_1_counts_as_measured():
+    metrics = open_run(RUN).metrics
+    assert [dict(row.measured) for row in metrics.epochs] == [{"val_accuracy": value} for value in (0.05, 0.15, 0.2)]
+    assert all("val_loss" in row.reported for row in metrics.epochs)
+    assert all(not row.measured and "train_loss" in row.reported for row in metrics.steps)

@@ -4,10 +4,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from reportgen.core.run import MetricRow
 from reportgen.errors import RunError
 from reportgen.store import RunWriter, layout, open_run, snapshot_epoch
 from reportgen.store.files import Tensors
-from reportgen.store.reader import read_rows
+from reportgen.store.rows import read_rows, row_line
 
 HEADER = {
     "classes": ["a", "b"],
@@ -107,9 +108,9 @@ def test_half_written_files_are_not_taken_for_whole_ones(run_copy):
 
 def test_rows_survive_a_torn_last_line_and_count_torn_middles(tmp_path):
     file = tmp_path / "rows.jsonl"
-    whole = [{"step": 1, "epoch": 1, "x": 1}, {"step": 3, "epoch": 1, "x": 3}]
-    one, three = map(json.dumps, whole)
-    file.write_text(f'{one}\n{{"step": 2, "x"\n{three}\n{{"step": 4, "epoch": 1, "x": 4')
+    whole = [MetricRow(1, 1, {}, {"x": 1}), MetricRow(3, 1, {"val_accuracy": 0.5}, {"val_accuracy": 97.5})]
+    one, three = map(row_line, whole)
+    file.write_text(f'{one}{{"step": 2, "x"\n{three}{{"step": 4, "epoch": 1, "reported": {{"x": 4')
     rows, unreadable = read_rows(file)
     assert rows == whole
     assert unreadable == 1
@@ -117,8 +118,28 @@ def test_rows_survive_a_torn_last_line_and_count_torn_middles(tmp_path):
 
 def test_a_step_that_stands_twice_counts_as_written_last(tmp_path):
     file = tmp_path / "rows.jsonl"
-    file.write_text('{"step": 1, "epoch": 1, "x": 1}\n{"step": 1, "epoch": 1, "x": 2}\n')
-    assert read_rows(file) == ([{"step": 1, "epoch": 1, "x": 2}], 0)
+    file.write_text("".join(row_line(MetricRow(1, 1, {}, {"x": x})) for x in (1, 2)))
+    assert read_rows(file) == ([MetricRow(1, 1, {}, {"x": 2})], 0)
+
+
+def test_a_row_is_valid_json_and_keeps_every_digit(tmp_path):
+    values = {"whole": 3, "third": 1 / 3, "nan": np.nan, "least": -np.inf, "most": np.inf, "tiny": 5e-324}
+    line = row_line(MetricRow(1, 1, {}, values))
+
+    def refuse(text):
+        raise AssertionError(text)
+
+    assert json.loads(line, parse_constant=refuse)["reported"]["least"] == "-Infinity"
+    (tmp_path / "rows.jsonl").write_text(line)
+    (row,), _ = read_rows(tmp_path / "rows.jsonl")
+    np.testing.assert_equal(dict(row.reported), values)
+    assert type(row.reported["whole"]) is int
+
+
+def test_rows_of_format_1_count_val_accuracy_as_measured(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"step": 1, "epoch": 1, "val_accuracy": 0.5, "val_loss": NaN}\n')
+    (row,), unreadable = read_rows(tmp_path / "rows.jsonl")
+    assert row.measured == {"val_accuracy": 0.5} and list(row.reported) == ["val_loss"] and not unreadable
 
 
 def test_a_directory_that_holds_a_run_is_refused(run_copy):
@@ -143,14 +164,14 @@ def test_resuming_drops_what_lies_after_the_step(run_copy):
     writer.close("finished", 1.0)
     assert layout.listed_steps(run_copy / layout.SNAPSHOTS) == list(range(7))
     assert layout.listed_steps(run_copy / layout.ACTIVATIONS) == [0, 6]
-    assert [row["step"] for row in read_rows(run_copy / layout.STEPS_FILE)[0]] == list(range(1, 7))
-    assert [row["step"] for row in read_rows(run_copy / layout.EPOCHS_FILE)[0]] == [0, 6]
+    assert [row.step for row in read_rows(run_copy / layout.STEPS_FILE)[0]] == list(range(1, 7))
+    assert [row.step for row in read_rows(run_copy / layout.EPOCHS_FILE)[0]] == [0, 6]
     assert json.loads((run_copy / "run.json").read_text())["provenance"]["seconds"] == pytest.approx(seconds + 1)
 
 
 def test_two_writers_at_once_are_refused(tmp_path):
     first = RunWriter(tmp_path / "run", HEADER)
-    with pytest.raises(RunError, match="being recorded into by another process"):
+    with pytest.raises(RunError, match="still being recorded into by a Recorder of this process: close it first"):
         RunWriter(tmp_path / "run", HEADER, overwrite=True)
     first.close("finished", 0.0)
     RunWriter(tmp_path / "run", HEADER, overwrite=True).close("finished", 0.0)
