@@ -29,9 +29,9 @@ def build(context: PageContext) -> Section | None:
     # A file may hold fewer layers than the layer table has.
     activity = (
         {}
-        if outcome is None or not len(outcome.counts)
+        if outcome is None or not len(outcome.label_counts)
         else {
-            layer.path: label_activity(outcome.label_sums[layer.path], outcome.counts, outcome.input_sums)
+            layer.path: label_activity(outcome.label_sums[layer.path], outcome.label_counts, outcome.input_sums)
             for layer in context.layers
             if layer.path in outcome.label_sums
         }
@@ -93,10 +93,10 @@ def _drawn(context: PageContext) -> tuple[Layer, ...]:
 
 
 def _finding(context: PageContext, best: tuple[float, str] | None) -> str:
-    outcome, total = context.outcome, len(context.run.batches["evaluation"].targets or ())
+    outcome, total = context.outcome, len(context.run.batch("evaluation").targets or ())
     if outcome is None:
         return "The evaluation examples with the largest activations of each channel."
-    counted = int(outcome.counts.sum())
+    counted = int(outcome.label_counts.sum())
     over = f"Over {counted:,} correctly predicted of {plural(total, 'evaluation image')}"
     if not len(outcome.predictions):
         over = f"Over all {plural(counted, 'evaluation image')}"
@@ -159,14 +159,14 @@ def _table(context: PageContext, layer: Layer, result: LabelActivity) -> Table:
 
 
 def _counts(context: PageContext) -> Table:
-    outcome, targets = context.outcome, context.run.batches["evaluation"].targets
+    outcome, targets = context.outcome, context.run.batch("evaluation").targets
     assert outcome is not None and targets is not None
     total = np.bincount(targets, minlength=len(context.run.classes))
     return Table(
         "activity-counts",
         "Images behind each label: those counted, of those in the evaluation set.",
         ("Label", "Counted", "Of"),
-        tuple((n, int(c), int(t)) for n, c, t in zip(context.run.classes, outcome.counts, total, strict=True)),
+        tuple((n, int(c), int(t)) for n, c, t in zip(context.run.classes, outcome.label_counts, total, strict=True)),
         "lrr",
     )
 

@@ -216,7 +216,7 @@ class PageContext:
     @property
     def probe(self) -> Batch:
         """The examples whose activations were recorded whole."""
-        return self.run.batches["probe"]
+        return self.run.batch("probe")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -252,7 +252,7 @@ class PageContext:
     @cached_property
     def evaluation_range(self) -> tuple[float, float]:
         """The same for an evaluation input."""
-        return image_range(self.run.batches["evaluation"].inputs)
+        return image_range(self.run.batch("evaluation").inputs)
 
     def maps(self, layer: Layer) -> np.ndarray:
         """[example, *layer.shape]: the layer's activations for the probe, read from disk once per layer in a row."""
@@ -288,7 +288,7 @@ class PageContext:
     def confusion(self) -> Confusion | None:
         """Predictions of the final network against the evaluation labels; None where either is missing, or
         for more classes than a matrix of them fits into memory."""
-        outcome, targets = self.outcome, self.run.batches["evaluation"].targets
+        outcome, targets = self.outcome, self.run.batch("evaluation").targets
         if outcome is None or targets is None or len(self.run.classes) > MOST_CLASSES:
             return None
         if not len(outcome.predictions) or not len(targets):
@@ -342,7 +342,7 @@ class PageContext:
                 self.options.progress("embedding", done, of)
 
         vectors = [self.run.observations[step].vectors["embedding"] for step in self.run.observations]
-        labels = self.run.batches["embedding"].targets
+        labels = self.run.batch("embedding").targets
         try:
             return embed(vectors, labels, self.options.embedding, progress=progress)
         except ReportgenError as error:

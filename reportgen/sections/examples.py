@@ -67,7 +67,7 @@ def patches(context: PageContext, layer: Layer, order: list[int]) -> Figure:
 def _name(context: PageContext, example: int) -> str:
     if example < 0:
         return "none"
-    targets = context.run.batches["evaluation"].targets
+    targets = context.run.batch("evaluation").targets
     return f"image {example}" + (f", {context.run.classes[int(targets[example])]}" if targets is not None else "")
 
 
@@ -99,7 +99,7 @@ def _patch(
 def example_rows(context: PageContext) -> Iterator[tuple[Any, ...]]:
     """A row per layer, channel and rank, which counts from 1."""
     observation, classes = context.observation, context.run.classes
-    targets = context.run.batches["evaluation"].targets
+    targets = context.run.batch("evaluation").targets
     assert observation is not None
     for layer in context.layers:
         top = observation.top.get(layer.path)
