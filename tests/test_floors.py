@@ -99,10 +99,10 @@ import reportgen
 
 
 def test_the_base_install_builds_a_report_with_pca_and_says_so(recorded, tmp_path):
-    code = "print(*reportgen.build(sys.argv[1]).report.warnings)"
+    code = "print(*reportgen.build(sys.argv[1]).document.warnings)"
     note = "drawn by PCA: UMAP needs numba, which is not installed (pip install 'reportgen-jax[umap]')"
     assert note in run_python(WITHOUT_EXTRAS + code, str(recorded))
-    code = "print(*reportgen.build(sys.argv[1], embedding='pca').report.warnings)"
+    code = "print(*reportgen.build(sys.argv[1], embedding='pca').document.warnings)"
     assert "PCA" not in run_python(WITHOUT_EXTRAS + code, str(recorded))
 
 

@@ -14,19 +14,19 @@ from safetensors.numpy import load_file
 from scipy.signal import correlate2d
 
 import reportgen
-from reportgen.core.report import Report, Section
+from reportgen.core.report import Document, Section
 
 CLASSES = [str(digit) for digit in range(10)]
 
 
 @pytest.fixture(scope="module")
-def report(recorded) -> reportgen.BuiltReport:
+def report(recorded) -> reportgen.Report:
     return reportgen.build(recorded, embedding="pca")
 
 
 @pytest.fixture(scope="module")
-def built(report) -> Report:
-    return report.report
+def built(report) -> Document:
+    return report.document
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def numbers(report, tmp_path_factory) -> Path:
     return folder
 
 
-def section(report: Report, anchor: str) -> Section:
+def section(report: Document, anchor: str) -> Section:
     return next(part for part in report.sections if part.anchor == anchor)
 
 

@@ -1,6 +1,6 @@
 """A report as data: sections of blocks, before any of it is HTML, Markdown or a file.
 
-    Report ── Section ── Text | Table | Figure | FigureRow | Fold | Explorer
+    Document ── Section ── Text | Table | Figure | FigureRow | Fold | Explorer
                               Figure.picture: Raster | Drawing | Mosaic | Animation
 
 The page, the Markdown form and the figure folder are three readings of the same value. Nothing here
@@ -8,7 +8,7 @@ imports matplotlib or Jinja; whatever costs time to make is a function, called b
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 FigureFormat = Literal["svg", "pdf", "png"]
@@ -213,10 +213,10 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Report:
+class Document:
     """The whole report. `key_figures` are (name, value) pairs for the strip under the title.
 
-    `extra["left_out"]`, where there is one, is a sentence on what the page leaves out for its size.
+    `omitted` is a sentence on what the page leaves out for its size, "" where it shows everything.
     """
 
     title: str
@@ -225,4 +225,4 @@ class Report:
     sections: tuple[Section, ...]
     provenance: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    omitted: str = ""

@@ -9,7 +9,7 @@ elements they are.
 from pathlib import Path
 
 from reportgen.core.files import write
-from reportgen.core.report import Drawing, Report
+from reportgen.core.report import Document, Drawing
 from reportgen.page.blocks import Emit, suffix
 from reportgen.page.html import EARLY_SCRIPTS, SCRIPTS, render, scripts, styles
 from reportgen.page.outline import figures
@@ -30,7 +30,7 @@ def beside(folder: Path) -> Emit:
     return emit
 
 
-def directory(report: Report, folder: Path) -> Path:
+def directory(report: Document, folder: Path) -> Path:
     """Writes the page into the folder, made where there is none; returns its index.html.
 
     Each file is replaced only by a complete one, index.html last. Raises ReportgenError as `html`

@@ -14,7 +14,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from reportgen.core.report import Report
+from reportgen.core.report import Document
 from reportgen.errors import ReportgenError
 from reportgen.page.blocks import Emit, Pen, embed, section
 from reportgen.page.loader import asset, environment
@@ -39,7 +39,7 @@ SCRIPTS = (
 )
 
 
-def html(report: Report) -> str:
+def html(report: Document) -> str:
     """The whole report as the text of one HTML file.
 
     Raises ReportgenError where ids are not unique, a drawing holds more than shapes and text, a
@@ -64,7 +64,7 @@ def scripts(names: tuple[str, ...]) -> str:
     return _joined(f"js/{name}.js" for name in names)
 
 
-def render(report: Report, emit: Emit, policy: str, **assets: Any) -> str:
+def render(report: Document, emit: Emit, policy: str, **assets: Any) -> str:
     """The page around the sections; `assets` are the styles and scripts, in line or as links."""
     env = environment()
     pen = Pen(env, emit, outline(report))

@@ -15,13 +15,13 @@ from pathlib import Path
 from reportgen.core.files import write
 from reportgen.core.report import (
     Animation,
+    Document,
     Drawing,
     Figure,
     FigureRow,
     Fold,
     Mosaic,
     Raster,
-    Report,
     Section,
     Table,
     Text,
@@ -39,7 +39,7 @@ _PER_SECTION = 3  # figures, rows and tables of a section that are shown
 _WIDEST = 880  # CSS px of GitHub's column
 
 
-def markdown(report: Report, folder: Path) -> Path:
+def markdown(report: Document, folder: Path) -> Path:
     """Writes report.md and its pictures into the folder, made where there is none; returns report.md.
 
     The text stays below 60,000 characters. Raises ReportgenError where ids are not unique, a drawing
@@ -52,7 +52,7 @@ def markdown(report: Report, folder: Path) -> Path:
     if report.key_figures:
         names, values = zip(*report.key_figures, strict=True)
         head.append(_grid([names, values], "l" * len(names)))
-    head.append(plain(str(report.extra.get("left_out", ""))))
+    head.append(plain(report.omitted))
     parts = [part for part in head if part]
     left_out: list[str] = []
     room = LIMIT - 2_000 - sum(len(part) + 2 for part in parts)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from string import ascii_lowercase
 
-from reportgen.core.report import Block, Drawing, Explorer, Figure, FigureRow, Fold, Report, Table, Text
+from reportgen.core.report import Block, Document, Drawing, Explorer, Figure, FigureRow, Fold, Table, Text
 from reportgen.errors import ReportgenError
 from reportgen.page.drawing import check
 
@@ -29,7 +29,7 @@ def walk(blocks: Iterable[Block]) -> Iterator[Text | Table | Figure | FigureRow 
             yield block
 
 
-def figures(report: Report) -> Iterator[Figure]:
+def figures(report: Document) -> Iterator[Figure]:
     """Every figure of the report in reading order, those in rows and folds included."""
     for section in report.sections:
         for block in walk(section.blocks):
@@ -45,7 +45,7 @@ def letter(index: int) -> str:
     return (letter(head - 1) if head else "") + ascii_lowercase[last]
 
 
-def outline(report: Report) -> dict[str, str]:
+def outline(report: Document) -> dict[str, str]:
     """Name of each figure and table -> "Figure 3", "Figure 4b" or "Table 1", in reading order.
 
     Raises ReportgenError where an anchor or name can't be an id, or two parts of the page (ids

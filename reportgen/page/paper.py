@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from reportgen.core.files import write
-from reportgen.core.report import Animation, Figure, FigureFormat, Report
+from reportgen.core.report import Animation, Document, Figure, FigureFormat
 from reportgen.page.loader import clean
 from reportgen.page.outline import figures, outline
 
@@ -36,7 +36,7 @@ _RAISED = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _LOWERED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
 
-def paper(report: Report, folder: Path, form: FigureFormat) -> list[Path]:
+def paper(report: Document, folder: Path, form: FigureFormat) -> list[Path]:
     """Writes every figure that has a form for papers, the GIFs, captions and figures.tex; returns the paths.
 
     Raises ReportgenError where names are not unique or the folder can't be written, OptionError for an unknown format.

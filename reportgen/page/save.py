@@ -8,7 +8,7 @@ save(report, "out/pr", format="md")            # "md": report.md and its picture
 from pathlib import Path
 
 from reportgen.core.files import write
-from reportgen.core.report import Report
+from reportgen.core.report import Document
 from reportgen.errors import OptionError, choices
 from reportgen.page.directory import directory
 from reportgen.page.html import html
@@ -17,7 +17,7 @@ from reportgen.page.markdown import markdown
 FORMATS = ("html", "dir", "md")
 
 
-def save(report: Report, target: str | Path, format: str = "html") -> Path:
+def save(report: Document, target: str | Path, format: str = "html") -> Path:
     """Writes the report to `target` and returns the file to open.
 
     `target` is the file for "html" and the folder for "dir" and "md"; folders are made, and a file

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from tqdm import tqdm
 
-from reportgen.core.report import Report, Section
+from reportgen.core.report import Document, Section
 from reportgen.errors import DamagedError, ReportgenError
 from reportgen.sections.context import PageContext
 from reportgen.sections.limits import LADDER, left_out
@@ -22,7 +22,7 @@ Drawn = dict[SectionSpec, Section | None]
 
 def assemble(
     context: PageContext, specs: Sequence[SectionSpec], title: str | None, progress: tqdm | None = None
-) -> tuple[Report, Drawn]:
+) -> tuple[Document, Drawn]:
     """The document with nothing left out, and its sections by their specs."""
     drawn: Drawn = {}
     failed: list[str] = []
@@ -33,7 +33,7 @@ def assemble(
                 progress.update()
     drawn = {spec: drawn[spec] for spec in specs}  # in reading order
     run = context.run
-    document = Report(
+    document = Document(
         title=title or page_title(context),
         headline=headline(context),
         key_figures=key_figures(context),
@@ -45,8 +45,8 @@ def assemble(
 
 
 def fitted(
-    document: Report, context: PageContext, drawn: Drawn, max_size: int, size_of: Callable[[Report], int]
-) -> Report:
+    document: Document, context: PageContext, drawn: Drawn, max_size: int, size_of: Callable[[Document], int]
+) -> Document:
     """The document itself where `size_of` it is at most `max_size` bytes, else as the first rung that fits has it."""
     whole = size = size_of(document)
     for before, limits in pairwise(LADDER):

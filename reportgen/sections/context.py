@@ -72,13 +72,15 @@ class Moment:
 class Options:
     """What the reader chose: layers by glob, channels by number, the scale of feature maps, the embedding's method.
 
-    `progress(what, done, of)` is called by the thread that does it.
+    `umap_is_missing` says that "pca" was taken in place of it. `progress(what, done, of)` is called by the thread
+    that does it.
     """
 
     layers: tuple[str, ...] = ("*",)
     channels: tuple[int, ...] = ()
-    normalize: Normalize = Normalize()
+    normalize: Normalize = field(default_factory=Normalize)
     embedding: Literal["umap", "pca"] = "umap"
+    umap_is_missing: bool = False
     limits: Limits = field(default_factory=Limits)
     progress: Callable[[str, int, int], Any] | None = field(default=None, compare=False)
 

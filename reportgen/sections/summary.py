@@ -2,6 +2,7 @@
 
 from math import isfinite
 
+from reportgen.analysis.embedding import Embedding
 from reportgen.core.run import MetricRow
 from reportgen.sections import answers, health, strongest
 from reportgen.sections.context import Need, PageContext
@@ -123,6 +124,9 @@ def warnings(context: PageContext) -> tuple[str, ...]:
             f"{rows[-1].epoch}: what this page says of predictions and activations is of that epoch."
         )
     found += run.notes
+    if context.options.umap_is_missing and isinstance(context.embedding, Embedding):
+        note = "The hidden layer is drawn by PCA: UMAP needs numba, which is not installed"
+        found.append(f"{note} (pip install 'reportgen-jax[umap]').")
     found += health.warnings(context)
     if run.status != "finished":
         found.append(

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from reportgen.api import BuiltReport
+from reportgen.api import Report
 from tests.page.parsing import parse
 from tests.page.sample import HOSTILE, hostile, sample
 
 
-def notebook(tmp_path: Path, report: BuiltReport) -> Path:
+def notebook(tmp_path: Path, report: Report) -> Path:
     """A page as a notebook makes it: the frame among other output, with a script and storage of its own."""
     path = tmp_path / "notebook.html"
     page = (
@@ -20,7 +20,7 @@ def notebook(tmp_path: Path, report: BuiltReport) -> Path:
 
 
 def test_the_frame_shows_the_whole_report(visit, tmp_path: Path) -> None:
-    page = visit(notebook(tmp_path, BuiltReport(sample())))
+    page = visit(notebook(tmp_path, Report(sample())))
     page.locator("iframe").scroll_into_view_if_needed()
     frame = page.frame_locator("iframe")
     frame.locator("h1").wait_for()
@@ -41,7 +41,7 @@ def test_the_frame_shows_the_whole_report(visit, tmp_path: Path) -> None:
 
 
 def test_it_can_not_reach_what_is_around_it(visit, tmp_path: Path) -> None:
-    page = visit(notebook(tmp_path, BuiltReport(sample())))
+    page = visit(notebook(tmp_path, Report(sample())))
     page.locator("iframe").scroll_into_view_if_needed()
     page.frame_locator("iframe").locator("h1").wait_for()
     inside = page.frames[1]
@@ -54,7 +54,7 @@ def test_it_can_not_reach_what_is_around_it(visit, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("index", range(len(HOSTILE)))
 def test_hostile_text_stays_inside(visit, tmp_path: Path, index: int) -> None:
-    report = BuiltReport(hostile(HOSTILE[index]))
+    report = Report(hostile(HOSTILE[index]))
     assert [element.tag for element in parse(report._repr_html_()).walk()] == ["#root", "iframe"]
     page = visit(notebook(tmp_path, report))
     page.locator("iframe").scroll_into_view_if_needed()

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from reportgen import BuiltReport, build, open_run
+from reportgen import Report, build, open_run
 from reportgen.core.network import Network
 from reportgen.core.run import Run
 from tests.page.sample import HOSTILE
@@ -65,7 +65,7 @@ def hostile_run(run: Run, text: str) -> Run:
 
 
 @pytest.fixture(scope="session")
-def built(recorded) -> BuiltReport:
+def built(recorded) -> Report:
     """The report of the tiny run."""
     return build(recorded, embedding="pca")
 
@@ -173,7 +173,7 @@ def test_axe_finds_nothing(visit, real: Path, scheme: str, width: int) -> None:
 
 def test_without_scripts_all_of_it_reads(visit, real: Path, built) -> None:
     page = visit(real, java_script_enabled=False)
-    for section in built.report.sections:
+    for section in built.document.sections:
         assert page.get_by_role("heading", name=section.title, exact=True).is_visible()
         assert page.get_by_text(section.finding, exact=True).first.is_visible()
     assert page.get_by_text("Comparing any two snapshots needs a script").is_visible()
@@ -236,7 +236,7 @@ def test_printed_it_is_a_document(visit, real: Path, built, tmp_path: Path) -> N
         pytest.skip("pdftotext (poppler-utils) is not installed")
     page = visit(real, color_scheme="dark")
     wake(page)
-    titles = [section.title for section in built.report.sections]
+    titles = [section.title for section in built.document.sections]
     for paper, size in (("A4", "595"), ("Letter", "612")):
         file = tmp_path / f"{paper}.pdf"
         file.write_bytes(page.pdf(format=paper))

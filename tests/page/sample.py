@@ -26,7 +26,7 @@ from reportgen.core.report import (
     Mosaic,
     Numbers,
     Raster,
-    Report,
+    Document,
     Section,
     Stand,
     Table,
@@ -204,7 +204,7 @@ def layers(rows: int = 18) -> Table:
     )
 
 
-def sample() -> Report:
+def sample() -> Document:
     """A report like one of a real training, with plausible words and every kind of block."""
     conv1, conv2 = maps(16, 26), maps(30, 11, seed=2)
     images, labels = digits(28)
@@ -328,7 +328,7 @@ def sample() -> Report:
             Text("relu inside Block_3 could not be captured: nn.scan without variable_axes.", "warning"),
         ),
     )
-    return Report(
+    return Document(
         "LeNet on MNIST",
         "LeNet, trained on 4,000 images of handwritten digits, reaches 97.3 % on 1,000 test images after 10 epochs.",
         (
@@ -350,7 +350,7 @@ def sample() -> Report:
     )
 
 
-def hostile(text: str) -> Report:
+def hostile(text: str) -> Document:
     """A report in which every field that takes free text is that text."""
     tiles = maps(6, 8)
     figure = Figure(
@@ -377,4 +377,4 @@ def hostile(text: str) -> Report:
             Fold(text, (Text(text),)),
         ),
     )
-    return Report(text, text, ((text, text),), (section,), {text: {text: text}}, (text,))
+    return Document(text, text, ((text, text),), (section,), {text: {text: text}}, (text,))

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from reportgen.core.report import Drawing, Figure, FigureRow, Fold, Report, Section, Table, Text
+from reportgen.core.report import Drawing, Figure, FigureRow, Fold, Document, Section, Table, Text
 from reportgen.errors import ReportgenError
 from reportgen.page.html import flat, html
 from tests.page.parsing import Element, parse
@@ -26,7 +26,7 @@ def page(text: str) -> Element:
     return parse(text)
 
 
-def report_of(*blocks, **changes) -> Report:
+def report_of(*blocks, **changes) -> Document:
     return replace(sample(), sections=(Section("only", "Only", "Finding.", blocks),), **changes)
 
 
@@ -141,7 +141,7 @@ def test_nothing_in_the_page_breaks_its_policy_or_leaves_it(page: Element) -> No
 
 
 @pytest.mark.parametrize("report", [sample(), hostile(HOSTILE[0])], ids=["sample", "hostile"])
-def test_ids_are_unique_and_links_resolve(report: Report) -> None:
+def test_ids_are_unique_and_links_resolve(report: Document) -> None:
     page = parse(html(report))
     ids = [element.attributes["id"] for element in page.walk() if "id" in element.attributes]
     assert len(ids) == len(set(ids))
@@ -184,7 +184,7 @@ def test_the_same_report_gives_the_same_bytes(text: str) -> None:
 
 
 def test_a_text_without_data_leaves_nothing_behind() -> None:
-    empty = Report("T", "", (), (Section("a", "A", "", ()),), {})
+    empty = Document("T", "", (), (Section("a", "A", "", ()),), {})
     page = parse(html(empty))
     assert not page.find("dl") and not [e for e in page.walk() if e.attributes.get("class") == "warnings"]
     assert [s.attributes["id"] for s in page.find("section")] == ["a", "page-about"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reportgen import BuiltReport, build
+from reportgen import Report, build
 from reportgen.core.report import Fold
 from reportgen.page.outline import figures, outline
 from reportgen.page.paper import caption, latex, width
@@ -18,13 +18,13 @@ from reportgen.page.paper import caption, latex, width
 @pytest.fixture(scope="module")
 def built(recorded):
     """Without the feature maps in folds: sixty figures made as the first ones are, half a second each."""
-    report = build(recorded, embedding="pca", layers=["conv1*", "hidden"]).report
+    report = build(recorded, embedding="pca", layers=["conv1*", "hidden"]).document
 
     def unfolded(section):
         return replace(section, blocks=tuple(block for block in section.blocks if not isinstance(block, Fold)))
 
     maps = (unfolded(section) if section.anchor == "maps" else section for section in report.sections)
-    return BuiltReport(replace(report, sections=tuple(maps)))
+    return Report(replace(report, sections=tuple(maps)))
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,9 @@ def written(request, write):
 def test_every_figure_has_its_file_its_caption_and_its_place_in_the_latex(written, built) -> None:
     form, folder, paths = written
     assert sorted(paths) == sorted(folder.iterdir())
-    numbers = outline(built.report)
+    numbers = outline(built.document)
     tex = (folder / "figures.tex").read_text(encoding="utf-8")
-    for figure in figures(built.report):
+    for figure in figures(built.document):
         text = (folder / f"{figure.name}.txt").read_text(encoding="utf-8")
         assert text == f"{numbers[figure.name]}. {caption(figure)}\n"
         if figure.name == "embedding-epochs":
@@ -78,7 +78,7 @@ def test_widths_are_those_of_one_column_or_two(written) -> None:
 
 
 def test_a_pdf_has_the_size_of_its_svg_and_png(built, tmp_path: Path) -> None:
-    figure = next(figure for figure in figures(built.report) if figure.name == "curves-chart")
+    figure = next(figure for figure in figures(built.document) if figure.name == "curves-chart")
     widths = [width(figure.export(form), form) for form in ("svg", "pdf", "png")]
     assert widths == pytest.approx([7, 7, 7], abs=0.01)
 

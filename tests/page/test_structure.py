@@ -61,7 +61,7 @@ def structure(page: str) -> str:
 
 @pytest.fixture(scope="module")
 def seen(recorded) -> str:
-    return structure(html(build(recorded, embedding="pca", title="Tiny").report))
+    return structure(html(build(recorded, embedding="pca", title="Tiny").document))
 
 
 def test_the_page_has_the_structure_that_was_agreed_on(seen: str) -> None:
@@ -71,5 +71,5 @@ def test_the_page_has_the_structure_that_was_agreed_on(seen: str) -> None:
 
 
 def test_the_structure_would_show_a_part_that_is_missing(recorded, seen: str) -> None:
-    page = html(build(recorded, embedding="pca", title="Tiny", layers="conv1*").report)
+    page = html(build(recorded, embedding="pca", title="Tiny", layers="conv1*").document)
     assert structure(page) != seen

@@ -83,8 +83,8 @@ def test_a_reported_accuracy_stands_beside_the_measured_one(tmp_path):
     assert [row.measured for row in run.metrics.epochs] == [{"val_accuracy": own}] * 3
     assert [dict(row.reported) for row in run.metrics.epochs[1:]] == [{"val_accuracy": 97.5}] * 2
     built = build(run, embedding="pca")
-    assert f"{100 * own:.1f}" in built.report.headline and "97" not in built.report.headline
-    curves = next(section for section in built.report.sections if section.anchor == "curves")
+    assert f"{100 * own:.1f}" in built.document.headline and "97" not in built.document.headline
+    curves = next(section for section in built.document.sections if section.anchor == "curves")
     assert "9750" not in curves.finding and f"{100 * own:.1f}" in curves.finding
     page = built.save(tmp_path / "page.html").read_text()
     assert "Test accuracy, as reported" in page and "9750" not in page
@@ -97,7 +97,7 @@ def test_every_reported_metric_is_drawn(tmp_path):
         for epoch in range(3):
             recorder.step(scaled(1.1), loss=1 / (epoch + 1), learning_rate=0.1, grad_norm=2.0)
             recorder.epoch(scaled(1.1), test_loss=epoch)
-    curves = next(s for s in build(tmp_path / "run", embedding="pca").report.sections if s.anchor == "curves")
+    curves = next(s for s in build(tmp_path / "run", embedding="pca").document.sections if s.anchor == "curves")
     drawn = [block.name for block in curves.blocks if hasattr(block, "name")]
     assert drawn == ["curves-chart", *(f"curves-metric-{n}" for n in ("learning_rate", "grad_norm", "test_loss"))]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import reportgen
-from reportgen.core.report import Report
+from reportgen.core.report import Document
 from reportgen.core.run import MetricRow
 from reportgen.errors import ReportgenError, RunError
 from reportgen.page.html import html
@@ -36,16 +36,16 @@ def flip_last_byte(file: Path) -> None:
 
 
 def warnings_of(run: Path, **options) -> tuple[str, ...]:
-    return reportgen.build(run, embedding="pca", **options).report.warnings
+    return reportgen.build(run, embedding="pca", **options).document.warnings
 
 
 def test_a_flipped_bit_in_the_last_snapshot_moves_the_report_to_the_one_before(run):
     flip_last_byte(run / "snapshots" / "00000004.safetensors")
     built = reportgen.build(run, embedding="pca")
-    (warning,) = built.report.warnings
+    (warning,) = built.document.warnings
     assert warning.startswith("Part of the run could not be read: snapshots of step 4 left out: 00000004.safetensors")
     assert "does not match its checksum" in warning
-    assert "step 0 to step 3" in html(built.report)
+    assert "step 0 to step 3" in html(built.document)
 
 
 def test_a_flipped_bit_that_nothing_reads_disturbs_nothing_until_it_is_read(run):
@@ -66,7 +66,7 @@ def test_damage_in_numbers_that_no_figure_shows_is_told_before_they_are_written(
     content[8 + size + begin] ^= 1
     file.write_bytes(content)
     built = reportgen.build(run, embedding="pca")
-    assert any("activations of step 4 left out" in warning for warning in built.report.warnings)
+    assert any("activations of step 4 left out" in warning for warning in built.document.warnings)
     built.write_numbers(tmp_path / "numbers")
     assert "hidden" in (tmp_path / "numbers" / "activity.csv").read_text()
 
@@ -79,7 +79,7 @@ def test_a_step_that_was_asked_for_and_is_damaged_is_told(run):
 
 def test_damaged_final_activations_move_the_answers_to_the_epoch_before(run):
     flip_last_byte(run / "activations" / "00000004.safetensors")
-    report = reportgen.build(run, embedding="pca").report
+    report = reportgen.build(run, embedding="pca").document
     assert any("activations of step 4 left out" in warning for warning in report.warnings)
     assert any("of epoch 1 (step 2), not of epoch 2" in warning for warning in report.warnings)
     assert report.headline.endswith("after 1 epoch.")
@@ -89,7 +89,7 @@ def test_damaged_final_activations_move_the_answers_to_the_epoch_before(run):
 
 def test_without_images_and_labels_the_rest_is_reported(run):
     (run / "data.safetensors").unlink()
-    report = reportgen.build(run, embedding="pca").report
+    report = reportgen.build(run, embedding="pca").document
     anchors = {section.anchor for section in report.sections}
     assert anchors >= {"embedding", "curves", "parameters", "activity", "maps", "health", "overview"}
     assert not anchors & {"samples", "mistakes"}
@@ -106,7 +106,7 @@ def test_one_damaged_array_of_the_data_is_left_out_alone(run, name):
     end = 8 + int.from_bytes(content[:8], "little")
     content[end + json.loads(content[8:end])[name]["data_offsets"][0]] ^= 1
     file.write_bytes(content)
-    report = reportgen.build(run, embedding="pca").report
+    report = reportgen.build(run, embedding="pca").document
     assert any(f"{name} left out" in warning for warning in report.warnings)
     assert len([w for w in report.warnings if "left out" in w]) == 1
     assert html(report)
@@ -116,7 +116,7 @@ def test_a_file_that_vanishes_between_listing_and_reading(run, monkeypatch):
     """It is listed, opened, and gone when its values are read."""
     opened = open_run(run)
     (run / "snapshots" / "00000004.safetensors").unlink()
-    report = reportgen.build(opened, embedding="pca").report
+    report = reportgen.build(opened, embedding="pca").document
     assert "step 0 to step 3" in html(report)
 
     listed = sorted
@@ -175,7 +175,7 @@ def open_folder(tmp_path):
         yield Path(folder)
 
 
-EMPTY = reportgen.BuiltReport(Report("title", "headline", (), (), {}))
+EMPTY = reportgen.Report(Document("title", "headline", (), (), {}))
 
 
 def test_a_read_only_folder_is_named_and_nothing_is_changed(open_folder, run):
@@ -278,7 +278,7 @@ def test_a_report_says_how_the_recording_ended(tmp_path):
 
 def test_without_activations_parameters_are_still_shown(run):
     shutil.rmtree(run / "activations")
-    report = reportgen.build(run, embedding="pca").report
+    report = reportgen.build(run, embedding="pca").document
     assert {"curves", "parameters", "health", "overview"} <= {section.anchor for section in report.sections}
     assert html(report)
     assert json.loads((run / "run.json").read_text())["status"] == "finished"

@@ -15,7 +15,7 @@ from tests.reliability.runs import write_run
 
 
 def report_of(path: Path, **changes):
-    return reportgen.build(write_run(path, **changes), embedding="pca").report
+    return reportgen.build(write_run(path, **changes), embedding="pca").document
 
 
 def checked(report) -> str:

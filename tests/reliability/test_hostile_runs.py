@@ -105,10 +105,10 @@ def test_building_from_a_damaged_run_ends_in_a_report_or_a_reportgen_error(whole
         except ReportgenError as error:
             assert str(error)
             return
-        page = html(built.report)
+        page = html(built.document)
         assert page.endswith("</html>\n")
         built.write_numbers(path.parent / "numbers")
-        told = any("could not be read" in warning for warning in built.report.warnings)
+        told = any("could not be read" in warning for warning in built.document.warnings)
         if open_run(path, verify=True).problems and not told and len(changes) == 1:
             # Nothing on the page is taken from the damaged part: the numbers are those of the whole run.
             assert contents(path.parent / "numbers") == numbers
@@ -206,7 +206,7 @@ def test_text_of_every_kind_is_escaped_or_replaced(tmp_path):
     for layer in content["layers"]:
         layer["op"] += hostile
     (run / "run.json").write_text(json.dumps(content))
-    page = html(reportgen.build(run, embedding="pca").report)
+    page = html(reportgen.build(run, embedding="pca").document)
     page.encode()
     assert "<script>alert" not in page
     assert "\x00" not in page

@@ -68,7 +68,7 @@ def test_no_path_no_environment_and_no_user_get_out(twice):
 
 def test_two_builds_of_one_run_are_the_same_page(tmp_path):
     run = write_run(tmp_path / "run")
-    first, second = (html(reportgen.build(run, embedding="pca").report) for _ in range(2))
+    first, second = (html(reportgen.build(run, embedding="pca").document) for _ in range(2))
     assert first == second
 
 
@@ -79,13 +79,13 @@ def test_the_duration_is_all_that_a_clock_made_and_source_date_epoch_leaves_it_o
     file = quick / "run.json"
     assert '"seconds": 1.5' in file.read_text()
     file.write_text(file.read_text().replace('"seconds": 1.5', '"seconds": 7.25'))
-    pages = [html(reportgen.build(run, embedding="pca").report) for run in (slow, quick)]
+    pages = [html(reportgen.build(run, embedding="pca").document) for run in (slow, quick)]
     assert pages[0] != pages[1]
     duration = r'<(dd|td) dir="auto">(2 s|7 s|1\.5|7\.25)</'
     assert re.sub(duration, "", pages[0]) == re.sub(duration, "", pages[1])
 
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
-    timeless = [html(reportgen.build(run, embedding="pca").report) for run in (slow, quick)]
+    timeless = [html(reportgen.build(run, embedding="pca").document) for run in (slow, quick)]
     assert timeless[0] == timeless[1]
     assert "seconds" not in timeless[0]
     assert '"seconds"' not in (write_run(tmp_path / "third") / "run.json").read_text()

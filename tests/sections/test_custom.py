@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen import BuiltReport, Section, Table, build
+from reportgen import Report, Section, Table, build
 from reportgen.core.report import Figure, Raster, Text
 from reportgen.errors import OptionError, ReportgenError
 from reportgen.page.html import html
@@ -46,8 +46,8 @@ def test_text_figure_and_rows_become_a_section(built) -> None:
         [("rate", "accuracy"), (0.5, np.float32(0.25)), (1, None)],
         finding="It helps.",
     )
-    assert len(built.report.sections) + 1 == len(report.report.sections), "the report it was added to stays as it was"
-    section = report.report.sections[-1]
+    assert len(built.document.sections) + 1 == len(report.document.sections), "the report it was added to stays as it was"
+    section = report.document.sections[-1]
     assert (section.anchor, section.title, section.finding) == ("ablation", "Ablation", "It helps.")
     text, figure, table = section.blocks
     assert text == Text("Two\n\nparagraphs.")
@@ -59,14 +59,14 @@ def test_text_figure_and_rows_become_a_section(built) -> None:
     )
     assert (figure.picture.width, figure.picture.height) == (288, 216)
     assert table.columns == ("rate", "accuracy") and table.rows == ((0.5, 0.25), (1, None))
-    page = html(report.report)
+    page = html(report.document)
     assert "Loss &lt;b&gt;by&lt;/b&gt; rate" in page and 'id="ablation-3"' in page
-    again = built.add_section("Ablation", drawn()).report.sections[-1].blocks[0]
+    again = built.add_section("Ablation", drawn()).document.sections[-1].blocks[0]
     assert again.picture.data == figure.picture.data, "the same figure gives the same bytes"
 
 
 def test_a_users_figure_goes_into_a_paper_in_its_own_size(tmp_path) -> None:
-    report = BuiltReport(sample()).add_section("Mine", drawn())
+    report = Report(sample()).add_section("Mine", drawn())
     for form in ("svg", "pdf", "png"):
         report.write_figures(tmp_path / form, form)
     assert (tmp_path / "pdf" / "mine-1.pdf").read_bytes().startswith(b"%PDF")
@@ -81,10 +81,10 @@ def test_titles_may_repeat_and_blocks_pass_through(built) -> None:
     report = (
         built.add_section("Overview", table).add_section("Overview", "b").add_section("概要", "c").add_section("!", "d")
     )
-    anchors = [section.anchor for section in report.report.sections]
+    anchors = [section.anchor for section in report.document.sections]
     assert anchors[-4:] == ["overview-2", "overview-3", "x", "x-2"]
-    assert report.report.sections[-4].blocks == (table,)
-    html(report.report)
+    assert report.document.sections[-4].blocks == (table,)
+    html(report.document)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def wrong(context) -> str:
 
 def test_an_entry_point_brings_a_section(monkeypatch, recorded) -> None:
     entry(monkeypatch, f"{__name__}:good")
-    assert build(recorded, embedding="pca").report.sections[-1].title == "Extra"
+    assert build(recorded, embedding="pca").document.sections[-1].title == "Extra"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_the_example_package_adds_its_section_once_installed(recorded, tmp_path)
 import json, sys
 sys.path.insert(0, sys.argv[2])
 import reportgen
-section = reportgen.build(sys.argv[1], embedding="pca").report.sections[-1]
+section = reportgen.build(sys.argv[1], embedding="pca").document.sections[-1]
 print(json.dumps([section.anchor, section.finding, section.blocks[0].rows]))
 """
     done = subprocess.run(
@@ -172,6 +172,6 @@ def test_effective_rank_of_known_matrices(monkeypatch) -> None:
 
 def test_a_users_picture_is_readable(built) -> None:
     """Its SVG is drawn on white: legible on a dark page too."""
-    figure = built.add_section("Mine", drawn()).report.sections[-1].blocks[0]
+    figure = built.add_section("Mine", drawn()).document.sections[-1].blocks[0]
     assert b"fill: #ffffff" in figure.picture.data
     assert Image.open(io.BytesIO(figure.export("png"))).convert("RGB").getpixel((0, 0)) == (255, 255, 255)

@@ -22,7 +22,7 @@ def run(recorded):
 
 @pytest.fixture(scope="module")
 def whole(run):
-    return build(run, embedding="pca", max_size=None).report
+    return build(run, embedding="pca", max_size=None).document
 
 
 def rows(section) -> list[FigureRow]:
@@ -34,7 +34,7 @@ def context(run, **limits) -> Context:
 
 
 def test_a_page_that_fits_leaves_nothing_out(run, whole) -> None:
-    built = build(run, embedding="pca").report
+    built = build(run, embedding="pca").document
     assert html(built) == html(whole)
     assert not built.extra and "left-out" not in html(built).split("</style>")[1]
 
@@ -42,7 +42,7 @@ def test_a_page_that_fits_leaves_nothing_out(run, whole) -> None:
 @pytest.mark.parametrize("share", [0.9, 0.75, 0.65])
 def test_a_page_is_as_small_as_asked_and_says_what_it_lacks(run, whole, share) -> None:
     size = len(html(whole).encode())
-    built = build(run, embedding="pca", max_size=int(size * share)).report
+    built = build(run, embedding="pca", max_size=int(size * share)).document
     page = html(built)
     assert len(page.encode()) <= size * share
     note = re.search(r'<p class="left-out">(.*?)</p>', page)
@@ -50,12 +50,12 @@ def test_a_page_is_as_small_as_asked_and_says_what_it_lacks(run, whole, share) -
     # The size that the page names gives the whole report.
     named = re.search(r"--max-size ([\d.]+)(MB|KB)", note[1])
     assert named is not None
-    again = build(run, embedding="pca", max_size=int(float(named[1]) * {"KB": 1e3, "MB": 1e6}[named[2]])).report
+    again = build(run, embedding="pca", max_size=int(float(named[1]) * {"KB": 1e3, "MB": 1e6}[named[2]])).document
     assert html(again) == html(whole)
 
 
 def test_nothing_more_can_be_left_out_than_all_rungs_do(run) -> None:
-    built = build(run, embedding="pca", max_size=1000).report
+    built = build(run, embedding="pca", max_size=1000).document
     assert "nothing more can be left out" in built.extra["left_out"]
     assert not [block for section in built.sections for block in section.blocks if isinstance(block, Explorer)]
 
@@ -113,6 +113,6 @@ def test_coarse_values_keep_zero_and_the_ends() -> None:
 
 
 def test_every_figure_is_still_named_once(run) -> None:
-    built = build(run, embedding="pca", max_size=150_000).report
+    built = build(run, embedding="pca", max_size=150_000).document
     names = [figure.name for figure in figures(built) if isinstance(figure, Figure)]
     assert len(names) == len(set(names)) > 5

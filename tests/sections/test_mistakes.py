@@ -34,7 +34,7 @@ def test_nan_parameters_predict_nothing_and_the_page_says_so(broken):
     run = open_run(broken)
     assert set(run.activations[1].predictions) == {-1}
     assert run.epochs[-1]["val_accuracy"] == 0
-    report = reportgen.build(broken, embedding="pca").report
+    report = reportgen.build(broken, embedding="pca").document
     assert dict(report.key_figures)["accuracy"] == "0.0\N{NO-BREAK SPACE}%"
     section = next(s for s in report.sections if s.anchor == "mistakes")
     wrong = "100 of 100 evaluation images (100.0\N{NO-BREAK SPACE}%) are predicted wrong"
@@ -46,7 +46,7 @@ def test_nan_parameters_predict_nothing_and_the_page_says_so(broken):
 
 
 def test_every_layer_of_the_broken_network_is_told(broken):
-    report = reportgen.build(broken, embedding="pca").report
+    report = reportgen.build(broken, embedding="pca").document
     rows = [row for row in numbers(report, "health_layers.csv") if row[0] == 1]
     assert rows
     assert all(row[8] == row[3] for row in rows), "channels that are not finite"

@@ -30,7 +30,7 @@ def test_a_run_of_format_1_is_built_with_all_that_it_holds():
     run = open_run(RUN, verify=True)
     assert list(run.snapshots) == [0, 1, 2, 3, 4] and list(run.activations) == [0, 2, 4]
     assert np.isfinite(run.activations[4].maps["conv1"]).all()
-    report = build(RUN, embedding="pca").report
+    report = build(RUN, embedding="pca").document
     anchors = [section.anchor for section in report.sections]
     expected = ["embedding", "curves", "overlay", "mistakes", "parameters", "explorer", "change", "activity", "maps"]
     assert anchors == [*expected, "health", "overview", "samples"]
