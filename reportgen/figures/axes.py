@@ -114,7 +114,7 @@ def fitting(scale: Scale, *, digits: int = 6, whole: bool = False) -> dict[float
 
 def left_room(names: Mapping[float, str]) -> float:
     """Pixels that the names take left of an axis."""
-    return max((text_width(name, SMALL) for name in names.values()), default=0.0) + 6
+    return max((text_width(name, SMALL) for name in names.values()), default=0.0) + 10
 
 
 def bottom_axis(frame: Frame, scale: Scale, names: Mapping[float, str], label: str) -> list[Part]:
@@ -129,16 +129,12 @@ def bottom_axis(frame: Frame, scale: Scale, names: Mapping[float, str], label: s
     ]
 
 
-def left_axis(frame: Frame, scale: Scale, names: Mapping[float, str], label: str = "") -> list[Part]:
-    """The names of the ticks left of the frame, and what the axis shows, upwards."""
-    words: list[Part] = [
+def left_axis(frame: Frame, scale: Scale, names: Mapping[float, str]) -> list[Words]:
+    """The names of the ticks left of the frame."""
+    return [
         Words(frame.left - 6, middle(float(scale(at)), SMALL), name, "muted", SMALL, anchor="end")
         for at, name in names.items()
     ]
-    if label:
-        x = frame.left - left_room(names) - 8
-        words.append(Words(x, frame.top + frame.height / 2, label, "muted", SIZE, anchor="middle", turned=True))
-    return words
 
 
 def no_data(frame: Frame) -> Words:

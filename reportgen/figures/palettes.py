@@ -25,6 +25,7 @@ from reportgen.core.report import ColorBar
 from reportgen.errors import DataError
 
 LEVELS = 254
+STOPS = 17  # of a colour bar: enough that colours between them are within two levels of the palette's
 NOT_FINITE = 254
 GAP = 255
 NOT_FINITE_COLOR = "#aa00ff"
@@ -65,7 +66,6 @@ _RED_WHITE_BLUE = (
 class Palette:
     """`rgb` [256, 3] uint8, read-only; `flat` is the level that a range of width 0 is shown in."""
 
-    name: str
     rgb: np.ndarray
     flat: int
 
@@ -90,12 +90,12 @@ def class_mark(index: int) -> Mark:
     return _MARKS[index // len(CLASS_COLORS) % len(_MARKS)]
 
 
-def _build(name: str, levels: np.ndarray, flat: int = 0) -> Palette:
+def _build(levels: np.ndarray, flat: int = 0) -> Palette:
     table = np.zeros((256, 3), np.uint8)
     table[:LEVELS] = np.rint(levels)
     table[NOT_FINITE] = rgb(NOT_FINITE_COLOR)
     table.flags.writeable = False
-    return Palette(name, table, flat)
+    return Palette(table, flat)
 
 
 def _diverging() -> Palette:
@@ -104,10 +104,10 @@ def _diverging() -> Palette:
     at = np.concatenate([np.linspace(0, 0.5, half), np.linspace(0.5, 1, half)])
     stops = np.linspace(0, 1, len(anchors))
     levels = np.stack([np.interp(at, stops, anchors[:, channel]) for channel in range(3)], axis=1)
-    return _build("diverging", levels, half - 1)
+    return _build(levels, half - 1)
 
 
-GREY = _build("grey", np.repeat(np.linspace(0, 255, LEVELS)[:, None], 3, axis=1))
+GREY = _build(np.repeat(np.linspace(0, 255, LEVELS)[:, None], 3, axis=1))
 DIVERGING = _diverging()
 
 
@@ -190,10 +190,10 @@ def symmetric(*arrays: np.ndarray) -> tuple[float, float]:
     return -largest, largest
 
 
-def colorbar(palette: Palette, low: float, high: float, stops: int = 17) -> ColorBar:
+def colorbar(palette: Palette, low: float, high: float) -> ColorBar:
     """The palette's scale from `low` to `high`; a diverging one has its middle number too."""
     low, high = _finite_range(low, high)
-    entries = np.rint(np.linspace(0, LEVELS - 1, stops)).astype(int)
+    entries = np.rint(np.linspace(0, LEVELS - 1, STOPS)).astype(int)
     colors = tuple("#" + bytes(palette.rgb[entry]).hex() for entry in entries)
     middle = short_number(low / 2 + high / 2) if palette.diverging else None
     return ColorBar(colors, short_number(low), short_number(high), middle)
