@@ -34,17 +34,17 @@ def test_everything_is_captured_and_verified(name):
     model, images = {**LINEN, **NNX}[name]()
     variables = variables_for(model, images)
     capture = prepare(model, variables, images)
-    assert capture.uncaptured == {}
+    network = capture.network
+    assert network.uncaptured == {}
     found = check(capture, variables, images)
     assert found.failed == {}
-    assert found.flax in (EQUAL.format(n=sum(is_module(layer) for layer in capture.layers)), FLAX_CAN_NOT.get(name))
-    assert found.operations == len(capture.selected) == sum(layer.alias_of is None for layer in capture.layers)
-    owned = [name for layer in capture.layers for name in layer.params]
+    modules = [layer for layer in network.layers.values() if is_module(layer)]
+    assert found.flax in (EQUAL.format(n=len(modules)), FLAX_CAN_NOT.get(name))
+    assert found.operations == len(capture.selected) == len(network.distinct)
+    owned = [name for layer in network.layers.values() for name in layer.params]
     assert sorted(owned) == sorted(flat_names(variables["params"]))
     if isinstance(model, nnx.Module):
-        assert {type(m).__name__ for _, m in nnx.iter_modules(model)} >= {
-            layer.op for layer in capture.layers if is_module(layer) and layer.op != "attend"
-        }
+        assert {type(m).__name__ for _, m in nnx.iter_modules(model)} >= {x.op for x in modules} - {"attend"}
 
 
 @pytest.mark.skipif(not SOAK, reason="half a minute; `make soak` runs it")
@@ -61,7 +61,7 @@ def test_networks_of_real_size(name):
     images = np.random.default_rng(0).normal(size=(2, side, side, 3)).astype(np.float32)
     variables = variables_for(model, images)
     capture = prepare(model, variables, images)
-    assert sum(layer.parameters for layer in capture.layers) == parameters
-    assert capture.uncaptured == {}
+    assert sum(layer.parameters for layer in capture.network.layers.values()) == parameters
+    assert capture.network.uncaptured == {}
     found = check(capture, variables, images)
     assert found.failed == {} and found.operations > 50
