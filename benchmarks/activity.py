@@ -43,9 +43,9 @@ def _first_and_best(side: Contestant | Here) -> dict[str, float]:
 
 def ours(file: str) -> Callable[[], None]:
     """The recorder's own pass, over the convolutions: sums per label, extremes, predictions, margins."""
-    from reportgen.process import tune
+    from reportgen.process import keep_compiled
 
-    tune()
+    keep_compiled()
     import jax
 
     from reportgen.capture import prepare
@@ -65,9 +65,9 @@ def ours(file: str) -> Callable[[], None]:
 
 def whole_maps(file: str) -> Callable[[], None]:
     """Flax's own capture, of the convolutions alone, in one call; summed in NumPy."""
-    from reportgen.process import tune
+    from reportgen.process import keep_compiled
 
-    tune()
+    keep_compiled()
     import flax.linen as nn
     import jax
 

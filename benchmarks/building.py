@@ -32,9 +32,6 @@ def _train(run: Path) -> None:
 def page(run: str, out: str) -> Callable[[], None]:
     """Build and save, as `reportgen build` does."""
     from reportgen import build
-    from reportgen.process import share_python
-
-    share_python()
 
     def make() -> None:
         build(run).save(out)

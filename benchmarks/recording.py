@@ -31,9 +31,9 @@ def measure(settings: Settings) -> list[Row]:
 
 def loop(file: str, batch: int, record: bool) -> Callable[[], dict[str, float]]:
     """One epoch: "steps" is the time of its updates alone."""
-    from reportgen.process import tune
+    from reportgen.process import keep_compiled
 
-    tune()
+    keep_compiled()
     import jax
     import jax.numpy as jnp
     import optax

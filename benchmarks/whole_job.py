@@ -56,9 +56,9 @@ def main(file: str, out: str, epochs: str) -> None:
 
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ["XDG_CACHE_HOME"] = str(Path(out) / "cache")
-    from reportgen.process import tune
+    from reportgen.process import keep_compiled
 
-    tune()
+    keep_compiled()
     from reportgen import build
     from reportgen.data import make_dataset
     from reportgen.models import build as build_model

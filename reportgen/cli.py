@@ -63,13 +63,11 @@ def demo(output: str) -> None:
     seconds: dict[str, float] = {}
     with _timed(seconds, "load"):
         from reportgen import build, load
-        from reportgen.process import share_python
 
         dataset = load("mnist5k")
     with _timed(seconds, "train"):
         summary = _train(folder / "run", dataset, "lenet", epochs=10, overwrite=True)
     with _timed(seconds, "report"):
-        share_python()
         path = build(folder / "run", progress=True).save(folder / "report.html")
     click.echo(f"\nreport          {path} ({path.stat().st_size / 1e6:.1f} MB)")
     click.echo(f"test accuracy   {summary.test_accuracy:.4f}")
@@ -196,9 +194,7 @@ def build(
     reportgen build runs/a -o pull-request --format md
     """
     from reportgen import api
-    from reportgen.process import share_python
 
-    share_python()
     built = api.build(run, progress=True, max_size=_bytes(max_size), **options)
     path = built.save(output or ("report.html" if form == "html" else "report"), form)
     click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
@@ -352,9 +348,6 @@ def _again(
     report: Path, given: set[str], dataset: str, data_dir: str | None, model: str, options: dict[str, Any]
 ) -> tuple[Any, str, dict[str, Any]]:
     """(dataset, model, options) as a report.json has them, but for what was `given` on the command line."""
-    from reportgen.process import tune
-
-    tune()  # the next import brings jax in
     from reportgen.data import load
     from reportgen.training import read_report
 
@@ -368,11 +361,11 @@ def _again(
 
 
 def _train(path: Path, dataset: Any, model: str, **options: Any) -> Any:
-    from reportgen.process import tune
-
-    tune()
     from reportgen.models import build as build_model
+    from reportgen.process import keep_compiled
     from reportgen.training import train
+
+    keep_compiled()
 
     # NNX modules hold their values: they are made for the images' shape, from the seed.
     network = build_model(model, len(dataset.classes), dataset.train_images.shape[1:], options.get("seed", 0))

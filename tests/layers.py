@@ -1,9 +1,9 @@
 """Layers in the short form that tests compare."""
 
-from reportgen.capture.operations import CALL_NAMES, PRIMITIVES
+from reportgen.capture.operations import CALLED, JOINS, PRIMITIVES
 from reportgen.core.network import Layer
 
-FUNCTIONAL = {*CALL_NAMES.values(), *PRIMITIVES.values(), "flatten"}
+FUNCTIONAL = {*CALLED, *JOINS, *PRIMITIVES.values(), "flatten"}
 
 
 def letters(layer: Layer) -> str:

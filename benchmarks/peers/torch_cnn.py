@@ -4,6 +4,7 @@ train(file, steps=40, batch=100, tuned=False)       # seconds per step
 activity(file, batches=[50, 100, 250, 500])         # activity per label of all convolutions, by forward hooks
 """
 
+import ctypes
 import time
 from collections.abc import Callable
 
@@ -15,8 +16,6 @@ from benchmarks.measure import read_digits
 def train(file: str, steps: int, batch: int, tuned: bool) -> Callable[[], dict[str, float]]:
     """`steps` updates with Adam; `tuned` keeps freed memory in the process and fuses the optimizer's loop."""
     if tuned:
-        from reportgen.process import keep_memory
-
         keep_memory()
     import torch
 
@@ -44,10 +43,8 @@ def train(file: str, steps: int, batch: int, tuned: bool) -> Callable[[], dict[s
 def activity(file: str, batches: list[int]) -> Callable[[], None]:
     """Sums per label and channel of every convolution over the images predicted right, and of the input.
 
-    Of the batch sizes, the one that is quickest on a first part is taken; freed memory is kept, as on our side.
+    Of the batch sizes, the one that is quickest on a first part is taken; freed memory is kept.
     """
-    from reportgen.process import keep_memory
-
     keep_memory()
     import torch
 
@@ -104,3 +101,19 @@ def network(side: int):  # type: ignore[no-untyped-def]
     flat = 32 * (side // 4) ** 2
     head = [nn.Flatten(), nn.Linear(flat, 512), nn.ReLU(), nn.Linear(512, 10)]
     return nn.Sequential(*block(1), *block(32), *head)
+
+
+def keep_memory() -> None:
+    """Have glibc's malloc keep what is freed; elsewhere there is nothing to set."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    m_mmap_threshold, m_trim_threshold, m_top_pad, m_arena_max = -3, -1, -2, -8
+    for name, value in (
+        (m_mmap_threshold, 32 << 20),
+        (m_trim_threshold, 2**31 - 1),
+        (m_top_pad, 256 << 20),
+        (m_arena_max, 1),
+    ):
+        mallopt(name, value)

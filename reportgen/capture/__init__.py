@@ -4,7 +4,8 @@ from reportgen.capture import prepare
 output, values = prepare(model, variables, images)(variables, images)
 """
 
-from reportgen.capture.capture import Capture, prepare, variables_of
+from reportgen.capture.capture import Capture, prepare
+from reportgen.capture.forward import variables_of
 from reportgen.capture.names import flat_names
 from reportgen.capture.verify import Verification, check, verify
 

@@ -1,7 +1,7 @@
 """What the axes of each value of a program are: image, position, channel. Followed, never guessed.
 
-    label = follow(jaxpr, images, {"...": parameters})
-    label[variable]                  # ("b", "y", "x", "channel")
+    labels = follow(program)
+    labels[variable]                 # ("b", "y", "x", "channel")
 
 Labels start at the images, whose layout is known, and are carried through each equation by what it does
 to the axes: a convolution makes channels, a matrix product replaces the axis that it sums over, a
@@ -9,12 +9,17 @@ reshape keeps the axes that it leaves whole. Where that can't be told the label 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jax.extend.core import Jaxpr, Literal
+from reportgen.capture.interpret import Borders, Equation, interpret, shape_of
+from reportgen.capture.program import Program
 
 Labels = tuple[str, ...]
+
+LEARNED: Labels = ("learned",)
+"""Stands for the labels of what follows from the model's variables alone. A product with it makes new
+channels, one with anything else (the weights of an interpolation) keeps the positions."""
 
 INPUTS: Mapping[int, Labels] = {
     1: ("b",),
@@ -28,57 +33,70 @@ INPUTS: Mapping[int, Labels] = {
 SPATIAL: Mapping[int, Labels] = {1: ("t",), 2: ("y", "x"), 3: ("z", "y", "x")}
 
 
-def follow(jaxpr: Jaxpr, images: Sequence[Any], params: set[Any]) -> dict[Any, Labels]:
-    """The labels of every variable that follows from `images`, one per axis.
-
-    `params` are the variables that hold the model's variables; a product with what follows from them
-    makes new channels, one with anything else (the weights of an interpolation) keeps the positions.
-    """
-    known: dict[Any, Labels] = {}
-    learned = set(params)
-    for variable in images:
-        shape, dtype = variable.aval.shape, variable.aval.dtype
-        tokens = len(shape) == 2 and dtype.kind in "iu"
-        known[variable] = ("b", "t") if tokens else INPUTS.get(len(shape), ("b", *"?" * (len(shape) - 1)))
-    _walk(jaxpr, known, learned)
-    return known
+def follow(program: Program) -> dict[Any, Labels]:
+    """The labels of every variable that follows from the images, one per axis."""
+    start: dict[Any, Labels] = dict.fromkeys(program.variables, LEARNED)
+    for variable in program.images:
+        aval: Any = variable.aval
+        rank = aval.ndim
+        tokens = rank == 2 and aval.dtype.kind in "iu"
+        start[variable] = ("b", "t") if tokens else INPUTS.get(rank, ("b", *"?" * (rank - 1)))
+    found = interpret(program.equations, start, _rule, note=_fitting, borders=Borders(_sliced, _stacked, _carried))
+    return {variable: labels for variable, labels in found.items() if labels is not LEARNED}
 
 
-def _walk(jaxpr: Jaxpr, known: dict[Any, Labels], learned: set) -> None:
-    for equation in jaxpr.eqns:
-        variables = [v for v in equation.invars if not isinstance(v, Literal)]
-        if any(v in learned for v in variables):
-            learned.update(equation.outvars)
-        if not any(v in known for v in variables):
-            continue
-        rule = _RULES.get(equation.primitive.name)
-        if equation.primitive.name == "scan":
-            found = _scan(equation, known, learned)
-        elif rule is not None:
-            found = [rule(equation, known, learned)] * len(equation.outvars)
-        else:
-            found = [_like_an_input(equation, known, v) for v in equation.outvars]
-        for variable, labels in zip(equation.outvars, found, strict=True):
-            rank = len(getattr(variable.aval, "shape", ()))
-            # A rule that does not fit says nothing, rather than something wrong.
-            known[variable] = _one_channel_axis(labels) if labels and len(labels) == rank else ("?",) * rank
+def attention(labels: Labels, normalised: Sequence[int]) -> Labels:
+    """The labels of a softmax, where it is one over pairs of positions: queries and the keys that are normalised."""
+    pair = [i for i, label in enumerate(labels) if label == "t"]
+    if len(pair) != 2 or len(normalised) != 1 or normalised[0] not in pair:
+        return labels
+    return tuple(("key" if i == normalised[0] else "query") if i in pair else x for i, x in enumerate(labels))
 
 
-def _one_channel_axis(labels: Labels) -> Labels:
-    """What was called channels before the last such axis is an axis like any other now."""
+def _rule(equation: Equation, read: list[Labels | None]) -> Sequence[Labels | None]:
+    if all(labels is None or labels is LEARNED for labels in read):
+        return [LEARNED] * len(equation.outvars)
+    rule = _RULES.get(equation.primitive.name, _like_an_input)
+    # None: of a variable of which a rule can't tell anything; `_fitting` makes that "?".
+    return [rule(equation, read) or ()] * len(equation.outvars)
+
+
+def _fitting(variable: Any, labels: Labels) -> Labels:
+    """A rule that does not fit says nothing, rather than something wrong."""
+    if labels is LEARNED:
+        return labels
+    rank = len(shape_of(variable))
+    if len(labels) != rank:
+        return ("?",) * rank
+    # What was called channels before the last such axis is an axis like any other now.
     last = max((i for i, label in enumerate(labels) if label == "channel"), default=-1)
     return tuple("?" if label == "channel" and i != last else label for i, label in enumerate(labels))
 
 
-def _of(equation: Any, known: Mapping, number: int = 0) -> Labels | None:
-    variable = equation.invars[number]
-    return None if isinstance(variable, Literal) else known.get(variable)
+def _sliced(labels: Labels) -> Labels:
+    return labels if labels is LEARNED else labels[1:]
 
 
-def _like_an_input(equation: Any, known: Mapping, output: Any) -> Labels | None:
+def _stacked(labels: Labels, over: list[Labels]) -> Labels:
+    """What is stacked over the iterations gets the axis that they went over."""
+    axes = [x[0] for x in over if x is not LEARNED and x[0] != "?"]
+    return labels if labels is LEARNED else (axes[0] if axes else "?", *labels)
+
+
+def _carried(before: Labels | None, after: Labels | None) -> Labels | None:
+    # What is carried starts as zeros, of which nothing is known, and is told by the first iteration.
+    return after if before is None or (before is LEARNED and after is not None) else before
+
+
+def _of(read: list[Labels | None], number: int = 0) -> Labels | None:
+    labels = read[number]
+    return None if labels is LEARNED else labels
+
+
+def _like_an_input(equation: Equation, read: list[Labels | None]) -> Labels | None:
     """Elementwise operations, slices, pads and windows: axis i of the output is axis i of an input."""
-    rank = len(getattr(output.aval, "shape", ()))
-    candidates = [known[v] for v in equation.invars if not isinstance(v, Literal) and len(known.get(v, ())) == rank]
+    rank = len(shape_of(equation.outvars[0]))
+    candidates = [x for i in range(len(read)) if (x := _of(read, i)) is not None and len(x) == rank]
     if not candidates or equation.primitive.name in _OPAQUE:
         return None
     return tuple(_agreed([labels[i] for labels in candidates]) for i in range(rank))
@@ -89,8 +107,8 @@ def _agreed(labels: list[str]) -> str:
     return told.pop() if len(told) == 1 else "?"
 
 
-def _conv(equation: Any, known: Mapping, learned: set) -> Labels | None:
-    labels = _of(equation, known)
+def _conv(equation: Equation, read: list[Labels | None]) -> Labels | None:
+    labels = _of(read)
     numbers = equation.params["dimension_numbers"]
     into, out = numbers.lhs_spec, numbers.out_spec
     if labels is None:
@@ -105,39 +123,37 @@ def _conv(equation: Any, known: Mapping, learned: set) -> Labels | None:
     return tuple(result)
 
 
-def _dot(equation: Any, known: Mapping, learned: set) -> Labels | None:
+def _dot(equation: Equation, read: list[Labels | None]) -> Labels | None:
     (left_sum, right_sum), (left_batch, right_batch) = equation.params["dimension_numbers"]
-    sides = []
-    for number, (summed, batch) in enumerate(((left_sum, left_batch), (right_sum, right_batch))):
-        variable = equation.invars[number]
-        labels = _of(equation, known, number)
-        sides.append((variable, labels, summed, batch))
-    left_labels, right_labels = sides[0][1], sides[1][1]
+    sides = [(_of(read, 0), left_sum, left_batch), (_of(read, 1), right_sum, right_batch)]
     result: list[str] = []
     for axis, other in zip(left_batch, right_batch, strict=True):
-        told = [side[i] for side, i in ((left_labels, axis), (right_labels, other)) if side is not None]
-        result.append(_agreed(told))
-    for number, (variable, labels, summed, batch) in enumerate(sides):
-        free = [i for i in range(len(variable.aval.shape)) if i not in (*summed, *batch)]
+        result.append(_agreed([labels[i] for labels, i in ((sides[0][0], axis), (sides[1][0], other)) if labels]))
+    for number, (labels, summed, batch) in enumerate(sides):
+        free = [i for i in range(len(shape_of(equation.invars[number]))) if i not in (*summed, *batch)]
         if labels is not None:
             result += [labels[i] for i in free]
             continue
-        other_labels, other_summed = sides[1 - number][1], sides[1 - number][2]
+        other_labels, other_summed, _ = sides[1 - number]
         gone = [other_labels[i] for i in other_summed] if other_labels is not None else []
-        if variable in learned or len(gone) != 1 or len(free) != 1:
+        if read[number] is LEARNED or len(gone) != 1 or len(free) != 1:
             result += ["?"] * (len(free) - 1) + ["channel"] * bool(free)
         else:
             result.append(gone[0])
+    pairs = [labels[i] for labels, summed, _ in sides if labels is not None for i in summed] == ["channel"] * 2
+    if pairs and result.count("t") == 2 and result.count("?") == 1 and result.index("?") < len(left_batch):
+        # Positions with positions, by their channels, several times over: by the heads of an attention.
+        result[result.index("?")] = "head"
     return tuple(result)
 
 
-def _transpose(equation: Any, known: Mapping, learned: set) -> Labels | None:
-    labels = _of(equation, known)
+def _transpose(equation: Equation, read: list[Labels | None]) -> Labels | None:
+    labels = _of(read)
     return labels and tuple(labels[i] for i in equation.params["permutation"])
 
 
-def _broadcast(equation: Any, known: Mapping, learned: set) -> Labels | None:
-    labels = _of(equation, known)
+def _broadcast(equation: Equation, read: list[Labels | None]) -> Labels | None:
+    labels = _of(read)
     if labels is None:
         return None
     result = ["?"] * len(equation.params["shape"])
@@ -146,20 +162,20 @@ def _broadcast(equation: Any, known: Mapping, learned: set) -> Labels | None:
     return tuple(result)
 
 
-def _without(parameter: str) -> Any:
-    def rule(equation: Any, known: Mapping, learned: set) -> Labels | None:
-        labels = _of(equation, known)
+def _without(parameter: str) -> Callable[[Equation, list[Labels | None]], Labels | None]:
+    def rule(equation: Equation, read: list[Labels | None]) -> Labels | None:
+        labels = _of(read)
         gone = equation.params[parameter]
         return labels and tuple(label for i, label in enumerate(labels) if i not in gone)
 
     return rule
 
 
-def _reshape(equation: Any, known: Mapping, learned: set) -> Labels | None:
-    labels = _of(equation, known)
+def _reshape(equation: Equation, read: list[Labels | None]) -> Labels | None:
+    labels = _of(read)
     if labels is None:
         return None
-    before, after = equation.invars[0].aval.shape, equation.params["new_sizes"]
+    before, after = shape_of(equation.invars[0]), equation.params["new_sizes"]
     result: list[str] = []
     for olds, news in _blocks(before, after):
         group = [labels[i] for i in olds if before[i] != 1 or len(olds) == 1]
@@ -212,14 +228,14 @@ def _blocks(before: Sequence[int], after: Sequence[int]) -> list[tuple[list[int]
     return blocks
 
 
-def _gather(equation: Any, known: Mapping, learned: set) -> Labels | None:
+def _gather(equation: Equation, read: list[Labels | None]) -> Labels | None:
     """Rows of a table (an embedding): the indices' axes, then the row's, which are channels."""
-    indices = _of(equation, known, 1)
-    rank = len(equation.outvars[0].aval.shape)
+    indices = _of(read, 1)
+    rank = len(shape_of(equation.outvars[0]))
     offsets = equation.params["dimension_numbers"].offset_dims
-    if indices is None or _of(equation, known) is not None:
+    if indices is None or _of(read) is not None:
         # A gather from activations picks positions out of them: same axes, if there are as many.
-        return _like_an_input(equation, known, equation.outvars[0])
+        return _like_an_input(equation, read)
     result = ["?"] * rank
     rest = [i for i in range(rank) if i not in offsets]
     for axis, label in zip(rest, indices[:-1], strict=False):
@@ -229,42 +245,9 @@ def _gather(equation: Any, known: Mapping, learned: set) -> Labels | None:
     return tuple(result)
 
 
-def _is_told(before: Any, after: Any, known: Mapping) -> bool:
-    return before not in known and not isinstance(after, Literal) and after in known
-
-
-def _scan(equation: Any, known: Mapping, learned: set) -> list[Labels | None]:
-    """Through the body, once: what is stacked over the iterations gets the axis that they went over."""
-    body = equation.params["jaxpr"].jaxpr
-    looped = equation.params["num_consts"] + equation.params["num_carry"]
-    inner: dict[Any, Labels] = {}
-    inner_learned = set()
-    over = "?"
-    for number, (outside, inside) in enumerate(zip(equation.invars, body.invars, strict=True)):
-        if isinstance(outside, Literal):
-            continue
-        if outside in learned:
-            inner_learned.add(inside)
-        if outside in known:
-            labels = known[outside]
-            inner[inside] = labels[1:] if number >= looped else labels
-            over = labels[0] if number >= looped and over == "?" else over
-    carried = body.invars[equation.params["num_consts"] : looped]
-    _walk(body, inner, inner_learned)
-    # What is carried starts as zeros, of which nothing is known, and is told by the first iteration.
-    told = {v: inner[w] for v, w in zip(carried, body.outvars, strict=False) if _is_told(v, w, inner)}
-    inner.update(told)
-    _walk(body, inner, inner_learned)
-    results: list[Labels | None] = []
-    for number, variable in enumerate(body.outvars):
-        labels = None if isinstance(variable, Literal) else inner.get(variable)
-        results.append((over, *labels) if number >= equation.params["num_carry"] and labels is not None else labels)
-    return results
-
-
 _REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "argmax", "argmin")
-_OPAQUE = ("while", "cond", "sort", "dynamic_slice", "scatter", "scatter-add", "custom_linear_solve")
-_RULES = {
+_OPAQUE = ("while", "scan", "cond", "sort", "dynamic_slice", "scatter", "scatter-add", "custom_linear_solve")
+_RULES: Mapping[str, Callable[[Equation, list[Labels | None]], Labels | None]] = {
     "conv_general_dilated": _conv,
     "dot_general": _dot,
     "transpose": _transpose,

@@ -1,7 +1,7 @@
 """Model and batch in, every layer's activations out, in call order.
 
     capture = prepare(model, variables, images)
-    capture.layers                                    # tuple of core.network.Layer
+    capture.network                                   # core.network.Network
     output, values = capture(variables, images)       # values: layer path -> [image, ...]
     output, values = jax.jit(capture)(variables, images)
 
@@ -14,46 +14,41 @@ cost nothing: XLA removes them.
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
-import flax.linen as nn
 import jax
 import numpy as np
-from flax import nnx
 
 from reportgen.capture import batch
-from reportgen.capture.axes import follow
+from reportgen.capture.axes import attention, follow
 from reportgen.capture.batch import ImageAxis, images_first
 from reportgen.capture.fields import receptive_fields
 from reportgen.capture.flops import flops
-from reportgen.capture.linen import LinenForward
+from reportgen.capture.forward import Forward, PlainForward, forward_of, name_of, variables_of
 from reportgen.capture.names import flat_names
-from reportgen.capture.nnx import NnxForward, nnx_variables
 from reportgen.capture.program import Program, trace
-from reportgen.capture.table import CONSTANT, Entry, build, own_params
-from reportgen.core.network import INPUT, Layer
-from reportgen.errors import ModelError, OptionError, choices
+from reportgen.capture.table import CONSTANT, CapturedLayer, build, own_params
+from reportgen.core.network import INPUT, Layer, Network
+from reportgen.errors import ModelError, choices
 
 
 @dataclass(frozen=True, eq=False)
 class Capture:
     """A model made ready for capturing. Calling it is pure: it may be jitted, and vmapped over a batch axis.
 
-    `layers` are all layers in call order, `selected` the paths whose arrays a call returns, `uncaptured`
-    maps what could not be captured to the reason. `image_axes` tells where the program has the images.
+    `network` describes all layers, `selected` are the paths whose arrays a call returns. `image_axes`
+    tells where the program has the images.
     """
 
-    forward: LinenForward | NnxForward
-    layers: tuple[Layer, ...]
+    forward: Forward
+    network: Network
     selected: tuple[str, ...]
-    uncaptured: Mapping[str, str]
     image_axes: Mapping[str, ImageAxis]
 
     def __call__(self, variables: Any, images: Any) -> tuple[Any, dict[str, Any]]:
         """The model's output and {layer path: array} for a batch of images, in evaluation."""
-        program, entries = self.program(variables, images)
-        found = {entry.path: entry.variable for entry in entries}
+        program, layers = self.program(variables, images)
+        found = {layer.path: layer.variable for layer in layers}
         if missing := [path for path in self.selected if path not in found]:
             raise ModelError(
                 f"with {count_images(images)} images the model does not compute {', '.join(missing)}, "
@@ -67,8 +62,8 @@ class Capture:
         """A layer's value as the program has it, as [image, *layer.shape]."""
         return images_first(value, self.image_axes[path], images)
 
-    def program(self, variables: Any, images: Any) -> tuple[Program, list[Entry]]:
-        """The traced model for images of this shape, and its entries in call order."""
+    def program(self, variables: Any, images: Any) -> tuple[Program, list[CapturedLayer]]:
+        """The traced model for images of this shape, and its layers in call order."""
         program = trace(self.forward, variables, images)
         return program, build(program, root=True)[0]
 
@@ -78,61 +73,29 @@ def prepare(
     variables: Any,
     images: Any,
     *,
-    apply: Callable | None = None,
+    apply: Callable[..., Any] | None = None,
     layers: Sequence[str] = ("*",),
 ) -> Capture:
     """Trace `model` on `images` (only shape and dtype matter) and list what can be captured.
 
-    `apply(model, variables, images)` calls the model where the default, evaluation with no further
-    arguments, does not do. `layers` are glob patterns on layer paths. What can't be captured is warned
-    about, once. Raises ModelError when the model can't be called, or when a pattern matches no layer.
+    `model` is a Flax module, or a function `model(params, images)`. `apply(model, variables, images)` calls
+    the model where the default, evaluation with no further arguments, does not do. `layers` are glob
+    patterns on layer paths. What can't be captured is warned about, once. Raises ModelError when the
+    model can't be called, or when a pattern matches no layer.
     """
     forward = forward_of(model, apply)
     variables = variables_of(model, variables)
-    program, entries, image_axes, uncaptured = _examine(forward, variables, images)
-    described = _layers(program, entries, image_axes, variables)
+    program, captured, image_axes, uncaptured = _examine(forward, variables, images)
+    described = _layers(program, captured, image_axes, variables)
+    network = Network(name_of(model), {layer.path: layer for layer in described}, uncaptured)
     for pattern in layers:
-        if not any(fnmatchcase(layer.path, pattern) for layer in described):
-            raise ModelError(f"no layer matches {pattern!r}; {choices(pattern, [x.path for x in described])}")
-    selected = tuple(
-        layer.path
-        for layer in described
-        if layer.alias_of is None and any(fnmatchcase(layer.path, pattern) for pattern in layers)
-    )
+        if not network.select((pattern,)):
+            raise ModelError(f"no layer matches {pattern!r}; {choices(pattern, list(network.layers))}")
+    selected = tuple(layer.path for layer in network.select(layers) if layer.alias_of is None)
     if uncaptured:
         listed = "; ".join(f"{name}: {reason}" for name, reason in uncaptured.items())
         warnings.warn(f"reportgen does not capture {listed}", UserWarning, stacklevel=2)
-    return Capture(forward, described, selected, uncaptured, image_axes)
-
-
-def forward_of(model: Any, apply: Callable | None = None) -> LinenForward | NnxForward:
-    """What runs the model marked. Raises ModelError for what is no Flax module."""
-    if isinstance(model, nn.Module):
-        return LinenForward(model, apply)
-    if isinstance(model, nnx.Module):
-        return NnxForward(model, apply)
-    raise ModelError(f"a {type(model).__name__} is neither a flax.linen.Module nor a flax.nnx.Module")
-
-
-def variables_of(model: Any, given: Any = None) -> dict[str, Any]:
-    """{"params": ..., further collections} as a capture of `model` takes them.
-
-    `given` is for Linen variables, a bare params tree or a TrainState; for NNX the model itself, an
-    nnx.State, nested parameters, or None for `model`'s own. Raises OptionError for anything else.
-    """
-    if given is None and isinstance(model, nnx.Module):
-        given = model
-    if isinstance(given, nnx.Module | nnx.State):
-        return nnx_variables(given)
-    if isinstance(given, Mapping):
-        return dict(given) if "params" in given else {"params": given}
-    if hasattr(given, "params"):
-        rest = {"batch_stats": given.batch_stats} if getattr(given, "batch_stats", None) else {}
-        return {**variables_of(model, given.params), **rest}
-    raise OptionError(
-        f"a {type(given).__name__} is neither a params tree, nor variables with 'params', nor a TrainState, "
-        "nor an NNX model or its state"
-    )
+    return Capture(forward, network, selected, image_axes)
 
 
 def count_images(images: Any) -> int:
@@ -141,26 +104,26 @@ def count_images(images: Any) -> int:
 
 
 def _examine(
-    forward: LinenForward | NnxForward, variables: Any, images: Any
-) -> tuple[Program, list[Entry], dict[str, ImageAxis], dict[str, str]]:
-    """The model traced for a few images, its entries, where they have the images, what has no place."""
+    forward: Forward, variables: Any, images: Any
+) -> tuple[Program, list[CapturedLayer], dict[str, ImageAxis], dict[str, str]]:
+    """The model traced for a few images, its layers, where they have the images, what has no place."""
     params = flat_names(variables.get("params", {}))
-    root = any("/" not in name for name in params)
+    root = isinstance(forward, PlainForward) or any("/" not in name for name in params)
     program = trace(forward, variables, _some(images, batch.FEW))
-    entries, uncaptured, constant = build(program, root)
-    if not entries:
+    layers, uncaptured, constant = build(program, root)
+    if not layers:
         raise ModelError("no module of the model was called, so nothing could be captured")
-    shapes = {entry.path: entry.variable.aval.shape for entry in entries}
+    shapes = {layer.path: layer.variable.aval.shape for layer in layers}
     larger = build(trace(forward, variables, _some(images, batch.MORE)), root)[0]
     image_axes, unclear = batch.image_axes(shapes, {x.path: x.variable.aval.shape for x in larger})
-    shared = [entry for entry in entries if image_axes.get(entry.path, ImageAxis()).positions > 1]
+    shared = [layer for layer in layers if image_axes.get(layer.path, ImageAxis()).positions > 1]
     for path, outer in _orders(program, shared, image_axes, variables, images).items():
         if outer is None:
             unclear[path] = "which of its rows belong to which image could not be told"
             del image_axes[path]
         elif not outer:
             image_axes[path] = ImageAxis(image_axes[path].axis, image_axes[path].positions, outer=False)
-    kept = [entry for entry in entries if entry.path in image_axes]
+    kept = [layer for layer in layers if layer.path in image_axes]
     _, ownerless = own_params(kept, params)
     for name in ownerless:
         module = name.rpartition("/")[0]
@@ -168,7 +131,7 @@ def _examine(
         uncaptured.update(dict.fromkeys(found, CONSTANT))
         if not found:
             uncaptured[name] = "this parameter is used by no captured module"
-    for name, reason in forward.untapped.items():
+    for name, reason in forward.unmarked.items():
         if name not in shapes:
             uncaptured[name] = reason
     return program, kept, image_axes, {**uncaptured, **unclear}
@@ -176,7 +139,8 @@ def _examine(
 
 def _some(images: Any, count: int) -> Any:
     """Shapes and dtypes of `count` such images."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *np.shape(x)[1:]), _dtype(x)), images)
+    struct: Any = jax.ShapeDtypeStruct  # it has no types
+    return jax.tree.map(lambda x: struct((count, *np.shape(x)[1:]), _dtype(x)), images)
 
 
 def _dtype(x: Any) -> Any:
@@ -184,12 +148,12 @@ def _dtype(x: Any) -> Any:
 
 
 def _orders(
-    program: Program, entries: list[Entry], axes: Mapping[str, ImageAxis], variables: Any, images: Any
+    program: Program, layers: Sequence[CapturedLayer], axes: Mapping[str, ImageAxis], variables: Any, images: Any
 ) -> dict[str, bool | None]:
     """For values whose axis is shared by images and positions: whether the images count slower."""
-    if not entries:
+    if not layers:
         return {}
-    wanted = [entry.variable for entry in entries]
+    wanted = [layer.variable for layer in layers]
     run = jax.jit(lambda v, x: program.run(v, x, wanted)[1])
 
     def two(other: int) -> Any:
@@ -200,46 +164,46 @@ def _orders(
 
     before, after = run(variables, two(1)), run(variables, two(0))
     return {
-        entry.path: batch.counts_slower(np.asarray(a), np.asarray(b), axes[entry.path])
-        for entry, a, b in zip(entries, before, after, strict=True)
+        layer.path: batch.counts_slower(np.asarray(a), np.asarray(b), axes[layer.path])
+        for layer, a, b in zip(layers, before, after, strict=True)
     }
 
 
 def _layers(
-    program: Program, entries: list[Entry], image_axes: Mapping[str, ImageAxis], variables: Any
+    program: Program, captured: Sequence[CapturedLayer], image_axes: Mapping[str, ImageAxis], variables: Any
 ) -> tuple[Layer, ...]:
-    """The entries as the run directory keeps them."""
-    owned, _ = own_params(entries, flat_names(variables.get("params", {})))
-    count = len(jax.tree.leaves(variables))
-    first = len(program.constants)
-    labels = follow(program.jaxpr, program.images, set(program.jaxpr.invars[first : first + count]))
-    known = {INPUT, *(entry.path for entry in entries)}
-    fields = receptive_fields(program.jaxpr, program.images, {entry.path: entry.variable for entry in entries})
-    computed = flops(program, entries, batch.FEW)
+    """The captured layers as the run directory keeps them."""
+    owned, _ = own_params(captured, flat_names(variables.get("params", {})))
+    labels = follow(program)
+    paths = {INPUT, *(layer.path for layer in captured)}
+    fields = receptive_fields(program.equations, program.images, {x.path: x.variable for x in captured})
+    computed = flops(program, captured, batch.FEW)
     layers = []
-    for entry in entries:
-        where = image_axes[entry.path]
-        shape = entry.variable.aval.shape
-        example = jax.eval_shape(lambda x, where=where: images_first(x, where, batch.FEW), entry.variable.aval)
-        axes: list[Any] = list(labels.get(entry.variable, "?" * len(shape)))
+    for layer in captured:
+        where = image_axes[layer.path]
+        shape = layer.variable.aval.shape
+        example = jax.eval_shape(lambda x, where=where: images_first(x, where, batch.FEW), layer.variable.aval)
+        named = labels.get(layer.variable, ("?",) * len(shape))
+        if layer.operation is not None and layer.op == "softmax":
+            named = attention(named, layer.operation.reduced)
+        axes: list[Any] = list(named)
         axes.pop(where.axis)
         if where.positions > 1:
             axes.insert(where.axis, "?")
-        params = owned.get(entry.path, {})
         layers.append(
             Layer(
-                path=entry.path,
-                op=entry.op,
-                role=entry.role,
+                path=layer.path,
+                op=layer.op,
+                role=layer.role,
                 shape=tuple(int(size) for size in example.shape[1:]),
                 dtype=str(example.dtype),
                 axes=tuple(axes),
-                inputs=tuple(path for path in entry.inputs if path in known),
-                params=params,
-                alias_of=entry.alias_of if entry.alias_of in known else None,
-                tied_to=entry.tied_to if owned.get(entry.tied_to or "") else None,
-                field=fields[entry.path],
-                flops=computed.get(entry.path),
+                inputs=tuple(path for path in layer.inputs if path in paths),
+                params=owned.get(layer.path, {}),
+                alias_of=layer.alias_of if layer.alias_of in paths else None,
+                tied_to=layer.tied_to if owned.get(layer.tied_to or "") else None,
+                field=fields[layer.path],
+                flops=computed.get(layer.path),
             )
         )
     return tuple(layers)

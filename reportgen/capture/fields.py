@@ -1,6 +1,6 @@
 """Which part of the image each layer's units see, read off the traced program.
 
-    fields = receptive_fields(jaxpr, images, {"conv1": variable})    # {"conv1": ReceptiveField | None}
+    fields = receptive_fields(equations, images, {"conv1": variable})    # {"conv1": ReceptiveField | None}
 
 Every equation of the program says how the units of what it makes follow from those of what it reads: a
 convolution or a pooling widens the window and the step, a sum over positions joins all windows, an
@@ -13,10 +13,10 @@ Source: Araujo, Norris and Sim (2019), Computing Receptive Fields of Convolution
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
-
+from reportgen.capture.interpret import Equation, interpret, known, shape_of
 from reportgen.core.network import ReceptiveField
 
 # fmt: off
@@ -26,10 +26,6 @@ ELEMENTWISE = frozenset((
     "is_finite", "le", "log", "log1p", "logistic", "lt", "max", "min", "mul", "name", "ne", "neg", "nextafter", "not",
     "optimization_barrier", "or", "pow", "real", "reduce_precision", "rem", "round", "rsqrt", "select_n", "sign",
     "sin", "sqrt", "square", "stop_gradient", "sub", "tan", "tanh", "xor",
-))
-CALLS = frozenset((
-    "jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr", "remat",
-    "remat2", "checkpoint",
 ))
 REDUCTIONS = frozenset((
     "reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor", "argmax",
@@ -66,7 +62,7 @@ Spans = tuple[Span, ...]
 
 
 def receptive_fields(
-    jaxpr: Jaxpr, images: Sequence[Any], wanted: Mapping[str, Any]
+    equations: Iterable[Equation], images: Sequence[Any], wanted: Mapping[str, Any]
 ) -> dict[str, ReceptiveField | None]:
     """The receptive field of the units of each of the variables `wanted`, by the same names.
 
@@ -75,10 +71,11 @@ def receptive_fields(
     """
     seen: dict[Any, Spans] = {}
     for variable in images:
-        if len(getattr(variable.aval, "shape", ())) == 4:
+        if len(shape_of(variable)) == 4:
             seen[variable] = tuple(Span(0, 1, 1, frozenset({axis}), True) for axis in (1, 2))
-    _walk(jaxpr, seen)
-    return {name: None if isinstance(v, Literal) else _field(seen.get(v)) for name, v in wanted.items()}
+    # Without borders: the iterations of a loop see different parts.
+    interpret(equations, seen, _rule)
+    return {name: _field(known(seen, variable)) for name, variable in wanted.items()}
 
 
 def _field(spans: Spans | None) -> ReceptiveField | None:
@@ -91,35 +88,13 @@ def _field(spans: Spans | None) -> ReceptiveField | None:
     return ReceptiveField(rows.size, columns.size, rows.step, columns.step, rows.start, columns.start)
 
 
-def _walk(jaxpr: Jaxpr, seen: dict[Any, Spans]) -> None:
-    for equation in jaxpr.eqns:
-        reads = [(i, v) for i, v in enumerate(equation.invars) if not isinstance(v, Literal) and v in seen]
-        if not reads:
-            continue
-        name = equation.primitive.name
-        inner = _inner(equation) if name in CALLS else None
-        if inner is not None and len(inner.invars) == len(equation.invars):
-            within = {inner.invars[i]: seen[v] for i, v in reads}
-            _walk(inner, within)
-            for outer, made in zip(equation.outvars, inner.outvars, strict=True):
-                if not isinstance(made, Literal) and made in within:
-                    seen[outer] = within[made]
-            continue
-        for position, made in enumerate(equation.outvars):
-            parts = [_through(equation, name, i, seen[v], position) for i, v in reads]
-            shape = getattr(made.aval, "shape", ())
-            joined = parts[0]
-            for part in parts[1:]:
-                joined = tuple(_join(a, b, shape) for a, b in zip(joined, part, strict=True))
-            seen[made] = joined
-
-
-def _inner(equation: Any) -> Jaxpr | None:
-    for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
-        found = equation.params.get(key)
-        if found is not None:
-            return found.jaxpr if isinstance(found, ClosedJaxpr) else found
-    return None
+def _rule(equation: Equation, read: list[Spans | None]) -> list[Spans]:
+    made = []
+    for position, variable in enumerate(equation.outvars):
+        parts = [_through(equation, i, spans, position) for i, spans in enumerate(read) if spans is not None]
+        shape = shape_of(variable)
+        made.append(tuple(reduce(lambda a, b: _join(a, b, shape), spans) for spans in zip(*parts, strict=True)))
+    return made
 
 
 def _join(a: Span, b: Span, shape: Sequence[int]) -> Span:
@@ -134,10 +109,11 @@ def _join(a: Span, b: Span, shape: Sequence[int]) -> Span:
     return Span(start, end - start, dims=a.dims | b.dims)
 
 
-def _through(equation: Any, name: str, operand: int, spans: Spans, position: int) -> Spans:
+def _through(equation: Equation, operand: int, spans: Spans, position: int) -> Spans:
     """What the units of the equation's output `position` see by way of its operand."""
-    step = _Step(equation.params, [v.aval.shape for v in equation.invars], operand, position)
-    out = equation.outvars[position].aval.shape
+    name = equation.primitive.name
+    step = _Step(equation.params, [shape_of(v) for v in equation.invars], operand, position)
+    out = shape_of(equation.outvars[position])
     if name in ELEMENTWISE and len(step.shape) in (len(out), 0):
         return tuple(_repeated(span, step.shape, out, range(len(step.shape))) for span in spans)
     rule = _RULES.get(name)

@@ -20,7 +20,7 @@ import jax
 from flax.core.scope import in_filter
 from flax.core.tracers import current_trace
 
-from reportgen.capture.taps import traced
+from reportgen.capture.marks import traced
 
 COLLECTION = "intermediates"
 
@@ -37,17 +37,17 @@ class Call(NamedTuple):
 class Intermediates:
     """A stand-in `model`, and after it was applied the `values` that Flax captured.
 
-    `marked()` tells of the call that just ended whether it was marked: those are captured. `alone` is the
+    `marked()` tells of the call that just ended whether it was marked: those are captured. `flax_capture_error` is the
     reason where Flax's capture could not be used, so that the marks stand alone; "" where it was.
     """
 
     def __init__(self, model: nn.Module, marked: Callable[[], bool]):
         self.values: dict[Call, Any] = {}
-        self.alone = "the model's `apply` was not called"
+        self.flax_capture_error = "the model's `apply` was not called"
         self._own = model.apply
         self._marked = marked
         self._level = current_trace()
-        self._counts: Counter = Counter()
+        self._counts: Counter[Any] = Counter()
         # A copy of the same class: isinstance, attributes and clones are what they are; Linen's are frozen.
         self.model = copy.copy(model)
         object.__setattr__(self.model, "apply", self._apply)
@@ -61,12 +61,12 @@ class Intermediates:
         **kwargs: Any,
     ) -> Any:
         if capture_intermediates or in_filter(mutable, COLLECTION):
-            self.alone = "the model is applied with intermediates of the user's own"
+            self.flax_capture_error = "the model is applied with intermediates of the user's own"
         elif current_trace() != self._level:
-            self.alone = "the model is applied inside a JAX transformation, which its values can't leave"
+            self.flax_capture_error = "the model is applied inside a JAX transformation, which its values can't leave"
         else:
-            self.alone = ""
-        if self.alone:
+            self.flax_capture_error = ""
+        if self.flax_capture_error:
             return self._own(variables, *args, mutable=mutable, capture_intermediates=capture_intermediates, **kwargs)
         sown: set[tuple[tuple[str, ...], str, int]] = set()
 

@@ -17,7 +17,7 @@ import flax.linen as nn
 import jax
 
 from reportgen.capture.intermediates import Call, Intermediates
-from reportgen.capture.taps import Tag, reason_untapped, scope, shown_methods, tap
+from reportgen.capture.marks import CallTag, mark, reason_unmarked, scope, shown_methods
 
 EVALUATION_ARGUMENTS = {
     "train": False,
@@ -29,7 +29,7 @@ EVALUATION_ARGUMENTS = {
 """Arguments of a model's `__call__` that are set without being asked: a capture is an evaluation."""
 
 
-def evaluation_arguments(call: Callable) -> dict[str, bool]:
+def evaluation_arguments(call: Callable[..., Any]) -> dict[str, bool]:
     """Those of `EVALUATION_ARGUMENTS` that `call` takes."""
     return {name: value for name, value in EVALUATION_ARGUMENTS.items() if name in inspect.signature(call).parameters}
 
@@ -38,19 +38,19 @@ class LinenForward:
     """The function (variables, images) -> (output, Flax's captures) of a Linen model in evaluation, its calls marked.
 
     `apply(model, variables, images)` is for models that need more than `EVALUATION_ARGUMENTS` gives.
-    `plain` gives the output, without marks and captures; `untapped` maps modules that returned nothing
-    that could be marked to the reason. `alone` is why Flax's capture could not be used; "" where it is.
+    `plain` gives the output, without marks and captures; `unmarked` maps modules that returned nothing
+    that could be marked to the reason. `flax_capture_error` is why Flax's capture could not be used; "" where it is.
     """
 
-    def __init__(self, model: nn.Module, apply: Callable | None = None):
+    def __init__(self, model: nn.Module, apply: Callable[..., Any] | None = None):
         self._model = model
         self._apply = apply or _in_evaluation
-        self.untapped: dict[str, str] = {}
-        self.alone = ""
+        self.unmarked: dict[str, str] = {}
+        self.flax_capture_error = ""
         self._without_flax = False
         self._shown: dict[str, str] = {}
         self._methods: dict[type, list[str]] = {}
-        self._running: list[tuple[nn.Module, str, Callable]] = []
+        self._running: list[tuple[nn.Module, str, Callable[..., Any]]] = []
         self._marked = False
 
     def plain(self, variables: Mapping[str, Any], images: jax.Array) -> Any:
@@ -63,12 +63,12 @@ class LinenForward:
                 return self.plain(variables, images), {}
             found = Intermediates(self._model, self._has_marked)
             output = self._apply(found.model, variables, images)
-        self.alone = found.alone
+        self.flax_capture_error = found.flax_capture_error
         return output, found.values
 
     def without_flax(self, reason: str) -> bool:
         """From now on run without Flax's capture, for this reason; with none, with it. Whether that was a change."""
-        before, self._without_flax, self.alone = self._without_flax, bool(reason), reason
+        before, self._without_flax, self.flax_capture_error = self._without_flax, bool(reason), reason
         return before != self._without_flax
 
     def _has_marked(self) -> bool:
@@ -76,7 +76,7 @@ class LinenForward:
         marked, self._marked = self._marked, False
         return marked
 
-    def _mark(self, call: Callable, args: tuple, kwargs: dict, context: Any) -> Any:
+    def _mark(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], context: Any) -> Any:
         self._marked = False
         module, method = context.module, context.method_name
         kind = type(module)
@@ -89,7 +89,7 @@ class LinenForward:
             output = call(*args, **kwargs)
             self._marked = False
             return output
-        tag = Tag(
+        tag = CallTag(
             path=self._path(module.path, kind.__name__),
             module="/".join(module.path),
             kind=kind.__name__,
@@ -102,10 +102,10 @@ class LinenForward:
                 output = call(*args, **kwargs)
         finally:
             self._running.pop()
-        if (reason := reason_untapped(output)) is not None:
-            self.untapped[tag.path or tag.kind] = reason
+        if (reason := reason_unmarked(output)) is not None:
+            self.unmarked[tag.path or tag.kind] = reason
         self._marked = True
-        return tap(output, tag)
+        return mark(output, tag)
 
     def _path(self, path: tuple[str, ...], kind: str) -> str:
         """The path without the names that `nn.remat` and `nn.jit` give to modules that have none."""

@@ -1,4 +1,4 @@
-"""Parameter names as reports and snapshots write them: nested mappings as one, joined by "/".
+"""Parameter names as reports and snapshots write them: nested containers as one, joined by "/".
 
 flat_names({"conv1": {"kernel": k}})   # {"conv1/kernel": k}
 """
@@ -6,13 +6,15 @@ flat_names({"conv1": {"kernel": k}})   # {"conv1/kernel": k}
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 
-def flat_names(tree: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
-    """Leaf name -> leaf, in the order of the mappings; keys that are numbers (of lists) become text."""
-    found: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            found.update(flat_names(value, f"{prefix}{name}/"))
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
+
+def flat_names(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Leaf name -> leaf, in the order of the mappings; places in lists and fields of classes become text."""
+    if isinstance(tree, Mapping):
+        named: dict[str, Any] = {}
+        for name, value in tree.items():
+            named.update(flat_names(value, f"{prefix}{name}/"))
+        return named
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {(prefix + jax.tree_util.keystr(path, simple=True, separator="/")).rstrip("/"): x for path, x in leaves}

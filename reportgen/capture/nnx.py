@@ -27,7 +27,7 @@ from flax import nnx
 
 from reportgen.capture.intermediates import Call
 from reportgen.capture.linen import evaluation_arguments, is_library
-from reportgen.capture.taps import Tag, reason_untapped, scope, shown_methods, tap
+from reportgen.capture.marks import CallTag, mark, reason_unmarked, scope, shown_methods
 from reportgen.errors import ModelError, OptionError
 
 MARK = "_reportgen_path"
@@ -60,17 +60,17 @@ class NnxForward:
     """The function (variables, images) -> (output, {}) of an NNX model in evaluation, its calls marked.
 
     `apply(model, variables, images)` is for models that need more than the images; its `model` is the
-    copy, which holds the variables already. `plain`, `untapped` and `alone` are as for `LinenForward`,
+    copy, which holds the variables already. `plain`, `unmarked` and `flax_capture_error` are as for `LinenForward`,
     but Flax's capture is a run of its own here, `captured`.
     """
 
-    alone = ""
+    flax_capture_error = ""
 
-    def __init__(self, model: nnx.Module, apply: Callable | None = None):
+    def __init__(self, model: nnx.Module, apply: Callable[..., Any] | None = None):
         self._apply = apply or _in_evaluation
         self._definition, state = nnx.split(model)
         self._kept = nnx.to_flat_state(state)
-        self.untapped: dict[str, str] = {}
+        self.unmarked: dict[str, str] = {}
 
     def plain(self, variables: Mapping[str, Any], images: jax.Array) -> Any:
         """The model's output."""
@@ -119,9 +119,9 @@ class NnxForward:
         model.eval()
         return model
 
-    def _call(self, module: Any, method: str, call: Callable) -> Any:
+    def _call(self, module: Any, method: str, call: Callable[..., Any]) -> Any:
         kind = type(module)
-        tag = Tag(
+        tag = CallTag(
             path=getattr(module, MARK),
             module=getattr(module, MARK),
             kind=kind.__name__,
@@ -130,14 +130,14 @@ class NnxForward:
         )
         with scope(tag.path, tag.library):
             output = call()
-        if (reason := reason_untapped(output)) is not None:
-            self.untapped[tag.path or tag.kind] = reason
-        return tap(output, tag)
+        if (reason := reason_unmarked(output)) is not None:
+            self.unmarked[tag.path or tag.kind] = reason
+        return mark(output, tag)
 
 
 @contextmanager
-def _patched(classes: set[type], mark: Callable) -> Iterator[None]:
-    """While open, `mark(module, method, call)` makes the calls of marked modules of these classes."""
+def _patched(classes: set[type], marked: Callable[..., Any]) -> Iterator[None]:
+    """While open, `marked(module, method, call)` makes the calls of marked modules of these classes."""
     before: list[tuple[type, str, bool, Any]] = []
     with _PATCHING:
         try:
@@ -145,7 +145,7 @@ def _patched(classes: set[type], mark: Callable) -> Iterator[None]:
                 for name in shown_methods(cls, is_library):
                     original = inspect.getattr_static(cls, name)
                     before.append((cls, name, name in vars(cls), original))
-                    setattr(cls, name, _marking(cls, name, original, mark))
+                    setattr(cls, name, _marking(cls, name, original, marked))
             yield
         finally:
             for cls, name, own, original in before:
@@ -159,7 +159,7 @@ def _patched(classes: set[type], mark: Callable) -> Iterator[None]:
 def _twin(cls: type) -> type:
     """A class like `cls` that has of its own, for `nnx.capture` to see, what `cls` inherits or has as static."""
 
-    def forward(original: Any) -> Callable:
+    def forward(original: Any) -> Callable[..., Any]:
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:
             bound = original.__get__(self, type(self)) if hasattr(original, "__get__") else original
             return bound(*args, **kwargs)
@@ -170,14 +170,14 @@ def _twin(cls: type) -> type:
     return type(cls.__name__, (cls,), {"__module__": cls.__module__, "__qualname__": cls.__qualname__, **methods})
 
 
-def _marking(cls: type, name: str, original: Any, mark: Callable) -> Callable:
+def _marking(cls: type, name: str, original: Any, marked: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         # A static or class method, or one wrapped by nnx.jit, binds in its own way.
         bound = original.__get__(self, type(self)) if hasattr(original, "__get__") else original
         # A subclass's call reaches its parent's by super(): that is one call, not two.
         if type(self) is not cls or not hasattr(self, MARK):
             return bound(*args, **kwargs)
-        return mark(self, name, lambda: bound(*args, **kwargs))
+        return marked(self, name, lambda: bound(*args, **kwargs))
 
     return method
 
@@ -188,7 +188,7 @@ def _in_evaluation(model: Any, variables: Mapping[str, Any], images: jax.Array) 
     return model(images, **evaluation_arguments(type(model).__call__))
 
 
-def _put(tree: dict, path: list[str], value: Any) -> None:
+def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
     for part in path[:-1]:
         tree = tree.setdefault(part, {})
     tree[path[-1]] = value

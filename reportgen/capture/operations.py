@@ -1,6 +1,6 @@
-"""Finds the functional operations in a traced model: relu, pooling, flatten, softmax, concatenation.
+"""Finds the functional operations in a traced model: relu, pooling, flatten, softmax, concatenation, addition.
 
-    found = operations(equations, module_of)   # tuple of Operation, in call order
+    operations(equations, scope_of)   # tuple of Operation, in call order
 
 A model's `nn.relu(x)` is no module, so no module hook sees it. The traced program (a jaxpr) has it, in
 one of three forms, which are looked for in this order:
@@ -13,43 +13,28 @@ one of three forms, which are looked for in this order:
 Nothing is patched and nothing of the user's is called again: the values are the program's own.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from jax.extend.core import Literal
+from jax.extend.core import JaxprEqn, Literal
+
+from reportgen.capture.interpret import Equation, Loop, shape_of
+from reportgen.capture.jax_versions import SOURCES, called_name
 
 ACTIVATIONS = (
-    *(
-        "relu",
-        "relu6",
-        "silu",
-        "swish",
-        "elu",
-        "selu",
-        "celu",
-        "leaky_relu",
-        "gelu",
-        "glu",
-        "softplus",
-        "mish",
-    ),
+    *("relu", "relu6", "silu", "swish", "elu", "selu", "celu", "leaky_relu", "gelu", "glu", "softplus", "mish"),
     *("soft_sign", "squareplus", "sparse_plus", "sigmoid", "log_sigmoid", "sparse_sigmoid", "hard_sigmoid"),
     *("hard_tanh", "hard_silu", "hard_swish", "softmax", "log_softmax", "standardize"),
 )
 """Functions of jax.nn whose result is a value of interest, by name."""
 
 POOLING = ("max_pool", "min_pool", "avg_pool")
-"""Functions of flax.linen and flax.nnx for pooling; `max_pool_2x2` is reportgen.models' own form."""
+"""Functions for pooling, of flax.linen and flax.nnx or of the user's own under these names."""
 
-CALL_NAMES = {**{name: name for name in (*ACTIVATIONS, *POOLING)}, "max_pool_2x2": "max_pool", "mean": "mean"}
-"""Name of a called function -> what the operation is called in a report."""
-
-SOURCES = (
-    *("jax/_src/nn/functions.py", "flax/linen/pooling.py", "flax/nnx/nn/activations.py"),
-    "jax/_src/numpy/reductions.py",  # the mean over positions: global average pooling
-)
-"""Files whose functions are recognised by a traceback when they leave no call behind (form 2)."""
+CALLED = frozenset((*ACTIVATIONS, *POOLING, "mean"))
+"""Names of functions whose calls are functional operations."""
 
 PRIMITIVES = {
     "tanh": "tanh",
@@ -59,21 +44,26 @@ PRIMITIVES = {
     "reduce_window_min": "min_pool",
 }
 
-CALLS = ("jit", "custom_jvp_call", "custom_vjp_call")
+JOINS = ("add", "mul")
+"""Single equations that are operations where they join two different values: `table` decides."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A functional operation: its name, where it stands, the variable it makes, those that it reads."""
+    """A functional operation: its name, where it stands, the variable it makes, those that it reads.
+
+    `reduced` are the axes over which it sums or takes maxima on its way (those that a softmax normalises).
+    """
 
     name: str
     scope: str
     position: int
     output: Any
     inputs: tuple[Any, ...]
+    reduced: tuple[int, ...] = ()
 
 
-def operations(equations: Sequence[Any], scope_of: Callable[[Any], str | None]) -> tuple[Operation, ...]:
+def operations(equations: Sequence[Equation], scope_of: Callable[[Equation], str | None]) -> tuple[Operation, ...]:
     """The functional operations among the equations of a jaxpr, in call order.
 
     `scope_of(equation)` gives the module path that an equation was made in, or None for one inside a
@@ -85,12 +75,12 @@ def operations(equations: Sequence[Any], scope_of: Callable[[Any], str | None]) 
 
     def close_group() -> None:
         if group:
-            found.append(_grouped(equations, group, group_key, scope_of))
+            found.append(_grouped(equations, group, group_key[0], scope_of))
             group.clear()
 
     for position, equation in enumerate(equations):
         scope = scope_of(equation)
-        call = None if scope is None else called(equation)
+        call = None if scope is None or isinstance(equation, Loop) else called(equation)
         key = None if scope is None or call else _source_function(equation)
         if key != group_key:
             close_group()
@@ -108,20 +98,13 @@ def operations(equations: Sequence[Any], scope_of: Callable[[Any], str | None]) 
     return tuple(found)
 
 
-def called(equation) -> str | None:
+def called(equation: JaxprEqn) -> str | None:
     """The report's name of a call-like equation (form 1), None for any other."""
-    if equation.primitive.name not in CALLS:
-        return None
-    name = equation.params.get("name")
-    if name is None:
-        inner = equation.params.get("call_jaxpr") or equation.params.get("fun_jaxpr")
-        # "relu at .../functions.py:71"
-        inner = getattr(inner, "jaxpr", inner)
-        name = inner.debug_info.func_src_info.split(" ")[0] if inner is not None else ""
-    return CALL_NAMES.get(name)
+    name = called_name(equation)
+    return name if name in CALLED else None
 
 
-def _source_function(equation) -> tuple | None:
+def _source_function(equation: Equation) -> tuple[str, tuple[Any, ...]] | None:
     """Which call of a known function made this equation (form 2): its name and the call site."""
     traceback = equation.source_info.traceback
     if traceback is None:
@@ -129,68 +112,47 @@ def _source_function(equation) -> tuple | None:
     codes, offsets = traceback.raw_frames()
     outermost = None
     for index, code in enumerate(codes):
-        if code.co_name in CALL_NAMES and code.co_filename.replace("\\", "/").endswith(SOURCES):
+        if code.co_name in CALLED and code.co_filename.replace("\\", "/").endswith(SOURCES):
             outermost = index
     if outermost is None:
         return None
     # Two calls on one line differ in the caller's instruction offset.
-    return CALL_NAMES[codes[outermost].co_name], tuple(
-        zip(codes[outermost + 1 :], offsets[outermost + 1 :], strict=True)
-    )
+    return codes[outermost].co_name, tuple(zip(codes[outermost + 1 :], offsets[outermost + 1 :], strict=True))
 
 
-def _grouped(program: Sequence[Any], group: Sequence[int], key: tuple, scope_of: Callable) -> Operation:
+def _grouped(
+    program: Sequence[Equation], group: Sequence[int], name: str, scope_of: Callable[[Equation], str | None]
+) -> Operation:
     equations = [program[position] for position in group]
     made = {variable for equation in equations for variable in equation.outvars}
     read = dict.fromkeys(v for equation in equations for v in equation.invars if not isinstance(v, Literal))
     inputs = tuple(variable for variable in read if variable not in made)
-    return Operation(key[0], scope_of(equations[-1]), group[-1], equations[-1].outvars[0], inputs)
+    reduced = {axis for e in equations if e.primitive.name.startswith("reduce_") for axis in e.params.get("axes", ())}
+    last = equations[-1]
+    return Operation(name, scope_of(last) or "", group[-1], last.outvars[0], inputs, tuple(sorted(reduced)))
 
 
-def _primitive_name(equation) -> str | None:
+def _primitive_name(equation: Equation) -> str | None:
     """The report's name of a single equation (form 3), None for one that is not shown."""
     primitive = equation.primitive.name
     if primitive in PRIMITIVES:
         return PRIMITIVES[primitive]
+    if primitive in JOINS and not any(isinstance(v, Literal) for v in equation.invars):
+        return str(primitive)
     if primitive == "max" and any(isinstance(v, Literal) and v.val == 0 for v in equation.invars):
         return "relu"
     if primitive == "reshape":
-        before, after = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
+        before, after = shape_of(equation.invars[0]), shape_of(equation.outvars[0])
         if len(before) > 2 and len(after) == 2 and before[0] == after[0]:
             return "flatten"
     return None
 
 
-def depends_on(equations: Sequence[Any], sources: Iterable[Any]) -> set[Any]:
-    """The variables whose values follow from `sources`: activations, as opposed to parameters."""
-    reached = set(sources)
-    for equation in equations:
-        if any(v in reached for v in equation.invars if not isinstance(v, Literal)):
-            scan = equation.primitive.name == "scan"
-            reached.update(_out_of_scan(equation, reached) if scan else equation.outvars)
-    return reached
-
-
-def _out_of_scan(equation: Any, reached: set[Any]) -> list[Any]:
-    """Those outputs of a scan that follow from `reached`, through any number of its iterations."""
-    body = equation.params["jaxpr"].jaxpr
-    first, count = equation.params["num_consts"], equation.params["num_carry"]
-    sources = {
-        inside
-        for outside, inside in zip(equation.invars, body.invars, strict=True)
-        if not isinstance(outside, Literal) and outside in reached
-    }
-    while True:
-        inner = depends_on(body.eqns, sources)
-        follow = [not isinstance(v, Literal) and v in inner for v in body.outvars]
-        carried = {v for v, does in zip(body.invars[first : first + count], follow, strict=False) if does}
-        if carried <= sources:
-            return [v for v, does in zip(equation.outvars, follow, strict=True) if does]
-        sources |= carried
-
-
 PASSED_ON = ("convert_element_type", "copy", "name", "stop_gradient", "reshape", "squeeze", "transpose")
 """Primitives through which an operation still counts as reading the value before them."""
+
+MOVED = ("broadcast_in_dim", "slice", "pad", "rev", "concatenate", "add", "sub", "mul", "div", "neg")
+"""Further ones through which a sum still counts as one of that value, if they read no other."""
 
 
 def origin(variable: Any, known: Mapping[Any, str], made_by: Mapping[Any, Any]) -> str | None:
@@ -201,3 +163,21 @@ def origin(variable: Any, known: Mapping[Any, str], made_by: Mapping[Any, Any]) 
             return None
         variable = equation.invars[0]
     return known[variable]
+
+
+def joined(
+    inputs: Sequence[Any], known: Mapping[Any, str], made_by: Mapping[Any, Any], activations: Collection[Any]
+) -> bool:
+    """Whether two values are different layers' or inputs, but for what `PASSED_ON` and `MOVED` did to them."""
+
+    @cache
+    def source(variable: Any) -> Any:
+        if variable in known or variable not in made_by:
+            return known.get(variable, variable)
+        equation = made_by[variable]
+        reads = {v for v in equation.invars if not isinstance(v, Literal) and v in activations}
+        sources = {source(v) for v in reads} if equation.primitive.name in (*PASSED_ON, *MOVED) else set()
+        return sources.pop() if len(sources) == 1 else None
+
+    sources = [source(v) for v in inputs if v in activations]
+    return len(sources) == 2 and None not in sources and sources[0] != sources[1]

@@ -1,80 +1,113 @@
-"""A traced model as one flat list of equations, and the places in it that hold the layers' values.
+"""A traced model as a flat program that gives, besides its output, any value inside.
 
     program = trace(forward, variables, images)
-    program.sites                       # module results and functional operations, in call order
-    program.run(variables, images, [site.variable for site in program.sites])
+    program.points                      # module results and functional operations, in call order
+    program.run(variables, images, [point.variable for point in program.points])
 
-What jit, remat and custom derivatives wrap is laid open, since only then an operation inside can be seen
-and returned. A scan stays a loop: it is given its inner values as further outputs, stacked over its
-iterations. What can't be reached (the branches of a condition, a while loop) is named in `hidden`.
+A part of it that is asked for is evaluated equation by equation; a loop of which inner values are asked
+for is entered again by `jax.lax.scan`, and gives them as further outputs.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
-from jax.interpreters.partial_eval import dce_jaxpr
+from jax.extend.core import Jaxpr, Literal, Var, jaxpr_as_fun
 
+from reportgen.capture.flatten import CapturePoint, Flattener, read
+from reportgen.capture.forward import Forward
 from reportgen.capture.intermediates import Call, ways_back
-from reportgen.capture.operations import Operation, called, depends_on, operations
-from reportgen.capture.taps import Tag, scope_name, scope_of, tag_of
+from reportgen.capture.interpret import Equation, Loop, depends_on, makers
+from reportgen.capture.jax_versions import program_of
 from reportgen.errors import ModelError, ReportgenError
 
-WRAPPERS = (
-    *("jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint"),
-    *("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"),
-)
-"""Equations that do no more than run the program inside them."""
 
-HIDING = {"while": "a while loop", "cond": "a condition's branch"}
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Equations that compute `outputs` from `inputs`, and nothing that these do not need."""
+
+    inputs: Sequence[Var]
+    outputs: Sequence[Any]
+    equations: Sequence[Equation]
+    like: Jaxpr
+
+    def __call__(self, *values: Any) -> list[Any]:
+        """The outputs' values."""
+        return _evaluate(self.equations, self.outputs, dict(zip(self.inputs, values, strict=True)), self.like)
+
+    @property
+    def shapes(self) -> list[Any]:
+        """Shapes and dtypes of the inputs."""
+        struct: Any = jax.ShapeDtypeStruct  # it has no types
+        avals: list[Any] = [v.aval for v in self.inputs]
+        return [struct(aval.shape, aval.dtype) for aval in avals]
+
+    def compiled(self) -> tuple[str, Callable[..., Any]]:
+        """A text that only the same computation has, and the function as one program."""
+        plain = [equation for equation in self.equations if not isinstance(equation, Loop)]
+        if len(plain) == len(self.equations):
+            program = program_of(self.like, self.inputs, self.outputs, plain)
+        else:
+            program = jax.make_jaxpr(self)(*self.shapes)
+        return str(program), jaxpr_as_fun(program)
 
 
-@dataclass(frozen=True)
-class Site:
-    """One value to capture: a module's result (`tag`) or a functional operation's, and its variable.
-
-    `inputs` are the variables that a functional operation reads. `flax` says that Flax's own capture
-    gave this very variable.
-    """
-
-    variable: Any
-    tag: Tag | None = None
-    operation: Operation | None = None
-    inputs: tuple[Any, ...] = ()
-    flax: bool = False
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
-    """A traced and flattened model. `jaxpr` has the constants as its first inputs.
+    """A traced and flattened model.
 
+    `inputs` are its constants (with the values `constants`), then the model's variables, then the images;
     `hidden` maps what can't be captured to the reason and the variables that it follows from.
     """
 
-    jaxpr: Jaxpr
+    equations: Sequence[Equation]
+    inputs: Sequence[Var]
+    outputs: Sequence[Any]
     constants: Sequence[Any]
-    sites: tuple[Site, ...]
+    points: Sequence[CapturePoint]
     hidden: Mapping[str, tuple[str, Sequence[Any]]]
     structure: Any
-    images: tuple[Any, ...]
+    images: Sequence[Var]
+    like: Jaxpr
 
-    def run(self, variables: Any, images: Any, more: Sequence[Any]) -> tuple[Any, list]:
+    @property
+    def variables(self) -> Sequence[Var]:
+        """The inputs that hold the model's variables."""
+        return self.inputs[len(self.constants) : len(self.inputs) - len(self.images)]
+
+    def values(self, variables: Any, images: Any) -> dict[Var, Any]:
+        """What the inputs hold in a call."""
+        return dict(zip(self.inputs, (*self.constants, *jax.tree.leaves((variables, images))), strict=True))
+
+    def run(self, variables: Any, images: Any, more: Sequence[Any]) -> tuple[Any, list[Any]]:
         """The model's output, and the values of the program's variables `more`."""
-        inputs = (*self.constants, *jax.tree.leaves((variables, images)))
-        values = evaluate(self.jaxpr, [*self.jaxpr.outvars, *more], inputs)
-        count = len(self.jaxpr.outvars)
-        return jax.tree.unflatten(self.structure, values[:count]), values[count:]
+        wanted = [*self.outputs, *more]
+        kept = needed(self.equations, wanted, effects=True)
+        found = _evaluate(kept, wanted, self.values(variables, images), self.like)
+        count = len(self.outputs)
+        return jax.tree.unflatten(self.structure, found[:count]), found[count:]
+
+    def between(self, output: Var, given: Collection[Var]) -> Part:
+        """The part that computes `output` from the variables `given` and from the program's own inputs.
+
+        `output` itself is computed, also where it is given.
+        """
+        kept = needed(self.equations, [output], given)
+        made = {v for equation in kept for v in equation.outvars}
+        reads = dict.fromkeys(v for equation in kept for v in _variables(equation.invars))
+        inputs = [v for v in reads if v in given or v not in made] if kept else [output]
+        return Part([v for v in inputs if v is not output or not kept], [output], kept, self.like)
 
 
-def trace(forward: Any, variables: Any, images: Any) -> Program:
-    """Trace `forward(variables, images)`, whose module calls are marked by `taps` and captured by Flax.
+def trace(forward: Forward, variables: Any, images: Any) -> Program:
+    """Trace `forward(variables, images)`, whose module calls are marked and captured by Flax.
 
     `forward` gives (output, {Call: value}). A model that can only be called without Flax's capture (such
     as one whose branches of a condition call different modules) is traced with the marks alone, and
-    `forward.alone` says so. Raises ModelError when the model can't be called, or when Flax captured
-    another value than the one that is marked.
+    `forward.flax_capture_error` says so. Raises ModelError when the model can't be called, or when Flax
+    captured another value than the one that is marked.
     """
     try:
         closed, shapes = jax.make_jaxpr(forward, return_shape=True)(variables, images)
@@ -93,38 +126,40 @@ def trace(forward: Any, variables: Any, images: Any) -> Program:
             f"the model can't be called on images {shown}: {text}; "
             "give apply=(model, variables, images) -> output if it needs other arguments"
         ) from error
-    flat = _Flat()
+    flat = Flattener()
     jaxpr = closed.jaxpr
     flat.constants.update(zip(jaxpr.constvars, closed.consts, strict=True))
     environment: dict[Var, Any] = {}
     flat.walk(jaxpr, environment, None)
     structure, count = jax.tree.structure(shapes[0]), len(jax.tree.leaves(shapes[0]))
-    outputs = [_read(environment, v) for v in jaxpr.outvars]
+    outputs = [read(environment, v) for v in jaxpr.outvars]
     captured = dict(zip(sorted(shapes[1]), outputs[count:], strict=True))
-    whole = _jaxpr(jaxpr, [*flat.constants, *jaxpr.invars], outputs[:count], flat.equations)
-    read = tuple(jaxpr.invars[len(jaxpr.invars) - len(jax.tree.leaves(images)) :])
+    inputs = tuple(jaxpr.invars[len(jaxpr.invars) - len(jax.tree.leaves(images)) :])
     return Program(
-        jaxpr=whole,
+        equations=flat.equations,
+        inputs=(*flat.constants, *jaxpr.invars),
+        outputs=outputs[:count],
         constants=list(flat.constants.values()),
-        sites=tuple(_proven(flat, captured, read)),
+        points=tuple(_proven(flat, captured, inputs)),
         hidden=flat.hidden,
         structure=structure,
-        images=read,
+        images=inputs,
+        like=jaxpr,
     )
 
 
-def _proven(flat: "_Flat", captured: Mapping[Call, Any], images: Sequence[Any]) -> list[Site]:
-    """The sites, with those marked of which Flax captured this very variable: the n-th call of its n-th.
+def _proven(flat: Flattener, captured: Mapping[Call, Any], images: Sequence[Any]) -> list[CapturePoint]:
+    """The points, with those marked of which Flax captured this very variable: the n-th call of its n-th.
 
     Raises ModelError where what it captured of a module's call is none of the values marked there.
     """
-    sites = flat.sites()
+    points = flat.points()
     waiting: dict[tuple[str, str, str], list[int]] = {}
-    for place, site in enumerate(sites):
-        if site.tag is not None:
-            key = site.tag.module, site.tag.method or "__call__", site.tag.leaf
+    for place, point in enumerate(points):
+        if point.tag is not None:
+            key = point.tag.module, point.tag.method or "__call__", point.tag.leaf
             waiting.setdefault(key, []).append(place)
-    made_by = {v: equation for equation in flat.equations for v in equation.outvars}
+    made_by = makers(flat.equations)
     activations = depends_on(flat.equations, images)
     for call, variable in captured.items():
         if isinstance(variable, Literal):
@@ -134,9 +169,9 @@ def _proven(flat: "_Flat", captured: Mapping[Call, Any], images: Sequence[Any]) 
         while places:
             # A call that stands before is one that Flax dropped: it was made inside a loop.
             place = places.pop(0)
-            found = sites[place].variable
-            if not isinstance(found, Literal) and found in same:
-                sites[place] = replace(sites[place], flax=True)
+            marked = points[place].variable
+            if not isinstance(marked, Literal) and marked in same:
+                points[place] = replace(points[place], flax=True)
                 break
         else:
             if variable in activations and call.module not in flat.unreached:
@@ -146,200 +181,70 @@ def _proven(flat: "_Flat", captured: Mapping[Call, Any], images: Sequence[Any]) 
                     f"capture_intermediates gives another value than call {call.number} returned; is there another "
                     "interceptor around it?"
                 )
-    return sites
+    return points
 
 
-def evaluate(jaxpr: Jaxpr, outputs: Sequence[Any], inputs: Sequence[Any]) -> list:
-    """The values of the variables `outputs`, computing nothing that they do not need."""
-    needed, _ = dce_jaxpr(_jaxpr(jaxpr, jaxpr.invars, outputs, jaxpr.eqns), [True] * len(outputs), instantiate=True)
-    return jaxpr_as_fun(ClosedJaxpr(needed, []))(*inputs)
+def needed(
+    equations: Sequence[Equation], outputs: Iterable[Any], given: Collection[Var] = (), *, effects: bool = False
+) -> list[Equation]:
+    """The equations that `outputs` need where the variables `given` are known, though not as outputs.
 
-
-def _jaxpr(like: Jaxpr, invars: Sequence, outvars: Sequence, equations: Sequence[JaxprEqn]) -> Jaxpr:
-    return like.replace(
-        constvars=[],
-        invars=list(invars),
-        outvars=list(outvars),
-        eqns=list(equations),
-        debug_info=like.debug_info._replace(arg_names=None, result_paths=None),
-    )
-
-
-def _read(environment: dict[Var, Any], variable: Any) -> Any:
-    return variable if isinstance(variable, Literal) else environment.get(variable, variable)
-
-
-@dataclass
-class _Flat:
-    """Collects the equations of one level: a whole program, or the body of a loop."""
-
-    equations: list[JaxprEqn] = field(default_factory=list)
-    constants: dict[Var, Any] = field(default_factory=dict)
-    hidden: dict[str, tuple[str, Sequence[Any]]] = field(default_factory=dict)
-    moved: dict[Var, Var] = field(default_factory=dict)
-    """A loop's own output -> the further output that holds the same values, if perhaps with other axes first."""
-    unreached: set[str] = field(default_factory=set)
-    """Modules that are hidden."""
-    _found: list[tuple[int, Site]] = field(default_factory=list)
-
-    def sites(self) -> list[Site]:
-        """Module results and operations in the order in which they are computed."""
-        made = [
-            (operation.position, 0, Site(operation.output, operation=operation, inputs=operation.inputs))
-            for operation in operations(self.equations, _user_scope)
-        ]
-        found = [*made, *((position, 1, site) for position, site in self._found)]
-        return [site for _, _, site in sorted(found, key=lambda item: item[:2])]
-
-    def walk(self, jaxpr: Jaxpr, environment: dict[Var, Any], stack: Any) -> None:
-        """Append the equations of `jaxpr`, its variables replaced by those in `environment`."""
-        for equation in jaxpr.eqns:
-            source = equation.source_info
-            if stack is not None:
-                source = source.replace(name_stack=stack + source.name_stack)
-            inputs = [_read(environment, v) for v in equation.invars]
-            tag = tag_of(equation)
-            if tag is not None:
-                self._found.append((len(self.equations) - 1, Site(inputs[0], tag=tag)))
-                environment[equation.outvars[0]] = inputs[0]
-                continue
-            inner = _wrapped(equation)
-            if inner is not None:
-                within = source.name_stack
-                if _is_jaxs_own(inner) and not _has_tap(inner):
-                    # The concatenation inside jnp.roll is no operation of the model's.
-                    within = within.extend(scope_name(scope_of(within)[0], library=True))
-                outputs = self._lay_open(inner, inputs, within)
-                environment.update(zip(equation.outvars, outputs, strict=True))
-                continue
-            outputs = [Var(v.aval) for v in equation.outvars] if stack is not None else equation.outvars
-            environment.update(zip(equation.outvars, outputs, strict=True))
-            equation = equation.replace(invars=inputs, outvars=list(outputs), source_info=source)
-            if equation.primitive.name == "scan":
-                equation = self._open_loop(equation)
-            elif equation.primitive.name in HIDING:
-                self._note_hidden(equation)
-            self.equations.append(equation)
-
-    def _lay_open(self, inner: ClosedJaxpr, inputs: Sequence, stack: Any) -> list:
-        environment: dict[Var, Any] = dict(zip(inner.jaxpr.invars, inputs, strict=True))
-        for variable, value in zip(inner.jaxpr.constvars, inner.consts, strict=True):
-            environment[variable] = fresh = Var(variable.aval)
-            self.constants[fresh] = value
-        self.walk(inner.jaxpr, environment, stack)
-        return [_read(environment, v) for v in inner.jaxpr.outvars]
-
-    def _open_loop(self, equation: JaxprEqn) -> JaxprEqn:
-        """The same scan with the values inside it as further outputs, which are sites out here."""
-        body: ClosedJaxpr = equation.params["jaxpr"]
-        flat = _Flat()
-        environment: dict[Var, Any] = {}
-        # An empty stack, not None: the body's variables may stand in several scans of the program.
-        flat.walk(body.jaxpr, environment, equation.source_info.name_stack)
-        for name, (reason, _) in flat.hidden.items():
-            self.hidden[name] = reason, equation.invars
-        self.unreached |= flat.unreached
-        sites = [site for site in flat.sites() if not isinstance(site.variable, Literal)]
-        inner = dict.fromkeys(v for site in sites for v in (site.variable, *site.inputs))
-        length = equation.params["length"]
-        outside = {v: Var(v.aval.update(shape=(length, *v.aval.shape))) for v in inner}
-        outputs = [_read(environment, v) for v in body.jaxpr.outvars]
-        constants = list(flat.constants)
-        self.constants.update(flat.constants)
-        opened = _jaxpr(
-            body.jaxpr, [*constants, *body.jaxpr.constvars, *body.jaxpr.invars], [*outputs, *outside], flat.equations
-        )
-        for variable, value in zip(body.jaxpr.constvars, body.consts, strict=True):
-            self.constants[variable] = value
-        constants += body.jaxpr.constvars
-        made_by = {v: made for made in flat.equations for v in made.outvars}
-        first = equation.params["num_carry"]
-        for output, within in zip(equation.outvars[first:], outputs[first:], strict=True):
-            if not isinstance(within, Literal):
-                same = [outside[v] for v in ways_back(within, made_by, flat.moved) if v in outside]
-                self.moved.update({output: same[0]} if same else {})
-        position = len(self.equations)
-        for site in sites:
-            inputs = tuple(outside[v] for v in site.inputs)
-            self._found.append((position, Site(outside[site.variable], site.tag, site.operation, inputs)))
-        params = {
-            **equation.params,
-            "jaxpr": ClosedJaxpr(opened, []),
-            "num_consts": equation.params["num_consts"] + len(constants),
-        }
-        if "linear" in params:  # JAX before 0.9
-            params["linear"] = (*[False] * len(constants), *params["linear"])
-        return equation.replace(
-            invars=[*constants, *equation.invars],
-            outvars=[*equation.outvars, *outside.values()],
-            params=params,
-        )
-
-    def _note_hidden(self, equation: JaxprEqn) -> None:
-        for inner in _inside(equation):
-            flat = _Flat()
-            flat.walk(inner, {}, equation.source_info.name_stack)
-            for site in flat.sites():
-                name = site.tag.path if site.tag else _operation_name(site.operation)
-                self.hidden[name] = f"it is computed inside {HIDING[equation.primitive.name]}", equation.invars
-                if site.tag:
-                    self.unreached.add(site.tag.module)
-            self.unreached |= flat.unreached
-            self.hidden.update({name: (reason, equation.invars) for name, (reason, _) in flat.hidden.items()})
-
-
-def _wrapped(equation: JaxprEqn) -> ClosedJaxpr | None:
-    """The program inside a wrapper; None for other equations, and for a call that is an operation itself."""
-    if equation.primitive.name not in WRAPPERS:
-        return None
-    inner = next((equation.params[k] for k in ("jaxpr", "call_jaxpr", "fun_jaxpr") if k in equation.params), None)
-    if inner is None or (called(equation) is not None and not _has_tap(inner)):
-        return None
-    return inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, [])
-
-
-def _is_jaxs_own(inner: ClosedJaxpr) -> bool:
-    """Whether the function inside is one of JAX's: "_roll_static at .../jax/_src/numpy/lax_numpy.py:123"."""
-    return "/jax/_src/" in inner.jaxpr.debug_info.func_src_info.replace("\\", "/")
-
-
-def _inside(equation: JaxprEqn) -> list[Jaxpr]:
-    """The programs among an equation's parameters."""
-    values = [
-        item for value in equation.params.values() for item in (value if isinstance(value, (tuple, list)) else [value])
-    ]
-    jaxprs = [v.jaxpr if isinstance(v, ClosedJaxpr) else v for v in values]
-    return [v for v in jaxprs if isinstance(v, Jaxpr)]
-
-
-def _has_tap(inner: Any) -> bool:
-    jaxpr = getattr(inner, "jaxpr", inner)
-    return any(
-        tag_of(equation) is not None or any(_has_tap(deeper) for deeper in _inside(equation)) for equation in jaxpr.eqns
-    )
-
-
-def _user_scope(equation: JaxprEqn) -> str | None:
-    path, library = scope_of(equation.source_info.name_stack)
-    return None if library else path
-
-
-def _operation_name(operation: Any) -> str:
-    return f"{operation.scope}/{operation.name}" if operation.scope else operation.name
-
-
-def between(jaxpr: Jaxpr, output: Var, known: Collection[Var]) -> Jaxpr:
-    """The part of a program that computes `output` from the variables `known` and from its own inputs.
-
-    Its inputs are those of them that it reads. `output` itself is computed, also where it is in `known`.
+    With `effects`, also those that do something beside computing, such as printing.
     """
-    needed: dict[Var, None] = {output: None}
-    equations: list[JaxprEqn] = []
-    for equation in reversed(jaxpr.eqns):
-        made = [v for v in equation.outvars if v in needed and (v is output or v not in known)]
-        if made:
-            equations.append(equation)
-            needed.update(dict.fromkeys(v for v in equation.invars if not isinstance(v, Literal)))
-    computed = {v for equation in equations for v in equation.outvars}
-    inputs = [v for v in needed if v in known or v not in computed]
-    return _jaxpr(jaxpr, [v for v in inputs if v is not output or not equations], [output], equations[::-1])
+    kept: list[Equation] = []
+    asked = set(_variables(outputs))
+    wanted = set(asked)
+    for equation in reversed(equations):
+        if any(v in wanted and (v in asked or v not in given) for v in equation.outvars) or (
+            effects and equation.effects
+        ):
+            kept.append(equation)
+            wanted.update(_variables(equation.invars))
+    return kept[::-1]
+
+
+def _variables(atoms: Iterable[Any]) -> list[Var]:
+    return [v for v in atoms if not isinstance(v, Literal)]
+
+
+def _evaluate(equations: Sequence[Equation], outputs: Sequence[Any], values: dict[Any, Any], like: Jaxpr) -> list[Any]:
+    """The values of the variables `outputs`; `values` are those of the variables that are known before."""
+    later = set(_variables(outputs))
+    read_later = later.union(*(_variables(equation.invars) for equation in equations))
+
+    def opened(equation: Equation) -> bool:
+        return isinstance(equation, Loop) and any(v in read_later for v in equation.more.values())
+
+    stretches = [(is_opened, list(group)) for is_opened, group in groupby(equations, opened)]
+    wanted: list[set[Var]] = []  # by each stretch, of what it makes
+    for _, group in reversed(stretches):
+        wanted.insert(0, later)
+        later = later.union(*(_variables(equation.invars) for equation in group))
+    for (is_opened, group), asked in zip(stretches, wanted, strict=True):
+        if is_opened:
+            for loop in group:
+                values.update(_again(loop, read_later, values, like))
+            continue
+        plain = [step.equation if isinstance(step, Loop) else step for step in group]
+        made = list(dict.fromkeys(v for step in plain for v in step.outvars if v in asked))
+        reads = [v for v in dict.fromkeys(v for step in plain for v in _variables(step.invars)) if v in values]
+        program = program_of(like, reads, made, plain)
+        values.update(zip(made, jaxpr_as_fun(program)(*(values[v] for v in reads)), strict=True))
+    return [v.val if isinstance(v, Literal) else values[v] for v in outputs]
+
+
+def _again(loop: Any, wanted: Collection[Var], values: Mapping[Any, Any], like: Jaxpr) -> dict[Any, Any]:
+    """The values of a loop's own outputs, and of the `wanted` ones among the further ones."""
+    more = {inner: outer for inner, outer in loop.more.items() if outer in wanted}
+    asked = [*loop.outputs, *more]
+    kept = needed(loop.body, asked, effects=True)
+    count = len(loop.carry)
+
+    def iteration(carry: Sequence[Any], xs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        inside = {**values, **dict(zip((*loop.carry, *loop.xs), (*carry, *xs), strict=True))}
+        found = _evaluate(kept, asked, inside, like)
+        return found[:count], found[count:]
+
+    starts = [v.val if isinstance(v, Literal) else values[v] for v in loop.starts]
+    carry, stacks = jax.lax.scan(iteration, starts[:count], starts[count:], **loop.options)
+    return dict(zip([*loop.equation.outvars, *more.values()], (*carry, *stacks), strict=True))

@@ -18,13 +18,14 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+from jax.extend.core import Literal
 
 from reportgen.capture.batch import as_computed
-from reportgen.capture.capture import Capture, count_images, prepare, variables_of
+from reportgen.capture.capture import Capture, count_images, prepare
+from reportgen.capture.forward import variables_of
 from reportgen.capture.nnx import NnxForward
-from reportgen.capture.program import Program, between
-from reportgen.capture.table import Entry
+from reportgen.capture.program import Program
+from reportgen.capture.table import CapturedLayer
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-2}
 """Largest difference allowed, as a share of the layer's largest magnitude, where another compiled program
@@ -55,7 +56,7 @@ class Verification:
         return text + (f"; output: {self.failed['output']}" if "output" in self.failed else "")
 
 
-def verify(model: Any, variables: Any, images: Any, *, apply: Callable | None = None) -> Verification:
+def verify(model: Any, variables: Any, images: Any, *, apply: Callable[..., Any] | None = None) -> Verification:
     """Capture all layers of `model` for `images` and compute each again.
 
     Arguments as for `prepare`, but here the values of `images` matter: random or real ones prove, zeros
@@ -69,8 +70,8 @@ def check(
 ) -> Verification:
     """Verify what `capture` gave for `images`, (output, values); where it is left out, what it gives now."""
     output, values = jax.jit(capture)(variables, images) if captured is None else captured
-    program, entries = capture.program(variables, images)
-    again = _computed_again(capture, program, entries, variables, images, values)
+    program, layers = capture.program(variables, images)
+    again = _computed_again(capture, program, layers, variables, images, values)
     failed = {path: text for path, value in again.items() if (text := difference(values[path], value))}
     plain = jax.jit(capture.forward.plain).lower(variables, images)
     alone = jax.jit(lambda v, x: program.run(v, x, [])[0]).lower(variables, images)
@@ -78,20 +79,20 @@ def check(
     texts = [difference(a, b) for a, b in zip(jax.tree.leaves(output), expected, strict=True)]
     if any(texts):
         failed["output"] = next(text for text in texts if text)
-    flax, differing = _against_flax(capture, entries, variables, images, values)
+    flax, differing = _against_flax(capture, layers, variables, images, values)
     failed = {**{path: f"is not what Flax's own capture gives: {text}" for path, text in differing.items()}, **failed}
     return Verification(len(again), failed, exact=_text(plain) == _text(alone), flax=flax)
 
 
 def _against_flax(
-    capture: Capture, entries: Sequence[Entry], variables: Any, images: Any, values: Mapping[str, Any]
+    capture: Capture, layers: Sequence[CapturedLayer], variables: Any, images: Any, values: Mapping[str, Any]
 ) -> tuple[str, dict[str, str]]:
     """How many of the captured module results equal Flax's own, in words; path -> how one differs."""
-    layers = {layer.path for layer in capture.layers}
+    listed = capture.network.layers
     results = {
-        entry.call: entry
-        for entry in entries
-        if entry.call is not None and entry.path in layers and (entry.path in values or entry.alias_of in values)
+        layer.call: layer
+        for layer in layers
+        if layer.call is not None and layer.path in listed and (layer.path in values or layer.alias_of in values)
     }
     missing, differing = "", {}
     if isinstance(capture.forward, NnxForward):
@@ -99,15 +100,16 @@ def _against_flax(
             given: Mapping[Any, Any] = jax.jit(capture.forward.captured)(variables, images)
         except Exception as error:  # whatever nnx.capture raises on a model that the marks can follow
             return f"nnx.capture can't be used on this model: {type(error).__name__}: {error}".splitlines()[0], {}
-        for call, entry in results.items():
-            path = entry.path if entry.path in values else entry.alias_of
+        for call, layer in results.items():
+            path = layer.path if layer.path in values else layer.alias_of
             if call in given and path is not None:
                 ours = as_computed(values[path], capture.image_axes[path])
                 if text := difference(ours, given[call]):
-                    differing[entry.path] = text
+                    differing[layer.path] = text
     else:
-        given = {call: entry for call, entry in results.items() if entry.flax}
-        missing = capture.forward.alone and f": {capture.forward.alone}"
+        given = {call: layer for call, layer in results.items() if layer.flax}
+        reason = capture.forward.flax_capture_error
+        missing = reason and f": {reason}"
     compared = sum(call in given for call in results)
     text = f"{compared - len(differing)} of {compared} module results equal Flax's own capture"
     if compared < len(results):
@@ -135,26 +137,25 @@ def difference(captured: Any, again: Any) -> str:
 def _computed_again(
     capture: Capture,
     program: Program,
-    entries: Sequence[Entry],
+    layers: Sequence[CapturedLayer],
     variables: Any,
     images: Any,
     values: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Every captured value from the captured values before it: one program of unconnected parts."""
-    variable_of = {x.path: x.variable for x in entries if x.path in values and not isinstance(x.variable, Literal)}
+    variable_of = {x.path: x.variable for x in layers if x.path in values and not isinstance(x.variable, Literal)}
     given = {variable: as_computed(values[path], capture.image_axes[path]) for path, variable in variable_of.items()}
-    inputs = (*program.constants, *jax.tree.leaves((variables, images)))
-    given.update(zip(program.jaxpr.invars, inputs, strict=True))
-    parts = {path: between(program.jaxpr, variable, given.keys()) for path, variable in variable_of.items()}
+    given.update(program.values(variables, images))
+    parts = {path: program.between(variable, given.keys()) for path, variable in variable_of.items()}
 
-    def replay(inputs: dict[str, list]) -> dict[str, Any]:
-        return {path: jaxpr_as_fun(ClosedJaxpr(part, []))(*inputs[path])[0] for path, part in parts.items()}
+    def replay(inputs: dict[str, list[Any]]) -> dict[str, Any]:
+        return {path: part(*inputs[path])[0] for path, part in parts.items()}
 
-    found = jax.jit(replay)({path: [given[v] for v in part.invars] for path, part in parts.items()})
+    found = jax.jit(replay)({path: [given[v] for v in part.inputs] for path, part in parts.items()})
     count = count_images(images)
     return {path: capture.first(path, value, count) for path, value in found.items()}
 
 
 def _text(lowered: Any) -> str:
     """The program without the name of the function that it came from."""
-    return lowered.as_text().split("\n", 1)[1]
+    return str(lowered.as_text()).split("\n", 1)[1]

@@ -37,7 +37,7 @@ def excitations(
 
     `pictures` [image, h, w, channel] are they, from 0 to 1, with the channels that the network takes.
     """
-    layers = [layer for layer in capture.layers if layer.path in capture.selected]
+    layers = [layer for layer in capture.network.layers.values() if layer.path in capture.selected]
     labels, names = dataset.test_labels, dataset.classes
     size = _batch_size(layers, len(pictures))
     example = jax.eval_shape(

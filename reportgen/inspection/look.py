@@ -59,9 +59,8 @@ def inspect_network(
     stacked(pictures)
     pictures, way, inputs, variables, capture = _fitted(network, pictures, given, preprocess, layers, apply)
     chosen = capture.selected
-    by_path = {layer.path: layer for layer in capture.layers}
-    _check_channels([by_path[path] for path in chosen], channels, layers)
-    asked = Network(network.name, by_path, capture.uncaptured)
+    asked = replace(capture.network, name=network.name)
+    _check_channels([asked.layers[path] for path in chosen], channels, layers)
     capture = replace(capture, selected=_with_partners(asked, chosen))
     maps = _maps(capture, variables, inputs, progress)
     verified, failed = _verified(capture, variables, inputs) if verify else ("", ())
@@ -215,7 +214,7 @@ def _verified(capture: Capture, variables: Any, inputs: np.ndarray) -> tuple[str
     from reportgen.capture.verify import check
 
     batch = inputs[:BATCH] if len(inputs) >= BATCH else np.concatenate([inputs, inputs])
-    every = replace(capture, selected=tuple(layer.path for layer in capture.layers if layer.alias_of is None))
+    every = replace(capture, selected=tuple(layer.path for layer in capture.network.distinct))
     found = check(every, variables, batch)
     failed = tuple(f"{path}: {text}" for path, text in found.failed.items())
     warning = f"Verification failed: {'; '.join(failed[:3])}" + (

@@ -13,7 +13,7 @@ import jax
 from flax import linen as nn
 
 from reportgen.models.checks import check_images
-from reportgen.models.pool import max_pool_2x2
+from reportgen.models.pool import max_pool
 
 
 class LeNet(nn.Module):
@@ -26,9 +26,9 @@ class LeNet(nn.Module):
         """`x` is [batch, height, width, channel]; `train` changes nothing. Raises ModelError."""
         check_images("lenet", x.shape, 16)
         x = nn.Conv(16, (5, 5), padding="VALID", name="conv1")(x)
-        x = nn.relu(max_pool_2x2(x))
+        x = nn.relu(max_pool(x))
         x = nn.Conv(30, (5, 5), padding="VALID", name="conv2")(x)
-        x = nn.relu(max_pool_2x2(x))
+        x = nn.relu(max_pool(x))
         x = x.reshape((x.shape[0], -1))
         x = nn.relu(nn.Dense(150, name="hidden")(x))
         return nn.Dense(self.num_classes, name="output")(x)

@@ -10,7 +10,7 @@ import jax
 from flax import nnx
 
 from reportgen.models.checks import check_images
-from reportgen.models.pool import max_pool_2x2
+from reportgen.models.pool import max_pool
 
 
 class LeNetNNX(nnx.Module):
@@ -29,8 +29,8 @@ class LeNetNNX(nnx.Module):
 
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """`x` is [batch, *image_shape]; `train` changes nothing."""
-        x = nnx.relu(max_pool_2x2(self.conv1(x)))
-        x = nnx.relu(max_pool_2x2(self.conv2(x)))
+        x = nnx.relu(max_pool(self.conv1(x)))
+        x = nnx.relu(max_pool(self.conv2(x)))
         x = x.reshape((x.shape[0], -1))
         return self.output(nnx.relu(self.hidden(x)))
 

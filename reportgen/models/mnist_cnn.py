@@ -12,7 +12,7 @@ import jax
 from flax import linen as nn
 
 from reportgen.models.checks import check_images
-from reportgen.models.pool import max_pool_2x2
+from reportgen.models.pool import max_pool
 
 
 class MnistCNN(nn.Module):
@@ -30,7 +30,7 @@ class MnistCNN(nn.Module):
         for block in (1, 2):
             x = nn.Conv(32, (2, 2), padding="SAME", name=f"conv{block}_1")(x)
             x = nn.Conv(32, (2, 2), padding="SAME", name=f"conv{block}_2")(x)
-            x = max_pool_2x2(nn.relu(x))
+            x = max_pool(nn.relu(x))
             x = nn.Dropout(0.2, deterministic=not train, name=f"dropout{block}")(x)
         x = x.reshape((x.shape[0], -1))
         x = nn.relu(nn.Dense(512, name="hidden")(x))

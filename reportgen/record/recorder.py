@@ -129,16 +129,16 @@ class Recorder:
             capture = replace(capture, selected=(*capture.selected, self._embed_layer))
         scored = _scores_classes(capture, variables, probe_images[:1], len(self._classes))
         self._passes = Passes(capture, len(self._classes) if scored else 0, self._embed_layer)
-        kept = _probe_count(capture.layers, len(probe_images))
+        kept = _probe_count(capture.network.distinct, len(probe_images))
         self._probe_images = probe_images[:kept]
 
         self._writer = RunWriter(
             Path(path),
             {
                 "classes": self._classes,
-                "layers": [asdict(layer) for layer in capture.layers],
+                "layers": [asdict(layer) for layer in capture.network.layers.values()],
                 "embed_layer": self._embed_layer,
-                "uncaptured": dict(capture.uncaptured),
+                "uncaptured": dict(capture.network.uncaptured),
                 "config": {
                     "model": type(model).__name__,
                     **_configuration(config),
@@ -148,7 +148,11 @@ class Recorder:
                 "provenance": {
                     **provenance(),
                     **{name: plain(value, f"facts[{name!r}]") for name, value in (facts or {}).items()},
-                    **({"flax_capture_not_used": capture.forward.alone} if capture.forward.alone else {}),
+                    **(
+                        {"flax_capture_not_used": capture.forward.flax_capture_error}
+                        if capture.forward.flax_capture_error
+                        else {}
+                    ),
                     **({"probe_images_kept": _fewer(kept, len(probe_images))} if kept < len(probe_images) else {}),
                     **(_verified(capture, variables, probe_images) if verify else {}),
                 },
@@ -361,20 +365,21 @@ def _snapshot_interval(asked: str | int | None, variables: Mapping[str, Any]) ->
 
 def _embedding_layer(capture: Capture, asked: str | None) -> str | None:
     """The layer to embed: the asked one, else the last vector before the layer that gives the output."""
-    named = {layer.path: layer for layer in capture.layers}
+    named = capture.network.layers
     if asked is not None:
         if asked not in named:
             raise ModelError(f"there is no layer {asked!r} to embed; {choices(asked, named)}")
         return named[asked].alias_of or asked
-    with_params = [i for i, layer in enumerate(capture.layers) if layer.parameters]
-    before_output = capture.layers[: with_params[-1]] if with_params else ()
+    layers = tuple(named.values())
+    with_params = [i for i, layer in enumerate(layers) if layer.parameters]
+    before_output = layers[: with_params[-1]] if with_params else ()
     vectors = [layer.path for layer in before_output if len(layer.shape) == 1 and layer.alias_of is None]
     return vectors[-1] if vectors else None
 
 
 def _verified(capture: Capture, variables: Any, images: np.ndarray) -> dict[str, Any]:
     """What a verification of all layers found, as provenance."""
-    every = replace(capture, selected=tuple(layer.path for layer in capture.layers if layer.alias_of is None))
+    every = replace(capture, selected=tuple(layer.path for layer in capture.network.distinct))
     found = check(every, variables, images[:VERIFIED_IMAGES])
     if not found:
         failed = "; ".join(f"{path} {text}" for path, text in found.failed.items())
@@ -389,7 +394,7 @@ def _scores_classes(capture: Capture, variables: Any, image: np.ndarray, classes
 
 
 def _probe_count(layers: Sequence[Layer], images: int) -> int:
-    per_image = sum(int(np.prod(layer.shape)) * 4 for layer in layers if layer.alias_of is None)
+    per_image = sum(int(np.prod(layer.shape)) * 4 for layer in layers)
     return max(1, min(images, MAPS_BYTES // max(per_image, 1)))
 
 

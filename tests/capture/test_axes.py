@@ -15,7 +15,7 @@ from tests.layers import letters
 
 def axes_of(model, images, variables=None):
     variables = variables_for(model, images) if variables is None else variables
-    return {layer.path: letters(layer) for layer in prepare(model, variables, images).layers}
+    return {layer.path: letters(layer) for layer in prepare(model, variables, images).network.layers.values()}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_attention_over_heads_is_no_stack_of_maps():
             return nn.Dense(3)(weights.mean((1, 2)))
 
     variables = variables_for(Attention(), np.zeros((2, 5, 3), np.float32))
-    layers = prepare(Attention(), variables, np.zeros((2, 5, 3), np.float32)).layers
+    layers = prepare(Attention(), variables, np.zeros((2, 5, 3), np.float32)).network.layers.values()
     by_path = {layer.path: layer for layer in layers}
     assert by_path["q"].shape == (5, 2, 4) and letters(by_path["q"]) == "t?c" and not by_path["q"].has_maps
     assert by_path["softmax"].shape == (2, 5, 5) and not by_path["softmax"].has_maps
@@ -77,7 +77,7 @@ def test_maps_are_told_by_axes():
 def test_flops_are_xlas_and_add_up_to_the_whole_models():
     model, images = linen_models.MODELS["resnet"]()
     variables = variables_for(model, images)
-    layers = {layer.path: layer for layer in prepare(model, variables, images).layers}
+    layers = {layer.path: layer for layer in prepare(model, variables, images).network.layers.values()}
     whole = jax.jit(model.apply).lower(variables, images).cost_analysis()["flops"] / len(images)
     assert sum(layer.flops or 0 for layer in layers.values()) == pytest.approx(whole, rel=0.01)
     # A dense layer: a multiplication and an addition for each weight, and its bias.

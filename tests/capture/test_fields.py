@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reportgen.capture.fields import receptive_fields
-from reportgen.models.pool import max_pool_2x2
+from reportgen.models.pool import max_pool
 
 SIZE = 14
 
@@ -37,7 +37,7 @@ LATTICES = {
     "own padding": lambda x: conv(padding=((2, 0), (1, 3)))(x),
     "max pooling of odd windows": lambda x: nn.max_pool(nn.relu(conv()(x)), (3, 2), (2, 2)),
     "average pooling, padded": lambda x: nn.avg_pool(conv()(x), (3, 3), (2, 2), padding="SAME"),
-    "pooling by slices": lambda x: max_pool_2x2(conv(size=(5, 5), padding="VALID")(x)),
+    "pooling by slices": lambda x: max_pool(conv(size=(5, 5), padding="VALID")(x)),
     "compiled inside": lambda x: jax.jit(lambda y: jnp.tanh(y / 1e4))(conv()(x)),
     "two branches": lambda x: jnp.concatenate([conv(size=(1, 1))(x), conv(size=(5, 3))(x)], axis=-1),
     "residual": lambda x: conv()(x) + x.sum(-1, keepdims=True),
@@ -64,7 +64,7 @@ def fields_of(make, shape=(2, SIZE, SIZE, 2)):
 
 def field_of(function, images):
     jaxpr = jax.make_jaxpr(function)(images).jaxpr
-    return receptive_fields(jaxpr, jaxpr.invars, {"output": jaxpr.outvars[0]})["output"]
+    return receptive_fields(jaxpr.eqns, jaxpr.invars, {"output": jaxpr.outvars[0]})["output"]
 
 
 @pytest.mark.parametrize("name", LATTICES)

@@ -48,10 +48,10 @@ def captured_by_flax(model, variables, x=X, apply=None):
 def test_every_module_result_is_the_variable_that_flax_captured(variables):
     found, capture = captured_by_flax(Pair(), variables)
     assert found == ["first", "first#2", "encode", "last", "Pair"]
-    assert capture.forward.alone == ""
+    assert capture.forward.flax_capture_error == ""
     net = variables_for(Net(), images())
     found, capture = captured_by_flax(Net(), net, images())
-    assert found[:-1] == [layer.path for layer in capture.layers if is_module(layer)]
+    assert found[:-1] == [layer.path for layer in capture.network.layers.values() if is_module(layer)]
 
 
 def test_old_intermediates_are_stripped(variables):
@@ -134,7 +134,7 @@ def test_loops_are_compared_where_flax_keeps_their_values(axes, axis):
         *inside,
         *("again/Dense_0", "again", "compiled/Dense_0", "compiled", "end", "Loop"),
     ]
-    assert "loop/heads/Dense_0" in {layer.path for layer in capture.layers}
+    assert "loop/heads/Dense_0" in {layer.path for layer in capture.network.layers.values()}
 
 
 def test_what_flax_drops_is_counted():
@@ -162,7 +162,7 @@ def test_the_users_apply_gets_what_it_asks_for():
         return output
 
     found, capture = captured_by_flax(Net(), variables, x, apply)
-    assert capture.forward.alone == "" and "Dense_0" in found
+    assert capture.forward.flax_capture_error == "" and "Dense_0" in found
     assert {tuple(state) for state in seen} == {("batch_stats",)}
     twice, _ = captured_by_flax(
         Net(), variables, x, lambda model, v, x: (model.apply(v, x) + model.apply(v, x[:, ::-1])) / 2
@@ -181,8 +181,13 @@ def test_the_users_apply_gets_what_it_asks_for():
 )
 def test_where_flaxs_capture_can_not_be_used_the_marks_do_and_it_is_said(variables, apply, reason):
     found, capture = captured_by_flax(Pair(), variables, X, apply)
-    assert found == [] and reason in capture.forward.alone
-    assert [layer.path for layer in capture.layers if is_module(layer)] == ["first", "first#2", "encode", "last"]
+    assert found == [] and reason in capture.forward.flax_capture_error
+    assert [layer.path for layer in capture.network.layers.values() if is_module(layer)] == [
+        "first",
+        "first#2",
+        "encode",
+        "last",
+    ]
     output, values = capture(variables, X)
     np.testing.assert_allclose(output, Pair().apply(variables, X), rtol=1e-5)
     np.testing.assert_allclose(values["last"].reshape(output.shape), output, rtol=1e-5)
@@ -201,7 +206,7 @@ def test_a_model_that_flax_can_not_capture_is_captured_by_the_marks():
         Maybe().apply(variables, X, capture_intermediates=True, mutable=["intermediates"])
     with pytest.warns(UserWarning, match="inside a condition's branch"):
         capture = prepare(Maybe(), variables, X)
-    assert capture.forward.alone.startswith("with it, the model can't be called: ")
+    assert capture.forward.flax_capture_error.startswith("with it, the model can't be called: ")
     found = check(capture, variables, X)
     assert found and found.flax.startswith(
         "0 of 0 module results equal Flax's own capture, which gives none of 2 others: "

@@ -32,7 +32,7 @@ def captured(model, x=X):
     capture = prepare(model, variables, x)
     found = verify(model, variables, x)
     assert found and found.operations == len(capture.selected), found.failed
-    return variables, {layer.path: layer for layer in capture.layers}, jax.jit(capture)(variables, x)[1]
+    return variables, dict(capture.network.layers), jax.jit(capture)(variables, x)[1]
 
 
 def dense(variables, path, x, index=()):
@@ -250,10 +250,10 @@ def test_other_methods_than_call():
     assert layers["encode"].alias_of == "down/tanh"
     with pytest.warns(UserWarning, match="up/bias: this parameter is used by no captured module"):
         capture = prepare(Coder(), variables, X, apply=lambda m, v, x: m.apply(v, x, method="encode"))
-    assert [layer.path for layer in capture.layers] == ["down", "down/tanh", "encode"]
+    assert list(capture.network.layers) == ["down", "down/tanh", "encode"]
     output, _ = capture(variables, X)
     near(output, np.tanh(dense(variables, "down", X)))
-    assert set(capture.uncaptured) == {"up/kernel", "up/bias"}
+    assert set(capture.network.uncaptured) == {"up/kernel", "up/bias"}
 
 
 def test_what_can_not_be_captured_is_listed_with_its_reason_and_warned_about_once():
@@ -276,13 +276,13 @@ def test_what_can_not_be_captured_is_listed_with_its_reason_and_warned_about_onc
     with pytest.warns(UserWarning) as told:
         capture = prepare(Net(), variables, X)
     assert len(told) == 1
-    assert capture.uncaptured["maybe/Dense_0"] == "it is computed inside a condition's branch"
-    assert "maybe/relu" in capture.uncaptured
-    assert "no axis that counts the images: its shape is [2, 2]" in capture.uncaptured["softmax"]
-    for name in capture.uncaptured:
+    assert capture.network.uncaptured["maybe/Dense_0"] == "it is computed inside a condition's branch"
+    assert "maybe/relu" in capture.network.uncaptured
+    assert "no axis that counts the images: its shape is [2, 2]" in capture.network.uncaptured["softmax"]
+    for name in capture.network.uncaptured:
         assert name in str(told[0].message)
-    assert set(capture.uncaptured) == {"maybe/Dense_0", "maybe/relu", "positions", "softmax"}
-    assert [layer.path for layer in capture.layers] == ["first", "maybe", "Net"]
+    assert set(capture.network.uncaptured) == {"maybe/Dense_0", "maybe/relu", "positions", "softmax"}
+    assert list(capture.network.layers) == ["first", "maybe", "Net"]
 
 
 def test_an_operation_that_would_take_a_modules_name_is_counted_on():
@@ -292,7 +292,8 @@ def test_an_operation_that_would_take_a_modules_name_is_counted_on():
             return nn.relu(x) + nn.Dense(4, name="relu")(x) + nn.relu(x - 1)
 
     variables, layers, values = captured(Net())
-    assert list(layers) == ["relu", "relu#2", "relu#3", "Net"]
+    assert list(layers) == ["relu", "relu#2", "add", "relu#3", "add#2"]
+    assert layers["add"].inputs == ("relu", "relu#2") and layers["add#2"].inputs == ("add", "relu#3")
     assert tuple(layers["relu#2"].params) == ("relu/bias", "relu/kernel")
     near(values["relu#2"], dense(variables, "relu", X))
     near(values["relu"], np.maximum(X, 0))
@@ -354,5 +355,5 @@ def test_a_library_module_says_what_it_reads_where_that_is_one_layer():
 
     _, layers, _ = captured(Net())
     assert {path: layer.reads for path, layer in layers.items() if layer.alias_of is None} == {
-        **{"a": None, "norm": "a", "b": "norm", "c": None, "d": "c"},
+        **{"a": None, "norm": "a", "b": "norm", "add": None, "c": "add", "d": "c"},
     }

@@ -52,16 +52,16 @@ def captured(model, x):
     after = jax.tree.map(np.array, nnx.to_pure_dict(nnx.state(model, nnx.Not(nnx.RngKey))))
     jax.tree.map(np.testing.assert_array_equal, after, state)
     assert {cls: dict(vars(cls)) for cls in methods} == methods
-    return {layer.path: layer for layer in capture.layers}, values
+    return dict(capture.network.layers), values
 
 
 def test_layers_and_values_of_a_fresh_model_in_training_mode():
     model = Net(nnx.Rngs(0))
     layers, values = captured(model, X)
     assert list(layers) == [
-        *(f"blocks/0/{name}" for name in ("conv", "norm", "norm/relu", "drop", "skip", "relu")),
+        *(f"blocks/0/{name}" for name in ("conv", "norm", "norm/relu", "drop", "skip", "add", "relu")),
         *("blocks/0", "blocks/0/max_pool"),
-        *(f"blocks/1/{name}" for name in ("conv", "norm", "norm/relu", "drop", "skip", "relu")),
+        *(f"blocks/1/{name}" for name in ("conv", "norm", "norm/relu", "drop", "skip", "add", "relu")),
         *("blocks/1", "blocks/1/max_pool", "blocks/1/mean"),
         *("head/layers/0", "head/layers/0/relu", "head/layers/2", "head"),
     ]

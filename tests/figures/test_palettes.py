@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reportgen.core.numbers import short_number
 from reportgen.errors import DataError
 from reportgen.figures.palettes import (
     CLASS_COLORS,
@@ -158,25 +157,6 @@ def test_symmetric_ignores_what_is_not_finite():
     assert symmetric(np.array([np.nan])) == (0, 0)
     assert symmetric(np.array([-128], np.int8)) == (-128, 128)
     assert symmetric(np.ma.array([1.0, 9.0], mask=[False, True])) == (-1, 1)
-
-
-@pytest.mark.parametrize(
-    "value, text",
-    [
-        (0, "0"),
-        (-0.0421337, "−0.0421"),
-        (3.4, "3.4"),
-        (1651.4, "1651"),
-        (99999.6, "100000"),
-        (2.5e-7, "2.5×10⁻⁷"),
-        (-1e9, "−1×10⁹"),
-        (np.nan, "no data"),
-        (-np.inf, "−∞"),
-        (0.99999, "1"),
-    ],
-)
-def test_short_numbers(value, text):
-    assert short_number(value) == text
 
 
 def test_colorbar_runs_from_low_to_high():

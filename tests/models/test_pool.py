@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from reportgen.models.pool import max_pool_2x2
+from reportgen.models.pool import max_pool
 
 
 def plain(x: jax.Array) -> jax.Array:
@@ -41,22 +41,22 @@ SHAPES = [(3, 8, 6, 5), (1, 7, 3, 2), (2, 2, 4, 4, 2)]
 def test_value_and_gradient_equal_the_plain_ones(dtype: str) -> None:
     cases = [tied(shape, dtype) for shape in SHAPES]
     run = jax.jit(lambda pool, cases: [both(pool, *case) for case in cases], static_argnums=0)
-    for quick, wanted in zip(run(max_pool_2x2, cases), run(plain, cases), strict=True):
+    for quick, wanted in zip(run(max_pool, cases), run(plain, cases), strict=True):
         assert_same_bits(quick[0], wanted[0])
         assert_same_bits(quick[1], wanted[1])
 
 
 def test_without_jit_and_without_gradient() -> None:
     x, gradient = tied((2, 7, 9, 3), "float32")
-    quick, wanted = both(max_pool_2x2, x, gradient), both(plain, x, gradient)
+    quick, wanted = both(max_pool, x, gradient), both(plain, x, gradient)
     assert_same_bits(quick[0], wanted[0])
     assert_same_bits(quick[1], wanted[1])
-    assert_same_bits(max_pool_2x2(x), wanted[0])
+    assert_same_bits(max_pool(x), wanted[0])
 
 
 def test_against_loops() -> None:
     x, gradient = tied((2, 5, 4, 3), "float32")
-    value, back = (np.asarray(array) for array in both(max_pool_2x2, x, gradient))
+    value, back = (np.asarray(array) for array in both(max_pool, x, gradient))
     wanted = np.zeros(x.shape, np.float32)
     for n, i, j, c in np.ndindex(value.shape):
         window = np.asarray(x)[n, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2, c]
@@ -72,7 +72,7 @@ def test_under_vmap() -> None:
     def mapped(pool):
         return jax.jit(jax.vmap(lambda x, gradient: both(pool, x, gradient)))(x, gradient)
 
-    for found, wanted in zip(mapped(max_pool_2x2), mapped(plain), strict=True):
+    for found, wanted in zip(mapped(max_pool), mapped(plain), strict=True):
         assert_same_bits(found, wanted)
 
 
@@ -80,7 +80,7 @@ def test_every_window_of_zeros_of_both_signs_infinities_and_nan() -> None:
     values = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1.0], np.float32)
     windows = values[np.indices((6, 6, 6, 6)).reshape(4, -1).T].reshape(-1, 2, 2, 1)
     x, gradient = jnp.asarray(windows), jnp.arange(1.0, len(windows) + 1).reshape(-1, 1, 1, 1)
-    (value, back), (plain_value, plain_back) = both(max_pool_2x2, x, gradient), both(plain, x, gradient)
+    (value, back), (plain_value, plain_back) = both(max_pool, x, gradient), both(plain, x, gradient)
     nan = np.isnan(windows).any((1, 2, 3))
     np.testing.assert_array_equal(value[~nan], plain_value[~nan])
     np.testing.assert_array_equal(back, plain_back)
@@ -97,5 +97,5 @@ def test_inside_a_loss_the_gradient_of_the_input_is_the_plain_one() -> None:
         options = {emitters: True} if emitters in os.environ.get("XLA_FLAGS", "") else None
         return jax.jit(jax.value_and_grad(lambda x: (jnp.tanh(pool(x)) * weights).sum()), compiler_options=options)(x)
 
-    for found, wanted in zip(loss(max_pool_2x2), loss(plain), strict=True):
+    for found, wanted in zip(loss(max_pool), loss(plain), strict=True):
         np.testing.assert_array_equal(found, wanted)

@@ -2,7 +2,7 @@
 
     with scope(path, library=False):
         output = call()
-    output = tap(output, Tag(path, ...))
+    output = mark(output, CallTag(path, ...))
 
 A mark is JAX's own `checkpoint_name`, an identity that stands in the traced program wherever the module
 was called: also inside jit, remat, vmap and scan, where a value that Python kept aside could not leave.
@@ -22,11 +22,14 @@ from jax.ad_checkpoint import checkpoint_name
 
 PREFIX = "reportgen:"
 
-_SCOPE = re.compile(r"<reportgen (module|library) ([^>]*)>")
+NAMED_SCOPES = "<reportgen named >"
+"""A scope inside which `jax.named_scope` names stand for modules: that of a plain function."""
+
+_SCOPE = re.compile(r"<reportgen (module|library|named) ([^>]*)>")
 
 
 @dataclass(frozen=True)
-class Tag:
+class CallTag:
     """Of which module call a value is a result.
 
     `path` is the layer's as the report shows it ("Block_0/Conv_1"), `module` where its parameters are
@@ -43,7 +46,7 @@ class Tag:
     leaf: str = ""
 
 
-def scope(path: str, library: bool) -> AbstractContextManager:
+def scope(path: str, library: bool) -> AbstractContextManager[None]:
     """Equations that are made inside are known to belong to the module `path`."""
     return jax.named_scope(scope_name(path, library))
 
@@ -55,36 +58,45 @@ def scope_name(path: str, library: bool) -> str:
 
 def scope_of(name_stack: Any) -> tuple[str, bool]:
     """(module path, whether it is a library module) of an equation; ("", False) outside of all."""
-    found = _SCOPE.findall(str(name_stack))
-    return (unquote(found[-1][1]), found[-1][0] == "library") if found else ("", False)
+    text = str(name_stack)
+    found = list(_SCOPE.finditer(text))
+    if not found:
+        return "", False
+    kind, path = found[-1].groups()
+    if kind == "named":
+        # "jit(f)" and "vmap(f)" are JAX's own.
+        names = [name for name in text[found[-1].end() :].split("/") if name and "(" not in name]
+        return "/".join(names), False
+    return unquote(path), kind == "library"
 
 
-def tap(output: Any, tag: Tag) -> Any:
+def mark(output: Any, tag: CallTag) -> Any:
     """The same output, its traced arrays marked; what is no traced array is returned as it is."""
 
-    def mark(place: Any, value: Any) -> Any:
+    def marked(place: Any, value: Any) -> Any:
         if not traced(value):
             return value
         leaf = jax.tree_util.keystr(place)
-        return checkpoint_name(value, PREFIX + json.dumps({**asdict(tag), "leaf": leaf}))
+        name: Any = checkpoint_name  # it has no types
+        return name(value, PREFIX + json.dumps({**asdict(tag), "leaf": leaf}))
 
-    return jax.tree_util.tree_map_with_path(mark, output)
+    return jax.tree_util.tree_map_with_path(marked, output)
 
 
 def traced(value: Any) -> bool:
     """Whether a value is an array of the program that is being traced; random keys are none."""
-    return isinstance(value, jax.core.Tracer) and not jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended)
+    return isinstance(value, jax.core.Tracer) and not jax.numpy.issubdtype(value.dtype, jax.dtypes.extended)
 
 
-def tag_of(equation: Any) -> Tag | None:
+def tag_of(equation: Any) -> CallTag | None:
     """The tag of a marking equation, None for any other."""
     name = equation.params.get("name") if equation.primitive.name == "name" else None
     if not isinstance(name, str) or not name.startswith(PREFIX):
         return None
-    return Tag(**json.loads(name.removeprefix(PREFIX)))
+    return CallTag(**json.loads(name.removeprefix(PREFIX)))
 
 
-def reason_untapped(output: Any) -> str | None:
+def reason_unmarked(output: Any) -> str | None:
     """Why nothing of a module's output could be marked; None where something was."""
     leaves = jax.tree.leaves(output)
     if any(traced(leaf) for leaf in leaves):
