@@ -1,1 +1,0 @@
-"""The same jobs done otherwise: PyTorch, Keras, umap-learn, matplotlib with one axes per channel."""

@@ -1,5 +1,0 @@
-"""`python -m reportgen` is the command line."""
-
-from reportgen.cli import main
-
-main()

@@ -1,1 +1,0 @@
-"""Frozen types that the rooms hand to one another; nothing here computes."""

@@ -1,8 +1,0 @@
-"""The recorder: what a user's training loop calls.
-
-from reportgen.record import Recorder
-"""
-
-from reportgen.record.recorder import Recorder
-
-__all__ = ["Recorder"]
