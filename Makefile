@@ -1,0 +1,40 @@
+# make demo    train on 5,000 real digits and write demo/report.html
+# make test    the whole test suite
+# make check   formatting, lint, types, tests
+# make bench   measure every claim about speed into benchmarks/RESULTS.md; MNIST=folder for all of MNIST's digits
+# make soak    the long form of the reliability tests: 200 kills, thousands of damaged runs; at most 10 minutes
+.PHONY: demo test check bench soak clean
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+# Many containers forbid Python to keep what it compiled; each of the tests' processes would compile jax anew (5 s).
+export PYTHONDONTWRITEBYTECODE :=
+
+# A pip of today: what comes with Python 3.11 takes half as long again.
+# --no-compile: Python compiles a module when it is first imported, and much of what is installed never is.
+$(BIN)/.installed: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "reportgen needs Python 3.11 or newer, this is " + sys.version)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile pip==26.3
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $@
+
+demo: $(BIN)/.installed
+	$(BIN)/reportgen demo -o demo
+
+test: $(BIN)/.installed
+	$(PYTEST)
+
+check: $(BIN)/.installed
+	scripts/check
+
+soak: $(BIN)/.installed
+	REPORTGEN_SOAK=1 $(PYTEST) tests/reliability tests/architectures
+
+bench: $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python -m benchmarks $(if $(MNIST),--data-dir $(MNIST))
+
+clean:
+	rm -rf .venv demo

@@ -1,0 +1,60 @@
+"""Reading one kernel over 600 snapshots, against loading 600 whole snapshots."""
+
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from benchmarks.measure import Here, Row, Settings, in_turns, ratio, spoken
+from benchmarks.runs import write_run
+
+
+def measure(settings: Settings) -> list[Row]:
+    """mnist_cnn's parameters, 3.3 MB a snapshot; the second convolution's kernel."""
+    count = 4 if settings.tiny else 600
+    run = settings.folder / "snapshots600"
+    write_run(run, snapshots=count, extra={"hidden/kernel": (1568, 512 if not settings.tiny else 2)})
+    sides = {name: Here(f"benchmarks.reading:{name}", {"run": str(run)}) for name in ("kernel", "whole", "unchecked")}
+    taken = in_turns(sides, settings.rounds)
+    plain = f"safetensors alone, unchecked, loads them in {spoken(median(t['seconds'] for t in taken['unchecked']))}"
+    figure = "one kernel over 600 snapshots / 600 whole snapshots"
+    return [ratio(figure, taken["kernel"], taken["whole"], 0.05, detail=plain)]
+
+
+def kernel(run: str) -> Callable[[], None]:
+    """One tensor of each snapshot, checked against its checksum."""
+    from reportgen.store import open_run
+
+    snapshots = open_run(run).snapshots
+
+    def read() -> None:
+        np.stack([snapshots[step].params["conv0/kernel"] for step in snapshots])
+
+    return read
+
+
+def whole(run: str) -> Callable[[], None]:
+    """All tensors of each snapshot, checked; one snapshot in memory at a time."""
+    from reportgen.store import open_run
+
+    snapshots = open_run(run).snapshots
+
+    def read() -> None:
+        for step in snapshots:
+            dict(snapshots[step].params)
+
+    return read
+
+
+def unchecked(run: str) -> Callable[[], None]:
+    """safetensors' own load of every file; nothing is checked."""
+    from safetensors.numpy import load_file
+
+    files = sorted((Path(run) / "snapshots").glob("*.safetensors"))
+
+    def read() -> None:
+        for file in files:
+            load_file(file)
+
+    return read

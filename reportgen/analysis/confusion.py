@@ -1,0 +1,106 @@
+"""Which classes a network takes for which, and its most confident mistakes.
+
+result = confusion(run.data.evaluation_labels, activations.predictions, run.classes, activations.margins)
+result.accuracy, result.mistakes[0], result.misclassified[:20]
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reportgen.errors import DataError
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """`count` images of class `true` were predicted to be class `predicted` (indices into the classes)."""
+
+    true: int
+    predicted: int
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Predictions against labels.
+
+    classes         the class names
+    matrix          [true, predicted] int64: number of images
+    unpredicted     per class, the number of its images without a prediction: never right, in no column
+    images          number of images, the sum of the matrix and of the unpredicted
+    accuracy        fraction of images predicted right; None without images
+    class_accuracy  per class, the fraction of its images predicted right; None for a class without images
+    mistakes        pairs of classes that were confused, most frequent first, then by class index
+    misclassified   [mistake] int64: indices of images that are not predicted right, largest margin first, ties by
+                    index, NaN margins last; by index where no margins are given
+    """
+
+    classes: tuple[str, ...]
+    matrix: np.ndarray
+    unpredicted: tuple[int, ...]
+    images: int
+    accuracy: float | None
+    class_accuracy: tuple[float | None, ...]
+    mistakes: tuple[Mistake, ...]
+    misclassified: np.ndarray
+
+
+def confusion(
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    classes: Sequence[str],
+    margins: np.ndarray | None = None,
+) -> Confusion:
+    """Compare `predictions` [image] with `labels` [image], integer indices into `classes`;
+    a prediction of -1 is none.
+
+    `margins` [image] says how confidently each was predicted against the truth (`Activations.margins`).
+    Raises DataError for unequal lengths, labels that are not integers, or indices without a class.
+    """
+    truth, guess = _indices(labels, len(classes), "labels", 0), _indices(predictions, len(classes), "predictions", -1)
+    if truth.shape != guess.shape:
+        raise DataError(f"there are {truth.size} labels for {guess.size} predictions; they must be as many.")
+    matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    known = guess >= 0
+    np.add.at(matrix, (truth[known], guess[known]), 1)
+    unpredicted = np.bincount(truth[~known], minlength=len(classes))
+
+    right, per_class = matrix.diagonal(), matrix.sum(axis=1) + unpredicted
+    pairs = [
+        Mistake(int(true), int(predicted), int(matrix[true, predicted]))
+        for true, predicted in np.argwhere(matrix)
+        if true != predicted
+    ]
+    wrong = np.flatnonzero(truth != guess)
+    if margins is not None:
+        margins = np.asarray(margins, dtype=np.float64)
+        if margins.shape != truth.shape:
+            raise DataError(f"there are {margins.size} margins for {truth.size} predictions.")
+        # A stable sort leaves equals by index and puts NaN last.
+        wrong = wrong[np.argsort(-margins[wrong], kind="stable")]
+    return Confusion(
+        classes=tuple(classes),
+        matrix=matrix,
+        unpredicted=tuple(map(int, unpredicted)),
+        images=truth.size,
+        accuracy=float(right.sum() / truth.size) if truth.size else None,
+        class_accuracy=tuple(
+            float(hits / total) if total else None for hits, total in zip(right, per_class, strict=True)
+        ),
+        mistakes=tuple(sorted(pairs, key=lambda pair: (-pair.count, pair.true, pair.predicted))),
+        misclassified=wrong,
+    )
+
+
+def _indices(values: np.ndarray, classes: int, what: str, least: int) -> np.ndarray:
+    """`values` as int64 indices of existing classes (from `least` on), or a DataError that says which is none."""
+    array = np.asarray(values)
+    if array.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise DataError(f"{what} must be a list of whole numbers, one per image; they are {array.dtype}{array.shape}.")
+    outside = array[(array < least) | (array >= classes)]
+    if outside.size:
+        raise DataError(f"{what} hold {outside[0]}, but the {classes} classes are numbered from 0.")
+    return array.astype(np.int64)

@@ -1,0 +1,109 @@
+"""How the parameters differ between two snapshots.
+
+    for diff in differences(run.snapshots[0], run.snapshots[400]):
+        print(diff.name, diff.mean_abs, diff.correlation, diff.away, diff.toward)
+
+Everything is computed in float64 whatever the parameters' dtype. Elements whose difference is NaN or
+infinite are counted in `non_finite` and left out of every other number.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reportgen.analysis.wide import correlation, mean, wide
+from reportgen.core.run import Snapshot
+from reportgen.errors import DataError, OptionError, choices
+
+
+@dataclass(frozen=True, eq=False)
+class ParamDiff:
+    """One parameter's change from a snapshot to a later one: delta = after - before.
+
+    before         the parameter in the earlier snapshot, its own shape, float64
+    delta          the change, same shape, float64; NaN or infinite where either value is
+    size           number of elements; `non_finite` of them have no finite difference, and the rest are
+                   what the numbers below are over
+    mean, mean_abs, max_abs   of the change; None where no element is finite
+    increased, decreased      how many elements rose, how many fell; the others did not move
+    correlation    Pearson's, of the value before and change; None where either is constant or fewer than
+                   two elements are finite
+    away, toward   how many grew away from zero (positive that rose, negative that fell) and how many
+                   went toward it or through it (positive that fell, negative that rose). Elements
+                   that started at exactly 0, as biases do, are in neither.
+    """
+
+    name: str
+    size: int
+    non_finite: int
+    mean: float | None
+    mean_abs: float | None
+    max_abs: float | None
+    increased: int
+    decreased: int
+    correlation: float | None
+    away: int
+    toward: int
+    before: np.ndarray = field(repr=False)
+    delta: np.ndarray = field(repr=False)
+
+
+def difference(before: np.ndarray, after: np.ndarray, name: str = "parameter") -> ParamDiff:
+    """The change of one parameter from `before` to `after`, arrays of one shape and any real dtype.
+
+    Raises DataError when the shapes differ or the values are not real numbers.
+    """
+    start, end = wide(before, name), wide(after, name)
+    if start.shape != end.shape:
+        raise DataError(
+            f"{name} has shape {start.shape} in the first snapshot and {end.shape} in the second; "
+            "only parameters of one shape can be compared."
+        )
+    # inf - inf and a difference beyond float64 are what `non_finite` is for.
+    with np.errstate(invalid="ignore", over="ignore"):
+        delta = end - start
+    finite = np.isfinite(delta)
+    initial, change = start[finite], delta[finite]
+    rose, fell = change > 0, change < 0
+    positive, negative = initial > 0, initial < 0
+    return ParamDiff(
+        name=name,
+        size=delta.size,
+        non_finite=delta.size - change.size,
+        mean=mean(change),
+        mean_abs=mean(np.abs(change)),
+        max_abs=float(np.abs(change).max()) if change.size else None,
+        increased=int(rose.sum()),
+        decreased=int(fell.sum()),
+        correlation=correlation(initial, change),
+        away=int((positive & rose).sum() + (negative & fell).sum()),
+        toward=int((positive & fell).sum() + (negative & rose).sum()),
+        before=start,
+        delta=delta,
+    )
+
+
+def differences(
+    snapshot_a: Snapshot, snapshot_b: Snapshot, names: Sequence[str] | None = None
+) -> tuple[ParamDiff, ...]:
+    """The change of every parameter (or of `names`, in that order) from `snapshot_a` to `snapshot_b`.
+
+    Raises OptionError for a name that a snapshot does not have, and DataError when, with no names
+    asked for, the two do not hold the same parameters.
+    """
+    if names is None:
+        unpaired = sorted(set(snapshot_a.params) ^ set(snapshot_b.params))
+        if unpaired:
+            raise DataError(
+                f"steps {snapshot_a.step} and {snapshot_b.step} do not hold the same parameters: "
+                f"{', '.join(unpaired[:10])} in one of them only. Name the parameters to compare."
+            )
+        names = list(snapshot_a.params)
+    for name in names:
+        for snapshot in (snapshot_a, snapshot_b):
+            if name not in snapshot.params:
+                raise OptionError(
+                    f"the snapshot of step {snapshot.step} has no parameter {name!r}: {choices(name, snapshot.params)}"
+                )
+    return tuple(difference(snapshot_a.params[name], snapshot_b.params[name], name) for name in names)

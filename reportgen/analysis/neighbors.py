@@ -1,0 +1,154 @@
+"""Exact nearest neighbours, and what they say about a 2-D layout.
+
+    indices, distances = nearest(vectors, 15)            # of each row among the others
+    indices, distances = nearest(vectors, 15, queries)   # of each query among the rows
+    trustworthiness(vectors, layout)                     # are neighbours on the plane neighbours in truth?
+    label_accuracy(layout, labels)                       # do neighbours on the plane share the label?
+
+Brute force over blocks of rows, so memory stays at a few copies of the vectors; equal input gives bitwise equal output.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+#: Neighbours looked at by the two measures, as in the measurements behind the choice of layout.
+NEIGHBORS = 15
+#: Trustworthiness is averaged over at most this many points, evenly spaced; each is still compared with all.
+RATED = 2000
+
+#: Rows of queries, and their squared distances to all points, in units of the points' scale.
+Block = tuple[slice, np.ndarray]
+
+
+def measured(points: np.ndarray) -> list[Block] | None:
+    """The distances between all `points` [n, d], for `nearest` and then `trustworthiness` of the same points.
+
+    None for more than `RATED` points, whose distances would fill the memory: then each measures anew.
+    """
+    return list(_blocks(points, points, alone=True)) if len(points) <= RATED else None
+
+
+def nearest(
+    points: np.ndarray, k: int, queries: np.ndarray | None = None, blocks: Iterable[Block] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` nearest rows of `points` [n, d], nearest first: indices int64 and distances float64, [m, k].
+
+    Of each row of `queries` [m, d]; without queries, of each row of `points` among the other n - 1.
+    Euclidean. All values must be finite, and k no more than there are candidates. `blocks`, without
+    queries, is what `measured` gave for the points.
+    """
+    alone = queries is None
+    count = len(points) if queries is None else len(queries)
+    indices, distances = np.zeros((count, k), dtype=np.int64), np.zeros((count, k))
+    if k == 0:
+        return indices, distances
+    if blocks is None:
+        blocks = _blocks(points, points if queries is None else queries, alone)
+    for rows, squared in blocks:
+        chosen = np.argpartition(squared, k - 1, axis=1)[:, :k]
+        # By index first: a stable sort then orders equally distant points by index.
+        chosen.sort(axis=1)
+        found = np.take_along_axis(squared, chosen, axis=1)
+        order = np.argsort(found, axis=1, kind="stable")
+        indices[rows] = np.take_along_axis(chosen, order, axis=1)
+        distances[rows] = np.sqrt(np.take_along_axis(found, order, axis=1))
+    return indices, distances * _scale(points)
+
+
+def trustworthiness(
+    vectors: np.ndarray,
+    layout: np.ndarray,
+    k: int = NEIGHBORS,
+    shown: np.ndarray | None = None,
+    blocks: Iterable[Block] | None = None,
+) -> float | None:
+    """How far neighbours in `layout` [n, 2] are neighbours in `vectors` [n, d]: 1 is best, chance is about .5.
+
+    Venna and Kaski 2001; scikit-learn's `trustworthiness` for data without ties. `k` is lowered to below
+    n / 2, where the measure is defined. `shown` are the neighbours in the layout, [n, k or more], where they
+    are known; `blocks` is what `measured` gave for the vectors, and is used up. None for fewer than three
+    points, or where all vectors are equal.
+    """
+    count = len(vectors)
+    k = min(k, (count - 1) // 2)
+    if k < 1 or _scale(vectors) == 0.0:
+        return None
+    if shown is None:
+        shown, _ = nearest(layout, k)
+    rated = np.linspace(0, count - 1, min(count, RATED)).astype(np.int64)
+    excess = 0.0
+    for rows, squared in _blocks(vectors, vectors[rated], alone=False) if blocks is None else blocks:
+        points = rated[rows]
+        squared[np.arange(len(points)), points] = np.inf
+        reached = np.take_along_axis(squared, shown[points, :k], axis=1)
+        # Sorted once, a row is searched for all its k neighbours: a third of the time of counting for each.
+        squared.sort(axis=1)
+        nearer = np.array([np.searchsorted(row, found) for row, found in zip(squared, reached, strict=True)])
+        excess += float(np.maximum(nearer + 1 - k, 0).sum())
+    return 1.0 - excess * 2.0 / (len(rated) * k * (2.0 * count - 3.0 * k - 1.0))
+
+
+def label_accuracy(
+    layout: np.ndarray, labels: np.ndarray, k: int = NEIGHBORS, shown: np.ndarray | None = None
+) -> float | None:
+    """Fraction of points whose label is the commonest among their `k` nearest others in `layout` [n, 2].
+
+    Leave-one-out, each neighbour one vote, ties to the lowest label. `shown` are these neighbours, [n, k or
+    more], where they are known. None without labels [n], for fewer than two points, or where all points lie
+    in one place.
+    """
+    k = min(k, len(layout) - 1)
+    if k < 1 or len(labels) != len(layout) or _scale(layout) == 0.0:
+        return None
+    _, codes = np.unique(labels, return_inverse=True)
+    indices = nearest(layout, k)[0] if shown is None else shown[:, :k]
+    votes = np.zeros((len(layout), int(codes.max()) + 1), dtype=np.int64)
+    for column in indices.T:
+        votes[np.arange(len(layout)), codes[column]] += 1
+    return float((votes.argmax(axis=1) == codes).mean())
+
+
+def _scale(points: np.ndarray) -> float:
+    """Largest distance of a coordinate from its column's middle; 0 where all rows are equal."""
+    if points.size == 0:
+        return 0.0
+    points = points.astype(np.float64)
+    # Halved first, for the sum of two values near the largest number is beyond it.
+    return float(np.max(points.max(axis=0) / 2 - points.min(axis=0) / 2))
+
+
+def _blocks(points: np.ndarray, queries: np.ndarray, alone: bool) -> Iterator[Block]:
+    """Squared distances [rows, n] of blocks of `queries` to all `points`, in units of the points' scale.
+
+    `alone` says that the queries are the points: each one's distance to itself is infinite.
+    """
+    scale = _scale(points) or 1.0
+    points = points.astype(np.float64)
+    middle = points.max(axis=0) / 2 + points.min(axis=0) / 2
+    # Around the middle the expansion |a|² + |b|² - 2ab loses the fewest digits.
+    centred = (points - middle) / scale
+    squares = np.square(centred).sum(axis=1)
+    # Products of 32 MB at a time take half as long as many small ones; what is done to them is quickest on
+    # parts of 2 MB, which stay in the cache.
+    many, few = (max(32, values // max(len(points), 1)) for values in (RATED * RATED, 250_000))
+    for begin in range(0, len(queries), many):
+        with np.errstate(over="ignore"):
+            block = (queries[begin : begin + many].astype(np.float64) - middle) / scale
+        # From so far away all points are equally near; farther, the squares would overflow.
+        block = np.clip(block, -1e100, 1e100)
+        own = np.square(block).sum(axis=1)[:, None]
+        products = block @ centred.T
+        for start in range(0, len(block), few):
+            squared = products[start : start + few]
+            size = own[start : start + few] + squares
+            # In place: fresh buffers of this size cost more than the arithmetic.
+            squared *= -2.0
+            squared += size
+            # What is below the rounding error of the expansion is one and the same point.
+            size *= 1e-13
+            squared[squared < size] = 0.0
+            rows = np.arange(begin + start, begin + start + len(squared))
+            if alone:
+                squared[np.arange(len(rows)), rows] = np.inf
+            yield slice(rows[0], rows[-1] + 1), squared

@@ -1,0 +1,309 @@
+"""What the command line does, as plain functions.
+
+report = build("runs/mine", embedding="pca")
+report.save("report.html")
+report.write_numbers("numbers")
+report.write_figures("figures", "pdf")
+"""
+
+import csv
+import json
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from markupsafe import escape
+from tqdm import tqdm
+
+from reportgen.core.files import write
+from reportgen.core.report import Document, FigureFormat
+from reportgen.core.run import Run
+from reportgen.errors import OptionError, naming_the_extra
+from reportgen.page.html import html
+from reportgen.page.loader import clean
+from reportgen.page.outline import figures
+from reportgen.page.paper import paper
+from reportgen.page.save import save
+from reportgen.sections import PAGES, Moment, Options, PageContext
+from reportgen.sections.assemble import assemble, fitted
+from reportgen.sections.custom import custom
+from reportgen.sections.installed import installed
+from reportgen.sections.scale import normalization
+from reportgen.store import open_run, save_run, with_what_is_whole
+
+MAX_SIZE = 10_000_000
+"""Bytes that a page as one file has at most, unless asked for otherwise."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report, ready to be saved in any of its forms. In a notebook it shows itself.
+
+    `document` is what the page as one file shows; `whole` the same with nothing left out for the page's size, of which
+    the other forms are made, None where nothing was left out. `run` is what it was made of.
+    """
+
+    document: Document
+    whole: Document | None = None
+    run: Run | None = field(default=None, repr=False)
+
+    @property
+    def omitted(self) -> str:
+        """A sentence on what the page as one file leaves out for its size, "" where it shows everything."""
+        return self.document.omitted
+
+    def save(self, path: str | Path, format: Literal["html", "dir", "md"] | None = None) -> Path:
+        """Write the report and return the file to open: one HTML file, or a folder for "dir" and "md".
+
+        Without a format, a path that ends in .md is the Markdown form, with its pictures beside it, and any other one
+        HTML file. Folders are made; an existing file is replaced only by a complete one.
+        """
+        form = format or ("md" if Path(path).suffix == ".md" else "html")
+        return save(self.document if form == "html" else self._whole, path, form)
+
+    def with_section(self, title: str, *content: Any, finding: str = "") -> "Report":
+        """The same report with one more section at its end.
+
+        Each part of the content is a text (a paragraph), a matplotlib figure, a list of rows (the first one names the
+        columns), a table with `columns` and `itertuples` (a DataFrame), or a block of `reportgen`: Text, Table, Figure
+        and the like. Raises OptionError for anything else.
+        """
+        taken = {section.anchor for section in self.document.sections}
+        section = custom(title, content, finding, taken)
+        document, whole = (replace(form, sections=(*form.sections, section)) for form in (self.document, self._whole))
+        return Report(document, whole, self.run)
+
+    def write_numbers(self, folder: str | Path) -> list[Path]:
+        """What the figures show as CSV files (UTF-8, full precision, no data empty), and report.json."""
+        folder = Path(folder)
+        written = []
+        for section in self._whole.sections:
+            for numbers in section.numbers:
+                lines = _Lines()
+                rows = csv.writer(lines, lineterminator="\n")
+                rows.writerow(numbers.columns)
+                rows.writerows(numbers.rows())
+                written.append(write(folder / numbers.filename, "".join(lines)))
+        provenance = json.dumps(self.document.provenance, indent=1, sort_keys=True, ensure_ascii=False)
+        return [*written, write(folder / "report.json", provenance + "\n")]
+
+    def write_figures(self, folder: str | Path, format: FigureFormat = "svg") -> list[Path]:
+        """Every figure as a file for a paper, named as on the page, at its printed width (3.5 or 7 inches at most).
+
+        Beside each stands its caption as .txt, beside them the animation's GIF, and `figures.tex` includes them all.
+        """
+        return paper(self._whole, Path(folder), format)
+
+    @property
+    def report(self) -> Document:
+        """The earlier name of `document`."""
+        warnings.warn("Report.report is called Report.document now", DeprecationWarning, stacklevel=2)
+        return self.document
+
+    def add_section(self, title: str, *content: Any, finding: str = "") -> "Report":
+        """The earlier name of `with_section`."""
+        warnings.warn("Report.add_section is called with_section now", DeprecationWarning, stacklevel=2)
+        return self.with_section(title, *content, finding=finding)
+
+    @property
+    def _whole(self) -> Document:
+        return self.whole or self.document
+
+    def __repr__(self) -> str:
+        document = self.document
+        count = sum(1 for _ in figures(document))
+        return f"<Report {document.title!r}: {len(document.sections)} sections, {count} figures>"
+
+    def _repr_html_(self) -> str:
+        """The page in a frame of its own: its styles and scripts touch nothing of the notebook's, nor these it."""
+        page = html(self.document).replace("&", "&amp;").replace('"', "&quot;")
+        title = escape(clean(self.document.title))
+        # Without allow-same-origin the frame has no access to the notebook's storage, cookies or server.
+        return (
+            f'<iframe srcdoc="{page}" sandbox="allow-scripts allow-downloads" width="100%" height="720" '
+            f'title="{title}" loading="lazy"></iframe>'
+        )
+
+
+def build(
+    run: str | Path | Run,
+    *,
+    from_step: int | str = "init",
+    to_step: int | str = "final",
+    layers: str | Sequence[str] = (),
+    channels: Sequence[int] = (),
+    normalize: str | tuple[float, float] | None = None,
+    embedding: Literal["umap", "pca"] | None = None,
+    title: str | None = None,
+    max_size: int | None = MAX_SIZE,
+    progress: bool = False,
+) -> Report:
+    """Analyse a recorded run and lay it out as a report. Needs no jax and no model code.
+
+    `from_step` and `to_step` are recorded steps, or "init" and "final"; `layers` glob patterns on layer paths,
+    `channels` the numbers to show enlarged (from 0). `normalize` says how feature maps become grey: "layer", "channel"
+    or "images" (what shares a range), or (A, B), where A is black and B is white. `embedding` None is "umap", or "pca"
+    with a note on the page where numba is not installed. `max_size` is the most bytes that the page as one file may
+    have: what has to be left out for it (fewer probe images, then fewer channels, then fewer colours) is named on the
+    page. None is no limit.
+    Raises RunError for what is no run, OptionError for a step, layer or channel that it does not have, MissingError
+    for "umap" without numba.
+    """
+    options = _options(layers, channels, normalize, embedding)
+
+    def make_of(whole: Run) -> Report:
+        recorded = list(whole.snapshots)
+        now = Moment(whole, _step(to_step, recorded))
+        before = None if whole.kind == "inspection" else Moment(whole, _step(from_step, recorded))
+        return _built(now, before, options, title, max_size, progress)
+
+    return with_what_is_whole(run if isinstance(run, Run) else open_run(run), make_of)
+
+
+def _built(
+    now: Moment, before: Moment | None, options: Options, title: str | None, max_size: int | None, progress: bool
+) -> Report:
+    """The report of a run whose files are taken for whole; DamagedError when one is not."""
+    if os.environ.get("SOURCE_DATE_EPOCH"):
+        # Duration is the only wall-clock value on the page; this variable asks for none.
+        facts = {name: value for name, value in now.run.provenance.items() if name != "seconds"}
+        run = replace(now.run, provenance=facts)
+        now, before = Moment(run, now.step), before and Moment(run, before.step)
+    specs = (*PAGES[now.run.kind], *installed())
+    with tqdm(total=len(specs), desc="report", unit="section", disable=not progress) as bar:
+
+        def note(what: str, done: int, of: int) -> None:
+            bar.set_postfix_str(f"{what} {done}/{of}")
+
+        context = PageContext(now, before, replace(options, progress=note if progress else None))
+        whole, drawn = assemble(context, specs, title, bar)
+        bar.set_postfix_str("")
+        if max_size is None:
+            return Report(whole, run=now.run)
+        return Report(fitted(whole, context, drawn, max_size, lambda x: len(html(x).encode())), whole, now.run)
+
+
+def inspect(
+    model: Any = None,
+    images: str | Path | Sequence[Any] = (),
+    *,
+    weights: str | Path | None = None,
+    variables: Any = None,
+    run: str | Path | None = None,
+    step: int | None = None,
+    layers: str | Sequence[str] = (),
+    channels: Sequence[int] = (),
+    preprocess: str | Callable[[Any], Any] | None = None,
+    normalize: str | tuple[float, float] | None = None,
+    value_range: tuple[float, float] | None = None,
+    size: tuple[int, int] | None = None,
+    dataset: Any = None,
+    rename: Sequence[str] = (),
+    layout: str = "hwio",
+    apply: Callable[[Any, Any, Any], Any] | None = None,
+    verify: bool = False,
+    title: str | None = None,
+    max_size: int | None = MAX_SIZE,
+    save_to: str | Path | None = None,
+    progress: bool = False,
+) -> Report:
+    """Show what each layer and channel of a network answers to chosen images. No training.
+
+    `model` is a name, MODULE:FACTORY, or a Linen or NNX module; its parameters come from `weights` (a
+    checkpoint file or folder, with `rename` rules OLD=NEW and `layout` "oihw" for kernels of other
+    frameworks), from `variables`, or from the recorded `run` after `step` updates. `images` are paths, or
+    arrays [height, width] or [height, width, 1 or 3], uint8 or from 0 to 1; without any, a run's probe
+    images are taken. `layers` are glob patterns, `channels` the numbers to show enlarged (from 0).
+
+    `preprocess` is "caffe", "imagenet", "unit", "none", or a function of pixels [image, h, w, channel],
+    0 to 255; by default what the built-in model was trained on, else "unit". `size` (height, width) resizes
+    the images. `dataset` (a Dataset, or a name or path for `load_dataset`) adds the examples that activate each
+    channel most. `verify` computes every captured value again and compares. `normalize`, `title` and `max_size`
+    are as for `build`. `save_to` also writes the run of this one state into that folder: `build` lays it out again
+    without jax.
+
+    Raises ReportgenError's kinds, each saying what to change.
+    """
+    with naming_the_extra():
+        from reportgen.inspection import from_model, from_run, inspect_network
+    from reportgen.data import Dataset, load_dataset
+    from reportgen.data.pictures import as_pictures
+
+    if value_range is not None:
+        warnings.warn("give the range as normalize=(A, B) in place of value_range", DeprecationWarning, stacklevel=2)
+        if normalize not in (None, "range"):
+            raise OptionError(f"a fixed range and the normalisation {normalize} exclude each other; give one of them")
+        normalize = value_range
+    options = _options(layers, channels, normalize, "pca")
+    given: Sequence[Any] = [images] if isinstance(images, str | Path) else images
+    pictures = as_pictures(given) if len(given) else None
+    data = dataset if dataset is None or isinstance(dataset, Dataset) else load_dataset(dataset)
+    if run is not None:
+        if weights is not None or variables is not None:
+            raise OptionError("a run has its own parameters: give either a run, or weights for a model")
+        network = from_run(run, step=step, model=model)
+    elif model is None:
+        raise OptionError("nothing to look into: give a model (with its weights) or a run")
+    else:
+        classes = None if data is None else len(data.classes)
+        loaded = {"weights": weights, "variables": variables, "rename": rename, "layout": layout, "step": step}
+        network = from_model(model, **loaded, num_classes=classes)
+    with tqdm(desc="inspect", unit="batch", disable=not progress) as bar:
+
+        def note(what: str, done: int, of: int) -> None:
+            bar.set_postfix_str(f"{what} {done}/{of}")
+            bar.update()
+
+        found = inspect_network(
+            network,
+            pictures,
+            layers=options.layers,
+            channels=channels,
+            preprocess=preprocess,
+            size=size,
+            dataset=data,
+            apply=apply,
+            verify=verify,
+            progress=note if progress else None,
+        )
+    if save_to is not None:
+        save_run(found, save_to)
+    return _built(Moment(found, next(iter(found.snapshots))), None, options, title, max_size, progress)
+
+
+def _options(
+    layers: str | Sequence[str],
+    channels: Sequence[int],
+    normalize: str | tuple[float, float] | None,
+    embedding: Literal["umap", "pca"] | None,
+) -> Options:
+    """What the reader chose, checked."""
+    fixed = normalize if isinstance(normalize, tuple) else None
+    has_umap = find_spec("numba") is not None
+    return Options(
+        layers=tuple([layers] if isinstance(layers, str) else layers) or ("*",),
+        channels=tuple(channels),
+        normalize=normalization(normalize if isinstance(normalize, str) else None, fixed),
+        embedding=embedding or ("umap" if has_umap else "pca"),
+        umap_is_missing=embedding is None and not has_umap,
+    )
+
+
+class _Lines(list[str]):
+    """Collects what a csv writer writes."""
+
+    write = list.append
+
+
+def _step(asked: int | str, recorded: list[int]) -> int:
+    named = {"init": recorded[0], "final": recorded[-1]}
+    if asked in named:
+        return named[str(asked)]
+    try:
+        return int(asked)
+    except ValueError as error:
+        raise OptionError(f"{asked!r} is not a step: give a number, init or final") from error

@@ -1,0 +1,12 @@
+"""Model and batch in, activations out: layer path -> array, in call order.
+
+from reportgen.capture import prepare
+output, values = prepare(model, variables, images)(variables, images)
+"""
+
+from reportgen.capture.capture import Capture, prepare
+from reportgen.capture.forward import variables_of
+from reportgen.capture.names import flat_names
+from reportgen.capture.verify import Verification, check, verify
+
+__all__ = ["Capture", "Verification", "check", "flat_names", "prepare", "variables_of", "verify"]

@@ -1,0 +1,259 @@
+"""What the axes of each value of a program are: image, position, channel. Followed, never guessed.
+
+    labels = follow(program)
+    labels[variable]                 # ("b", "y", "x", "channel")
+
+Labels start at the images, whose layout is known, and are carried through each equation by what it does
+to the axes: a convolution makes channels, a matrix product replaces the axis that it sums over, a
+reshape keeps the axes that it leaves whole. Where that can't be told the label is "?".
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from reportgen.capture.interpret import Borders, Equation, interpret, shape_of
+from reportgen.capture.program import Program
+
+Labels = tuple[str, ...]
+
+LEARNED: Labels = ("learned",)
+"""Stands for the labels of what follows from the model's variables alone. A product with it makes new
+channels, one with anything else (the weights of an interpolation) keeps the positions."""
+
+INPUTS: Mapping[int, Labels] = {
+    1: ("b",),
+    2: ("b", "channel"),
+    3: ("b", "t", "channel"),
+    4: ("b", "y", "x", "channel"),
+    5: ("b", "z", "y", "x", "channel"),
+}
+"""Number of axes of the model's input -> what they are; whole numbers [b, t] are tokens."""
+
+SPATIAL: Mapping[int, Labels] = {1: ("t",), 2: ("y", "x"), 3: ("z", "y", "x")}
+
+
+def follow(program: Program) -> dict[Any, Labels]:
+    """The labels of every variable that follows from the images, one per axis."""
+    start: dict[Any, Labels] = dict.fromkeys(program.variables, LEARNED)
+    for variable in program.images:
+        aval: Any = variable.aval
+        rank = aval.ndim
+        tokens = rank == 2 and aval.dtype.kind in "iu"
+        start[variable] = ("b", "t") if tokens else INPUTS.get(rank, ("b", *"?" * (rank - 1)))
+    found = interpret(program.equations, start, _rule, note=_fitting, borders=Borders(_sliced, _stacked, _carried))
+    return {variable: labels for variable, labels in found.items() if labels is not LEARNED}
+
+
+def attention(labels: Labels, normalised: Sequence[int]) -> Labels:
+    """The labels of a softmax, where it is one over pairs of positions: queries and the keys that are normalised."""
+    pair = [i for i, label in enumerate(labels) if label == "t"]
+    if len(pair) != 2 or len(normalised) != 1 or normalised[0] not in pair:
+        return labels
+    return tuple(("key" if i == normalised[0] else "query") if i in pair else x for i, x in enumerate(labels))
+
+
+def _rule(equation: Equation, read: list[Labels | None]) -> Sequence[Labels | None]:
+    if all(labels is None or labels is LEARNED for labels in read):
+        return [LEARNED] * len(equation.outvars)
+    rule = _RULES.get(equation.primitive.name, _like_an_input)
+    # None: of a variable of which a rule can't tell anything; `_fitting` makes that "?".
+    return [rule(equation, read) or ()] * len(equation.outvars)
+
+
+def _fitting(variable: Any, labels: Labels) -> Labels:
+    """A rule that does not fit says nothing, rather than something wrong."""
+    if labels is LEARNED:
+        return labels
+    rank = len(shape_of(variable))
+    if len(labels) != rank:
+        return ("?",) * rank
+    # What was called channels before the last such axis is an axis like any other now.
+    last = max((i for i, label in enumerate(labels) if label == "channel"), default=-1)
+    return tuple("?" if label == "channel" and i != last else label for i, label in enumerate(labels))
+
+
+def _sliced(labels: Labels) -> Labels:
+    return labels if labels is LEARNED else labels[1:]
+
+
+def _stacked(labels: Labels, over: list[Labels]) -> Labels:
+    """What is stacked over the iterations gets the axis that they went over."""
+    axes = [x[0] for x in over if x is not LEARNED and x[0] != "?"]
+    return labels if labels is LEARNED else (axes[0] if axes else "?", *labels)
+
+
+def _carried(before: Labels | None, after: Labels | None) -> Labels | None:
+    # What is carried starts as zeros, of which nothing is known, and is told by the first iteration.
+    return after if before is None or (before is LEARNED and after is not None) else before
+
+
+def _of(read: list[Labels | None], number: int = 0) -> Labels | None:
+    labels = read[number]
+    return None if labels is LEARNED else labels
+
+
+def _like_an_input(equation: Equation, read: list[Labels | None]) -> Labels | None:
+    """Elementwise operations, slices, pads and windows: axis i of the output is axis i of an input."""
+    rank = len(shape_of(equation.outvars[0]))
+    candidates = [x for i in range(len(read)) if (x := _of(read, i)) is not None and len(x) == rank]
+    if not candidates or equation.primitive.name in _OPAQUE:
+        return None
+    return tuple(_agreed([labels[i] for labels in candidates]) for i in range(rank))
+
+
+def _agreed(labels: list[str]) -> str:
+    told = set(labels) - {"?"}
+    return told.pop() if len(told) == 1 else "?"
+
+
+def _conv(equation: Equation, read: list[Labels | None]) -> Labels | None:
+    labels = _of(read)
+    numbers = equation.params["dimension_numbers"]
+    into, out = numbers.lhs_spec, numbers.out_spec
+    if labels is None:
+        return None
+    before = [labels[axis] for axis in into[2:]]
+    if not set(before) <= {"z", "y", "x", "t"} or len(set(before)) < len(before):
+        before = list(SPATIAL.get(len(before), "?" * len(before)))
+    result = ["?"] * len(out)
+    result[out[0]], result[out[1]] = labels[into[0]], "channel"
+    for axis, label in zip(out[2:], before, strict=True):
+        result[axis] = label
+    return tuple(result)
+
+
+def _dot(equation: Equation, read: list[Labels | None]) -> Labels | None:
+    (left_sum, right_sum), (left_batch, right_batch) = equation.params["dimension_numbers"]
+    sides = [(_of(read, 0), left_sum, left_batch), (_of(read, 1), right_sum, right_batch)]
+    result: list[str] = []
+    for axis, other in zip(left_batch, right_batch, strict=True):
+        result.append(_agreed([labels[i] for labels, i in ((sides[0][0], axis), (sides[1][0], other)) if labels]))
+    for number, (labels, summed, batch) in enumerate(sides):
+        free = [i for i in range(len(shape_of(equation.invars[number]))) if i not in (*summed, *batch)]
+        if labels is not None:
+            result += [labels[i] for i in free]
+            continue
+        other_labels, other_summed, _ = sides[1 - number]
+        gone = [other_labels[i] for i in other_summed] if other_labels is not None else []
+        if read[number] is LEARNED or len(gone) != 1 or len(free) != 1:
+            result += ["?"] * (len(free) - 1) + ["channel"] * bool(free)
+        else:
+            result.append(gone[0])
+    pairs = [labels[i] for labels, summed, _ in sides if labels is not None for i in summed] == ["channel"] * 2
+    if pairs and result.count("t") == 2 and result.count("?") == 1 and result.index("?") < len(left_batch):
+        # Positions with positions, by their channels, several times over: by the heads of an attention.
+        result[result.index("?")] = "head"
+    return tuple(result)
+
+
+def _transpose(equation: Equation, read: list[Labels | None]) -> Labels | None:
+    labels = _of(read)
+    return labels and tuple(labels[i] for i in equation.params["permutation"])
+
+
+def _broadcast(equation: Equation, read: list[Labels | None]) -> Labels | None:
+    labels = _of(read)
+    if labels is None:
+        return None
+    result = ["?"] * len(equation.params["shape"])
+    for label, axis in zip(labels, equation.params["broadcast_dimensions"], strict=True):
+        result[axis] = label
+    return tuple(result)
+
+
+def _without(parameter: str) -> Callable[[Equation, list[Labels | None]], Labels | None]:
+    def rule(equation: Equation, read: list[Labels | None]) -> Labels | None:
+        labels = _of(read)
+        gone = equation.params[parameter]
+        return labels and tuple(label for i, label in enumerate(labels) if i not in gone)
+
+    return rule
+
+
+def _reshape(equation: Equation, read: list[Labels | None]) -> Labels | None:
+    labels = _of(read)
+    if labels is None:
+        return None
+    before, after = shape_of(equation.invars[0]), equation.params["new_sizes"]
+    result: list[str] = []
+    for olds, news in _blocks(before, after):
+        group = [labels[i] for i in olds if before[i] != 1 or len(olds) == 1]
+        if len(news) == 1:
+            result.append(_merged(group))
+        elif len(group) == 1:
+            ones = [after[i] == 1 for i in news]
+            kept = [group[0] if not one else "?" for one in ones]
+            if ones.count(False) > 1:
+                # Split channels: the last part are the channels of a head; split positions are tiles.
+                kept = ["?"] * len(news)
+                if group[0] in ("b", "channel"):
+                    kept[0 if group[0] == "b" else -1] = group[0]
+            result += kept
+        else:
+            result += ["?"] * len(news)
+    return tuple(result)
+
+
+def _merged(group: list[str]) -> str:
+    if len(group) == 1:
+        return group[0]
+    if "b" in group:
+        return "b" if group[0] == "b" else "?"
+    if "channel" in group:
+        return "channel"
+    return "t" if group and set(group) <= {"z", "y", "x", "t"} else "?"
+
+
+def _blocks(before: Sequence[int], after: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """The smallest runs of old and new axes that hold the same elements."""
+    blocks: list[tuple[list[int], list[int]]] = []
+    i = j = 0
+    while i < len(before) or j < len(after):
+        olds: list[int] = []
+        news: list[int] = []
+        while True:
+            held, made = math.prod(before[k] for k in olds), math.prod(after[k] for k in news)
+            if olds and news and held == made:
+                break
+            if (held <= made or j == len(after)) and i < len(before):
+                olds.append(i)
+                i += 1
+            elif j < len(after):
+                news.append(j)
+                j += 1
+            else:
+                break
+        blocks.append((olds, news))
+    return blocks
+
+
+def _gather(equation: Equation, read: list[Labels | None]) -> Labels | None:
+    """Rows of a table (an embedding): the indices' axes, then the row's, which are channels."""
+    indices = _of(read, 1)
+    rank = len(shape_of(equation.outvars[0]))
+    offsets = equation.params["dimension_numbers"].offset_dims
+    if indices is None or _of(read) is not None:
+        # A gather from activations picks positions out of them: same axes, if there are as many.
+        return _like_an_input(equation, read)
+    result = ["?"] * rank
+    rest = [i for i in range(rank) if i not in offsets]
+    for axis, label in zip(rest, indices[:-1], strict=False):
+        result[axis] = label
+    if len(offsets) == 1 and offsets[0] == rank - 1:
+        result[-1] = "channel"
+    return tuple(result)
+
+
+_REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "argmax", "argmin")
+_OPAQUE = ("while", "scan", "cond", "sort", "dynamic_slice", "scatter", "scatter-add", "custom_linear_solve")
+_RULES: Mapping[str, Callable[[Equation, list[Labels | None]], Labels | None]] = {
+    "conv_general_dilated": _conv,
+    "dot_general": _dot,
+    "transpose": _transpose,
+    "broadcast_in_dim": _broadcast,
+    "reshape": _reshape,
+    "squeeze": _without("dimensions"),
+    "gather": _gather,
+    **dict.fromkeys(_REDUCTIONS, _without("axes")),
+}

@@ -1,0 +1,209 @@
+"""Model and batch in, every layer's activations out, in call order.
+
+    capture = prepare(model, variables, images)
+    capture.network                                   # core.network.Network
+    output, values = capture(variables, images)       # values: layer path -> [image, ...]
+    output, values = jax.jit(capture)(variables, images)
+
+The model is traced, the variables that hold module results and functional operations are found in the
+traced program, and the program is run with these as further outputs. The user's model is not changed,
+runs in evaluation, and computes what it always computes. Inside jit, layers that the caller does not use
+cost nothing: XLA removes them.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from reportgen.capture import batch
+from reportgen.capture.axes import attention, follow
+from reportgen.capture.batch import ImageAxis, images_first
+from reportgen.capture.fields import receptive_fields
+from reportgen.capture.flops import flops
+from reportgen.capture.forward import Forward, PlainForward, forward_of, name_of, variables_of
+from reportgen.capture.names import flat_names
+from reportgen.capture.program import Program, trace
+from reportgen.capture.table import CONSTANT, CapturedLayer, build, own_params
+from reportgen.core.network import INPUT, Layer, Network
+from reportgen.errors import ModelError, choices
+
+
+@dataclass(frozen=True, eq=False)
+class Capture:
+    """A model made ready for capturing. Calling it is pure: it may be jitted, and vmapped over a batch axis.
+
+    `network` describes all layers, `selected` are the paths whose arrays a call returns. `image_axes`
+    tells where the program has the images.
+    """
+
+    forward: Forward
+    network: Network
+    selected: tuple[str, ...]
+    image_axes: Mapping[str, ImageAxis]
+
+    def __call__(self, variables: Any, images: Any) -> tuple[Any, dict[str, Any]]:
+        """The model's output and {layer path: array} for a batch of images, in evaluation."""
+        program, layers = self.program(variables, images)
+        found = {layer.path: layer.variable for layer in layers}
+        if missing := [path for path in self.selected if path not in found]:
+            raise ModelError(
+                f"with {count_images(images)} images the model does not compute {', '.join(missing)}, "
+                f"which it does with {batch.FEW}"
+            )
+        output, values = program.run(variables, images, [found[path] for path in self.selected])
+        count = count_images(images)
+        return output, {path: self.first(path, value, count) for path, value in zip(self.selected, values, strict=True)}
+
+    def first(self, path: str, value: Any, images: int) -> Any:
+        """A layer's value as the program has it, as [image, *layer.shape]."""
+        return images_first(value, self.image_axes[path], images)
+
+    def program(self, variables: Any, images: Any) -> tuple[Program, list[CapturedLayer]]:
+        """The traced model for images of this shape, and its layers in call order."""
+        program = trace(self.forward, variables, images)
+        return program, build(program, root=True)[0]
+
+
+def prepare(
+    model: Any,
+    variables: Any,
+    images: Any,
+    *,
+    apply: Callable[..., Any] | None = None,
+    layers: Sequence[str] = ("*",),
+) -> Capture:
+    """Trace `model` on `images` (only shape and dtype matter) and list what can be captured.
+
+    `model` is a Flax module, or a function `model(params, images)`. `apply(model, variables, images)` calls
+    the model where the default, evaluation with no further arguments, does not do. `layers` are glob
+    patterns on layer paths. What can't be captured is warned about, once. Raises ModelError when the
+    model can't be called, or when a pattern matches no layer.
+    """
+    forward = forward_of(model, apply)
+    variables = variables_of(model, variables)
+    program, captured, image_axes, uncaptured = _examine(forward, variables, images)
+    described = _layers(program, captured, image_axes, variables)
+    network = Network(name_of(model), {layer.path: layer for layer in described}, uncaptured)
+    for pattern in layers:
+        if not network.select((pattern,)):
+            raise ModelError(f"no layer matches {pattern!r}; {choices(pattern, list(network.layers))}")
+    selected = tuple(layer.path for layer in network.select(layers) if layer.alias_of is None)
+    if uncaptured:
+        listed = "; ".join(f"{name}: {reason}" for name, reason in uncaptured.items())
+        warnings.warn(f"reportgen does not capture {listed}", UserWarning, stacklevel=2)
+    return Capture(forward, network, selected, image_axes)
+
+
+def count_images(images: Any) -> int:
+    """The size of the first axis of the model's input."""
+    return int(np.shape(jax.tree.leaves(images)[0])[0])
+
+
+def _examine(
+    forward: Forward, variables: Any, images: Any
+) -> tuple[Program, list[CapturedLayer], dict[str, ImageAxis], dict[str, str]]:
+    """The model traced for a few images, its layers, where they have the images, what has no place."""
+    params = flat_names(variables.get("params", {}))
+    root = isinstance(forward, PlainForward) or any("/" not in name for name in params)
+    program = trace(forward, variables, _some(images, batch.FEW))
+    layers, uncaptured, constant = build(program, root)
+    if not layers:
+        raise ModelError("no module of the model was called, so nothing could be captured")
+    shapes = {layer.path: layer.variable.aval.shape for layer in layers}
+    larger = build(trace(forward, variables, _some(images, batch.MORE)), root)[0]
+    image_axes, unclear = batch.image_axes(shapes, {x.path: x.variable.aval.shape for x in larger})
+    shared = [layer for layer in layers if image_axes.get(layer.path, ImageAxis()).positions > 1]
+    for path, outer in _orders(program, shared, image_axes, variables, images).items():
+        if outer is None:
+            unclear[path] = "which of its rows belong to which image could not be told"
+            del image_axes[path]
+        elif not outer:
+            image_axes[path] = ImageAxis(image_axes[path].axis, image_axes[path].positions, outer=False)
+    kept = [layer for layer in layers if layer.path in image_axes]
+    _, ownerless = own_params(kept, params)
+    for name in ownerless:
+        module = name.rpartition("/")[0]
+        found = [path for path, place in constant.items() if place == module]
+        uncaptured.update(dict.fromkeys(found, CONSTANT))
+        if not found:
+            uncaptured[name] = "this parameter is used by no captured module"
+    for name, reason in forward.unmarked.items():
+        if name not in shapes:
+            uncaptured[name] = reason
+    return program, kept, image_axes, {**uncaptured, **unclear}
+
+
+def _some(images: Any, count: int) -> Any:
+    """Shapes and dtypes of `count` such images."""
+    struct: Any = jax.ShapeDtypeStruct  # it has no types
+    return jax.tree.map(lambda x: struct((count, *np.shape(x)[1:]), _dtype(x)), images)
+
+
+def _dtype(x: Any) -> Any:
+    return jax.dtypes.canonicalize_dtype(x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype)
+
+
+def _orders(
+    program: Program, layers: Sequence[CapturedLayer], axes: Mapping[str, ImageAxis], variables: Any, images: Any
+) -> dict[str, bool | None]:
+    """For values whose axis is shared by images and positions: whether the images count slower."""
+    if not layers:
+        return {}
+    wanted = [layer.variable for layer in layers]
+    run = jax.jit(lambda v, x: program.run(v, x, wanted)[1])
+
+    def two(other: int) -> Any:
+        return jax.tree.map(
+            lambda x: np.stack([np.ones(np.shape(x)[1:], _dtype(x)), np.full(np.shape(x)[1:], other, _dtype(x))]),
+            images,
+        )
+
+    before, after = run(variables, two(1)), run(variables, two(0))
+    return {
+        layer.path: batch.counts_slower(np.asarray(a), np.asarray(b), axes[layer.path])
+        for layer, a, b in zip(layers, before, after, strict=True)
+    }
+
+
+def _layers(
+    program: Program, captured: Sequence[CapturedLayer], image_axes: Mapping[str, ImageAxis], variables: Any
+) -> tuple[Layer, ...]:
+    """The captured layers as the run directory keeps them."""
+    owned, _ = own_params(captured, flat_names(variables.get("params", {})))
+    labels = follow(program)
+    paths = {INPUT, *(layer.path for layer in captured)}
+    fields = receptive_fields(program.equations, program.images, {x.path: x.variable for x in captured})
+    computed = flops(program, captured, batch.FEW)
+    layers = []
+    for layer in captured:
+        where = image_axes[layer.path]
+        shape = layer.variable.aval.shape
+        example = jax.eval_shape(lambda x, where=where: images_first(x, where, batch.FEW), layer.variable.aval)
+        named = labels.get(layer.variable, ("?",) * len(shape))
+        if layer.operation is not None and layer.op == "softmax":
+            named = attention(named, layer.operation.reduced)
+        axes: list[Any] = list(named)
+        axes.pop(where.axis)
+        if where.positions > 1:
+            axes.insert(where.axis, "?")
+        layers.append(
+            Layer(
+                path=layer.path,
+                op=layer.op,
+                role=layer.role,
+                shape=tuple(int(size) for size in example.shape[1:]),
+                dtype=str(example.dtype),
+                axes=tuple(axes),
+                inputs=tuple(path for path in layer.inputs if path in paths),
+                params=owned.get(layer.path, {}),
+                alias_of=layer.alias_of if layer.alias_of in paths else None,
+                tied_to=layer.tied_to if owned.get(layer.tied_to or "") else None,
+                field=fields[layer.path],
+                flops=computed.get(layer.path),
+            )
+        )
+    return tuple(layers)

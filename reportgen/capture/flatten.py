@@ -1,0 +1,175 @@
+"""A traced program as one flat list of equations, and the places in it that hold the layers' values.
+
+    flat = Flattener()
+    flat.walk(jaxpr, {}, None)
+    flat.equations, flat.points()        # points: module results and functional operations, in call order
+
+What jit, remat and custom derivatives wrap is laid open, since only then an operation inside can be seen
+and returned. A scan stays a loop whose body is flat and whose inner values can be asked for, stacked over
+its iterations. What can't be reached (the branches of a condition, a while loop) is noted in `hidden`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+
+from reportgen.capture.intermediates import ways_back
+from reportgen.capture.interpret import Equation, Loop, makers
+from reportgen.capture.jax_versions import Scan, called_program, inner_programs, is_jaxs_own, scan_of
+from reportgen.capture.marks import CallTag, scope_name, scope_of, tag_of
+from reportgen.capture.operations import JOINS, Operation, called, operations
+
+HIDING = {"while": "a while loop", "cond": "a condition's branch"}
+
+
+@dataclass(frozen=True)
+class CapturePoint:
+    """One value to capture: a module's result (`tag`) or a functional operation's.
+
+    `variable` holds it in the program; `inner` is the variable inside the loop where it is made, the same
+    one outside of loops. `flax` says that Flax's own capture gave this very variable.
+    """
+
+    variable: Any
+    inner: Any
+    tag: CallTag | None = None
+    operation: Operation | None = None
+    flax: bool = False
+
+
+@dataclass
+class Flattener:
+    """Collects the equations of one level: a whole program, or the body of a loop.
+
+    `constants` are values inside that became inputs of the whole program. `moved` maps a loop's own
+    output to the further output that holds the same values, if perhaps with other axes first. `hidden`
+    maps what can't be captured to the reason and the variables that it follows from; `unreached` are the
+    modules among it.
+    """
+
+    equations: list[Equation] = field(default_factory=list)
+    constants: dict[Var, Any] = field(default_factory=dict)
+    hidden: dict[str, tuple[str, Sequence[Any]]] = field(default_factory=dict)
+    moved: dict[Var, Var] = field(default_factory=dict)
+    unreached: set[str] = field(default_factory=set)
+    _marked: list[tuple[int, CapturePoint]] = field(default_factory=list)
+
+    def points(self) -> list[CapturePoint]:
+        """Module results and operations in the order in which they are computed."""
+        made = [
+            (operation.position, 0, CapturePoint(operation.output, operation.output, operation=operation))
+            for operation in operations(self.equations, _user_scope)
+        ]
+        both = [*made, *((position, 1, point) for position, point in self._marked)]
+        return [point for _, _, point in sorted(both, key=lambda item: item[:2])]
+
+    def walk(self, jaxpr: Jaxpr, environment: dict[Var, Any], stack: Any) -> None:
+        """Append the equations of `jaxpr`, its variables replaced by those in `environment`."""
+        for equation in jaxpr.eqns:
+            source = equation.source_info
+            if stack is not None:
+                source = source.replace(name_stack=stack + source.name_stack)
+            inputs = [read(environment, v) for v in equation.invars]
+            tag = tag_of(equation)
+            if tag is not None:
+                self._marked.append((len(self.equations) - 1, CapturePoint(inputs[0], inputs[0], tag=tag)))
+                environment[equation.outvars[0]] = inputs[0]
+                continue
+            inner = _wrapped(equation)
+            if inner is not None:
+                within = source.name_stack
+                if is_jaxs_own(inner[0]) and not _has_mark(inner[0]):
+                    # The concatenation inside jnp.roll is no operation of the model's.
+                    within = within.extend(scope_name(scope_of(within)[0], library=True))
+                outputs = self._lay_open(*inner, inputs, within)
+                environment.update(zip(equation.outvars, outputs, strict=True))
+                continue
+            fresh = [Var(v.aval) for v in equation.outvars] if stack is not None else equation.outvars
+            environment.update(zip(equation.outvars, fresh, strict=True))
+            equation = equation.replace(invars=inputs, outvars=list(fresh), source_info=source)
+            scan = scan_of(equation)
+            if equation.primitive.name in HIDING:
+                self._note_hidden(equation)
+            self.equations.append(equation if scan is None else self._open_loop(equation, scan))
+
+    def _lay_open(self, inner: Jaxpr, consts: Sequence[Any], inputs: Sequence[Any], stack: Any) -> list[Any]:
+        environment: dict[Var, Any] = dict(zip(inner.invars, inputs, strict=True))
+        environment.update(self._constants(inner, consts))
+        self.walk(inner, environment, stack)
+        return [read(environment, v) for v in inner.outvars]
+
+    def _constants(self, program: Jaxpr, values: Sequence[Any]) -> dict[Var, Any]:
+        """Inputs of the whole program for the constants of one inside it."""
+        fresh = {v: Var(v.aval) for v in program.constvars}
+        self.constants.update(zip(fresh.values(), values, strict=True))
+        return dict(fresh)
+
+    def _open_loop(self, equation: JaxprEqn, scan: Scan) -> Loop:
+        """The scan with its body laid open, whose inner values are points out here."""
+        flat, body = Flattener(), scan.body
+        # The variables of a body may stand in several scans of the program: these are its own.
+        inside = [Var(v.aval) for v in body.invars[scan.consts :]]
+        environment: dict[Var, Any] = dict(zip(body.invars, [*equation.invars[: scan.consts], *inside], strict=True))
+        environment.update(flat._constants(body, scan.body_consts))
+        flat.walk(body, environment, equation.source_info.name_stack)
+        self.hidden.update({name: (reason, equation.invars) for name, (reason, _) in flat.hidden.items()})
+        self.unreached |= flat.unreached
+        self.constants.update(flat.constants)
+        points = [point for point in flat.points() if not isinstance(point.variable, Literal)]
+        length, carry = scan.options["length"], scan.carry
+        more = {v: Var(v.aval.update(shape=(length, *v.aval.shape))) for v in dict.fromkeys(p.variable for p in points)}
+        outputs = [read(environment, v) for v in body.outvars]
+        made_by = makers(flat.equations)
+        for output, within in zip(equation.outvars[carry:], outputs[carry:], strict=True):
+            if not isinstance(within, Literal):
+                same = [more[v] for v in ways_back(within, made_by, flat.moved) if v in more]
+                self.moved.update({output: same[0]} if same else {})
+        self._marked += [
+            (len(self.equations), CapturePoint(more[p.variable], p.inner, p.tag, p.operation)) for p in points
+        ]
+        return Loop(
+            equation, flat.equations, inside[:carry], inside[carry:], outputs, list(flat.constants), scan.options, more
+        )
+
+    def _note_hidden(self, equation: JaxprEqn) -> None:
+        for inner in inner_programs(equation):
+            flat = Flattener()
+            flat.walk(inner, {}, equation.source_info.name_stack)
+            for point in flat.points():
+                if point.tag is not None:
+                    self.unreached.add(point.tag.module)
+                    name = point.tag.path
+                elif point.operation is not None and point.operation.name not in JOINS:
+                    name = "/".join(filter(None, (point.operation.scope, point.operation.name)))
+                else:
+                    continue
+                self.hidden[name] = f"it is computed inside {HIDING[equation.primitive.name]}", equation.invars
+            self.unreached |= flat.unreached
+            self.hidden.update({name: (reason, equation.invars) for name, (reason, _) in flat.hidden.items()})
+
+
+def read(environment: Mapping[Var, Any], variable: Any) -> Any:
+    """What stands for a variable; itself where nothing does."""
+    return variable if isinstance(variable, Literal) else environment.get(variable, variable)
+
+
+def _wrapped(equation: JaxprEqn) -> tuple[Jaxpr, Sequence[Any]] | None:
+    """The program inside a wrapper; None for other equations, and for a call that is an operation itself."""
+    inner = called_program(equation)
+    if inner is None or (called(equation) is not None and not _has_mark(inner[0])):
+        return None
+    return inner
+
+
+def _has_mark(program: Jaxpr) -> bool:
+    return any(
+        tag_of(equation) is not None or any(_has_mark(deeper) for deeper in inner_programs(equation))
+        for equation in program.eqns
+    )
+
+
+def _user_scope(equation: Equation) -> str | None:
+    path, library = scope_of(equation.source_info.name_stack)
+    return None if library else path

@@ -1,0 +1,119 @@
+"""What runs a model marked: a Flax module, or a plain function of JAX.
+
+    forward = forward_of(model)
+    output, captured = forward(variables, images)        # while JAX traces it
+
+Of a plain `apply(params, inputs)` (Equinox, Haiku, written by hand) the output and the functional
+operations can be captured; they are named after the `jax.named_scope`s around them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import flax.linen as nn
+import jax
+from flax import nnx
+
+from reportgen.capture.intermediates import Call
+from reportgen.capture.linen import LinenForward
+from reportgen.capture.marks import NAMED_SCOPES, CallTag, mark
+from reportgen.capture.nnx import NnxForward, nnx_variables
+from reportgen.errors import ModelError, OptionError
+
+
+class Forward(Protocol):
+    """The function (variables, images) -> (output, Flax's captures) of a model in evaluation, its calls marked.
+
+    `plain` gives the output, without marks and captures; `unmarked` maps modules that returned nothing
+    that could be marked to the reason. `flax_capture_error` is why Flax's capture could not be used; ""
+    where it is.
+    """
+
+    unmarked: dict[str, str]
+    flax_capture_error: str
+
+    def plain(self, variables: Any, images: Any) -> Any:
+        """The model's output."""
+
+    def __call__(self, variables: Any, images: Any) -> tuple[Any, dict[Call, Any]]:
+        """The model's output, and what Flax captured."""
+
+    def without_flax(self, reason: str) -> bool:
+        """From now on run without Flax's capture, for this reason; with none, with it. Whether that was a change."""
+
+
+class PlainForward:
+    """A `Forward` of a function `apply(params, inputs)`: only its output is marked."""
+
+    flax_capture_error = "the model is a plain function"
+
+    def __init__(self, function: Callable[..., Any], apply: Callable[..., Any] | None = None):
+        self._function = function
+        self._apply = apply
+        self.unmarked: dict[str, str] = {}
+
+    def plain(self, variables: Mapping[str, Any], images: Any) -> Any:
+        """The function's output."""
+        if self._apply is not None:
+            return self._apply(self._function, variables["params"], images)
+        return self._function(variables["params"], images)
+
+    def __call__(self, variables: Mapping[str, Any], images: Any) -> tuple[Any, dict[Call, Any]]:
+        with jax.named_scope(NAMED_SCOPES):
+            output = self.plain(variables, images)
+        return mark(output, CallTag(path="", module="", kind="output", library=False)), {}
+
+    def without_flax(self, reason: str) -> bool:
+        """There is nothing to leave out."""
+        return False
+
+
+def forward_of(model: Any, apply: Callable[..., Any] | None = None) -> Forward:
+    """What runs the model marked. Raises ModelError for what is neither a Flax module nor a function."""
+    if isinstance(model, nn.Module):
+        return LinenForward(model, apply)
+    if isinstance(model, nnx.Module):
+        return NnxForward(model, apply)
+    if callable(model) and not isinstance(model, type):
+        return PlainForward(model, apply)
+    kind = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+    raise ModelError(f"{kind} is neither a flax.linen.Module, nor a flax.nnx.Module, nor a function apply(params, x)")
+
+
+def name_of(model: Any) -> str:
+    """The class of a module, the name of a function."""
+    return getattr(model, "__name__", type(model).__name__)
+
+
+def variables_of(model: Any, given: Any = None) -> dict[str, Any]:
+    """{"params": ..., further collections} as a capture of `model` takes them.
+
+    `given` is for Linen variables, a bare params tree or a TrainState; for NNX the model itself, an
+    nnx.State, nested parameters, or None for `model`'s own; for a plain function any pytree of arrays,
+    which is handed to it as it is. Raises OptionError for anything else.
+    """
+    if isinstance(model, nn.Module | nnx.Module):
+        return _flax_variables(model, given)
+    if isinstance(given, Mapping) and set(given) == {"params"}:
+        return dict(given)
+    if not callable(model) or isinstance(model, type):
+        return _flax_variables(model, given)
+    if not jax.tree.leaves(given):
+        raise OptionError("a plain function's parameters must be given: a pytree of arrays")
+    return {"params": given}
+
+
+def _flax_variables(model: Any, given: Any) -> dict[str, Any]:
+    if given is None and isinstance(model, nnx.Module):
+        given = model
+    if isinstance(given, nnx.Module | nnx.State):
+        return nnx_variables(given)
+    if isinstance(given, Mapping):
+        return dict(given) if "params" in given else {"params": given}
+    if hasattr(given, "params"):
+        rest = {"batch_stats": given.batch_stats} if getattr(given, "batch_stats", None) else {}
+        return {**_flax_variables(model, given.params), **rest}
+    raise OptionError(
+        f"a {type(given).__name__} is neither a params tree, nor variables with 'params', nor a TrainState, "
+        "nor an NNX model or its state"
+    )

@@ -1,0 +1,193 @@
+"""A network as the report sees it: its layers in call order, what each one is, and which reads which.
+
+    run.network.layers["conv1"].role              # Role.CONV
+    run.network.activation_of(layer)              # the layer of conv1's relu
+    run.network.select(("conv*", "fire6/*"))
+
+Roles and axes are set once, when the network is captured; whoever shows a layer asks for these, never for a
+part of its name.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Literal
+
+Axis = Literal["t", "z", "y", "x", "head", "query", "key", "channel", "?"]
+"""What an axis of a layer's output counts: positions in a sequence (t) or in space (z, y, x), heads, the
+queries and keys of attention weights, channels or units; "?" where that could not be followed."""
+
+MAPS: tuple[Axis, ...] = ("y", "x", "channel")
+"""The axes of a stack of 2-D feature maps."""
+
+INPUT = "@input"
+"""Stands in `Layer.inputs` for the network's own input."""
+
+
+class Role(StrEnum):
+    """What a layer does, whatever the framework calls it."""
+
+    CONV = "conv"
+    DENSE = "dense"
+    NORM = "norm"
+    ACTIVATION = "activation"
+    POOL = "pool"
+    ATTENTION = "attention"
+    EMBEDDING = "embedding"
+    DROPOUT = "dropout"
+    RESHAPE = "reshape"
+    JOIN = "join"
+    BLOCK = "block"
+    OTHER = "other"
+
+
+PASSING = (Role.POOL, Role.RESHAPE, Role.DROPOUT, Role.JOIN)
+"""Roles of layers that hand on the values of others: a channel that is dead in one died before it."""
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """The part of the image that a unit's value depends on, as the operations' windows say.
+
+    The unit in row y and column x of a feature map sees rows top + y * step_y and the `height` - 1 after
+    it, and columns likewise; what lies outside the image is padding. Steps of 0: all units see the same.
+    """
+
+    height: int
+    width: int
+    step_y: int
+    step_x: int
+    top: int
+    left: int
+
+    def seen(self, y: int, x: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """((first row, last row), (first column, last column)), parts outside the image included."""
+        top, left = self.top + y * self.step_y, self.left + x * self.step_x
+        return (top, top + self.height - 1), (left, left + self.width - 1)
+
+    def centre(self, y: int, x: int) -> tuple[float, float]:
+        """Row and column in the middle of what the unit sees."""
+        (top, bottom), (left, right) = self.seen(y, x)
+        return (top + bottom) / 2, (left + right) / 2
+
+    def covers(self, height: int, width: int) -> bool:
+        """Whether every unit sees the whole of an image of that size."""
+        if self.step_y or self.step_x:
+            return False
+        return self.top <= 0 and self.left <= 0 and self.top + self.height >= height and self.left + self.width >= width
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One captured operation of the network: a module's output, or a functional operation's.
+
+    path       unique within the network ("conv1", "Block_0/Conv_1", "conv1/relu", "Dense_0#2")
+    op         the module's class or the function's name ("Conv", "relu")
+    role       what it does
+    shape      of one example's output, without the example axis
+    axes       what each axis of `shape` counts
+    dtype      of the output
+    inputs     paths of the captured layers that it reads, in the order in which they were computed, and
+               `INPUT` where it reads the network's input
+    params     its own parameters: name ("conv1/kernel") -> shape
+    alias_of   path of an earlier layer that gives the very same values (dropout in evaluation, a block that
+               ends in its own relu): such a layer is listed, and its arrays stand under the earlier path
+    tied_to    path of the earlier call of the same module, whose parameters this one uses again
+    field      the part of the image that its units see, None where the operations do not tell
+    flops      floating-point operations for one example as XLA counts them, None where it does not tell
+    """
+
+    path: str
+    op: str
+    role: Role
+    shape: tuple[int, ...]
+    axes: tuple[Axis, ...] = ()
+    dtype: str = "float32"
+    inputs: tuple[str, ...] = ()
+    params: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    alias_of: str | None = None
+    tied_to: str | None = None
+    field: ReceptiveField | None = None
+    flops: int | None = None
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether one example's output is a stack of 2-D feature maps, [height, width, channel]."""
+        return self.axes == MAPS
+
+    @property
+    def channels(self) -> int:
+        """Size of the last axis; 1 for a scalar output."""
+        return self.shape[-1] if self.shape else 1
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers its own parameters hold."""
+        return sum(math.prod(shape) for shape in self.params.values())
+
+    @property
+    def reads(self) -> str | None:
+        """The one captured layer that it reads; None for one that reads several, or the network's input."""
+        return self.inputs[0] if len(self.inputs) == 1 and self.inputs[0] != INPUT else None
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network's layers by path, in call order; `uncaptured` maps what could not be captured to the reason."""
+
+    name: str
+    layers: Mapping[str, Layer]
+    uncaptured: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def distinct(self) -> tuple[Layer, ...]:
+        """The layers that have values of their own, in call order."""
+        return tuple(layer for layer in self.layers.values() if layer.alias_of is None)
+
+    def select(self, patterns: Sequence[str]) -> tuple[Layer, ...]:
+        """The layers whose path matches one of the glob patterns, in call order."""
+        return tuple(x for x in self.layers.values() if any(fnmatchcase(x.path, pattern) for pattern in patterns))
+
+    def activation_of(self, layer: Layer) -> Layer | None:
+        """The activation function applied to the layer's values; None for a layer without one.
+
+        It is the first layer of role `ACTIVATION` with as many channels that reads the layer, directly or
+        through normalisation, pooling and dropout.
+        """
+        reached = {layer.path}
+        for later in self.layers.values():
+            if later.alias_of in reached:  # dropout in evaluation
+                reached.add(later.path)
+            elif later.reads in reached and later.path not in reached:
+                if later.role is Role.ACTIVATION and later.channels == layer.channels:
+                    return later
+                if later.role in (Role.NORM, Role.POOL, Role.DROPOUT):
+                    reached.add(later.path)
+        return None
+
+
+_OPS: Mapping[Role, tuple[str, ...]] = {
+    Role.CONV: ("Conv", "ConvLocal", "ConvTranspose"),
+    Role.DENSE: ("Dense", "DenseGeneral", "Einsum", "Linear", "LinearGeneral"),
+    Role.NORM: ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RMSNorm", "standardize"),
+    Role.ACTIVATION: (
+        *("relu", "relu6", "silu", "swish", "elu", "selu", "celu", "leaky_relu", "gelu", "glu", "softplus", "mish"),
+        *("soft_sign", "squareplus", "sparse_plus", "sigmoid", "log_sigmoid", "sparse_sigmoid", "hard_sigmoid"),
+        *("hard_tanh", "hard_silu", "hard_swish", "softmax", "log_softmax", "tanh", "PReLU"),
+    ),
+    Role.POOL: ("max_pool", "min_pool", "avg_pool", "mean"),
+    Role.ATTENTION: ("MultiHeadAttention", "MultiHeadDotProductAttention", "SelfAttention", "attention_weights"),
+    Role.EMBEDDING: ("Embed",),
+    Role.DROPOUT: ("Dropout",),
+    Role.RESHAPE: ("flatten", "reshape"),
+    Role.JOIN: ("concatenate", "add", "mul"),
+}
+_ROLE_OF = {op: role for role, ops in _OPS.items() for op in ops}
+
+
+def role_of(op: str, own: bool = False) -> Role:
+    """The role of one of Flax's modules or of a functional operation, by its name; `own`: of a user's own module."""
+    return Role.BLOCK if own else _ROLE_OF.get(op, Role.OTHER)

@@ -1,0 +1,28 @@
+"""How a number reads, in a table, a caption and a chart alike."""
+
+import math
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def short_number(value: float, digits: int = 3) -> str:
+    """The number to `digits` significant digits; NaN, which stands for a missing value, is "no data".
+
+    >>> short_number(-0.04213), short_number(1651.4), short_number(2.5e-07), short_number(float("nan"))
+    ('−0.0421', '1651', '2.5×10⁻⁷', 'no data')
+    """
+    if math.isnan(value):
+        return "no data"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    power = int(exponent)
+    if -4 <= power < 6:
+        text = f"{value:.{max(digits - 1 - power, 0)}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+    else:
+        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        text = f"{mantissa}×10{str(power).translate(_SUPERSCRIPT)}"
+    return text.replace("-", "−")

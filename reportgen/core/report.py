@@ -1,0 +1,228 @@
+"""A report as data: sections of blocks, before any of it is HTML, Markdown or a file.
+
+    Document ── Section ── Text | Table | Figure | FigureRow | Fold | Explorer
+                              Figure.picture: Raster | Drawing | Mosaic | Animation
+
+The page, the Markdown form and the figure folder are three readings of the same value. Nothing here
+imports matplotlib or Jinja; whatever costs time to make is a function, called by who needs it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+FigureFormat = Literal["svg", "pdf", "png"]
+Stand = Literal["full", "half", "quarter"]
+"""How much of the page's width a picture made of tiles takes at most: all, or so that two or four stand in a row."""
+
+
+@dataclass(frozen=True)
+class Raster:
+    """An encoded picture. `pixelated` asks for hard pixel edges when it is enlarged."""
+
+    data: bytes
+    mime: str
+    width: int
+    height: int
+    pixelated: bool = False
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A chart as an SVG element without a script, style attributes or an XML prolog.
+
+    Its colours are classes and `currentColor`, so that it takes the colours of the page's theme.
+    """
+
+    svg: str
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where tiles stand: row by row, each of `tile_height` x `tile_width` pixels, `gap` between and around them."""
+
+    columns: int
+    tile_height: int
+    tile_width: int
+    gap: int
+
+    def origin(self, index: int) -> tuple[int, int]:
+        """(left, top) of the tile of that number, in pixels."""
+        row, column = divmod(index, self.columns)
+        return self.gap + column * (self.tile_width + self.gap), self.gap + row * (self.tile_height + self.gap)
+
+    def size(self, count: int) -> tuple[int, int]:
+        """(width, height) of that many tiles with the ground around them, in pixels; the last row may have room."""
+        rows = -(-count // self.columns)
+        return self.columns * (self.tile_width + self.gap) + self.gap, rows * (self.tile_height + self.gap) + self.gap
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """Channels laid out as tiles in one picture.
+
+    `raster` is the encoded mosaic at native resolution, its tiles on the `grid`. `labels` has a name per tile,
+    `values` a short text per tile (shown on hover), `outlined` the tiles to mark. The page enlarges
+    it by a whole factor, as far as how it is to `stand` allows.
+    """
+
+    raster: Raster
+    grid: Grid
+    labels: tuple[str, ...]
+    values: tuple[str, ...] = ()
+    outlined: tuple[int, ...] = ()
+    stand: Stand = "full"
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A GIF, the still that stands for it where motion is unwelcome, and a name per frame."""
+
+    gif: bytes
+    still: Raster
+    frame_names: tuple[str, ...]
+    frame_ms: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class ColorBar:
+    """The scale of a picture's colours, for the page to print beside it.
+
+    `colors` are hex values from the low end to the high end; `low` and `high` the numbers at the ends,
+    already rounded as text.
+    """
+
+    colors: tuple[str, ...]
+    low: str
+    high: str
+    middle: str | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture with the words that belong to it.
+
+    `name` is a stable ASCII slug: anchor on the page and file name in the figure folder. `alt` states
+    the finding, `caption` tells how to read the figure. `export(format)` gives the same figure for a
+    paper, as the bytes of an SVG, PDF or PNG file with text as text; None where there is none (the
+    animation, which is written as its GIF). `wide` lets it grow past the text's width.
+    """
+
+    name: str
+    picture: Raster | Drawing | Mosaic | Animation
+    alt: str
+    caption: str
+    colorbar: ColorBar | None = None
+    export: Callable[[FigureFormat], bytes] | None = None
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """Figures that belong side by side, under one title (an image and its strongest channel)."""
+
+    figures: tuple[Figure, ...]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Plain text. `role` is how it reads: body text, a method note, or a warning."""
+
+    text: str
+    role: Literal["body", "method", "warning"] = "body"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under named columns; cells are str, int, float or None ("no data").
+
+    `align` has "l" or "r" per column. The first cell of each row is its header.
+    """
+
+    name: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    align: str = ""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that are closed until asked for (and open in print)."""
+
+    summary: str
+    blocks: "tuple[Block, ...]"
+
+
+@dataclass(frozen=True)
+class ExplorerKernel:
+    """One kernel of an `Explorer`: its name, shape, and the value of one level."""
+
+    name: str
+    shape: tuple[int, ...]
+    scale: float
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """Kernels at several steps, for the page to compare any two; needs a script, and says so without one.
+
+    `data` is what `analysis.quantise.pack` gives: zlib of int8 levels, kernel after kernel, step after step,
+    the first step as it is and the others as differences mod 256; a value is level * scale, level -128
+    is a value that is not finite. `steps` are the snapshots' steps, `chosen` the two to begin with.
+    `colors` are the levels of a diverging palette from its low end to its high end, white in the middle,
+    and `not_finite_color` stands for differences that are no number; all are "#rrggbb".
+    """
+
+    name: str
+    caption: str
+    steps: tuple[int, ...]
+    chosen: tuple[int, int]
+    kernels: tuple[ExplorerKernel, ...]
+    data: bytes
+    colors: tuple[str, ...]
+    not_finite_color: str
+
+
+Block = Text | Table | Figure | FigureRow | Fold | Explorer
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a section's figures show, as one CSV file; `rows` is called only when it is written."""
+
+    filename: str
+    columns: tuple[str, ...]
+    rows: Callable[[], Iterable[Sequence[Any]]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One topic: a heading that names the subject, a sentence that states the finding, then blocks."""
+
+    anchor: str
+    title: str
+    finding: str
+    blocks: tuple[Block, ...]
+    numbers: tuple[Numbers, ...] = ()
+
+
+@dataclass(frozen=True)
+class Document:
+    """The whole report. `key_figures` are (name, value) pairs for the strip under the title.
+
+    `omitted` is a sentence on what the page leaves out for its size, "" where it shows everything.
+    """
+
+    title: str
+    headline: str
+    key_figures: tuple[tuple[str, str], ...]
+    sections: tuple[Section, ...]
+    provenance: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+    omitted: str = ""

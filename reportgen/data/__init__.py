@@ -1,0 +1,43 @@
+"""Datasets by name, or a user's own file or folder.
+
+    data = load("mnist5k")
+    data = load("mnist", data_dir="mnist")
+    data = load("flowers.npz")
+    data = load("flowers/")                # flowers/class_name/*.png
+
+A new dataset is one file with `load(data_dir) -> Dataset`, and one line in DATASETS.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from reportgen.data import digits, folder, mnist, mnist5k, npz
+from reportgen.data.dataset import Dataset, make_dataset, stratified_split
+from reportgen.errors import DataError, choices
+
+__all__ = ["DATASETS", "Dataset", "load", "make_dataset", "stratified_split"]
+
+DATASETS: Mapping[str, Callable[[Path | None], Dataset]] = {
+    "mnist5k": mnist5k.load,
+    "mnist": mnist.load,
+    "digits": digits.load,
+}
+
+
+def load(name_or_path: str | Path, data_dir: str | Path | None = None) -> Dataset:
+    """The dataset of that name in DATASETS, else of that .npz file or image folder.
+
+    A name wins over a folder of the same name; write `./mnist` for the folder. `data_dir` is where a
+    named dataset's files lie, for those that read any. Raises DataError; for an unknown name it lists
+    what exists.
+    """
+    name, path = str(name_or_path), Path(name_or_path)
+    if name in DATASETS:
+        return DATASETS[name](None if data_dir is None else Path(data_dir))
+    if path.suffix.lower() != ".npz" and not path.is_dir():
+        raise DataError(
+            f"no dataset, .npz file or image folder {name!r}; {choices(name, DATASETS)}, FILE.npz, IMAGE_FOLDER"
+        )
+    if data_dir is not None:
+        raise DataError(f"{name} is itself the data; leave the data folder {data_dir} out")
+    return folder.load(path) if path.is_dir() else npz.load(path)

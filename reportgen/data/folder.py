@@ -1,0 +1,135 @@
+"""A folder of pictures: one subfolder per class, the subfolder's name is the class.
+
+    data = folder.load(Path("flowers"))     # flowers/rose/1.png, flowers/rose/2.jpg, flowers/tulip/...
+
+Classes and files are taken in sorted order, so that the same folder is the same dataset everywhere.
+Names that start with a dot are skipped, and so are files beside the class folders (a README, a licence)
+that are no pictures; every other file must be a picture. Pictures are grey if all of them are, else
+RGB (a grey one among them is repeated in the three channels); a JPEG's turn mark (EXIF) is applied.
+"""
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reportgen.data.dataset import Dataset, split_dataset
+from reportgen.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+MAX_PIXELS = 4096 * 4096
+MAX_BYTES = 2 << 30
+
+
+def load(path: Path) -> Dataset:
+    """The dataset of an image folder, named after it; values divided by 255; parted 80/20 by a fixed
+    stratified draw.
+
+    Raises DataError: fewer than two classes, a class with fewer than two pictures, pictures of two
+    sizes (both are named), a file that is no picture or damaged, transparency, more than 8 bits a
+    channel, a picture of more than 16.8 million pixels, or 2 GiB of them in all.
+    """
+    name = path.resolve().name
+    try:
+        by_class = _listing(path)
+    except OSError as problem:
+        raise DataError(f"{path}: can't be listed ({problem})") from problem
+    files = [(file, label) for label, listed in enumerate(by_class.values()) for file in listed]
+    first, images = None, []
+    for file, _ in files:
+        image = read_image(file)
+        size = image.shape[:2]
+        if first is None:
+            first = file, size
+            if size[0] * size[1] * 3 * len(files) > MAX_BYTES:
+                raise DataError(
+                    f"{path}: {len(files)} pictures of {size[1]}x{size[0]} pixels take more than "
+                    f"{MAX_BYTES:,} bytes; make them smaller or fewer"
+                )
+        elif size != first[1]:
+            raise DataError(
+                f"{path}: two sizes: {first[0].relative_to(path)} is {first[1][1]}x{first[1][0]}, "
+                f"{file.relative_to(path)} is {size[1]}x{size[0]}; bring all to one size"
+            )
+        images.append(image)
+    if len({image.shape[2] for image in images}) > 1:
+        images = [np.broadcast_to(image, (*image.shape[:2], 3)) for image in images]
+    labels = np.array([label for _, label in files])
+    return split_dataset(name, np.stack(images), labels, list(by_class))
+
+
+def _listing(path: Path) -> dict[str, list[Path]]:
+    if not path.is_dir():
+        raise DataError(f"{path}: no such folder")
+    entries = sorted((entry for entry in path.iterdir() if not entry.name.startswith(".")), key=_by_name)
+    loose = [entry.name for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
+    if loose:
+        raise DataError(f"{path}: {loose[0]} lies beside the class folders; move it into the folder of its class")
+    folders = [entry for entry in entries if entry.is_dir()]
+    if len(folders) < 2:
+        raise DataError(
+            f"{path}: {len(folders)} class folder{'s' * (len(folders) != 1)}; at least 2 are needed, "
+            "with the pictures in them: folder/class_name/picture.png"
+        )
+    return {folder.name: _pictures(folder) for folder in folders}
+
+
+def _pictures(folder: Path) -> list[Path]:
+    files = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=_by_name)
+    for file in files:
+        if file.is_dir():
+            raise DataError(f"{file}: a folder within a class folder; name the folder whose subfolders are the classes")
+        if file.suffix.lower() not in SUFFIXES:
+            raise DataError(f"{file}: not a picture; expected {', '.join(SUFFIXES)}")
+    if len(files) < 2:
+        raise DataError(f"{folder}: {len(files)} pictures; a class needs 2, to train on and to test on")
+    return files
+
+
+def _by_name(path: Path) -> str:
+    return path.name
+
+
+def read_image(path: Path) -> np.ndarray:
+    """The uint8 array [height, width, 1 or 3] of one picture file; of an animation, its first frame.
+
+    Raises DataError that names the file: no picture, damaged, too large, 16-bit, transparent.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns beyond 89 million pixels; the limit below is lower.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise DataError(
+                        f"{path}: {image.width}x{image.height} pixels, at most {MAX_PIXELS:,} in all are read"
+                    )
+                array = np.asarray(_plain(ImageOps.exif_transpose(image), path), np.uint8)
+    except DataError:
+        raise
+    except Exception as problem:  # Pillow's decoders raise a dozen kinds for damaged bytes
+        raise DataError(f"{path}: not a readable picture ({problem})") from problem
+    return array if array.ndim == 3 else array[..., None]
+
+
+def _plain(image: "Image.Image", path: Path) -> "Image.Image":
+    """The picture in Pillow's mode L or RGB."""
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode not in ("P", "PA", "LA", "RGBA", "CMYK", "YCbCr"):
+        raise DataError(f"{path}: mode {image.mode} has more than 8 bits a channel; save it as 8-bit grey or RGB")
+    if image.mode in ("CMYK", "YCbCr"):
+        return image.convert("RGB")
+    alpha = image.convert("RGBA")
+    if np.asarray(alpha.getchannel("A")).min() < 255:
+        raise DataError(f"{path}: partly transparent; lay it on the ground that the network should see")
+    return alpha.convert("L" if image.mode == "LA" else "RGB")

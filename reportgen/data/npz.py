@@ -1,0 +1,72 @@
+"""A user's own arrays in one NumPy file.
+
+    numpy.savez("flowers.npz", images=images, labels=labels, classes=["rose", "tulip"])
+    data = npz.load(Path("flowers.npz"))
+
+Keys: `images` uint8 (divided by 255) or floating point 0..1, [image, height, width(, channel)];
+`labels` integers [image], counting from 0; optional `test_images` and `test_labels`, of the same form;
+optional `classes`, a string per label. Other keys are not read.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from reportgen.core.npz import read_npz
+from reportgen.data.dataset import Dataset, make_dataset, split_dataset
+from reportgen.errors import DataError
+
+KEYS = ("images", "labels", "test_images", "test_labels", "classes")
+
+
+def load(path: Path) -> Dataset:
+    """The dataset of an .npz file, named after it; without test arrays, parted 80/20 by a fixed
+    stratified draw. Without `classes` the labels' numbers are the names, and every number from 0 to the
+    largest must occur.
+
+    Raises DataError that names the file and the array: keys missing, object arrays (never unpickled),
+    wrong ranks, lengths, dtypes or ranges, NaN, labels negative or with gaps, a damaged or bomb-like archive.
+    """
+    arrays = read_npz(path, DataError, KEYS)
+    absent = [key for key in ("images", "labels") if key not in arrays]
+    if absent:
+        found = f"of these it has {', '.join(arrays)}" if arrays else "it has none of these"
+        raise DataError(
+            f"{path}: no array {' and no array '.join(absent)}; expected images, labels and, if you like, "
+            f"test_images, test_labels, classes; {found}"
+        )
+    if ("test_images" in arrays) != ("test_labels" in arrays):
+        raise DataError(f"{path}: test_images and test_labels belong together, and one of them is missing")
+    labels = arrays["labels"]
+    if labels.dtype.kind not in "iu" or labels.ndim != 1 or labels.size == 0:
+        raise DataError(f"{path}: labels are {labels.dtype} {list(labels.shape)}; expected integers [image]")
+    classes = _classes(path, arrays)
+    if "test_images" in arrays:
+        tests = arrays["test_images"], arrays["test_labels"]
+        return make_dataset(path.stem, arrays["images"], labels, *tests, classes)
+    if arrays["images"].ndim == 0:
+        raise DataError(f"{path}: images is a single number; expected [image, height, width(, channel)]")
+    return split_dataset(path.stem, arrays["images"], labels, classes)
+
+
+def _classes(path: Path, arrays: dict[str, np.ndarray]) -> list[str]:
+    if "classes" in arrays:
+        classes = arrays["classes"]
+        if classes.ndim != 1 or classes.dtype.kind not in "USiu":
+            raise DataError(f"{path}: classes are {classes.dtype} {list(classes.shape)}; expected strings [label]")
+        if classes.dtype.kind == "S":
+            try:
+                return [name.decode() for name in classes.tolist()]
+            except UnicodeDecodeError as problem:
+                raise DataError(f"{path}: classes are bytes that are not UTF-8 ({problem})") from problem
+        return [str(name) for name in classes.tolist()]
+    found = np.unique(arrays["labels"])
+    if found[0] < 0:
+        raise DataError(f"{path}: label {found[0]} is negative; labels count from 0")
+    gaps = np.flatnonzero(found != np.arange(len(found)))
+    if gaps.size:
+        raise DataError(
+            f"{path}: labels have a gap: {found[gaps[0]]} occurs, {gaps[0]} does not; "
+            "renumber them from 0, or name all classes in the array classes"
+        )
+    return [str(label) for label in found]

@@ -1,0 +1,119 @@
+"""The embedding over the epochs, as an animated GIF and its still.
+
+    moving = animation(frames, labels, run.classes, ["before training", "epoch 1", ...])
+
+Every frame has the same limits, its name above, each class named at the median of its points, and a
+bar below that shows how far the film has run. The picture stands on white, also on a dark page.
+"""
+
+import io
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reportgen.core.report import Animation, Raster
+from reportgen.errors import DataError
+from reportgen.figures.fonts import clean, drawable, shorten
+from reportgen.figures.marks import centres, class_dots, place_labels
+from reportgen.figures.palettes import CLASS_COLORS, rgb
+from reportgen.figures.plot import plot, settings
+from reportgen.figures.scatter import Limits, checked_cloud, dot_size, limits, on_square
+from reportgen.figures.scene import COLORS, SIZE, SMALL, Boxes, Part, Scene, Words
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+SIDE = 560
+HEAD, FOOT = 34, 14
+SHADES = 12
+
+
+def animation(
+    frames: Sequence[np.ndarray],
+    labels: np.ndarray,
+    classes: Sequence[str],
+    names: Sequence[str],
+    frame_ms: int = 500,
+) -> Animation:
+    """Points of every frame, [frame, n, 2], coloured by their labels [n]; `names` has a title per frame.
+
+    An endless GIF of 560 x 608 pixels with exactly one picture per frame, each shown for `frame_ms`
+    milliseconds; the still is the last frame. Points that are not finite are left out of their frame.
+    Raises DataError where there is no frame, or not one name per frame.
+    """
+    if not len(frames) or len(frames) != len(names):
+        raise DataError(f"an animation needs a name per frame; got {len(frames)} and {len(names)}")
+    clouds = [checked_cloud(frame, labels) for frame in frames]
+    box = limits(*(points for points, _ in clouds))
+    classes = [drawable(name) for name in classes]
+    pictures: list[PIL.Image.Image] = []
+    for index, ((points, marks), name) in enumerate(zip(clouds, names, strict=True)):
+        picture = _drawn(_scene(points, marks, classes, name, box, (index + 1) / len(frames)))
+        # A GIF writer merges equal frames into one that lasts longer; then frames are no longer epochs.
+        if pictures and picture.tobytes() == pictures[-1].tobytes():
+            picture.putpixel((index % picture.width, picture.height - 1), 2)
+        pictures.append(picture)
+    width, height = pictures[0].size
+    still = Raster(_encoded(pictures[-1], "PNG"), "image/png", width, height)
+    film = {"save_all": True, "append_images": pictures[1:], "duration": frame_ms, "loop": 0, "optimize": False}
+    # Said once more, the palette is the film's; without, Pillow writes one for every frame.
+    gif = _encoded(pictures[0], "GIF", palette=bytes(_palette().getpalette() or []), **film)
+    return Animation(gif, still, tuple(clean(name) for name in names), frame_ms, width, height)
+
+
+def _scene(
+    points: np.ndarray, labels: np.ndarray, classes: Sequence[str], name: str, box: Limits, share: float
+) -> Scene:
+    """One frame, with a bar at its foot: the accent up to that share of the film, a line for the rest."""
+    height = HEAD + SIDE + FOOT
+    pixels = on_square(points, box, 0, HEAD, SIDE)
+    done = round(SIDE * share)
+    at = centres(pixels, labels) if classes else {}
+    parts: tuple[Part, ...] = (
+        # At the middle of a pixel each: dots that look alike make a smaller film.
+        *class_dots(np.floor(pixels) + 0.5, labels, size=dot_size(len(points), SIDE)),
+        Words(10, HEAD - 10, shorten(name, 48), size=SIZE + 2, bold=True),
+        *place_labels(at, classes, size=SMALL + 1, within=(0, HEAD, SIDE, HEAD + SIDE)),
+        Boxes(np.array([[0, height - 4, done, height]]), "accent"),
+        Boxes(np.array([[done, height - 4, SIDE, height]]), "line"),
+    )
+    return Scene(SIDE, height, parts)
+
+
+def _drawn(scene: Scene) -> "PIL.Image.Image":
+    """The scene in the entries of the one palette."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    with settings():
+        canvas = FigureCanvasAgg(plot(scene, 1 / 100))
+        canvas.draw()
+    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    return drawn.quantize(palette=_palette(), dither=Image.Dither.NONE)
+
+
+@cache
+def _palette() -> "PIL.Image.Image":
+    """One fixed palette of the colours used, as the picture that Pillow wants it in.
+
+    The ground, the line and the ink; each class's colour in shades to white and half-way to every other class's; ink
+    and accent likewise. With a palette for every frame colours flicker, and making it takes 20 times as long.
+    """
+    from PIL import Image
+
+    shades = np.linspace(0, 1, SHADES + 1)[1:, None]
+    base = [np.array(rgb(color), float) for color in (*CLASS_COLORS, COLORS["ink"], COLORS["accent"])]
+    first = np.array([rgb(COLORS[name]) for name in ("ground", "line", "ink")], float)
+    mixed = np.array([(one + other) / 2 for i, one in enumerate(base) for other in base[:i]])
+    table = np.rint(np.concatenate([first, *(255 + (color - 255) * shades for color in base), mixed])).astype(np.uint8)
+    holder = Image.new("P", (1, 1))
+    holder.putpalette(table[:256].tobytes())
+    return holder
+
+
+def _encoded(picture: "PIL.Image.Image", form: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, form, **options)
+    return buffer.getvalue()

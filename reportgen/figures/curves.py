@@ -1,0 +1,154 @@
+"""Loss and accuracy over a training.
+
+chart("curves", curves(epochs, {"training": a, "test": b}, {...}), alt="...", caption="...")
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from reportgen.figures.axes import (
+    HAIR,
+    Frame,
+    Scale,
+    bottom_axis,
+    decade_ticks,
+    fitting,
+    left_axis,
+    left_room,
+    no_data,
+    numbered,
+    padded,
+    round_ticks,
+)
+from reportgen.figures.fonts import shorten
+from reportgen.figures.marks import apart, runs
+from reportgen.figures.palettes import class_role
+from reportgen.figures.scene import SMALL, WIDTH, Area, Dots, Lines, Part, Scene, Words, middle
+
+STEP_BINS = 240
+_NAMES = 100  # px at the right of a panel for the names of its series
+
+
+def steps_per_bin(steps: int) -> int:
+    """How many steps share one point of the loss per step in `curves`, for the caption."""
+    return max(1, -(-steps // STEP_BINS))
+
+
+def curves(
+    epochs: Sequence[float],
+    loss: Mapping[str, Sequence[float]],
+    accuracy: Mapping[str, Sequence[float]],
+    step_epochs: Sequence[float] = (),
+    step_loss: Sequence[float] = (),
+    title: str = "Loss",
+) -> Scene:
+    """Loss and accuracy per epoch, each series named at its end; loss per step faint behind.
+
+    `loss` and `accuracy` map a series' name to its value at each of `epochs` (accuracy from 0 to 1; NaN
+    where there is none). `step_epochs` places each step on the axis of epochs (step / steps per epoch).
+    With more than 240 steps each point is the median of `steps_per_bin` steps, in a band from their least
+    to their largest. The loss axis is logarithmic where positive values span more than a factor 30; `title`
+    names another metric that is drawn in place of the loss.
+    """
+    at = np.asarray(epochs, float)
+    series = {name: np.asarray(column, float) for name, column in loss.items()}
+    behind = binned(np.asarray(step_epochs, float), np.asarray(step_loss, float))
+    panels = [(title, series, behind)]
+    if accuracy:
+        percent = {name: np.asarray(column, float) * 100 for name, column in accuracy.items()}
+        panels.append(("Accuracy, %", percent, np.zeros((0, 4))))
+    whole = WIDTH / len(panels)
+    parts = [
+        part
+        for index, (name, values, steps) in enumerate(panels)
+        for part in _panel(index * whole, whole, name, at, values, steps, index == 0)
+    ]
+    return Scene(WIDTH, 264, tuple(parts))
+
+
+def binned(at: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """[point, (place, median, least, largest)] of every `steps_per_bin` steps with a finite value."""
+    group = steps_per_bin(len(values))
+    filled = np.pad(values, (0, -len(values) % group), constant_values=np.nan).reshape(-1, group)
+    filled = np.where(np.isfinite(filled), filled, np.nan)
+    some = ~np.isnan(filled).all(axis=1)
+    filled, places = filled[some], at[::group][some]
+    if not len(filled):
+        return np.zeros((0, 4))
+    return np.stack([places, np.nanmedian(filled, 1), np.nanmin(filled, 1), np.nanmax(filled, 1)], axis=1)
+
+
+def _panel(
+    left: float,
+    width: float,
+    title: str,
+    epochs: np.ndarray,
+    series: Mapping[str, np.ndarray],
+    steps: np.ndarray,
+    may_be_logarithmic: bool,
+) -> Iterator[Part]:
+    known = np.concatenate([*series.values(), steps[:, 1:].reshape(-1)])
+    known = known[np.isfinite(known)]
+    logarithmic = may_be_logarithmic and _spans(known, 30)
+    low, high = padded(known, logarithmic=logarithmic)
+    names = numbered(decade_ticks(low, high) if logarithmic else round_ticks(low, high, 6)) if len(known) else {}
+    room = max(left_room(names), 28)
+    frame = Frame(left + room, 34, width - room - _NAMES, 186)
+    y = Scale(low, high, frame.bottom, frame.top, logarithmic)
+    first, last = (float(epochs.min()), float(epochs.max())) if len(epochs) else (0.0, 0.0)
+    x = Scale(*((first, last) if last > first else (first - 0.5, first + 0.5)), frame.left, frame.right)
+    yield Words(frame.left, 22, title + (", logarithmic" if logarithmic else ""), bold=True)
+    if not len(known):
+        yield from bottom_axis(frame, x, {}, "epoch")
+        yield no_data(frame)
+        return
+    across = np.array([frame.left, frame.right])
+    yield Lines(tuple(np.stack([across, [at, at]], axis=1) for at in y(list(names))), "line", HAIR)
+    yield from _behind(x, y, steps)
+    for number, column in enumerate(series.values()):
+        yield from _line(np.stack([x(epochs), y(column)], axis=1), number)
+    yield from bottom_axis(frame, x, fitting(x, whole=True) if last > first else numbered([first]), "epoch")
+    yield from left_axis(frame, y, names)
+    yield from _end_names(frame.right + 8, y, series)
+
+
+def _spans(values: np.ndarray, factor: float) -> bool:
+    return bool(len(values)) and bool(values.min() > 0) and bool(values.max() / factor > values.min())
+
+
+def _behind(x: Scale, y: Scale, steps: np.ndarray) -> Iterator[Part]:
+    if len(steps):
+        at, middle_, least, largest = x(steps[:, 0]), y(steps[:, 1]), y(steps[:, 2]), y(steps[:, 3])
+        if (least != largest).any():
+            there, back = np.stack([at, least], axis=1), np.stack([at, largest], axis=1)[::-1]
+            yield Area(np.concatenate([there, back]), "muted", 0.18)
+        yield Lines((np.stack([at, middle_], axis=1),), "muted", HAIR, 0.45)
+
+
+def _color(number: int) -> str:
+    return ("muted", "accent", "ink")[number] if number < 3 else class_role(number)
+
+
+def _line(points: np.ndarray, number: int) -> Iterator[Part]:
+    """One series, broken where it has no value; few points are marked."""
+    finite = np.isfinite(points).all(axis=1)
+    lines = tuple(points[start:stop] for start, stop in runs(finite) if stop - start > 1)
+    yield Lines(lines, _color(number), 1.8, dashes=None if number < 2 else (7, 4))
+    if len(points) <= 12 or not lines:
+        yield Dots(points[finite], _color(number), 4.5)
+
+
+def _end_names(left: float, y: Scale, series: Mapping[str, np.ndarray]) -> list[Words]:
+    """The name of each series right of its last value, moved apart where two would overlap."""
+    ends = [
+        (shorten(name, 14), _color(number) if number < 3 else "ink", float(y(column[np.isfinite(column)][-1])))
+        for number, (name, column) in enumerate(series.items())
+        if np.isfinite(column).any()
+    ]
+    heights = np.array([[0.0, height] for _, _, height in ends]).reshape(-1, 2)
+    placed = apart(heights, np.tile([[1e4, SMALL + 2]], (len(ends), 1)))
+    return [
+        Words(left, middle(float(at), SMALL), name, color, SMALL)
+        for (name, color, _), at in zip(ends, placed[:, 1], strict=True)
+    ]

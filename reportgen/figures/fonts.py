@@ -1,0 +1,92 @@
+"""Text that a chart can show: cleaned, cut, measured, and what to do where no font has a character.
+
+    shorten("a very long class name", 9)           # "a very l…"
+    text_width("epoch 10", 11)                     # 51.0 CSS pixels
+
+matplotlib's own font has Latin, Greek and Cyrillic letters; other scripts come from fonts that are installed.
+"""
+
+from functools import cache, lru_cache
+
+BASE_FONT = "DejaVu Sans"
+
+# Tried for each character that the base font lacks, in this order.
+_FURTHER_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans CJK KR",
+    "Source Han Sans SC",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Apple SD Gothic Neo",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "WenQuanYi Micro Hei",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
+    "Noto Emoji",
+    "Arial Unicode MS",
+)
+
+
+def clean(text: str) -> str:
+    """The text on one line, without what XML can't hold: control characters and lone surrogates."""
+    return "".join(
+        " " if character in "\t\n\r" else character if _is_xml(ord(character)) else "\ufffd" for character in text
+    )
+
+
+def _is_xml(code: int) -> bool:
+    return 0x20 <= code < 0x7F or 0xA0 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or code >= 0x10000
+
+
+def shorten(text: str, length: int) -> str:
+    """The text cleaned and cut to at most `length` characters, with an ellipsis where it was cut.
+
+    >>> shorten("ankle boot", 20), shorten("a very long class name", 9)
+    ('ankle boot', 'a very l…')
+    """
+    text = clean(text)
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+@cache
+def families() -> tuple[str, ...]:
+    """The base font, and the installed ones that matplotlib is to ask for what it lacks."""
+    from matplotlib.font_manager import fontManager
+
+    installed = set(fontManager.get_font_names())
+    return (BASE_FONT, *(name for name in _FURTHER_FONTS if name in installed))
+
+
+@cache
+def _characters(family: str) -> frozenset[int]:
+    from matplotlib.font_manager import findfont
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(findfont(family)).get_charmap())
+
+
+def families_for(text: str) -> tuple[str, ...]:
+    """The families to draw the text with: the base font alone where that has all of it."""
+    return families()[:1] if all(ord(character) in _characters(BASE_FONT) for character in text) else families()
+
+
+def drawable(text: str) -> str:
+    """The text cleaned, with a white square (U+25A1) for each character that no font has."""
+    text = clean(text)
+    missing = {c for c in text if not any(ord(c) in _characters(family) for family in families_for(c))}
+    return "".join("□" if character in missing else character for character in text)
+
+
+@lru_cache(maxsize=4096)
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Width of the text in CSS pixels in the base font, which is wider than the page's; wide scripts take squares."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    known = "".join(character for character in clean(text) if ord(character) in _characters(BASE_FONT))
+    font = FontProperties(family=BASE_FONT, weight="bold" if bold else "normal", size=size)
+    width: float = text_to_path.get_text_width_height_descent(known, font, ismath=False)[0]
+    return width + size * (len(text) - len(known))

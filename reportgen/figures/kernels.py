@@ -1,0 +1,145 @@
+"""Parameters as tiles: how a kernel of any rank is cut up so that its parts can be seen.
+
+    laid_out = kernel_tiles(params["conv2/kernel"])
+    low, high = symmetric(laid_out.tiles)
+    picture = mosaic(laid_out.tiles, low, high, DIVERGING, labels=laid_out.labels, gap=laid_out.gap)
+    caption = f"{laid_out.reading} ..."                # says what a tile and a pixel are
+
+Works for parameters and for their differences alike. A convolution's kernel (positions..., input,
+output; as Flax stores it) becomes one block per output channel with the input channels inside; a dense
+kernel one heatmap; a bias one row. What is too large to show value by value is reduced to signed
+extremes: of each group of weights the one furthest from zero, so that no large weight is lost.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reportgen.core.report import Grid
+from reportgen.errors import DataError
+from reportgen.figures.mosaic import best_columns
+
+# A dense heatmap is at most this large; a convolution's mosaic has at most so many pixels.
+HEATMAP = (800, 400)
+MOSAIC_PIXELS = 1_200_000
+
+
+@dataclass(frozen=True)
+class KernelTiles:
+    """`tiles` [tile, height, width] (masked where there is no weight) and a label per tile.
+
+    `reading` is a sentence that says what a tile and a pixel are, and what was reduced; `gap` the
+    pixels between tiles, None for the mosaic's own choice.
+    """
+
+    tiles: np.ndarray
+    labels: tuple[str, ...]
+    reading: str
+    gap: int | None = None
+
+
+def kernel_tiles(kernel: np.ndarray) -> KernelTiles:
+    """Tiles of one parameter array of any rank (`kernel[..., input, output]`).
+
+    Raises DataError for an array without elements.
+    """
+    kernel = np.asarray(kernel)
+    if kernel.size == 0:
+        raise DataError(f"a parameter without elements can't be shown; its shape is {kernel.shape}")
+    if kernel.ndim < 2:
+        return _row(kernel.reshape(-1))
+    if kernel.ndim == 2:
+        return _heatmap(kernel)
+    *positions, inputs, outputs = kernel.shape
+    if len(positions) == 1:
+        tiles = np.moveaxis(kernel, -1, 0)
+        return _limited(
+            kernel,
+            tiles,
+            f"One block per output channel ({outputs}); rows are the kernel's {positions[0]} positions, "
+            f"columns its {inputs} input channels.",
+        )
+    # A volume's depth is treated as further inputs: [depth, h, w, in, out] -> [h, w, depth * in, out].
+    *depth, height, width = positions
+    slices = int(np.prod(depth, dtype=int))
+    stacked = np.moveaxis(kernel.reshape(slices, height, width, inputs, outputs), 0, 2)
+    stacked = stacked.reshape(height, width, slices * inputs, outputs)
+    within = f"its {inputs} input channels" if slices == 1 else f"{slices} slices of its {inputs} input channels"
+    if slices * inputs == 1:
+        reading = f"One block of {height}×{width} weights per output channel ({outputs})."
+    else:
+        reading = (
+            f"One block per output channel ({outputs}); inside it, row by row, {within}, {height}×{width} weights each."
+        )
+    # Wider than the gaps inside a block, or the blocks can't be told apart.
+    return _limited(kernel, _blocks(stacked), reading, gap=3 if slices * inputs > 1 else None)
+
+
+def _blocks(kernel: np.ndarray) -> np.ndarray:
+    """[h, w, in, out] -> [out, H, W]: the input channels as a small grid inside each output's block."""
+    height, width, inputs, outputs = kernel.shape
+    gap = 0 if height == width == 1 else 1
+    grid = Grid(best_columns(inputs, height, width), height, width, gap)
+    wide, tall = grid.size(inputs)
+    blocks = np.ma.array(np.zeros((outputs, tall, wide), kernel.dtype), mask=True)
+    for index in range(inputs):
+        left, top = grid.origin(index)
+        blocks[:, top : top + height, left : left + width] = np.moveaxis(kernel[:, :, index], -1, 0)
+    # The mosaic puts its own gaps around the blocks.
+    return blocks[:, gap : tall - gap, gap : wide - gap]
+
+
+def _limited(kernel: np.ndarray, tiles: np.ndarray, reading: str, gap: int | None = None) -> KernelTiles:
+    if tiles.size <= MOSAIC_PIXELS:
+        return KernelTiles(tiles, tuple(str(index) for index in range(len(tiles))), reading, gap)
+    *positions, inputs, outputs = kernel.shape
+    extremes = signed_extremes(kernel.reshape(-1, inputs * outputs), (int(np.prod(positions)), 1))
+    shown = _heatmap(extremes.reshape(inputs, outputs))
+    size = "×".join(str(length) for length in positions)
+    note = f" Of the {size} weights between two channels the one furthest from zero is shown."
+    return KernelTiles(shown.tiles, shown.labels, shown.reading + note)
+
+
+def _heatmap(kernel: np.ndarray) -> KernelTiles:
+    """A matrix as one tile, its longer side across; short sides are stretched so that they can be seen."""
+    inputs, outputs = kernel.shape
+    matrix, down, across = kernel, ("input", inputs), ("output", outputs)
+    if inputs > outputs:
+        matrix, down, across = kernel.T, ("output", outputs), ("input", inputs)
+    group = (-(-matrix.shape[0] // HEATMAP[1]), -(-matrix.shape[1] // HEATMAP[0]))
+    reading = f"Each row is one {down[0]} ({down[1]}), each column one {across[0]} ({across[1]})."
+    if group != (1, 1):
+        matrix = signed_extremes(matrix, group)
+        reading += f" Each pixel stands for {group[0]}×{group[1]} weights and shows the one furthest from zero."
+    stretch = max(1, matrix.shape[1] // (8 * matrix.shape[0]))
+    return KernelTiles(np.repeat(matrix, stretch, axis=0)[None], ("all",), reading)
+
+
+def _row(values: np.ndarray) -> KernelTiles:
+    group = -(-len(values) // HEATMAP[0])
+    matrix = values[None]
+    reading = f"One column per value ({len(values)})."
+    if group > 1:
+        matrix = signed_extremes(matrix, (1, group))
+        reading += f" Each column stands for {group} values and shows the one furthest from zero."
+    stretch = max(1, matrix.shape[1] // 32)
+    return KernelTiles(np.repeat(matrix, stretch, axis=0)[None], ("all",), reading)
+
+
+def signed_extremes(matrix: np.ndarray, group: tuple[int, int]) -> np.ndarray:
+    """The matrix in blocks of `group` rows and columns, of each block the value furthest from zero.
+
+    Blocks at the lower and right edge may be smaller. A block with a value that is not finite is NaN;
+    among equally far values the first in row-major order wins. Floats keep their dtype, others become
+    float64.
+    """
+    if not np.issubdtype(matrix.dtype, np.floating):
+        matrix = matrix.astype(np.float64)
+    rows, columns = (-(-length // size) for length, size in zip(matrix.shape, group, strict=True))
+    padding = ((0, rows * group[0] - matrix.shape[0]), (0, columns * group[1] - matrix.shape[1]))
+    blocks = np.pad(matrix, padding).reshape(rows, group[0], columns, group[1])
+    members = np.moveaxis(blocks, 2, 1).reshape(rows, columns, -1)
+    furthest = np.abs(members).argmax(axis=2)
+    extremes = np.take_along_axis(members, furthest[..., None], axis=2)[..., 0]
+    extremes[~np.isfinite(members).all(axis=2)] = np.nan
+    return extremes

@@ -1,0 +1,124 @@
+"""The parts that several charts have: points in the colours of their classes, shaded cells, names moved apart.
+
+    parts = [*class_dots(pixels, labels), *place_labels(centres(pixels, labels), classes)]
+
+One path per colour, not one element per point: small as SVG, and in the colours of the page's theme, where an embedded
+picture could not follow.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from reportgen.figures.fonts import shorten, text_width
+from reportgen.figures.palettes import class_mark, class_role
+from reportgen.figures.scene import SMALL, Boxes, Dots, Words, middle
+
+SHADES = 12
+ROUNDS = 3
+
+
+def class_dots(
+    points: np.ndarray,
+    labels: np.ndarray,
+    *,
+    size: float = 5.0,
+    alpha: float = 1.0,
+    rim: bool = False,
+    per_pixel: int = 10,
+) -> Iterator[Dots]:
+    """Points [n, 2] in the colours and marks of their classes, `labels` [n] of class numbers.
+
+    Drawn in rounds of a part of every class, so that no class lies on top of all others only because
+    it has the highest number. `rim` puts a thin rim of the ground's colour under each dot. Points that are not finite
+    are left out.
+    """
+    order = np.where(np.isfinite(points).all(axis=1), np.arange(len(points)) % ROUNDS, -1)
+    for part in range(ROUNDS):
+        for label in np.unique(labels).tolist():
+            chosen = points[(labels == label) & (order == part)]
+            mark = class_mark(label)
+            if rim:
+                yield Dots(chosen, "ground", size + 2, per_pixel=per_pixel)
+            across = size * 0.88 if mark == "square" else size
+            yield Dots(chosen, class_role(label), across, alpha, mark == "square", per_pixel)
+            if mark == "ring":
+                yield Dots(chosen, "ground", size * 0.45, alpha, per_pixel=per_pixel)
+
+
+def shaded(
+    x_edges: np.ndarray, y_edges: np.ndarray, shares: np.ndarray, color: str, *, strongest: float = 0.95
+) -> Iterator[Boxes]:
+    """Cells [row, column] in the colour at an opacity that grows with their share, 0 to 1.
+
+    Cell [i, j] lies between y_edges[i], y_edges[i + 1] and x_edges[j], x_edges[j + 1]; a share of 0 or
+    NaN is not drawn, a share of 1 is drawn at the opacity `strongest`. There are 12 steps, one part
+    each, in which runs of equal cells are merged.
+    """
+    steps = np.ceil(np.nan_to_num(np.clip(shares, 0, 1)) * SHADES).astype(int)
+    for step in range(1, SHADES + 1):
+        boxes = [
+            (x_edges[start], y_edges[row], x_edges[stop], y_edges[row + 1])
+            for row in range(len(steps))
+            for start, stop in runs(steps[row] == step)
+        ]
+        if boxes:
+            yield Boxes(np.array(boxes), color, strongest * (0.1 + 0.9 * step / SHADES))
+
+
+def runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """(start, stop) of every stretch of True."""
+    changes = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return [(int(start), int(stop)) for start, stop in changes.reshape(-1, 2)]
+
+
+def centres(points: np.ndarray, labels: np.ndarray) -> dict[int, np.ndarray]:
+    """Class number -> the median of its points, [2]; classes without a finite point are left out."""
+    finite = np.isfinite(points).all(axis=1)
+    points, labels = points[finite], labels[finite]
+    return {label: np.median(points[labels == label], axis=0) for label in np.unique(labels).tolist()}
+
+
+def apart(positions: np.ndarray, sizes: np.ndarray, rounds: int = 100) -> np.ndarray:
+    """Move boxes of those centres [n, 2] and sizes [n, 2] off each other, each as little as need be.
+
+    Every pair that overlaps is pushed apart along the side of the smaller overlap, in rounds; where there
+    is no room for all, some overlap is left.
+    """
+    at = positions.astype(np.float64)
+    reach = (sizes[:, None] + sizes[None]) / 2
+    number = np.arange(len(at))
+    order = np.where(number[:, None] < number, 1.0, -1.0)[..., None]
+    for _ in range(rounds):
+        between = at[None] - at[:, None]
+        overlap = reach - np.abs(between)
+        hit = (overlap > 0.01).all(axis=2) & (number[:, None] != number)
+        if not hit.any():
+            break
+        narrow = np.arange(2) == overlap.argmin(axis=2)[..., None]
+        side = np.where(between == 0, order, np.sign(between))
+        at = at - (0.4 * overlap * side * narrow * hit[..., None]).sum(axis=1)
+    return at
+
+
+def place_labels(
+    at: dict[int, np.ndarray],
+    classes: Sequence[str],
+    *,
+    size: float = SMALL,
+    length: int = 18,
+    within: tuple[float, float, float, float] | None = None,
+) -> list[Words]:
+    """Each class's name at its place in pixels, haloed, moved apart, and kept `within` (left, top, right, bottom)."""
+    if not at:
+        return []
+    names = [shorten(classes[label], length) for label in at]
+    sizes = np.array([(text_width(name, size, bold=True) + 4, size + 4) for name in names])
+    placed = apart(np.array(list(at.values())), sizes)
+    if within is not None:
+        low, high = np.array(within[:2]) + sizes / 2, np.array(within[2:]) - sizes / 2
+        placed = np.clip(placed, low, np.maximum(low, high))
+    return [
+        Words(float(x), middle(float(y), size), name, size=size, bold=True, anchor="middle", halo=True)
+        for (x, y), name in zip(placed, names, strict=True)
+    ]

@@ -1,0 +1,68 @@
+"""Photographs, encoded for the page: small ones without loss, others as WebP, a tenth of a PNG's bytes.
+
+    picture = photo(pixels)                     # uint8 [height, width, 3] or [height, width, 1]
+    sheet = photos(tiles, labels)               # uint8 [n, height, width, 3], as one picture
+
+For pictures that are there to be recognised, never for values: those stay lossless (`figures.mosaic`).
+"""
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reportgen.core.report import Grid, Mosaic, Raster, Stand
+from reportgen.figures.mosaic import best_columns, image, mosaic
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+SMALL = 64
+QUALITY = 80
+
+
+def photo(pixels: np.ndarray) -> Raster:
+    """`pixels` from 0 to 255; up to 64x64 a PNG with hard pixel edges, beyond that a WebP."""
+    height, width = pixels.shape[:2]
+    if max(height, width) <= SMALL:
+        return image(pixels, 0, 255)
+    from PIL import Image
+
+    colors = np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+    colors = np.repeat(colors, 3, axis=2) if colors.shape[2] == 1 else colors
+    return Raster(_webp(Image.fromarray(colors)), "image/webp", width, height)
+
+
+def photos(
+    tiles: np.ndarray,
+    labels: Sequence[str],
+    *,
+    columns: int | None = None,
+    values: Sequence[str] = (),
+    stand: Stand = "full",
+) -> Mosaic:
+    """Photographs [n, height, width, 3] from 0 to 255 in one picture, laid out as by `mosaic`; encoded as `photo`.
+
+    Raises DataError as `mosaic` does.
+    """
+    count, tall, wide = tiles.shape[:3]
+    gap = 0 if count == 1 else 2
+    # The lossless mosaic of one pixel a tile has the columns, and checks what was given.
+    plan = mosaic(tiles[:, :1, :1], 0, 255, labels=labels, columns=columns or best_columns(count, tall, wide))
+    if max(tall, wide) <= SMALL:
+        return mosaic(tiles, 0, 255, labels=labels, columns=plan.grid.columns, values=values, gap=gap, stand=stand)
+    from PIL import Image
+
+    grid = Grid(plan.grid.columns, tall, wide, gap)
+    size = grid.size(count)
+    sheet = Image.new("RGBA" if gap else "RGB", size)
+    for index, tile in enumerate(np.rint(np.clip(tiles, 0, 255)).astype(np.uint8)):
+        sheet.paste(Image.fromarray(tile), grid.origin(index))
+    return Mosaic(Raster(_webp(sheet), "image/webp", *size), grid, plan.labels, tuple(values), stand=stand)
+
+
+def _webp(picture: "PIL.Image.Image") -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=QUALITY, method=2)
+    return buffer.getvalue()

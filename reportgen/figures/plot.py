@@ -1,0 +1,110 @@
+"""A scene as a matplotlib figure, for what is not SVG: a PDF or PNG for a paper, the frames of an animation.
+
+    with settings():
+        figure = plot(Scene(...), inches_per_pixel=7 / 720)
+
+Every part is one artist in axes that cover the figure, in the scene's own pixels.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reportgen.figures.fonts import drawable, families_for
+from reportgen.figures.scene import COLORS, Area, Boxes, Dots, Lines, Part, Picture, Scene, Words
+from reportgen.figures.svg import HALO
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """matplotlib's own settings, but for text that stays text and is no mathematics; the user's come back after."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        # Names of classes and layers may hold a dollar sign.
+        matplotlib.rcParams.update({"path.simplify": False, "pdf.fonttype": 42, "text.parse_math": False})
+        yield
+
+
+def plot(scene: Scene, inches_per_pixel: float) -> "Figure":
+    """The scene in the light theme's colours on white; drawn and saved within `settings`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(scene.width * inches_per_pixel, scene.height * inches_per_pixel), facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, scene.width), ylim=(scene.height, 0))
+    axes.axis("off")
+    for level, part in enumerate(scene.parts):
+        _draw(axes, part, level, inches_per_pixel * 72)
+    return figure
+
+
+def _draw(axes: "Axes", part: Part, level: int, scale: float) -> None:
+    """`scale` is the size of a pixel in points, matplotlib's unit of text and line widths."""
+    from matplotlib.path import Path
+
+    match part:
+        case Boxes(boxes):
+            corners = np.asarray(boxes, float)[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].reshape(-1, 2)
+            codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(boxes)
+            _add(axes, corners, codes, level, facecolor=COLORS[part.color], alpha=part.alpha, linewidth=0)
+        case Lines(lines):
+            drawn = [line for line in lines if len(line)]
+            codes = [code for line in drawn for code in (Path.MOVETO, *[Path.LINETO] * (len(line) - 1))]
+            dashes = (0, [length * scale for length in part.dashes]) if part.dashes else "solid"
+            look = {"linewidth": part.width * scale, "linestyle": dashes, "joinstyle": "round", "capstyle": "butt"}
+            points = np.concatenate(drawn) if drawn else np.zeros((0, 2))
+            _add(axes, points, codes, level, fill=False, edgecolor=COLORS[part.color], alpha=part.alpha, **look)
+        case Area(points):
+            codes = [Path.MOVETO, *[Path.LINETO] * (len(points) - 1)]
+            _add(axes, points, codes, level, facecolor=COLORS[part.color], alpha=part.alpha, linewidth=0)
+        case Dots(points):
+            # A stroke of almost no length with a cap: Agg draws nothing for a stroke of no length at all, and would
+            # move both ends onto one pixel if it snapped.
+            strokes = np.stack([points, points + np.array([0.001, 0])], axis=1).reshape(-1, 2)
+            cap = "projecting" if part.square else "round"
+            look = {"linewidth": part.size * scale, "capstyle": cap, "snap": False}
+            codes = [Path.MOVETO, Path.LINETO] * len(points)
+            _add(axes, strokes, codes, level, fill=False, edgecolor=COLORS[part.color], alpha=part.alpha, **look)
+        case Words():
+            _write(axes, part, level, scale)
+        case Picture(left, top, width, height, pixels):
+            box = (left, left + width, top + height, top)
+            axes.imshow(pixels, interpolation="none", extent=box, aspect="auto", zorder=level)
+
+
+def _add(axes: "Axes", points: np.ndarray, codes: Sequence[Any], level: int, **look: Any) -> None:
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    if len(points):
+        axes.add_artist(PathPatch(Path(points, codes), zorder=level, clip_on=False, **look))
+
+
+def _write(axes: "Axes", part: Words, level: int, scale: float) -> None:
+    from matplotlib.patheffects import Stroke
+
+    text = drawable(part.text)
+    look: dict[str, Any] = {
+        "color": COLORS[part.color],
+        "fontfamily": families_for(text),
+        "fontsize": part.size * scale,
+        "fontweight": "bold" if part.bold else "normal",
+        "ha": {"start": "left", "middle": "center", "end": "right"}[part.anchor],
+        "va": "baseline",
+        "rotation": 90 if part.turned else 0,
+        "rotation_mode": "anchor",
+        "zorder": level,
+    }
+    if part.halo:
+        # A text of its own: one text with a stroke effect would become outlines, no longer text in a PDF.
+        effects = [Stroke(linewidth=HALO * scale, foreground=COLORS["ground"])]
+        axes.text(part.x, part.y, text, path_effects=effects, **look)
+    axes.text(part.x, part.y, text, **look)

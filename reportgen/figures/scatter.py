@@ -1,0 +1,172 @@
+"""Clouds of points: embeddings, and initial values against their change.
+
+    chart("epochs", embedding_multiples(frames, titles, labels, classes), alt="...", caption="...")
+
+The axes of an embedding have no meaning and are not drawn; distances in one figure share one scale.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from reportgen.errors import DataError
+from reportgen.figures.axes import HAIR, Frame, Scale, bottom_axis, fitting, left_axis, no_data, numbered, round_ticks
+from reportgen.figures.fonts import shorten
+from reportgen.figures.marks import centres, class_dots, place_labels, shaded
+from reportgen.figures.scene import SMALL, WIDTH, Dots, Lines, Part, Scene, Words
+
+DOTS_UP_TO = 2000
+# Of 4 x 4 pixels: bins whose edges fall between pixels leave seams.
+BINS = (64, 54)
+Limits = tuple[float, float, float, float]
+
+
+def limits(*clouds: np.ndarray) -> Limits:
+    """(left, right, bottom, top) of a square that holds every finite point of the clouds, with a margin."""
+    points = np.concatenate([cloud.reshape(-1, 2) for cloud in clouds] or [np.zeros((0, 2))])
+    points = points[np.isfinite(points).all(axis=1)]
+    if not len(points):
+        return (-1.0, 1.0, -1.0, 1.0)
+    low, high = points.min(axis=0).astype(float), points.max(axis=0).astype(float)
+    middle, half = (low + high) / 2, float((high - low).max()) / 2 * 1.04 or 1.0
+    return (middle[0] - half, middle[0] + half, middle[1] - half, middle[1] + half)
+
+
+def on_square(points: np.ndarray, box: Limits, left: float, top: float, side: float) -> np.ndarray:
+    """Pixels [n, 2] of the points on a square of that side whose edges are the limits; y grows upwards."""
+    corner, scale = np.array([box[0], box[3]]), np.array([side / (box[1] - box[0]), side / (box[2] - box[3])])
+    pixels: np.ndarray = (points - corner) * scale + (left, top)
+    return pixels
+
+
+def checked_cloud(points: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points [n, 2] and labels [n]; DataError otherwise. No labels at all mean one class, 0."""
+    points, labels = np.asarray(points), np.asarray(labels)
+    if points.ndim != 2 or points.shape[1] != 2 or (labels.size and labels.shape != points.shape[:1]):
+        raise DataError(f"an embedding needs points [n, 2] and labels [n]; got {points.shape} and {labels.shape}")
+    return points, labels if labels.size else np.zeros(len(points), int)
+
+
+def dot_size(count: int, pixels: float) -> float:
+    """Diameter in pixels for that many points on a square of that side: 2 to 6, smaller when crowded."""
+    return float(np.clip(pixels * 0.35 / np.sqrt(max(count, 1)), 2.0, 6.0))
+
+
+def embedding_multiples(
+    frames: Sequence[np.ndarray], titles: Sequence[str], labels: np.ndarray, classes: Sequence[str]
+) -> Scene:
+    """The frames [n, 2] side by side, at most four in a row, all at the same limits.
+
+    Class names stand in the last frame; the others keep its colours. Points that are not finite are left out; without
+    labels all points are one colour.
+    """
+    if not frames or len(frames) != len(titles):
+        raise DataError(f"small multiples need a title per frame; got {len(frames)} and {len(titles)}")
+    clouds = [checked_cloud(frame, labels) for frame in frames]
+    columns = min(4, len(frames))
+    rows = -(-len(frames) // columns)
+    gap, head = 16, 22
+    side = min((WIDTH - gap * (columns - 1)) / columns, 300.0)
+    box = limits(*(cloud for cloud, _ in clouds))
+    parts: list[Part] = []
+    for index, ((points, marks), title) in enumerate(zip(clouds, titles, strict=True)):
+        row, column = divmod(index, columns)
+        x, y = column * (side + gap), row * (side + head + 8)
+        parts.append(Words(x, y + 14, shorten(title, 28), size=SMALL, bold=True))
+        if not np.isfinite(points).all(axis=1).any():
+            parts.append(no_data(Frame(x, y + head, side, side)))
+            continue
+        pixels = on_square(points, box, x, y + head, side)
+        # Half a pixel is finer than the dots, and keeps a dozen frames of thousands of points small.
+        parts += class_dots(pixels, marks, size=min(dot_size(len(points), side), 3), per_pixel=2)
+        if classes and index == len(frames) - 1:
+            parts += place_labels(centres(pixels, marks), classes, size=9, length=10)
+    return Scene(columns * (side + gap) - gap, rows * (side + head + 8), tuple(parts))
+
+
+def embedding_overlay(
+    train: np.ndarray,
+    train_labels: np.ndarray,
+    test: np.ndarray,
+    test_labels: np.ndarray,
+    classes: Sequence[str],
+    *,
+    side: float = 520,
+) -> Scene:
+    """Test points, full and rimmed, over pale training points; classes named at the training medians."""
+    train, train_labels = checked_cloud(train, train_labels)
+    test, test_labels = checked_cloud(test, test_labels)
+    if not len(train) and not len(test):
+        return Scene(side, side, (no_data(Frame(0, 0, side, side)),))
+    box = limits(train, test)
+    under, over = (on_square(cloud, box, 0, 0, side) for cloud in (train, test))
+    size = min(dot_size(len(test), side), 4.5)
+    parts: list[Part] = [
+        *class_dots(under, train_labels, size=dot_size(len(train), side), alpha=0.22, per_pixel=5),
+        *class_dots(over, test_labels, size=size, rim=True),
+    ]
+    if classes:
+        at = centres(under, train_labels) or centres(over, test_labels)
+        parts += place_labels(at, classes, within=(0, 0, side, side))
+    return Scene(side, side, tuple(parts))
+
+
+def scatter_change(initial: np.ndarray, change: np.ndarray, title: str, correlation: float | None = None) -> Scene:
+    """Initial value against change for the weights of one kernel, any shape, 344 px wide.
+
+    Up to 2,000 weights are dots; more are counted in 64 x 54 bins, shaded by the logarithm of the
+    count. Lines mark zero on both axes; words say where weights moved away from zero and where towards
+    it. `correlation` (NaN or None: "no data") and the number of weights are printed at the top. Weights
+    that are not finite are left out, and counted.
+    """
+    initial = np.asarray(initial).reshape(-1).astype(np.float64)
+    change = np.asarray(change).reshape(-1).astype(np.float64)
+    if initial.shape != change.shape:
+        raise DataError(f"one change per weight is needed; got {initial.size} weights, {change.size} changes")
+    finite = np.isfinite(initial) & np.isfinite(change)
+    left_out = int((~finite).sum())
+    initial, change = initial[finite], change[finite]
+    frame = Frame(64, 46, 256, 216)
+    r = "no data" if correlation is None or not np.isfinite(correlation) else f"{correlation:.2f}"
+    note = f"r = {r.replace('-', '−')}, n = {len(initial):,}" + (f", {left_out:,} not finite" if left_out else "")
+    parts: list[Part] = [
+        Words(frame.left, 18, shorten(title, 34), bold=True),
+        Words(frame.left, 35, note, "muted", SMALL),
+    ]
+    reach = [float(np.abs(values).max(initial=0.0)) * 1.06 or 1.0 for values in (initial, change)]
+    x, y = Scale(-reach[0], reach[0], frame.left, frame.right), Scale(-reach[1], reach[1], frame.bottom, frame.top)
+    if len(initial):
+        parts += [Lines(_cross(frame), "line"), *_weights(x, y, initial, change), *_directions(frame)]
+    else:
+        parts.append(no_data(frame))
+    across = fitting(x, digits=2) if len(initial) else {}
+    down = numbered(round_ticks(y.low, y.high, 8), 2) if len(initial) else {}
+    parts.append(Lines((np.array([[frame.left, frame.top], [frame.left, frame.bottom]]),), "muted", HAIR))
+    parts += [*bottom_axis(frame, x, across, "value before"), *left_axis(frame, y, down)]
+    parts.append(Words(14, frame.top + frame.height / 2, "change", "muted", anchor="middle", turned=True))
+    return Scene(344, 310, tuple(parts))
+
+
+def _cross(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+    """Where the value before is 0, and where the change is."""
+    x, y = frame.left + frame.width / 2, frame.top + frame.height / 2
+    return np.array([[frame.left, y], [frame.right, y]]), np.array([[x, frame.top], [x, frame.bottom]])
+
+
+def _weights(x: Scale, y: Scale, initial: np.ndarray, change: np.ndarray) -> Iterator[Part]:
+    if len(initial) <= DOTS_UP_TO:
+        yield Dots(np.stack([x(initial), y(change)], axis=1), "accent", 3, 0.7)
+        return
+    across, down = np.linspace(x.start, x.end, BINS[0] + 1), np.linspace(y.end, y.start, BINS[1] + 1)
+    counts, _, _ = np.histogram2d(y(change), x(initial), bins=[down, across])
+    yield from shaded(across, down, np.log1p(counts) / np.log1p(counts.max()), "accent")
+
+
+def _directions(frame: Frame) -> Iterator[Words]:
+    """Where weights grew and where they shrank: up on the right is away from zero, and so is down on the left."""
+    for right in (False, True):
+        for up in (False, True):
+            x = frame.right - 4 if right else frame.left + 4
+            y = frame.top + 13 if up else frame.bottom - 6
+            words = "away from 0" if right == up else "towards 0"
+            yield Words(x, y, words, "muted", SMALL, anchor="end" if right else "start", halo=True)

@@ -1,0 +1,124 @@
+"""Charts as data: what stands where, in CSS pixels from the upper left corner. Nothing here draws.
+
+    Scene(360, 200, (Boxes(np.array([[10, 20, 40, 90]]), "accent"), Words(10, 14, "loss", bold=True)))
+
+`figures.svg` writes a scene as an element of the page, `figures.plot` as a matplotlib figure for a PDF or PNG. Parts
+are drawn in order. A colour is a name, not a value: on the page it is a class that follows the light and the dark
+theme (templates/css/charts.css), in a file for a paper it is the colour below. 720 px are the page's text across, and
+7 inches in print.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reportgen.figures.palettes import CLASS_COLORS
+
+WIDTH = 720
+SIZE = 12.0
+SMALL = 11.0
+
+COLORS = {
+    "ink": "#1c1e21",  # text, data
+    "muted": "#5f6670",  # axes, secondary text
+    "line": "#d9dce0",  # hairlines, grid, empty cells
+    "ground": "#ffffff",  # the page itself: halos, gaps
+    "accent": "#2b6cb0",  # the one accent
+    **{f"c{index}": color for index, color in enumerate(CLASS_COLORS)},
+}
+"""Name of a colour -> its value in the light theme."""
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Filled boxes [n, (left, top, right, bottom)] with hard edges."""
+
+    boxes: np.ndarray
+    color: str
+    alpha: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Lines of any number of points, [n, 2] each; `dashes` are the lengths of a dash and of the gap after it."""
+
+    lines: tuple[np.ndarray, ...]
+    color: str
+    width: float = 1.0
+    alpha: float = 1.0
+    dashes: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Area:
+    """A filled outline [n, 2]."""
+
+    points: np.ndarray
+    color: str
+    alpha: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Dots:
+    """Round or square dots at points [n, 2], `size` across; dots that overlap are one surface, transparent or not.
+
+    The page keeps positions to 1 / `per_pixel` of a pixel.
+    """
+
+    points: np.ndarray
+    color: str
+    size: float
+    alpha: float = 1.0
+    square: bool = False
+    per_pixel: int = 10
+
+
+@dataclass(frozen=True)
+class Words:
+    """One line of text on a baseline that begins, has its middle or ends at (x, y).
+
+    `turned` text runs upwards; a `halo` in the ground's colour keeps it legible over points and lines.
+    """
+
+    x: float
+    y: float
+    text: str
+    color: str = "ink"
+    size: float = SIZE
+    bold: bool = False
+    anchor: str = "start"  # | "middle" | "end"
+    turned: bool = False
+    halo: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Pixels [height, width, 3 or 4], uint8, stretched over a box with hard pixel edges."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    pixels: np.ndarray
+
+
+Part = Boxes | Lines | Area | Dots | Words | Picture
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A chart: its size in CSS pixels and its parts in drawing order."""
+
+    width: float
+    height: float
+    parts: tuple[Part, ...]
+
+
+def rectangle(left: float, top: float, right: float, bottom: float) -> np.ndarray:
+    """The outline of a box as a closed line, [5, 2]."""
+    return np.array([[left, top], [right, top], [right, bottom], [left, bottom], [left, top]])
+
+
+def middle(y: float, size: float) -> float:
+    """The baseline of a text whose capitals and digits have their middle at y."""
+    return y + 0.36 * size

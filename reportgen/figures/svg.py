@@ -1,0 +1,162 @@
+"""A scene as SVG: an element of the page in its classes, or a file for a paper in plain colours.
+
+    svg(Scene(...), themed=True)                   # '<svg xmlns=... viewBox="0 0 720 264" class="chart" ...>'
+    drawing(Scene(...))                            # core.report.Drawing
+
+A page with a hash-based Content-Security-Policy drops every `style` attribute and `<style>` element, so there is none:
+colours are classes, everything else is a presentation attribute. Nothing has an id.
+"""
+
+import base64
+import io
+from collections.abc import Callable, Iterable, Mapping
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+
+from reportgen.core.report import Drawing
+from reportgen.figures.fonts import BASE_FONT, clean
+from reportgen.figures.scene import COLORS, Area, Boxes, Dots, Lines, Part, Picture, Scene, Words
+
+HALO = 3.0
+"""Width of the stroke behind a text with a halo, half of which shows."""
+PRINTED = 7 / 720
+"""Inches in print of a CSS pixel."""
+
+Attributes = Mapping[str, str]
+Paint = Callable[..., Attributes]
+
+
+def drawing(scene: Scene) -> Drawing:
+    """The scene as a drawing for the page."""
+    return Drawing(svg(scene, themed=True), scene.width, scene.height)
+
+
+def svg(scene: Scene, *, themed: bool) -> str:
+    """The scene as an `<svg>` element, with the page's classes or, for a paper, with plain colours and fonts."""
+    width, height = number(scene.width), number(scene.height)
+    root = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {width} {height}", "role": "img"}
+    if themed:
+        root |= {"width": width, "height": height, "class": "chart"}
+    else:
+        root |= {name: f"{size * PRINTED:.4f}in" for name, size in (("width", scene.width), ("height", scene.height))}
+        root |= {"xmlns:xlink": "http://www.w3.org/1999/xlink", "font-family": f"{BASE_FONT}, sans-serif"}
+    root |= {"stroke-linejoin": "round"}
+    paint = _classes if themed else _colors
+    body = "".join(_part(part, paint, themed) for part in scene.parts)
+    return _element("svg", root, body)
+
+
+def number(value: float) -> str:
+    """The number with two decimals at most.
+
+    >>> number(12.34), number(0.004), number(-0.5), number(720.0)
+    ('12.34', '0', '-0.5', '720')
+    """
+    return f"{round(float(value), 2) + 0.0:g}"
+
+
+def _classes(**colors: str) -> Attributes:
+    return {"class": " ".join(f"{color}-{kind}" for kind, color in colors.items())}
+
+
+def _colors(**colors: str) -> Attributes:
+    return {kind: COLORS[color] for kind, color in colors.items()}
+
+
+def _element(tag: str, attributes: Attributes, body: str | None = None) -> str:
+    opening = f"<{tag}" + "".join(f" {name}={quoteattr(value)}" for name, value in attributes.items())
+    return f"{opening}/>" if body is None else f"{opening}>{body}</{tag}>"
+
+
+def _part(part: Part, paint: Paint, themed: bool) -> str:
+    match part:
+        case Boxes(boxes, color, alpha):
+            if not len(boxes):
+                return ""
+            look = {**paint(fill=color), "shape-rendering": "crispEdges", **_opacity("fill-opacity", alpha)}
+            return _element("path", {"d": _box_path(boxes), **look})
+        case Lines(lines, color, width, alpha, dashes):
+            look = {"fill": "none", **paint(stroke=color), "stroke-width": number(width)}
+            look |= _opacity("stroke-opacity", alpha)
+            look |= {"stroke-dasharray": f"{dashes[0]:g} {dashes[1]:g}"} if dashes else {}
+            path = "".join(_line_path(line) for line in lines if len(line))
+            return _element("path", {"d": path, **look}) if path else ""
+        case Area(points, color, alpha):
+            look = {**paint(fill=color), **_opacity("fill-opacity", alpha)}
+            return _element("path", {"d": _line_path(points) + "z", **look}) if len(points) else ""
+        case Dots():
+            return _dots(part, paint)
+        case Words():
+            return _words(part, paint)
+        case Picture(left, top, width, height, pixels):
+            place = {"x": left, "y": top, "width": width, "height": height}
+            look = {name: number(value) for name, value in place.items()}
+            look |= {"preserveAspectRatio": "none", "image-rendering": "pixelated"}
+            return _element("image", {**look, "href" if themed else "xlink:href": _data(pixels)})
+
+
+def _opacity(name: str, alpha: float) -> dict[str, str]:
+    return {} if alpha == 1 else {name: f"{alpha:.3g}"}
+
+
+def _box_path(boxes: np.ndarray) -> str:
+    rounded = (np.round(np.asarray(boxes, float), 2) + 0.0).tolist()
+    return "".join(f"M{left:g} {top:g}H{right:g}V{bottom:g}H{left:g}z" for left, top, right, bottom in rounded)
+
+
+def _line_path(points: np.ndarray) -> str:
+    """Lines along an axis as H and V, which are shorter."""
+    rounded: Iterable[list[float]] = (np.round(np.asarray(points, float), 2) + 0.0).tolist()
+    parts: list[str] = []
+    x = y = None
+    for across, down in rounded:
+        if x is None:
+            parts.append(f"M{across:g} {down:g}")
+        elif down == y:
+            parts.append(f"H{across:g}")
+        elif across == x:
+            parts.append(f"V{down:g}")
+        else:
+            parts.append(f"L{across:g} {down:g}")
+        x, y = across, down
+    return "".join(parts)
+
+
+def _dots(part: Dots, paint: Paint) -> str:
+    """Lines of no length with caps, each placed relative to the last.
+
+    Positions are whole numbers of 1 / `per_pixel` of a pixel; dots at the same place are one; they go row by row,
+    which keeps the steps, and so the path, short.
+    """
+    if not len(part.points):
+        return ""
+    places = np.unique(np.rint(part.points[:, ::-1] * part.per_pixel).astype(int), axis=0)
+    steps = np.diff(places, axis=0, prepend=0).tolist()
+    path = "".join(f"m{across} {down}h0" for down, across in steps).replace(" -", "-")
+    look = {"fill": "none", **paint(stroke=part.color), "stroke-width": number(part.size * part.per_pixel)}
+    look |= {"stroke-linecap": "square" if part.square else "round", **_opacity("stroke-opacity", part.alpha)}
+    return _element("path", {"d": path, "transform": f"scale({1 / part.per_pixel:g})", **look})
+
+
+def _words(part: Words, paint: Paint) -> str:
+    x, y = number(part.x), number(part.y)
+    look = {"x": x, "y": y, "font-size": number(part.size)}
+    look |= paint(fill=part.color, **({"stroke": "ground"} if part.halo else {}))
+    if part.halo:
+        look |= {"paint-order": "stroke", "stroke-width": number(HALO)}
+    if part.bold:
+        look |= {"font-weight": "bold"}
+    if part.anchor != "start":
+        look |= {"text-anchor": part.anchor}
+    if part.turned:
+        look |= {"transform": f"rotate(-90 {x} {y})"}
+    return _element("text", look, escape(clean(part.text)))
+
+
+def _data(pixels: np.ndarray) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -1,0 +1,216 @@
+"""The network to look into, and its parameters: from weights, from a run, or as a user hands them over.
+
+    network = from_model("squeezenet", weights="squeezenet1_1_notop.safetensors")
+    network = from_run("runs/a", step=40)
+    model, variables = network.build((227, 227, 3))
+
+A model is built only when the images are known: NNX modules need their size, and Linen's parameters are
+checked against what the model would make for them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reportgen.capture import variables_of
+from reportgen.capture.linen import evaluation_arguments
+from reportgen.core.run import Run
+from reportgen.errors import ModelError, OptionError, ReportgenError, RunError
+from reportgen.models import MODELS
+from reportgen.models import build as build_model
+from reportgen.store import layout as run_layout
+from reportgen.store import open_run
+from reportgen.store.files import Tensors
+from reportgen.weights import load_into, read
+
+PREPROCESS_OF = {"squeezenet": "caffe"}
+"""Built-in models whose known weights were trained on something else than pixels from 0 to 1."""
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedNetwork:
+    """A network that can be built. `build(image shape)` gives (model, variables) or raises ModelError,
+    WeightsError or OptionError.
+
+    `channels` is how many the images must have, None where only trying tells; `image_shape` that of the
+    images it was trained on, None where that is not known; `classes` the names of its outputs, () likewise.
+    """
+
+    name: str
+    source: str
+    build: Callable[[Shape], tuple[Any, dict[str, Any]]]
+    preprocess: str = "unit"
+    channels: int | None = None
+    image_shape: Shape | None = None
+    classes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    run: Run | None = None
+
+
+def from_model(
+    model: Any,
+    *,
+    weights: str | Path | None = None,
+    variables: Any = None,
+    rename: Sequence[str] = (),
+    layout: str = "hwio",
+    step: int | None = None,
+    num_classes: int | None = None,
+) -> LoadedNetwork:
+    """A network by its name, MODULE:FACTORY, or as a Linen or NNX module.
+
+    `weights` is a checkpoint (`weights.read`; `step` one of an Orbax folder's), `variables` what a capture of the
+    module takes; an NNX module brings its own. Without either, parameters are random, and the page warns of it.
+    `num_classes` is tried where the model's own number of classes does not fit the weights.
+    """
+    if weights is not None and variables is not None:
+        raise OptionError("parameters come from weights or from variables; give one of them")
+    if weights is None and (rename or layout != "hwio"):
+        raise OptionError("--rename and --layout say how weights are read: give --weights too")
+    if step is not None and weights is None:
+        raise OptionError("a step chooses among those of a run, or of a folder of weights: give one of these too")
+    tree = None if weights is None else read(weights, step)
+    name = model if isinstance(model, str) else type(model).__name__
+    source, warnings = _words(model, weights, variables)
+
+    def make(shape: Shape, classes: int | None = num_classes) -> tuple[Any, dict[str, Any]]:
+        made = build_model(model, classes, shape) if isinstance(model, str) else model
+        if variables is not None:
+            return made, variables_of(made, variables)
+        start = _initial(made, shape, name, values=tree is None)
+        if tree is None:
+            return made, start
+        return made, load_into(tree, start, rename=rename, layout=layout, source=source)
+
+    def make_fitting(shape: Shape) -> tuple[Any, dict[str, Any]]:
+        # Weights decide the number of classes: the model's own, or that of the labelled images.
+        try:
+            return make(shape, None)
+        except ReportgenError:
+            if num_classes is None:
+                raise
+            return make(shape)
+
+    if tree is not None:
+        return LoadedNetwork(name, source, make_fitting, PREPROCESS_OF.get(name, "unit"), warnings=warnings)
+    return LoadedNetwork(name, source, make, PREPROCESS_OF.get(name, "unit"), warnings=warnings)
+
+
+def _words(model: Any, weights: str | Path | None, variables: Any) -> tuple[str, tuple[str, ...]]:
+    if weights is not None:
+        return Path(weights).name, ()
+    if variables is not None or _is_nnx(model):
+        return "the parameters handed over", ()
+    return "random initial values (seed 0)", (
+        "No weights were given: the parameters are random initial values (seed 0), and nothing here was learned.",
+    )
+
+
+def from_run(
+    path: str | Path, *, step: int | None = None, model: Any = None, num_classes: int | None = None
+) -> LoadedNetwork:
+    """The network of a recorded run after `step` updates (default: the last kept).
+
+    `model` builds it where the run's own name for it does not. Raises RunError or OptionError.
+    """
+    run = open_run(path)
+    kept = list(run.snapshots)
+    at = kept[-1] if step is None else step
+    if at not in run.snapshots:
+        raise OptionError(f"no snapshot of step {at} was kept in {path}; kept: {_short(kept)}")
+    name = str(run.config.get("model", "")) if model is None else model
+    if isinstance(name, str) and name not in MODELS and ":" not in name:
+        raise RunError(
+            f"{path} does not tell how to build its model, only its name {name!r}; "
+            "give the model, by name or as MODULE:FACTORY"
+        )
+    images = run.data.probe_images
+    shape = (*images.shape[1:], 1)[:3] if images.ndim in (3, 4) else None
+
+    def make(image_shape: Shape) -> tuple[Any, dict[str, Any]]:
+        classes = num_classes or len(run.classes)
+        made = build_model(name, classes, image_shape) if isinstance(name, str) else name
+        start = _initial(made, image_shape, str(name), values=False)
+        others = {key: value for key, value in start.items() if key != "params"}
+        tree = {"params": _nested(dict(run.snapshots[at].params))}
+        if others:
+            tree.update(_other_variables(run, at))
+        return made, load_into(tree, start, source=f"the parameters of step {at}")
+
+    return LoadedNetwork(
+        name if isinstance(name, str) else type(name).__name__,
+        f"the parameters of run {Path(path).name!r} at step {at}",
+        make,
+        channels=None if shape is None else shape[2],
+        image_shape=shape,
+        classes=run.classes,
+        run=run,
+    )
+
+
+def _short(steps: Sequence[int], most: int = 12) -> str:
+    listed = ", ".join(map(str, steps[: most - 1] if len(steps) > most else steps))
+    return f"{listed}, ... {steps[-1]} ({len(steps)} in all)" if len(steps) > most else listed
+
+
+def _other_variables(run: Run, step: int) -> dict[str, Any]:
+    """Batch statistics and the like, which are kept with the activations at the ends of epochs."""
+    if step not in run.activations:
+        raise OptionError(
+            f"the model has variables beside its parameters, which were kept only at the ends of epochs, not at "
+            f"step {step}; choose one of {_short(list(run.activations))}"
+        )
+    tensors = Tensors(run_layout.step_file(run.path / run_layout.ACTIVATIONS, step))
+    found = {n.removeprefix("variables/"): tensors[n] for n in tensors if n.startswith("variables/")}
+    return _nested(found)
+
+
+def _nested(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, value in flat.items():
+        *parts, last = name.split("/")
+        node = tree
+        for part in parts:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return tree
+
+
+def _is_nnx(model: Any) -> bool:
+    from flax import nnx
+
+    return isinstance(model, nnx.Module)
+
+
+def _initial(model: Any, shape: Shape, name: str, *, values: bool) -> dict[str, Any]:
+    """The variables that the model starts with for images of that shape; only shapes unless `values`."""
+    import jax
+
+    if _is_nnx(model):
+        return variables_of(model)
+    arguments = evaluation_arguments(type(model).__call__)
+
+    def init(images: Any) -> Any:
+        return model.init(jax.random.key(0), images, **arguments)
+
+    example = jax.ShapeDtypeStruct((2, *shape), np.float32)
+    try:
+        return dict(jax.jit(init)(np.zeros(example.shape, np.float32)) if values else jax.eval_shape(init, example))
+    except ReportgenError:
+        raise
+    except Exception as problem:  # whatever the user's model, Flax and jax raise
+        raise cannot_take(name, shape, problem) from problem
+
+
+def cannot_take(name: str, shape: Sequence[int], problem: Exception) -> ModelError:
+    """What is said of a model that fails on images of that shape."""
+    first = str(problem).strip().partition("\n")[0][:300]
+    size = "x".join(map(str, shape))
+    return ModelError(
+        f"{name} can't take images of {size} (height, width, channels): {first or type(problem).__name__}"
+    )

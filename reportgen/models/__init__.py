@@ -1,0 +1,134 @@
+"""Models by name, or by the place of a user's own factory.
+
+    model = build("lenet", num_classes=10)
+    model = build("nets:make", 10)             # make(10) of nets.py in the current folder
+
+A factory is a callable that takes the number of classes and returns a Linen or NNX module; it may also
+declare `image_shape` (height, width, channels) and `seed`, which NNX modules need. A model whose
+`__call__` has an argument `train` is told by it whether it is being trained. A new model is one file,
+and one line in MODELS. Importing this module does not import jax.
+"""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from reportgen.errors import ModelError, ReportgenError, choices
+
+MODELS: Mapping[str, str] = {
+    "lenet": "reportgen.models.lenet:lenet",
+    "lenet_nnx": "reportgen.models.lenet_nnx:lenet_nnx",
+    "mnist_cnn": "reportgen.models.mnist_cnn:mnist_cnn",
+    "squeezenet": "reportgen.models.squeezenet:squeezenet",
+}
+LINEN_OWN = ("parent", "name")  # fields that every Linen module class has after its own
+
+
+def build(
+    name: str,
+    num_classes: int | None = None,
+    image_shape: tuple[int, int, int] = (28, 28, 1),
+    seed: int = 0,
+) -> Any:
+    """The `flax.linen.Module` or `flax.nnx.Module` that a factory makes.
+
+    `name` is one of MODELS or MODULE:FACTORY; modules are looked for in the current folder first, then
+    among the installed ones. Without `num_classes` the factory is called without it and its own default
+    holds (the features of squeezenet, no classifier); so is one that has no parameter for it.
+    `image_shape` and `seed` are handed over to factories that have parameters of these names.
+
+    Raises ModelError for an unknown name (what exists is listed), a module that can't be imported, a
+    factory that is not there, does not take the arguments, fails, or returns something else.
+    """
+    if name not in MODELS and ":" not in name:
+        raise ModelError(f"no model {name!r}; {choices(name, MODELS)}, MODULE:FACTORY")
+    module, _, attribute = MODELS.get(name, name).partition(":")
+    # The current folder stays importable while the factory runs: it may import further modules of the user's.
+    with _current_folder_importable():
+        factory = _find(name, module, attribute)
+        model = _call(name, factory, num_classes, image_shape, seed)
+
+    from flax import linen, nnx
+
+    if not isinstance(model, linen.Module | nnx.Module):
+        what = f"the class {model.__name__}, not an instance" if isinstance(model, type) else type(model).__name__
+        raise ModelError(f"{name} returned {what}; expected a flax.linen.Module or flax.nnx.Module")
+    return model
+
+
+@contextmanager
+def _current_folder_importable() -> Iterator[None]:
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    # A module written since the interpreter last listed the folder would not be found.
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # the user's module may have changed the path itself
+            sys.path.remove(folder)
+
+
+def _find(name: str, module_name: str, attribute: str) -> Callable[..., Any]:
+    if not module_name or not attribute or module_name.startswith("."):
+        raise ModelError(f"{name!r} is not of the form MODULE:FACTORY, as in nets:make for make() in nets.py")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as problem:
+        # Only the module asked for, or a package on the way to it; else one of its own imports failed.
+        if problem.name is None or not f"{module_name}.".startswith(f"{problem.name}."):
+            raise ModelError(f"{name}: importing {module_name} failed: {problem}") from problem
+        hint = f"; give the module, not the file: {module_name.removesuffix('.py')}:{attribute}"
+        raise ModelError(
+            f"{name}: no module {problem.name}, neither in the current folder nor installed"
+            f"{hint if module_name.endswith('.py') else ''}"
+        ) from problem
+    except Exception as problem:  # whatever the user's module raises while it is imported
+        raise ModelError(f"{name}: importing {module_name} failed: {type(problem).__name__}: {problem}") from problem
+    found = getattr(module, attribute, None)
+    if not callable(found):
+        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        problem_text = (
+            f"{attribute} in {module_name} is not callable"
+            if found is not None
+            else (f"no {attribute} in {module_name}")
+        )
+        raise ModelError(f"{name}: {problem_text}; {choices(attribute, public)}")
+    return found
+
+
+def _call(
+    name: str,
+    factory: Callable[..., Any],
+    num_classes: int | None,
+    image_shape: tuple[int, int, int],
+    seed: int,
+) -> Any:
+    offered = {"image_shape": image_shape, "seed": seed}
+    arguments = () if num_classes is None else (num_classes,)
+    try:
+        signature = inspect.signature(factory)
+        parameters = signature.parameters
+        if not any(
+            parameter.kind <= parameter.VAR_POSITIONAL and key not in {*offered, *LINEN_OWN}
+            for key, parameter in parameters.items()
+        ):
+            arguments = ()
+        keywords = {key: value for key, value in offered.items() if key in parameters}
+        signature.bind(*arguments, **keywords)
+    except (TypeError, ValueError) as problem:
+        how = "without" if num_classes is None else "with"
+        raise ModelError(
+            f"{name} can't be called {how} the number of classes ({problem}); "
+            "write a function that takes it as its first argument and returns the module"
+        ) from problem
+    try:
+        return factory(*arguments, **keywords)
+    except ReportgenError:
+        raise
+    except Exception as problem:  # whatever the user's factory raises
+        raise ModelError(f"{name}{arguments} failed: {type(problem).__name__}: {problem}") from problem

@@ -1,0 +1,248 @@
+"""Sections and blocks become markup: one small template each, under templates/blocks/.
+
+    pen = Pen(environment(), embed, outline(report))
+    section(pen, report.sections[0])               # Markup of <section>...</section>
+
+Pictures leave through `pen.emit(name, data, mime)`, which answers with the URL to put into the page:
+a data: URI for the one file, a path for the folder.
+"""
+
+import base64
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment
+from markupsafe import Markup
+
+from reportgen.core.numbers import short_number
+from reportgen.core.report import (
+    Animation,
+    Block,
+    ColorBar,
+    Drawing,
+    Explorer,
+    Figure,
+    FigureRow,
+    Fold,
+    Mosaic,
+    Raster,
+    Section,
+    Table,
+    Text,
+)
+from reportgen.errors import ReportgenError
+from reportgen.page.drawing import labelled
+from reportgen.page.loader import clean
+from reportgen.page.mosaic import layout, scale
+
+Emit = Callable[[str, bytes, str], str]
+Stops = tuple[tuple[str, str], ...]
+
+SUFFIXES = {
+    "image/png": ".png",
+    "image/gif": ".gif",
+    "image/webp": ".webp",
+    "image/jpeg": ".jpg",
+    "image/svg+xml": ".svg",
+}
+_HEX = re.compile(r"#[0-9a-fA-F]{6}")
+_STOPS = 17  # enough that a diverging palette between stops is within two levels of itself
+
+
+@dataclass(frozen=True)
+class Pen:
+    """What rendering needs: the templates, where pictures go, and what figures and tables are called."""
+
+    env: Environment
+    emit: Emit
+    numbers: dict[str, str]
+    ramps: dict[Stops, str] = field(default_factory=dict)
+    """Gradients of the colour bars drawn so far and their ids: the page has each once."""
+
+    def draw(self, template: str, **values: Any) -> Markup:
+        return Markup(self.env.get_template(f"blocks/{template}.html.jinja").render(**values))
+
+
+def suffix(mime: str, owner: str) -> str:
+    """File suffix of a picture's type; ReportgenError for a type that a page can't show."""
+    if mime not in SUFFIXES:
+        raise ReportgenError(f"the picture of {owner!r} is {mime[:60]!r}; the page shows {', '.join(sorted(SUFFIXES))}")
+    return SUFFIXES[mime]
+
+
+def embed(name: str, data: bytes, mime: str) -> str:
+    """Emits a picture into the page itself: its data: URI."""
+    suffix(mime, name)
+    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def number(value: float) -> str:
+    """A float in a table: four significant digits, in the notation of the captions.
+
+    >>> number(0.97314), number(-1234567.0), number(2.5e-07), number(float("nan"))
+    ('0.9731', '−1.235×10⁶', '2.5×10⁻⁷', 'NaN')
+    """
+    return "NaN" if math.isnan(value) else short_number(value, 4)
+
+
+def cell(value: Any) -> tuple[str, str | None]:
+    """A table cell as its text, and the value to sort by where the text has lost it."""
+    if value is None:
+        return "no data", ""
+    if isinstance(value, bool):
+        return ("yes" if value else "no"), None
+    if isinstance(value, int):
+        text = f"{value:,}"
+        return text, (str(value) if text != str(value) else None)
+    if isinstance(value, float):
+        return number(value), (repr(value) if math.isfinite(value) else None)
+    return str(value), None
+
+
+def section(pen: Pen, part: Section) -> Markup:
+    """One section of the report, its blocks in order."""
+    return pen.draw("section", section=part, body=blocks(pen, part.blocks))
+
+
+def blocks(pen: Pen, parts: tuple[Block, ...], folded: bool = False) -> Markup:
+    """The blocks in order. Outside a fold, consecutive method notes share one of their own."""
+    drawn: list[Markup] = []
+    notes: list[Markup] = []
+
+    def put_notes() -> None:
+        if notes:
+            drawn.append(pen.draw("fold", summary="Method", body=Markup().join(notes)))
+            notes.clear()
+
+    for part in parts:
+        if isinstance(part, Text) and part.role == "method" and not folded:
+            notes.append(_text(pen, part))
+            continue
+        put_notes()
+        drawn.append(_block(pen, part))
+    put_notes()
+    return Markup().join(drawn)
+
+
+def _block(pen: Pen, part: Block) -> Markup:
+    match part:
+        case Text():
+            return _text(pen, part)
+        case Table():
+            return table(pen, part)
+        case Figure():
+            return figure(pen, part)
+        case FigureRow():
+            body = Markup().join(figure(pen, each) for each in part.figures)
+            return pen.draw("row", title=part.title, body=body)
+        case Fold():
+            return pen.draw("fold", summary=part.summary, body=blocks(pen, part.blocks, folded=True))
+        case Explorer():
+            return explorer(pen, part)
+    known = "Text, Table, Figure, FigureRow, Fold, Explorer"
+    raise ReportgenError(f"a section holds a {type(part).__name__}; blocks are {known}")
+
+
+def explorer(pen: Pen, part: Explorer) -> Markup:
+    """The frame of a snapshot explorer, with all that its script needs; one sentence without the script."""
+    wrong = [color for color in (*part.colors, part.not_finite_color) if not _HEX.fullmatch(color)]
+    if wrong or not part.colors:
+        raise ReportgenError(f"the explorer {part.name!r} needs colours like #2b6cb0, not {wrong[:3]!r}")
+    if not part.kernels or not set(part.chosen) <= set(part.steps):
+        raise ReportgenError(f"the explorer {part.name!r} needs kernels, and to begin with two of its steps")
+    data = {
+        "steps": part.steps,
+        "chosen": part.chosen,
+        "kernels": [{"name": clean(k.name), "shape": k.shape, "scale": k.scale} for k in part.kernels],
+        "colors": part.colors,
+        "notFinite": part.not_finite_color,
+    }
+    packed = base64.b64encode(part.data).decode("ascii")
+    return pen.draw("explorer", explorer=part, number=pen.numbers[part.name], data=data, packed=packed)
+
+
+def _text(pen: Pen, part: Text) -> Markup:
+    paragraphs = [paragraph.strip() for paragraph in re.split(r"\n\s*\n", part.text) if paragraph.strip()]
+    return pen.draw("text", role=part.role, paragraphs=paragraphs)
+
+
+def table(pen: Pen, part: Table) -> Markup:
+    """A table with its caption, a header per column and, where asked for, per row.
+
+    Raises ReportgenError where a row has not one cell per column.
+    """
+    for row in part.rows:
+        if len(row) != len(part.columns):
+            raise ReportgenError(
+                f"table {part.name!r} has {len(part.columns)} columns, but a row of {len(row)} cells: {row!r:.120}"
+            )
+    numeric = [all(isinstance(row[i], int | float | None) for row in part.rows) for i in range(len(part.columns))]
+    align = part.align or "".join("r" if right else "l" for right in numeric)
+    if len(align) != len(part.columns):
+        raise ReportgenError(f"table {part.name!r} has {len(part.columns)} columns, but aligns {align!r}")
+    return pen.draw(
+        "table",
+        table=part,
+        number=pen.numbers.get(part.name, "Table"),
+        align=align,
+        rows=[[cell(value) for value in row] for row in part.rows],
+    )
+
+
+def figure(pen: Pen, part: Figure) -> Markup:
+    """A figure: its picture, colour bar, number and caption."""
+    kind = type(part.picture).__name__.lower()
+    bar = _colorbar(pen, part.name, part.colorbar) if part.colorbar else ""
+    picture = _picture(pen, part)
+    return pen.draw("figure", figure=part, kind=kind, number=pen.numbers[part.name], picture=picture, colorbar=bar)
+
+
+def _picture(pen: Pen, part: Figure) -> Markup:
+    match part.picture:
+        case Raster() as raster:
+            url = pen.emit(part.name, raster.data, raster.mime)
+            return pen.draw("raster", figure=part, raster=raster, url=url, scale=scale(raster))
+        case Drawing() as drawing:
+            return pen.draw(
+                "drawing", number=pen.numbers[part.name], drawing=drawing, svg=Markup(labelled(drawing.svg, part.alt))
+            )
+        case Mosaic() as mosaic:
+            url = pen.emit(part.name, mosaic.raster.data, mosaic.raster.mime)
+            # Labels that count from 0 are the usual ones, and the script can count too.
+            counted = all(label == str(i) for i, label in enumerate(mosaic.labels))
+            return pen.draw(
+                "mosaic",
+                figure=part,
+                number=pen.numbers[part.name],
+                mosaic=mosaic,
+                url=url,
+                place=layout(mosaic, scale(mosaic)),
+                scale=scale(mosaic),
+                counted=counted,
+            )
+        case Animation() as animation:
+            gif = pen.emit(part.name, animation.gif, "image/gif")
+            still = pen.emit(f"{part.name}-still", animation.still.data, animation.still.mime)
+            return pen.draw("animation", figure=part, animation=animation, gif=gif, still=still)
+    raise ReportgenError(f"figure {part.name!r} has a {type(part.picture).__name__} for a picture")
+
+
+def _is_even(colors: Sequence[str]) -> bool:
+    """Whether the first and last colour tell all between them, within a level: black to white does."""
+    levels = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in colors])
+    return bool(np.abs(np.linspace(levels[0], levels[-1], len(colors)) - levels).max() <= 1)
+
+
+def _colorbar(pen: Pen, name: str, bar: ColorBar) -> Markup:
+    wrong = [color for color in bar.colors if not _HEX.fullmatch(color)]
+    if wrong or not bar.colors:
+        raise ReportgenError(f"the colour bar of {name!r} needs colours like #2b6cb0, not {wrong[:3]!r}")
+    count = min(len(bar.colors), 2 if _is_even(bar.colors) else _STOPS)
+    steps = [i / max(1, count - 1) for i in range(count)]
+    stops = tuple((f"{100 * step:.4g}%", bar.colors[round(step * (len(bar.colors) - 1))]) for step in steps)
+    ramp = pen.ramps.setdefault(stops, f"page-ramp-{len(pen.ramps)}")
+    return pen.draw("colorbar", bar=bar, ramp=ramp)

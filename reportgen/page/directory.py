@@ -1,0 +1,47 @@
+"""The report as a folder: the page, with its pictures, styles and scripts as files beside it.
+
+    directory(report, Path("report"))              # report/index.html, report.css, *.js, figures/
+
+For servers whose policy forbids inline content and data: URIs; charts stay in the page, as the SVG
+elements they are.
+"""
+
+from pathlib import Path
+
+from reportgen.core.files import write
+from reportgen.core.report import Document, Drawing
+from reportgen.page.blocks import Emit, suffix
+from reportgen.page.html import EARLY_SCRIPTS, SCRIPTS, render, scripts, styles
+from reportgen.page.outline import figures
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'{data}; base-uri 'none'; form-action 'none'"
+)
+
+
+def beside(folder: Path) -> Emit:
+    """Emits pictures as files in the folder's `figures`; answers with their paths relative to the folder."""
+
+    def emit(name: str, data: bytes, mime: str) -> str:
+        relative = f"figures/{name}{suffix(mime, name)}"
+        write(folder / relative, data)
+        return relative
+
+    return emit
+
+
+def directory(report: Document, folder: Path) -> Path:
+    """Writes the page into the folder, made where there is none; returns its index.html.
+
+    Each file is replaced only by a complete one, index.html last. Raises ReportgenError as `html`
+    does, and where the folder can't be written.
+    """
+    links = {"style": "report.css", "early": "early.js", "late": "report.js"}
+    # A chart may hold a heatmap as a picture of its own; only then is data: allowed.
+    held = any(isinstance(f.picture, Drawing) and "data:" in f.picture.svg for f in figures(report))
+    policy = POLICY.format(data=" data:" if held else "")
+    page = render(report, beside(folder), policy, **links, linked=True)
+    write(folder / "report.css", styles())
+    write(folder / "early.js", scripts(EARLY_SCRIPTS))
+    write(folder / "report.js", scripts(SCRIPTS))
+    return write(folder / "index.html", page)

@@ -1,0 +1,115 @@
+"""The report as one HTML file that needs nothing else, and locks itself.
+
+    text = html(report)                            # write it with page.write(path, text)
+
+Styles and scripts stand in the file, pictures are data: URIs, and a Content-Security-Policy names
+the hashes of exactly those styles and scripts: nothing else can run, nothing can be fetched. The
+same report gives the same bytes.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from reportgen.core.report import Document
+from reportgen.errors import ReportgenError
+from reportgen.page.blocks import Emit, Pen, embed, section
+from reportgen.page.loader import asset, environment
+from reportgen.page.outline import outline
+
+STYLES = ("colors", "page", "blocks", "charts", "print")
+# These run before anything is drawn: a chosen theme does not flash the other one, a page left far down opens there.
+EARLY_SCRIPTS = ("theme", "loading")
+SCRIPTS = (
+    "contents",
+    "filter",
+    "tables",
+    "layers",
+    "mosaic",
+    "gif",
+    "player",
+    "kernels",
+    "scatter",
+    "explorer",
+    "enlarge",
+    "paper",
+)
+
+
+def html(report: Document) -> str:
+    """The whole report as the text of one HTML file.
+
+    Raises ReportgenError where ids are not unique, a drawing holds more than shapes and text, a
+    table's rows do not fit its columns, or the templates can't be found.
+    """
+    style = styles()
+    early, late = scripts(EARLY_SCRIPTS), scripts(SCRIPTS)
+    policy = (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(early)} {_hash(late)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return render(report, embed, policy, style=Markup(style), early=Markup(early), late=Markup(late), linked=False)
+
+
+def styles() -> str:
+    """All style sheets as one text."""
+    return _joined(f"css/{name}.css" for name in STYLES)
+
+
+def scripts(names: tuple[str, ...]) -> str:
+    """The named scripts as one text."""
+    return _joined(f"js/{name}.js" for name in names)
+
+
+def render(report: Document, emit: Emit, policy: str, **assets: Any) -> str:
+    """The page around the sections; `assets` are the styles and scripts, in line or as links."""
+    env = environment()
+    pen = Pen(env, emit, outline(report))
+    drawn = [section(pen, part) for part in report.sections]
+    sizes = [(part.title, len(markup.encode())) for part, markup in zip(report.sections, drawn, strict=True)]
+    text = env.get_template("base.html.jinja").render(
+        report=report,
+        sections=drawn,
+        sizes=sizes,
+        ramps=pen.ramps,
+        provenance=flat(report.provenance),
+        policy=policy,
+        **assets,
+    )
+    return text if text.endswith("\n") else text + "\n"
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested mappings as (dotted name, text) pairs, in the order in which they stand.
+
+    >>> flat({"git": {"commit": "1f0c", "dirty": False}, "seed": 0})
+    [('git.commit', '1f0c'), ('git.dirty', 'no'), ('seed', '0')]
+    """
+    pairs: list[tuple[str, str]] = []
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            pairs += flat(value, f"{name}.")
+        elif isinstance(value, bool):
+            pairs.append((name, "yes" if value else "no"))
+        elif isinstance(value, list | tuple):
+            pairs.append((name, ", ".join(map(str, value))))
+        else:
+            pairs.append((name, "no data" if value is None else str(value)))
+    return pairs
+
+
+def _joined(names: Any) -> str:
+    text = "".join(asset(name) for name in names)
+    # Either would end the element early, and the rest of the text would become page.
+    if "</script" in text.lower() or "</style" in text.lower() or "<!--" in text:
+        raise ReportgenError("a file under templates/css or templates/js holds </script, </style or <!--")
+    return text
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

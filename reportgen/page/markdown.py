@@ -1,0 +1,152 @@
+"""The report for a pull request: report.md and a folder of pictures, in GitHub-flavoured Markdown.
+
+    markdown(report, Path("pr"))                   # pr/report.md, pr/figures/*.png, *.gif, *.svg
+
+A comment field takes 65,536 characters and no HTML file; data: URIs and scripts are stripped. So this
+form has the headline, the key figures, each section's finding and the figures that stand open in it
+(not those in folds) as files, and short tables. What doesn't fit is named at the end.
+"""
+
+import html
+import io
+import re
+from pathlib import Path
+
+from reportgen.core.files import write
+from reportgen.core.report import (
+    Animation,
+    Document,
+    Drawing,
+    Figure,
+    FigureRow,
+    Fold,
+    Mosaic,
+    Raster,
+    Section,
+    Table,
+    Text,
+)
+from reportgen.page.blocks import Emit, cell
+from reportgen.page.directory import beside
+from reportgen.page.drawing import standalone
+from reportgen.page.loader import clean
+from reportgen.page.mosaic import scale
+from reportgen.page.outline import outline
+
+LIMIT = 60_000
+_ROWS = 15
+_PER_SECTION = 3  # figures, rows and tables of a section that are shown
+_WIDEST = 880  # CSS px of GitHub's column
+
+
+def markdown(report: Document, folder: Path) -> Path:
+    """Writes report.md and its pictures into the folder, made where there is none; returns report.md.
+
+    The text stays below 60,000 characters. Raises ReportgenError where ids are not unique, a drawing
+    holds more than shapes and text, or the folder can't be written.
+    """
+    numbers = outline(report)
+    emit = beside(folder)
+    head = [f"# {plain(report.title)}", f"**{plain(report.headline)}**" if report.headline else ""]
+    head += [f"> **Warning.** {plain(warning)}" for warning in report.warnings]
+    if report.key_figures:
+        names, values = zip(*report.key_figures, strict=True)
+        head.append(_grid([names, values], "l" * len(names)))
+    head.append(plain(report.omitted))
+    parts = [part for part in head if part]
+    left_out: list[str] = []
+    room = LIMIT - 2_000 - sum(len(part) + 2 for part in parts)
+    for section in report.sections:
+        text = _section(section, numbers, emit)
+        if len(text) + 2 > room:
+            left_out.append(plain(section.title)[:200])
+            continue
+        room -= len(text) + 2
+        parts.append(text)
+    if left_out:
+        parts.append(f"Left out for length: {'; '.join(left_out)}."[:1_500])
+    parts.append("Figures in folds, long tables and method notes stand in the HTML report.")
+    return write(folder / "report.md", "\n\n".join(parts) + "\n")
+
+
+def plain(text: str) -> str:
+    """Text that GitHub shows as it is, on one line: no markup, no mention, no link to an issue.
+
+    >>> plain("a*b | <img> @me #7")
+    'a\\\\*b \\\\| &lt;img&gt; @&#8203;me #&#8203;7'
+    """
+    text = html.escape(" ".join(clean(text).split()), quote=False)
+    text = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", text)
+    text = re.sub(r"([@#])(?=\w)", r"\1&#8203;", text)
+    # At a line's start these would make a heading, a list or a rule.
+    text = re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", text)
+    return re.sub(r"^([#+=-])", r"\\\1", text)
+
+
+def _grid(rows: list[tuple[str, ...]], align: str) -> str:
+    lines = ["| " + " | ".join(plain(text) for text in row) + " |" for row in rows]
+    rule = "|" + "|".join("---:" if side == "r" else "---" for side in align) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _section(section: Section, numbers: dict[str, str], emit: Emit) -> str:
+    parts = [f"## {plain(section.title)}", plain(section.finding)]
+    shown = 0
+    for block in section.blocks:
+        if isinstance(block, Text) and block.role != "method":
+            parts.append(("**Warning.** " if block.role == "warning" else "") + plain(block.text))
+        elif isinstance(block, Text | Fold) or shown == _PER_SECTION:
+            continue
+        elif isinstance(block, Table) and len(block.rows) <= _ROWS:
+            parts += [_table(block), f"*{numbers[block.name]}. {plain(block.caption)}*"]
+            shown += 1
+        elif isinstance(block, Figure):
+            parts += _figure(block, numbers, emit)
+            shown += 1
+        elif isinstance(block, FigureRow):
+            if block.title:
+                parts.append(f"### {plain(block.title)}")
+            parts += [text for figure in block.figures[:4] for text in _figure(figure, numbers, emit)]
+            shown += 1
+    return "\n\n".join(part for part in parts if part)
+
+
+def _table(table: Table) -> str:
+    numeric = [all(isinstance(row[i], int | float | None) for row in table.rows) for i in range(len(table.columns))]
+    align = table.align or "".join("r" if right else "l" for right in numeric)
+    return _grid([table.columns, *(tuple(cell(value)[0] for value in row) for row in table.rows)], align)
+
+
+def _figure(figure: Figure, numbers: dict[str, str], emit: Emit) -> list[str]:
+    url, width = _emit(figure, emit)
+    alt = html.escape(" ".join(clean(figure.alt).split()))
+    bar = figure.colorbar
+    colors = f" Colours from {plain(bar.low)} to {plain(bar.high)}." if bar else ""
+    caption = f"*{numbers[figure.name]}. {plain(figure.caption)}{colors}*"
+    return [f'<img src="{url}" alt="{alt}" width="{min(width, _WIDEST)}">', caption]
+
+
+def _emit(figure: Figure, emit: Emit) -> tuple[str, int]:
+    match figure.picture:
+        case Drawing() as drawing:
+            return emit(figure.name, standalone(drawing), "image/svg+xml"), round(drawing.width)
+        case Animation() as animation:
+            return emit(figure.name, animation.gif, "image/gif"), animation.width
+        case Mosaic() as mosaic:
+            return _enlarged(figure.name, mosaic.raster, scale(mosaic), emit)
+        case Raster() as raster:
+            return _enlarged(figure.name, raster, scale(raster), emit)
+
+
+def _enlarged(name: str, raster: Raster, factor: int, emit: Emit) -> tuple[str, int]:
+    """Emits the picture with every pixel `factor` times as large: GitHub would smooth it otherwise."""
+    if factor == 1:
+        return emit(name, raster.data, raster.mime), raster.width
+    from PIL import Image
+
+    with Image.open(io.BytesIO(raster.data)) as picture:
+        large = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+        buffer = io.BytesIO()
+        transparent = {"transparency": picture.info["transparency"]} if "transparency" in picture.info else {}
+        large.save(buffer, "PNG", **transparent)
+    return emit(name, buffer.getvalue(), "image/png"), raster.width * factor

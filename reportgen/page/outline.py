@@ -1,0 +1,94 @@
+"""What a report's parts are called: figure and table numbers, and ids that no two of them share.
+
+    numbers = outline(report)                      # {"embedding": "Figure 1", "layers": "Table 1", ...}
+
+Figures of one row share a number and get letters, as in a paper: 4a, 4b.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from string import ascii_lowercase
+
+from reportgen.core.report import Block, Document, Drawing, Explorer, Figure, FigureRow, Fold, Table, Text
+from reportgen.errors import ReportgenError
+from reportgen.page.drawing import check
+
+# Ids that the page makes itself begin so; anchors and names may not.
+RESERVED = "page-"
+
+_ANCHOR = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,300}")
+_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+
+
+def walk(blocks: Iterable[Block]) -> Iterator[Text | Table | Figure | FigureRow | Explorer]:
+    """Every block in reading order, folds opened; a row comes as the row, not as its figures."""
+    for block in blocks:
+        if isinstance(block, Fold):
+            yield from walk(block.blocks)
+        else:
+            yield block
+
+
+def figures(report: Document) -> Iterator[Figure]:
+    """Every figure of the report in reading order, those in rows and folds included."""
+    for section in report.sections:
+        for block in walk(section.blocks):
+            if isinstance(block, Figure):
+                yield block
+            elif isinstance(block, FigureRow):
+                yield from block.figures
+
+
+def letter(index: int) -> str:
+    """a, b, ..., z, aa, ab, ...: the letter of a figure in its row, counted from 0."""
+    head, last = divmod(index, 26)
+    return (letter(head - 1) if head else "") + ascii_lowercase[last]
+
+
+def outline(report: Document) -> dict[str, str]:
+    """Name of each figure and table -> "Figure 3", "Figure 4b" or "Table 1", in reading order.
+
+    Raises ReportgenError where an anchor or name can't be an id, or two parts of the page (ids
+    inside drawings included) have the same one.
+    """
+    numbers: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    drawn = tables = 0
+
+    def claim(identifier: str, owner: str, pattern: re.Pattern[str], rule: str) -> None:
+        if not pattern.fullmatch(identifier) or identifier.startswith(RESERVED):
+            raise ReportgenError(f"{owner} is named {identifier[:80]!r}: {rule}, and {RESERVED!r} is kept for the page")
+        if other := owners.get(identifier.casefold()):
+            raise ReportgenError(
+                f"{owner} and {other} are both named {identifier[:80]!r}: names are links and file names, "
+                "so each must be unique, capitals or not; rename one"
+            )
+        owners[identifier.casefold()] = owner
+
+    def claim_figure(figure: Figure, number: str) -> None:
+        claim(figure.name, number, _SLUG, "a figure's name is ASCII letters, digits, '.', '_' and '-'")
+        numbers[figure.name] = number
+        if isinstance(figure.picture, Drawing):
+            for identifier in check(figure.picture.svg, f"figure {figure.name!r}"):
+                claim(identifier, f"an element inside {number}", _ANCHOR, "an id has no spaces")
+
+    for section in report.sections:
+        claim(section.anchor, f"section {section.title[:80]!r}", _ANCHOR, "an anchor has no spaces")
+        for block in walk(section.blocks):
+            if isinstance(block, Table):
+                tables += 1
+                claim(block.name, f"Table {tables}", _ANCHOR, "a table's name has no spaces")
+                numbers[block.name] = f"Table {tables}"
+            elif isinstance(block, Figure):
+                drawn += 1
+                claim_figure(block, f"Figure {drawn}")
+            elif isinstance(block, Explorer):
+                drawn += 1
+                claim(block.name, f"Figure {drawn}", _SLUG, "its name is ASCII letters, digits, '.', '_' and '-'")
+                numbers[block.name] = f"Figure {drawn}"
+            elif isinstance(block, FigureRow):
+                drawn += 1
+                for index, figure in enumerate(block.figures):
+                    suffix = letter(index) if len(block.figures) > 1 else ""
+                    claim_figure(figure, f"Figure {drawn}{suffix}")
+    return numbers

@@ -1,0 +1,104 @@
+"""The figures of a report as files for a paper: each with its caption beside it, and LaTeX that includes them.
+
+    paper(report, Path("figures"), "pdf")          # figures/*.pdf, *.txt, the animation's .gif, figures.tex
+
+Files have the size at which they are printed, one column (3.5 inches) or two (7 inches) at most, so that all texts in
+them come out alike; none is meant to be scaled.
+"""
+
+import io
+import re
+from pathlib import Path
+
+from reportgen.core.files import write
+from reportgen.core.report import Animation, Document, Figure, FigureFormat
+from reportgen.page.loader import clean
+from reportgen.page.outline import figures, outline
+
+ONE_COLUMN = 3.5  # inches
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: f"\\{character}" for character in "$&#_%"},
+    "\N{NO-BREAK SPACE}": "~",
+    "−": "$-$",
+    "×": r"$\times$",
+    "→": r"$\rightarrow$",
+    "±": r"$\pm$",
+    "∞": r"$\infty$",
+    "≤": r"$\leq$",
+}
+_RAISED = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_LOWERED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+
+
+def paper(report: Document, folder: Path, form: FigureFormat) -> list[Path]:
+    """Writes every figure that has a form for papers, the GIFs, captions and figures.tex; returns the paths.
+
+    Raises ReportgenError where names are not unique or the folder can't be written, OptionError for an unknown format.
+    """
+    numbers = outline(report)
+    written, snippets = [], []
+    for figure in figures(report):
+        if isinstance(figure.picture, Animation):
+            written.append(write(folder / f"{figure.name}.gif", figure.picture.gif))
+        elif figure.export is None:
+            continue
+        if figure.export is not None:
+            data = figure.export(form)
+            written.append(write(folder / f"{figure.name}.{form}", data))
+            snippets.append(_snippet(figure, form, width(data, form)))
+        written.append(write(folder / f"{figure.name}.txt", f"{numbers[figure.name]}. {caption(figure)}\n"))
+    package = "svg, which needs Inkscape" if form == "svg" else "graphicx"
+    head = f"% Figures of: {' '.join(clean(report.title).split())}\n% Needs the package {package}.\n"
+    return [*written, write(folder / "figures.tex", "\n".join([head, *snippets]))]
+
+
+def caption(figure: Figure) -> str:
+    """The figure's caption on one line, with the range of its colours."""
+    bar = figure.colorbar
+    scale = f" Colours from {bar.low} to {bar.high}." if bar else ""
+    return " ".join(clean(figure.caption + scale).split())
+
+
+def latex(text: str) -> str:
+    """Text that LaTeX prints as it is.
+
+    >>> print(latex("50 % of conv_1: 2×10⁻³"))
+    50 \\% of conv\\_1: 2$\\times$10$^{-3}$
+    """
+    escaped = "".join(_LATEX.get(character, character) for character in text)
+    return _RAISED.sub(lambda run: f"$^{{{run[0].translate(_LOWERED)}}}$", escaped)
+
+
+def width(data: bytes, form: FigureFormat) -> float:
+    """Printed width in inches of a figure as its file has it."""
+    if form == "png":
+        from PIL import Image
+
+        with Image.open(io.BytesIO(data)) as picture:
+            return picture.width / float(picture.info["dpi"][0])
+    pattern = rb"/MediaBox \[ 0 0 ([\d.]+)()" if form == "pdf" else rb'<svg[^>]* width="([\d.]+)(in|pt)"'
+    found = re.search(pattern, data)
+    if found is None:
+        raise AssertionError(f"a {form} without a width")
+    return float(found[1]) / (1 if found[2] == b"in" else 72)
+
+
+def _snippet(figure: Figure, form: FigureFormat, inches: float) -> str:
+    environment = "figure" if inches <= ONE_COLUMN + 0.05 else "figure*"
+    include = rf"\includesvg{{{figure.name}}}" if form == "svg" else rf"\includegraphics{{{figure.name}.{form}}}"
+    lines = [
+        rf"\begin{{{environment}}}",
+        r"  \centering",
+        f"  {include}",
+        rf"  \caption{{{latex(caption(figure))}}}",
+        rf"  \label{{fig:{figure.name}}}",
+        rf"\end{{{environment}}}",
+        "",
+    ]
+    return "\n".join(lines)

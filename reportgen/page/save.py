@@ -1,0 +1,34 @@
+"""One door to every form of the page.
+
+save(report, "out/report.html")                # "html": one self-contained file
+save(report, "out/report", format="dir")       # "dir": index.html with everything beside it
+save(report, "out/pr", format="md")            # "md": report.md and its pictures
+"""
+
+from pathlib import Path
+
+from reportgen.core.files import write
+from reportgen.core.report import Document
+from reportgen.errors import OptionError, choices
+from reportgen.page.directory import directory
+from reportgen.page.html import html
+from reportgen.page.markdown import markdown
+
+FORMATS = ("html", "dir", "md")
+
+
+def save(report: Document, target: str | Path, format: str = "html") -> Path:
+    """Writes the report to `target` and returns the file to open.
+
+    `target` is the file for "html" and the folder for "dir" and "md"; folders are made, and a file
+    is replaced only by a complete one. Raises OptionError for another format, and ReportgenError
+    where the report can't be rendered or the place can't be written.
+    """
+    target = Path(target)
+    if format == "html":
+        return write(target, html(report))
+    if format == "dir":
+        return directory(report, target)
+    if format == "md":
+        return markdown(report, target)
+    raise OptionError(f"unknown format {format!r}: {choices(format, FORMATS)}")

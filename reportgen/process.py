@@ -1,0 +1,43 @@
+"""Keep what jax compiled for the next process. The command line asks for it; no import does."""
+
+import os
+import platform
+import zlib
+from pathlib import Path
+
+#: Compiled programs kept on disk, in bytes: those of some twenty networks. jax deletes the least recently used.
+CACHE_BYTES = 64 << 20
+
+
+def keep_compiled() -> None:
+    """Have jax keep compiled programs in the user's cache folder, unless the user chose one or it can't be written.
+
+    By default jax keeps none, and where a folder is chosen only what took a second to compile: the networks that are
+    recorded here are many small programs. Called before jax compiles anything.
+    """
+    import jax
+
+    folder = _folder()
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return
+    if not os.access(folder, os.W_OK):
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _folder() -> Path:
+    """A folder for this kind of processor: homes are shared, and jax's keys don't tell processors apart."""
+    try:
+        described = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        flags = next((line for line in described.splitlines() if line.startswith(("flags", "Features"))), "")
+    except OSError:
+        flags = platform.processor()
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "reportgen" / f"jax-{platform.machine()}-{zlib.crc32(flags.encode()):08x}"

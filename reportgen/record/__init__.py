@@ -1,0 +1,8 @@
+"""The recorder: what a user's training loop calls.
+
+from reportgen.record import Recorder
+"""
+
+from reportgen.record.recorder import Recorder
+
+__all__ = ["Recorder"]

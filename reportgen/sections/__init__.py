@@ -1,0 +1,62 @@
+"""The sections of the pages, each one analysis, drawn and explained; and the orders in which pages have them.
+
+    from reportgen.sections import PAGES, assemble
+    document = assemble(context, PAGES["training"], ...)
+
+A new section is a file with `build(context) -> Section | None`, and one line in an order; outside the package, an
+entry point in the group `reportgen.sections`.
+"""
+
+from collections.abc import Mapping
+
+from reportgen.sections import (
+    activity,
+    changes,
+    chosen,
+    curves,
+    embedding,
+    explorer,
+    health,
+    images,
+    maps,
+    mistakes,
+    network,
+    overview,
+    parameters,
+    samples,
+    strongest,
+)
+from reportgen.sections.context import Moment, Need, Options, PageContext
+from reportgen.sections.spec import SectionBuilder, SectionSpec
+
+_EMBEDDING = SectionSpec(embedding.build, frozenset({Need.VECTORS}), late=True)
+_OVERLAY = SectionSpec(embedding.build_overlay, frozenset({Need.VECTORS, Need.OUTCOME}), late=True)
+_CURVES = SectionSpec(curves.build, frozenset({Need.METRICS}))
+_MISTAKES = SectionSpec(mistakes.build, frozenset({Need.OUTCOME}))
+_PARAMETERS = SectionSpec(parameters.build, shrinks=("channels", "levels"))
+_EXPLORER = SectionSpec(explorer.build, frozenset({Need.BEFORE}), shrinks=("packed",))
+_SCATTER = SectionSpec(parameters.build_scatter, frozenset({Need.BEFORE}))
+_IMAGES = SectionSpec(images.build, frozenset({Need.PICTURES}))
+_CHANGES = SectionSpec(changes.build, frozenset({Need.MAPS, Need.COMPARABLE}))
+_CHOSEN = SectionSpec(chosen.build, frozenset({Need.MAPS, Need.PICTURES, Need.CHANNELS}), shrinks=("images",))
+_STRONGEST = SectionSpec(strongest.build, frozenset({Need.MAPS, Need.PICTURES}), shrinks=("images",))
+_MAPS = SectionSpec(maps.build, frozenset({Need.MAPS}), shrinks=("images", "channels", "levels"))
+_ACTIVITY = SectionSpec(activity.build, shrinks=("channels",))
+_HEALTH = SectionSpec(health.build)
+_NETWORK = SectionSpec(network.build)
+_OVERVIEW = SectionSpec(overview.build)
+_SAMPLES = SectionSpec(samples.build)
+
+PAGES: Mapping[str, tuple[SectionSpec, ...]] = {
+    "training": (
+        *(_EMBEDDING, _CURVES, _OVERLAY, _MISTAKES, _PARAMETERS, _EXPLORER, _SCATTER, _ACTIVITY),
+        *(_IMAGES, _CHOSEN, _STRONGEST, _MAPS, _HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
+    ),
+    "inspection": (
+        *(_IMAGES, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ACTIVITY, _MISTAKES, _PARAMETERS),
+        *(_HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
+    ),
+}
+"""Kind of a run -> the sections of its page, in reading order."""
+
+__all__ = ["PAGES", "Moment", "Need", "Options", "PageContext", "SectionBuilder", "SectionSpec"]

@@ -1,0 +1,365 @@
+"""What every section is given: one moment of a run or two, what the reader asked for, and shared analyses.
+
+context = PageContext(Moment(run, 400), Moment(run, 0), Options())
+context.confusion.accuracy                     # computed when first asked for, once
+context.stats["conv1"].maximum[0]              # of every channel on the first probe example
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from functools import cached_property
+from threading import Event
+from typing import Any, Literal
+
+import numpy as np
+
+from reportgen.analysis.changes import Changes, changes
+from reportgen.analysis.channels import ChannelStats, channel_stats
+from reportgen.analysis.checkup import Checkup, checkup
+from reportgen.analysis.confusion import Confusion, confusion
+from reportgen.analysis.diffs import ParamDiff, differences
+from reportgen.analysis.embedding import Embedding, embed
+from reportgen.core.network import Layer, Network, Role
+from reportgen.core.run import Batch, Classification, Observation, Run
+from reportgen.errors import OptionError, ReportgenError, choices
+from reportgen.sections.beside import computed_beside
+from reportgen.sections.limits import Limits
+from reportgen.sections.pixels import are_pictures, image_range, to_pixels
+from reportgen.sections.scale import Normalize
+from reportgen.sections.words import slug
+
+MOST_CLASSES = 4096
+"""Classes up to which predictions are compared class by class: 128 MB of counts."""
+
+
+class Need(StrEnum):
+    """What a section needs of a run; without it the section is not on the page."""
+
+    MAPS = "feature maps of the probe"
+    PICTURES = "probe inputs that are pictures"
+    COMPARABLE = "several versions of one picture"
+    OUTCOME = "predictions for targets"
+    METRICS = "metrics of at least one epoch"
+    BEFORE = "an earlier moment to compare with"
+    VECTORS = "vectors of an embedded layer"
+    CHANNELS = "channels that were asked for"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A run after `step` updates."""
+
+    run: Run
+    step: int
+
+    @property
+    def name(self) -> str:
+        """As a sentence has it: "step 400"."""
+        return f"step {self.step}"
+
+    @property
+    def params(self) -> "dict[str, np.ndarray] | Any":
+        """The parameters by name, read from disk when asked for."""
+        return self.run.snapshots[self.step].params
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the reader chose: layers by glob, channels by number, the scale of feature maps, the embedding's method.
+
+    `umap_is_missing` says that "pca" was taken in place of it. `progress(what, done, of)` is called by the thread
+    that does it.
+    """
+
+    layers: tuple[str, ...] = ("*",)
+    channels: tuple[int, ...] = ()
+    normalize: Normalize = field(default_factory=Normalize)
+    embedding: Literal["umap", "pca"] = "umap"
+    umap_is_missing: bool = False
+    limits: Limits = field(default_factory=Limits)
+    progress: Callable[[str, int, int], Any] | None = field(default=None, compare=False)
+
+
+class PageContext:
+    """The moments with the analyses on them. Raises OptionError for steps, layers or channels that there are not."""
+
+    def __init__(self, now: Moment, before: Moment | None, options: Options):
+        self.run = now.run
+        self.now = now
+        self.before = before
+        self.options = options
+        for moment in (before, now):
+            if moment is not None and moment.step not in moment.run.snapshots:
+                steps = _ranges(list(moment.run.snapshots))
+                raise OptionError(f"no snapshot of {moment.name} was recorded; recorded: {steps}")
+        for pattern in options.layers:
+            layers = self.network.select((pattern,))
+            if not layers:
+                raise OptionError(f"no layer matches {pattern!r}; {choices(pattern, self.network.layers)}")
+            widest = max(layers, key=lambda layer: layer.channels)
+            for channel in options.channels:
+                if not 0 <= channel < widest.channels:
+                    raise OptionError(
+                        f"{widest.path} has no channel {channel}: its channels are 0 to {widest.channels - 1}, "
+                        "counted from 0"
+                    )
+        self._slugs: dict[str, str] = {}
+        self._embedding: Future[Embedding | str | None] | None = None
+
+    # What there is.
+
+    @property
+    def network(self) -> Network:
+        """The network of the page."""
+        return self.run.network
+
+    @property
+    def limits(self) -> Limits:
+        """How much of the run the page may show."""
+        return self.options.limits
+
+    def limited(self, limits: Limits) -> "PageContext":
+        """The same moments, options and analyses under other limits; what was computed is not computed again."""
+        other = copy.copy(self)
+        other.options = replace(self.options, limits=limits)
+        return other
+
+    @cached_property
+    def offers(self) -> frozenset[Need]:
+        """Which needs of sections the run meets."""
+        met = {
+            Need.MAPS: bool(self.layers) and self.observation is not None,
+            Need.PICTURES: self.pixels is not None,
+            Need.COMPARABLE: self.pixels is not None and self.before is None and len(self.names) > 1,
+            Need.OUTCOME: self.outcome is not None,
+            Need.METRICS: len(self.run.metrics.epochs) > 1,
+            Need.BEFORE: self.before is not None,
+            Need.VECTORS: self.run.embed_layer is not None and bool(self.run.observations),
+            Need.CHANNELS: bool(self.options.channels),
+        }
+        return frozenset(need for need, is_met in met.items() if is_met)
+
+    def chosen(self, path: str) -> bool:
+        """Whether a layer, or a parameter by its layer, is among those to show."""
+        patterns = self.options.layers
+        return any(fnmatchcase(path, p) or fnmatchcase(path.rpartition("/")[0], p) for p in patterns)
+
+    def slug(self, path: str) -> str:
+        """A stable part of an anchor for a path; paths that differ get slugs that differ."""
+        if path not in self._slugs:
+            base, count = slug(path), 1
+            while (name := base if count == 1 else f"{base}-{count}") in self._slugs.values():
+                count += 1
+            self._slugs[path] = name
+        return self._slugs[path]
+
+    @cached_property
+    def observation(self) -> Observation | None:
+        """The observation recorded last, None for a run without any."""
+        steps = list(self.run.observations)
+        return self.run.observations[steps[-1]] if steps else None
+
+    @property
+    def outcome(self) -> Classification | None:
+        """What the network predicted for the evaluation examples, None where it was given none."""
+        return None if self.observation is None else self.observation.outcome
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers to show, in call order, each value once: those whose activations were recorded."""
+        recorded = None if self.observation is None else self.observation.maps
+        return tuple(
+            layer
+            for layer in self.network.distinct
+            if self.chosen(layer.path) and (recorded is None or layer.path in recorded)
+        )
+
+    @cached_property
+    def map_layers(self) -> tuple[Layer, ...]:
+        """Those of them that give 2-D feature maps."""
+        return tuple(layer for layer in self.layers if layer.has_maps)
+
+    @cached_property
+    def convolutions(self) -> tuple[Layer, ...]:
+        """The convolutions that give feature maps."""
+        return tuple(layer for layer in self.map_layers if layer.role is Role.CONV)
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[Layer | None, Layer], ...]:
+        """The layers with feature maps, each activation function together with the layer whose values it takes.
+
+        (before, after) where one of the two is to be shown and both have one shape, else (None, layer).
+        """
+        assert self.observation is not None
+        recorded = [x for x in self.network.distinct if x.path in self.observation.maps and x.has_maps]
+        before = {}
+        for layer in recorded:
+            after = self.network.activation_of(layer)
+            if after in recorded and after.shape == layer.shape and after.path not in before:
+                before[after.path] = layer
+        shown = {layer.path for layer in self.map_layers}
+        paired = {layer.path for layer in before.values()}
+        pairs: list[tuple[Layer | None, Layer]] = []
+        for layer in recorded:
+            other = before.get(layer.path)
+            if other is not None and {layer.path, other.path} & shown:
+                pairs.append((other, layer))
+            elif other is None and layer.path in shown and layer.path not in paired:
+                pairs.append((None, layer))
+        return tuple(pairs)
+
+    # The probe: the few examples whose activations are shown whole.
+
+    @property
+    def probe(self) -> Batch:
+        """The examples whose activations were recorded whole."""
+        return self.run.batch("probe")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """A name per probe example."""
+        if self.probe.names:
+            return self.probe.names
+        targets = self.probe.targets
+        labels = [] if targets is None else [f" ({self.run.classes[int(label)]})" for label in targets]
+        count = len(next(iter(self.observation.maps.values()), ())) if self.observation is not None else 0
+        return tuple(f"probe {i}{labels[i] if i < len(labels) else ''}" for i in range(count))
+
+    @cached_property
+    def pixels(self) -> np.ndarray | None:
+        """The probe as pictures [example, height, width, 1 or 3] from 0 to 255; None where it holds none."""
+        probe = self.probe
+        if probe.pictures is not None:
+            return np.asarray(probe.pictures)
+        if not isinstance(probe.inputs, np.ndarray) or not are_pictures(probe.inputs.shape) or not len(probe.inputs):
+            return None
+        return to_pixels(probe.inputs, self.probe_range)
+
+    @cached_property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of the network's input where it is pictures."""
+        shape = np.shape(self.probe.inputs)
+        return (shape[1], shape[2]) if self.pixels is not None else None
+
+    @cached_property
+    def probe_range(self) -> tuple[float, float]:
+        """What is black and what is white in a picture of a probe input."""
+        return image_range(self.probe.inputs)
+
+    @cached_property
+    def evaluation_range(self) -> tuple[float, float]:
+        """The same for an evaluation input."""
+        return image_range(self.run.batch("evaluation").inputs)
+
+    def maps(self, layer: Layer) -> np.ndarray:
+        """[example, *layer.shape]: the layer's activations for the probe, read from disk once per layer in a row."""
+        path, maps = self._maps
+        if path != layer.path:
+            assert self.observation is not None
+            maps = np.asarray(self.observation.maps[layer.path])
+            self._maps = layer.path, maps
+        return maps
+
+    _maps: tuple[str | None, np.ndarray] = (None, np.zeros(0))
+
+    @cached_property
+    def stats(self) -> dict[str, ChannelStats]:
+        """For each recorded layer, the statistics of every channel on every probe example."""
+        if self.observation is None:
+            return {}
+        maps = self.observation.maps
+        return {x.path: channel_stats(self.maps(x)) for x in self.network.distinct if x.path in maps}
+
+    @cached_property
+    def changes(self) -> dict[str, tuple[Changes, ...]]:
+        """For each recorded layer, every further probe example against the first."""
+        found = {}
+        for path in self.stats:
+            first, *others = self.maps(self.network.layers[path])
+            found[path] = tuple(changes(first, other) for other in others)
+        return found
+
+    # Analyses.
+
+    @cached_property
+    def confusion(self) -> Confusion | None:
+        """Predictions of the final network against the evaluation labels; None where either is missing, or
+        for more classes than a matrix of them fits into memory."""
+        outcome, targets = self.outcome, self.run.batch("evaluation").targets
+        if outcome is None or targets is None or len(self.run.classes) > MOST_CLASSES:
+            return None
+        if not len(outcome.predictions) or not len(targets):
+            return None
+        return confusion(targets, outcome.predictions, self.run.classes, outcome.logit_gap)
+
+    @cached_property
+    def kernels(self) -> tuple[str, ...]:
+        """Names of the chosen parameters in the layers' order, a layer's kernel before its bias."""
+        placed = {name: i for i, layer in enumerate(self.network.layers.values()) for name in layer.params}
+        names = [name for name in self.now.params if self.chosen(name)]
+        return tuple(sorted(names, key=lambda n: (placed.get(n, len(placed)), n.endswith("bias"), n)))
+
+    @cached_property
+    def diffs(self) -> tuple[ParamDiff, ...]:
+        """Change of each chosen parameter from the moment before; () without one."""
+        if self.before is None:
+            return ()
+        snapshots = (moment.run.snapshots[moment.step] for moment in (self.before, self.now))
+        return differences(*snapshots, self.kernels)
+
+    @cached_property
+    def checkup(self) -> Checkup:
+        """Health of all parameters and layers, whatever was chosen to be shown."""
+        return checkup(self.run)
+
+    @cached_property
+    def embedding(self) -> Embedding | str | None:
+        """The embedding over all recorded steps; a sentence where it can't be had; None without a layer."""
+        return self._embed(Event()) if self._embedding is None else self._embedding.result()
+
+    @contextmanager
+    def embedding_begun(self) -> Iterator[None]:
+        """Within, UMAP's embedding is computed on another core; who asks for it waits until it is there."""
+        if self.options.embedding == "pca" or Need.VECTORS not in self.offers:
+            yield
+            return
+        # Imports and compilers change the process's warning filters: done here, no other thread sees it half-way.
+        embed([np.eye(4)], np.zeros(0, np.int64))
+        with computed_beside(self._embed, "reportgen-embedding") as self._embedding:
+            yield
+
+    def _embed(self, given_up: Event) -> Embedding | str | None:
+        if Need.VECTORS not in self.offers:
+            return None
+
+        def progress(done: int, of: int) -> None:
+            if given_up.is_set() and done < of:
+                raise CancelledError
+            if self.options.progress is not None:
+                self.options.progress("embedding", done, of)
+
+        vectors = [self.run.observations[step].vectors["embedding"] for step in self.run.observations]
+        labels = self.run.batch("embedding").targets
+        try:
+            return embed(vectors, labels, self.options.embedding, progress=progress)
+        except ReportgenError as error:
+            return str(error)
+
+
+def _ranges(steps: Sequence[int], most: int = 12) -> str:
+    """Steps as text, runs of neighbours as "0-400": what is kept at every batch stays short."""
+    parts: list[str] = []
+    start = previous = None
+    for step in [*sorted(steps), None]:
+        if previous is not None and step != previous + 1:
+            parts.append(str(start) if start == previous else f"{start}-{previous}")
+            start = step
+        elif previous is None:
+            start = step
+        previous = step
+    return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")

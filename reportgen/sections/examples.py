@@ -1,0 +1,113 @@
+"""Top-activating examples: for each channel, the part of the pictures that its largest activations saw."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from reportgen.core.network import Layer, ReceptiveField
+from reportgen.core.numbers import short_number
+from reportgen.core.report import Figure
+from reportgen.core.run import TopExamples
+from reportgen.figures.export import picture_export
+from reportgen.figures.mosaic import mosaic
+from reportgen.figures.photo import photos
+from reportgen.sections.context import PageContext
+from reportgen.sections.words import plural
+
+CHANNELS = 16
+"""Channels of each layer whose patches are drawn."""
+
+LARGEST = 96
+"""Longest side of a patch, in pixels; a larger one is thinned."""
+
+COLUMNS = ("layer", "channel", "rank", "image", "label", "value", "y", "x")
+
+
+def patches(context: PageContext, layer: Layer, order: list[int]) -> Figure:
+    """A row per channel, of the first of `order`: the examples with its largest values, the largest first."""
+    observation = context.observation
+    assert observation is not None
+    top = observation.top[layer.path]
+    channels = order[: min(CHANNELS, context.limits.channels or CHANNELS)]
+    field = layer.field if layer.has_maps else None
+    ranks = range(len(top.values))
+    tiles = np.ma.stack([_patch(context, top, field, rank, c) for c in channels for rank in ranks])
+    labels = [f"{channel}" if rank == 0 else "" for channel in channels for rank in ranks]
+    values = [
+        f"{_name(context, int(top.examples[rank, c]))}: {short_number(float(top.values[rank, c]))}"
+        for c in channels
+        for rank in ranks
+    ]
+    height, width = tiles.shape[1:3]
+    whole = (height, width) == context.evaluation_pixels(0).shape[:2]
+    what = "whole images" if whole else f"{height}×{width} pixels around the place of the value"
+    step = -(-max(height, width) // LARGEST)
+    if step > 1:
+        tiles, what = tiles[:, ::step, ::step], f"{what} (every {step}th pixel)"
+    layout: dict[str, Any] = {"labels": labels, "columns": len(ranks), "values": values}
+    if tiles.ndim == 4:
+        # A photograph has no empty colour: beyond the image it is mid-grey.
+        picture = photos(tiles.filled(127.5), **layout)
+    else:
+        picture = mosaic(tiles, 0, 255, **layout)
+    more = "" if len(channels) == layer.channels else f" {len(channels)} of {layer.channels} channels."
+    first = _name(context, int(top.examples[0, channels[0]]))
+    return Figure(
+        f"excite-{context.slug(layer.path)}",
+        picture,
+        f"{layer.path}: channel {channels[0]} responds most to {first}.",
+        f"{layer.path}: a row per channel (its number above), the {plural(len(ranks), 'evaluation image')} with its "
+        f"largest values, the largest first; {what}.{more}",
+        export=picture_export(picture),
+        wide=True,
+    )
+
+
+def _name(context: PageContext, example: int) -> str:
+    if example < 0:
+        return "none"
+    targets = context.run.batch("evaluation").targets
+    return f"image {example}" + (f", {context.run.classes[int(targets[example])]}" if targets is not None else "")
+
+
+def _patch(
+    context: PageContext, top: TopExamples, field: ReceptiveField | None, rank: int, channel: int
+) -> np.ma.MaskedArray:
+    """What the unit saw, [height, width] or [height, width, 3] from 0 to 255, masked beyond the image."""
+    index = int(top.examples[rank, channel])
+    image = np.ma.array(context.evaluation_pixels(max(index, 0)), copy=True)
+    height, width = image.shape[:2]
+    if field is None or field.height >= height or field.width >= width or not (field.step_y and field.step_x):
+        patch = image
+    else:
+        y, x = (int(place) for place in top.positions[rank, channel])
+        top_row, left = (edge[0] for edge in field.seen(max(y, 0), max(x, 0)))
+        patch = np.ma.masked_all((field.height, field.width, image.shape[2]), image.dtype)
+        rows, columns = (
+            (max(0, -start), min(size, length - start))
+            for start, size, length in ((top_row, field.height, height), (left, field.width, width))
+        )
+        patch[rows[0] : rows[1], columns[0] : columns[1]] = image[
+            top_row + rows[0] : top_row + rows[1], left + columns[0] : left + columns[1]
+        ]
+    if index < 0:
+        patch = np.ma.masked_all(patch.shape, patch.dtype)
+    return patch[..., 0] if patch.shape[2] == 1 else patch
+
+
+def example_rows(context: PageContext) -> Iterator[tuple[Any, ...]]:
+    """A row per layer, channel and rank, which counts from 1."""
+    observation, classes = context.observation, context.run.classes
+    targets = context.run.batch("evaluation").targets
+    assert observation is not None
+    for layer in context.layers:
+        top = observation.top.get(layer.path)
+        for channel in range(layer.channels if top is not None else 0):
+            assert top is not None
+            for rank in range(len(top.values)):
+                example = int(top.examples[rank, channel])
+                if example >= 0:
+                    y, x = [*map(int, top.positions[rank, channel]), None, None][:2]
+                    label = None if targets is None else classes[int(targets[example])]
+                    yield layer.path, channel, rank + 1, example, label, float(top.values[rank, channel]), y, x

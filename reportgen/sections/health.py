@@ -1,0 +1,257 @@
+"""Health of the training: values that are not finite, channels that died, updates too large or none."""
+
+from collections.abc import Iterator, Sequence
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from reportgen.analysis.checkup import Checkup, Update
+from reportgen.analysis.health import LayerHealth
+from reportgen.core.report import Block, Numbers, Section, Table, Text
+from reportgen.sections.context import Context
+from reportgen.sections.words import listed, percent, plural
+
+MOST_DEAD = 0.5
+"""Share of a layer's channels from which on dead ones are a warning on top of the page."""
+
+LARGE_UPDATE = 0.5
+"""Size of one update / size of the kernel from which on it is a warning. Usual are 0.001 to 0.01."""
+
+NAMED = 12
+SHOWN = 6
+
+
+def build(context: Context) -> Section:
+    """What was looked at and what was found; serious findings are `warnings` too."""
+    found = context.checkup
+    blocks: list[Block] = [Text(warning, "warning") for warning in warnings(context)]
+    if found.channels:
+        blocks.append(_layers(found))
+    if any(found.updates.values()):
+        blocks.append(_updates(found))
+    blocks.append(Text(_method(context), "method"))
+    numbers = (
+        Numbers("health_layers.csv", _LAYER_COLUMNS, lambda: _layer_rows(found)),
+        Numbers("health_updates.csv", _UPDATE_COLUMNS, lambda: _update_rows(found)),
+        Numbers("health_parameters.csv", _BROKEN_COLUMNS, lambda: _broken_rows(found)),
+    )
+    return Section("health", "Health of the training", _finding(context), tuple(blocks), numbers)
+
+
+def warnings(context: Context) -> list[str]:
+    """What makes the other numbers of the page doubtful, a sentence each."""
+    found, said = context.checkup, []
+    if found.loss:
+        step, count = found.loss
+        said.append(
+            f"The training loss is not finite from step {step} on."
+            if count > 1
+            else f"The training loss of step {step} is not finite."
+        )
+    if found.broken:
+        first = found.broken[0]
+        names = _some([part.name for part in found.broken])
+        said.append(
+            f"NaN or infinite parameters from step {first.step} (epoch {first.epoch}) on, in {names}: "
+            f"{sum(p.nan + p.infinite for p in found.broken):,} of {sum(p.size for p in found.broken):,} values there."
+        )
+    if found.broken_layer:
+        epoch, layer = found.broken_layer
+        said.append(
+            f"NaN or infinite activations from epoch {epoch} on, first in {layer.path}: "
+            f"{len(layer.non_finite)} of {plural(layer.channels, 'channel')}."
+        )
+    for layer in (health[-1] for health in found.channels.values()):
+        dead, constant = len(layer.dead), len(layer.constant)
+        of = f"of {plural(layer.channels, 'channel')} of {layer.path}"
+        if layer.channels > 1 and dead >= MOST_DEAD * layer.channels:
+            said.append(f"{dead} {of} are dead after epoch {found.epochs[-1]}: always 0 on {_images(found)}.")
+        elif constant and dead + constant == layer.channels:
+            said.append(f"All channels of {layer.path} have the same value on {_images(found)}.")
+    said += _one_class(context)
+    for name, updates in found.updates.items():
+        last = updates[-1] if updates else None
+        if last and last.updates == 1 and last.ratio >= LARGE_UPDATE:
+            said.append(f"The update at step {last.step} changed {name} by {percent(last.ratio)} of its size.")
+    lasts = [updates[-1] for updates in found.updates.values() if updates]
+    if lasts and all(last.ratio == 0 for last in lasts):
+        count = lasts[0].updates
+        what = "update that was kept" if count == 1 else f"{count} updates that were kept"
+        said.append(f"No kernel changed any more in the last {what}.")
+    return said
+
+
+def _one_class(context: Context) -> list[str]:
+    final, labels = context.final, context.run.data.evaluation_labels
+    if final is None or not final.step or len(np.unique(labels)) < 2 or len(np.unique(final.predictions)) != 1:
+        return []
+    guess, images = int(final.predictions[0]), plural(len(final.predictions), "evaluation image")
+    if guess < 0:
+        return [f"The network predicts nothing for all {images}: its scores are not finite."]
+    return [f"The network predicts {context.run.classes[guess]} for all {images}."]
+
+
+def _finding(context: Context) -> str:
+    found = context.checkup
+    steps = f"{len(found.looked):,} of {plural(len(context.run.snapshots), 'kept snapshot')}"
+    parts = []
+    if found.broken:
+        first = found.broken[0]
+        parts.append(f"{plural(len(found.broken), 'parameter')} not finite from step {first.step} on")
+    else:
+        parts.append(f"All parameters are finite in the {steps} that were looked at")
+    if found.channels:
+        if found.broken_layer:
+            parts.append(f"{found.broken_layer[1].path} not finite from epoch {found.broken_layer[0]} on")
+        elif not found.broken:
+            parts.append(f"so are all activations on {_images(found)}")
+        parts.append(_dead(found))
+    lasts = [(updates[-1].ratio, name) for name, updates in found.updates.items() if updates]
+    known = [last for last in lasts if isfinite(last[0])]
+    if known:
+        (least, _), (most, name) = min(known), max(known)
+        count = next(u[-1].updates for u in found.updates.values() if u)
+        span = f"{_share(least)} ({min(known)[1]}) to {_share(most)} ({name})" if len(known) > 1 else _share(most)
+        parts.append(
+            f"the last {'update' if count == 1 else f'{count} updates'} changed kernels by {span} of their size"
+        )
+    return "; ".join(parts) + "."
+
+
+def _dead(found: Checkup) -> str:
+    last = [health[-1] for health in found.channels.values()]
+    some = [layer for layer in last if layer.dead]
+    if not some:
+        return "no channel is dead"
+    worst = max(some, key=lambda layer: len(layer.dead) / layer.channels)
+    text = f"{len(worst.dead)} of {plural(worst.channels, 'channel')} of {worst.path} are dead"
+    rest = f"{plural(len(some), 'layer')} of {len(last)} have dead channels; in the worst, "
+    return text if len(some) == 1 else rest + text
+
+
+def _layers(found: Checkup) -> Table:
+    picked = np.unique(np.linspace(0, len(found.epochs) - 1, min(SHOWN, len(found.epochs))).round().astype(int))
+    epochs = [found.epochs[i] for i in picked]
+    rows = []
+    for path, health in found.channels.items():
+        last = health[-1]
+        rows.append(
+            (
+                path,
+                last.channels,
+                *(len(health[i].dead) for i in picked),
+                _numbered(last.dead),
+                len(last.constant),
+                None if last.saturated is None else len(last.saturated),
+                len(last.non_finite),
+            )
+        )
+    return Table(
+        "health-layers",
+        f"Channels over {_images(found)}. Dead: always 0. Constant: always one other value. Saturated: 95 % of the "
+        "values on the probe images within 1 % of an end of the activation function's range; no data for functions "
+        f"without ends. Not finite: with NaN or infinite values. All but the dead after epoch {found.epochs[-1]}.",
+        (
+            *("Layer", "Channels"),
+            *(f"Dead, epoch {epoch}" for epoch in epochs),
+            *("Which", "Constant", "Saturated", "Not finite"),
+        ),
+        tuple(rows),
+        "lr" + "r" * len(epochs) + "lrrr",
+    )
+
+
+def _updates(found: Checkup) -> Table:
+    rows = []
+    for name, updates in found.updates.items():
+        ratios = [update.ratio for update in updates if isfinite(update.ratio)]
+        if updates:
+            first, last = updates[0], updates[-1]
+            ends = (_rounded(first.ratio), _rounded(last.ratio), *(_rounded(f(ratios)) for f in (min, max) if ratios))
+            rows.append((name, *ends) if ratios else (name, None, None, None, None))
+    first, last = next((u[0], u[-1]) for u in found.updates.values() if u)
+    return Table(
+        "health-updates",
+        f"Size of the change in {_intervals(found)}, divided by the size of the kernel before it (Euclidean norms). "
+        "For single updates 0.001 to 0.01 is usual; 0 is a kernel that does not learn.",
+        ("Kernel", f"Step {first.step}", f"Step {last.step}", "Least", "Most"),
+        tuple(rows),
+        "lrrrr",
+    )
+
+
+def _intervals(found: Checkup) -> str:
+    counts = {update.updates for updates in found.updates.values() for update in updates}
+    if counts == {1}:
+        return "the last update of each epoch"
+    return f"the {min(counts)} to {max(counts)} updates before the end of each epoch that lie between kept snapshots"
+
+
+def _method(context: Context) -> str:
+    found, kept = context.checkup, len(context.run.snapshots)
+    where = f"steps {_some([str(step) for step in found.looked])}" if len(found.looked) < kept else "every kept step"
+    epochs = len(context.run.activations)
+    text = f"Parameters were looked at in {where}, activations after {len(found.epochs)} of {plural(epochs, 'epoch')}"
+    text += " (epoch 0 is before training). Pooling and flattening layers are left out: they hand on what died before."
+    if found.channels and not found.whole:
+        text += " This run did not note the extremes over the evaluation set: channels were judged by the probe images."
+    return text
+
+
+def _images(found: Checkup) -> str:
+    return plural(found.images, "evaluation image" if found.whole else "probe image")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return listed(list(names)) if more <= 0 else f"{', '.join(names[:NAMED])} and {more:,} more"
+
+
+def _numbered(channels: tuple[int, ...]) -> str:
+    return ", ".join(map(str, channels[:NAMED])) + (
+        f" and {len(channels) - NAMED} more" if len(channels) > NAMED else ""
+    )
+
+
+def _share(ratio: float) -> str:
+    return percent(ratio) if ratio >= 0.0005 or ratio == 0 else f"{ratio * 100:.1g}\N{NO-BREAK SPACE}%"
+
+
+def _rounded(ratio: float) -> str | None:
+    return f"{ratio:.2g}" if isfinite(ratio) else None
+
+
+_LAYER_COLUMNS = ("epoch", "step", "layer", "channels", "images", "dead", "constant", "saturated", "non_finite")
+_UPDATE_COLUMNS = ("epoch", "step", "param", "updates", "ratio")
+_BROKEN_COLUMNS = ("step", "epoch", "param", "nan", "infinite", "size")
+
+
+def _layer_rows(found: Checkup) -> Iterator[tuple[Any, ...]]:
+    for path, layers in found.channels.items():
+        for epoch, step, health in zip(found.epochs, found.steps, layers, strict=True):
+            counts = (_count(channels) for channels in _groups(health))
+            yield epoch, step, path, health.channels, health.images, *counts
+
+
+def _groups(health: LayerHealth) -> tuple[tuple[int, ...] | None, ...]:
+    return health.dead, health.constant, health.saturated, health.non_finite
+
+
+def _count(channels: tuple[int, ...] | None) -> int | None:
+    return None if channels is None else len(channels)
+
+
+def _update_rows(found: Checkup) -> Iterator[tuple[Any, ...]]:
+    for name, updates in found.updates.items():
+        for update in updates:
+            yield update.epoch, update.step, name, update.updates, _known(update)
+
+
+def _known(update: Update) -> float | None:
+    return update.ratio if isfinite(update.ratio) else None
+
+
+def _broken_rows(found: Checkup) -> Iterator[tuple[Any, ...]]:
+    for part in found.broken:
+        yield part.step, part.epoch, part.name, part.nan, part.infinite, part.size

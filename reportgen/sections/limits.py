@@ -1,0 +1,65 @@
+"""How much of a run a page shows, and the ladder by which it comes down to a size.
+
+    for limits in LADDER:                          # from everything to the least
+        section = maps.build(context.limited(limits))
+
+Fewer probe images come first, then fewer channels by rank, then coarser quantisation. Numbers files and figures of the
+other sections are never touched.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Limits:
+    """One rung. None is no limit.
+
+    `images` are the probe images with feature maps, `channels` those of one layer in a grid or a row of charts,
+    `levels` the colours of grids and heatmaps, `packed` the bytes of parameters for the snapshot explorer.
+    """
+
+    images: int | None = None
+    channels: int | None = None
+    levels: int | None = None
+    packed: int = 600_000
+
+
+# Odd numbers of levels: 0 stays in the middle of a symmetric range, and so white.
+LADDER = (
+    Limits(),
+    Limits(images=5),
+    Limits(images=2),
+    Limits(images=1),
+    Limits(images=1, channels=64),
+    Limits(images=1, channels=32),
+    Limits(images=1, channels=16),
+    Limits(images=1, channels=16, levels=33, packed=200_000),
+    Limits(images=1, channels=8, levels=9, packed=0),
+)
+
+
+def left_out(limits: Limits, images: int, channels: int) -> list[str]:
+    """What the rung leaves out of a run with so many probe images and channels in its widest layer, in words."""
+    said = []
+    if limits.images is not None and limits.images < images:
+        said.append(f"feature maps of {images - limits.images} of {images} probe images")
+    if limits.channels is not None and limits.channels < channels:
+        said.append(
+            f"all but {limits.channels} channels of each layer (kept: the largest values in feature maps, the largest "
+            "change in kernels, the clearest preference among labels)"
+        )
+    if limits.levels is not None:
+        said.append(f"all but {limits.levels} colours in grids and heatmaps")
+    if limits.packed < Limits().packed:
+        said.append("most snapshots of the explorer" if limits.packed else "the snapshot explorer")
+    return said
+
+
+def coarse(values: np.ndarray, low: float, high: float, levels: int | None) -> np.ndarray:
+    """The values rounded to `levels` equal steps from `low` to `high`; as they are where `levels` is None."""
+    if levels is None or not high > low:
+        return values
+    step = (high - low) / (levels - 1)
+    return low + np.rint((values - low) / step) * step

@@ -1,0 +1,135 @@
+"""The top of a page: title, headline, key figures, and what the reader must know before believing the rest."""
+
+from math import isfinite
+
+from reportgen.analysis.embedding import Embedding
+from reportgen.core.run import MetricRow
+from reportgen.sections import answers, health, strongest
+from reportgen.sections.context import Need, PageContext
+from reportgen.sections.words import listed, percent, plural
+
+PROBLEMS = 12
+"""Unreadable parts of a run that are named one by one on top of the page."""
+
+Strip = tuple[tuple[str, str], ...]
+
+
+def page_title(context: PageContext) -> str:
+    """Which network on which data."""
+    run = context.run
+    if run.kind == "inspection":
+        return f"{context.network.name} on {_inputs(context)}"
+    model, dataset = run.config.get("model"), run.config.get("dataset")
+    return f"{model} on {dataset}" if model and dataset else str(model or "Training report")
+
+
+def headline(context: PageContext) -> str:
+    """One sentence: what the network answered, or how well it does after how long."""
+    return _inspected(context) if context.run.kind == "inspection" else _trained(context)
+
+
+def key_figures(context: PageContext) -> Strip:
+    """The strip under the title."""
+    return _inspection_figures(context) if context.run.kind == "inspection" else _training_figures(context)
+
+
+def _inputs(context: PageContext) -> str:
+    return listed(context.names) if len(context.names) <= 3 else f"{len(context.names)} images"
+
+
+def _inspected(context: PageContext) -> str:
+    if context.map_layers and Need.COMPARABLE in context.offers:
+        return answers.finding(context)
+    source = f" with {context.run.provenance['parameters']}" if "parameters" in context.run.provenance else ""
+    start = f"{context.network.name}{source}, on {_inputs(context)}"
+    return f"{start}. {strongest.finding(context)}" if context.map_layers else f"{start}."
+
+
+def _trained(context: PageContext) -> str:
+    run, result = context.run, context.confusion
+    model = str(run.config.get("model", "A network"))
+    data = f" on {run.config['dataset']}" if "dataset" in run.config else ""
+    if "train_images" in run.provenance:
+        data += f" ({plural(int(run.provenance['train_images']), 'training image')})"
+    epoch = _reached(context).epoch
+    when = f"after {plural(epoch, 'epoch')}" if epoch else "before any training"
+    if result is None or result.accuracy is None:
+        return f"{model}{data}, {when}."
+    right = result.images - len(result.misclassified)
+    return (
+        f"{model}{data} classifies {right:,} of {plural(result.images, 'test image')} correctly "
+        f"({percent(result.accuracy)}) {when}."
+    )
+
+
+def _training_figures(context: PageContext) -> Strip:
+    """Accuracy, loss, parameters, steps, epochs, time."""
+    run, result, last = context.run, context.confusion, _reached(context)
+    strip = []
+    if result is not None and result.accuracy is not None:
+        strip.append(("accuracy", percent(result.accuracy)))
+    if (loss := last.reported.get("val_loss")) is not None:
+        strip.append(("loss", f"{loss:.4f}" if isfinite(loss) else "not finite"))
+    strip.append(("parameters", f"{_parameters(context):,}"))
+    strip.append(("steps", f"{max(run.snapshots):,}"))
+    strip.append(("epochs", f"{last.epoch}"))
+    if "seconds" in run.provenance:
+        strip.append(("time", _duration(float(run.provenance["seconds"]))))
+    return tuple(strip)
+
+
+def _inspection_figures(context: PageContext) -> Strip:
+    """Images, their size, layers and feature maps shown, parameters, preprocessing."""
+    stated = context.probe.preprocessing
+    return (
+        ("images", f"{len(context.names):,}"),
+        ("size", "×".join(map(str, context.probe.inputs.shape[1:]))),
+        ("layers shown", f"{len(context.layers):,} of {len(context.network.distinct):,}"),
+        ("feature maps", f"{sum(layer.channels for layer in context.map_layers) * len(context.names):,}"),
+        ("parameters", f"{_parameters(context):,}"),
+        *((("preprocessing", stated.name),) if stated is not None else ()),
+    )
+
+
+def _parameters(context: PageContext) -> int:
+    return sum(layer.parameters for layer in context.network.layers.values())
+
+
+def _reached(context: PageContext) -> MetricRow:
+    """The row of the epoch that the predictions are of; the last row where there are none."""
+    observed, rows = context.observation, context.run.metrics.epochs
+    if observed is None:
+        return rows[-1] if rows else MetricRow(context.now.step, 0)
+    found = (row for row in rows if row.step == observed.step)
+    return next(found, MetricRow(observed.step, observed.epoch or 0))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
+def warnings(context: PageContext) -> tuple[str, ...]:
+    """What makes the rest of the page doubtful, a sentence each."""
+    run, rows = context.run, context.run.metrics.epochs
+    found = [f"Part of the run could not be read: {problem}." for problem in run.problems[:PROBLEMS]]
+    if len(run.problems) > PROBLEMS:
+        found.append(f"{len(run.problems) - PROBLEMS:,} further parts of the run could not be read.")
+    observed = context.observation
+    if observed is not None and rows and observed.step < rows[-1].step:
+        found.append(
+            f"The last activations that can be read are of epoch {observed.epoch} (step {observed.step}), not of epoch "
+            f"{rows[-1].epoch}: what this page says of predictions and activations is of that epoch."
+        )
+    found += run.notes
+    if context.options.umap_is_missing and isinstance(context.embedding, Embedding):
+        note = "The hidden layer is drawn by PCA: UMAP needs numba, which is not installed"
+        found.append(f"{note} (pip install 'reportgen-jax[umap]').")
+    found += health.warnings(context)
+    if run.status != "finished":
+        found.append(
+            f"The recording did not finish (status: {run.status}); this report shows what was recorded until then."
+        )
+    return tuple(found)

@@ -1,0 +1,57 @@
+"""How numbers read in a sentence. Percentages always say of what; that is the caller's part.
+
+>>> percent(0.9734), plural(1, "image"), plural(4000, "image"), listed(["a", "b", "c"])
+('97.3\xa0%', '1 image', '4,000 images', 'a, b and c')
+"""
+
+import math
+from collections.abc import Sequence
+
+# Keeps a number and its unit on one line.
+NBSP = "\N{NO-BREAK SPACE}"
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1 as a percentage with one decimal; 100 and 0 only when they are exact.
+
+    >>> percent(0.99999), percent(1.0), percent(0.0004)
+    ('99.9\xa0%', '100.0\xa0%', '0.1\xa0%')
+    """
+    value = round(share * 100, 1)
+    if share < 1 and value >= 100:
+        value = 99.9
+    if share > 0 and value <= 0:
+        value = 0.1
+    return f"{value:.1f}{NBSP}%"
+
+
+def plural(count: int, noun: str) -> str:
+    """The count with its noun: "1 image", "4,000 images"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
+
+
+def megabytes(size: float) -> str:
+    """Bytes for reading, in the units that `--max-size` takes.
+
+    >>> megabytes(10_000_000), megabytes(1_234_567), megabytes(4_500)
+    ('10\xa0MB', '1.3\xa0MB', '5\xa0KB')
+    """
+    unit, name = next(((u, n) for u, n in ((1e9, "GB"), (1e6, "MB")) if size >= u), (1e3, "KB"))
+    # Upwards: a page built with the size that is printed fits into it.
+    value = math.ceil(size / unit * 10) / 10 if 1e6 <= size < 10 * unit else math.ceil(size / unit)
+    return f"{value:g}{NBSP}{name}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them: "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
+
+
+def slug(path: str) -> str:
+    """A layer path or parameter name as part of an anchor: lower case, "-" for what an id can't hold, 100 characters.
+
+    >>> slug("Block_0/Conv_1#2")
+    'block_0-conv_1-2'
+    """
+    text = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "-" for c in path.lower())
+    return "-".join(part for part in text.split("-") if part)[:100].rstrip("-") or "x"

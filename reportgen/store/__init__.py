@@ -1,0 +1,12 @@
+"""The run directory: written atomically while training, read lazily by the report.
+
+from reportgen.store import open_run, snapshot_epoch
+run = open_run("demo/run")
+"""
+
+from reportgen.store.files import DamagedError
+from reportgen.store.reader import open_run, snapshot_epoch, with_what_is_whole
+from reportgen.store.rows import RESERVED
+from reportgen.store.writer import RunWriter
+
+__all__ = ["RESERVED", "DamagedError", "RunWriter", "open_run", "snapshot_epoch", "with_what_is_whole"]

@@ -1,0 +1,155 @@
+"""Files that are there whole or not at all, and tensors whose damage is noticed.
+
+    write_tensors(path, {"conv1/kernel": array}, {"step": "40"})
+    tensors = Tensors(path)          # reads the header
+    tensors["conv1/kernel"]          # reads and checks this tensor alone
+
+A file is written beside its place under a name that no reader lists, then renamed: after a kill there
+is the old file, the new one, or neither, never a part. The checksums in the header cover each tensor's
+name, type, shape and bytes.
+"""
+
+import json
+import math
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy, which safetensors then returns)
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from reportgen.core.files import write_bytes
+from reportgen.errors import RunError
+
+PART = 1_000_000
+"""Values of an array that are read at once to check it."""
+
+
+class DamagedError(RunError):
+    """A file of a run turned out missing or damaged while it was read; the rest of the run may be whole."""
+
+
+def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    """Write arrays as one safetensors file with a checksum each. Raises RunError naming the file."""
+    whole = {name: np.ascontiguousarray(array).reshape(np.shape(array)) for name, array in tensors.items()}
+    checksums = json.dumps({name: _checksum(name, array) for name, array in whole.items()})
+    content = save(whole, {**metadata, "crc32": checksums})
+    # The library writes metadata in an order that changes from process to process; the same run is the same bytes.
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    write_bytes(path, len(header).to_bytes(8, "little"), header, memoryview(content)[end:])
+
+
+class Tensors(Mapping[str, np.ndarray]):
+    """The arrays of one file, each read and checked when asked for.
+
+    Raises DamagedError on opening when the file is missing, truncated, no safetensors file or one whose
+    tensors are not those that it has checksums of, and on reading when a tensor does not match its
+    checksum. What a header claims beyond the file's bytes is refused before anything is allocated.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        with _damage_named(path), safe_open(path, "np") as file:
+            self.metadata: dict[str, str] = file.metadata() or {}
+            self._checksums = dict(json.loads(self.metadata.get("crc32", "{}")))
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (a handle, no mapping)
+            self.described = {name: (found.get_dtype(), tuple(found.get_shape())) for name, found in slices.items()}
+            """Name -> (safetensors' name of the type, shape), from the header alone."""
+        # A name with a flipped bit would otherwise be a tensor that was never recorded, and nobody would look for it.
+        if odd := sorted(self._checksums.keys() ^ self.described.keys()):
+            raise DamagedError(f"{path} is damaged: it has either a tensor or its checksum, not both, of {odd[0]!r}")
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.described:
+            raise KeyError(name)
+        with _damage_named(self.path), safe_open(self.path, "np") as file:
+            array = file.get_tensor(name)
+        self._compare(name, _checksum(name, array))
+        return array
+
+    def __contains__(self, name: object) -> bool:  # Mapping's own would read it
+        return name in self.described
+
+    def rows(self, name: str, chosen: Any) -> np.ndarray:
+        """`array[chosen]` of one array, of whose first axis only these rows are read.
+
+        `chosen` is what NumPy takes for one axis: a number, a slice, numbers, a mask. Raises IndexError as NumPy
+        does, and DamagedError when the file is another one meanwhile; its values are not compared with the
+        checksum, see `check`.
+        """
+        _, shape = self.described[name]
+        wanted = np.asarray(np.arange(shape[0])[chosen])
+        numbers = wanted.reshape(-1).tolist()
+        with _damage_named(self.path), safe_open(self.path, "np") as file:
+            if (file.metadata() or {}) != self.metadata:  # the checksums are in it
+                raise DamagedError(f"{self.path} was replaced while it was read")
+            array = file.get_slice(name)
+            if numbers == list(range(numbers[0], numbers[-1] + 1) if numbers else ()):
+                found = array[numbers[0] : numbers[-1] + 1] if numbers else array[0:1][:0]
+            else:
+                found = np.stack([array[number] for number in numbers])
+        return found.reshape(wanted.shape + shape[1:])
+
+    def check(self, name: str) -> None:
+        """Read one array part by part, for one that need not be in memory as a whole; DamagedError as above."""
+        _, shape = self.described[name]
+        if math.prod(shape) <= PART:
+            self[name]
+            return
+        found = _checksum_head(name, self.rows(name, slice(0)).dtype, shape)
+        rows = max(1, PART // math.prod(shape[1:]))
+        # Opened for each part: what was read through one opening stays in memory until it is closed.
+        for start in range(0, shape[0], rows):
+            found = zlib.crc32(_raw(self.rows(name, slice(start, start + rows))), found)
+        self._compare(name, found)
+
+    def verify(self) -> None:
+        """Read every tensor; DamagedError for the first that does not match its checksum."""
+        for name in self:
+            self.check(name)
+
+    def _compare(self, name: str, found: int) -> None:
+        if self._checksums.get(name) != found:
+            raise DamagedError(f"{self.path} is damaged: {name} does not match its checksum")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.described)
+
+    def __len__(self) -> int:
+        return len(self.described)
+
+
+_DAMAGE = (SafetensorError, OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError, MemoryError)
+
+
+class _damage_named:
+    """Turns what safetensors and the file system raise into a RunError that names the file."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if isinstance(error, FileNotFoundError):
+            raise DamagedError(f"{self._path} is missing") from error
+        if isinstance(error, _DAMAGE):
+            raise DamagedError(f"{self._path} is damaged or no safetensors file: {error}") from error
+
+
+def _checksum(name: str, array: np.ndarray) -> int:
+    return zlib.crc32(_raw(array), _checksum_head(name, array.dtype, array.shape))
+
+
+def _checksum_head(name: str, dtype: np.dtype, shape: tuple[int, ...]) -> int:
+    return zlib.crc32(f"{name}|{dtype}|{shape}".encode())
+
+
+def _raw(array: np.ndarray) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

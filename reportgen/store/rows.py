@@ -1,0 +1,103 @@
+"""The rows of steps.jsonl and epochs.jsonl: one JSON object a line, what was measured apart from what was reported.
+
+    line = row_line(MetricRow(step=1, epoch=1, reported={"train_loss": 2.3}))
+    rows, unreadable = read_rows(file)
+
+JSON has no NaN and no infinities: they are written as the texts "NaN", "Infinity" and "-Infinity".
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from reportgen.core.run import MEASURED, MetricRow
+from reportgen.errors import RunError
+from reportgen.store.header import is_number
+
+MOST_COLUMNS = 256
+"""Different metrics that the rows of one file may have; a table of more is no table."""
+
+RESERVED = ("step", "epoch", "measured", "reported", *(f"{name}_reported" for name in MEASURED))
+"""Names that no reported metric may have."""
+
+_TEXTS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+def row_line(row: MetricRow) -> str:
+    """The row as a line of a .jsonl file."""
+    parts = {"measured": row.measured, "reported": row.reported}
+    content = {name: {key: _valid(value) for key, value in part.items()} for name, part in parts.items() if part}
+    return json.dumps({"step": row.step, "epoch": row.epoch, **content}, allow_nan=False) + "\n"
+
+
+def read_rows(file: Path) -> tuple[list[MetricRow], int]:
+    """Rows of a .jsonl file, and how many lines before the last were unreadable.
+
+    A partial last line, which a killed writer leaves, is ignored. A step that stands twice (a resumed run)
+    counts once, as it was written last.
+    """
+    if not file.is_file():
+        return [], 0
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError as error:
+        raise RunError(f"{file} can't be read: {error.strerror or error}") from error
+    rows: dict[int, MetricRow] = {}
+    unreadable = 0
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = _row(json.loads(line))
+        except (ValueError, RecursionError):
+            unreadable += number < len(lines)
+        else:
+            rows[row.step] = row
+    return [rows[step] for step in sorted(rows)], unreadable
+
+
+def without_columns(rows: Sequence[MetricRow], file: str) -> tuple[tuple[MetricRow, ...], list[str]]:
+    """The rows without names that can't be printed, and without those past the first `MOST_COLUMNS`; and a
+    problem where there were any."""
+    names = list(dict.fromkeys(name for row in rows for part in (row.measured, row.reported) for name in part))
+    printable = [name for name in names if name.isprintable() and len(name) <= 200]
+    shown = set(printable[:MOST_COLUMNS])
+    if len(shown) == len(names):
+        return tuple(rows), []
+
+    def known(part: Mapping[str, float]) -> dict[str, float]:
+        return {name: value for name, value in part.items() if name in shown}
+
+    left = tuple(replace(row, measured=known(row.measured), reported=known(row.reported)) for row in rows)
+    return left, [f"{file}: {len(names) - len(shown)} columns left out, of {len(names)}"]
+
+
+def _valid(value: float) -> float | str:
+    if isinstance(value, int) or isfinite(value):
+        return value
+    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+
+
+def _row(content: Any) -> MetricRow:
+    """A line's content as a row. Raises ValueError for anything else."""
+    if not isinstance(content, dict):
+        raise ValueError("not an object")
+    step, epoch = (content.pop(name, None) for name in ("step", "epoch"))
+    if not all(type(number) is int and 0 <= number < 2**53 for number in (step, epoch)):
+        raise ValueError("no step or no epoch")
+    if content.keys() <= {"measured", "reported"} and all(isinstance(part, dict) for part in content.values()):
+        parts = [content.get(name, {}) for name in ("measured", "reported")]
+    else:  # format 1 had both in one object
+        parts = [{n: v for n, v in content.items() if (n in MEASURED) is measured} for measured in (True, False)]
+    return MetricRow(step, epoch, *({name: _number(value) for name, value in part.items()} for part in parts))
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, str) and value in _TEXTS:
+        return _TEXTS[value]
+    if not is_number(value):
+        raise ValueError(f"{value!r} is not a number")
+    return value

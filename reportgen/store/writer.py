@@ -1,0 +1,213 @@
+"""Writes a run directory: every call leaves it readable, whatever happens next.
+
+    writer = RunWriter(path, header={"classes": [...], ...})
+    writer.data(arrays)
+    writer.snapshot(step, epoch, {"conv1/kernel": array})
+    writer.step_rows(MetricRow(step=1, epoch=1, reported={"train_loss": 2.3}))
+    writer.close("finished", seconds=12.5)
+
+Nothing here runs in the background: `record` calls it from its writer thread.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+from weakref import WeakValueDictionary
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from reportgen.core.files import write_bytes
+from reportgen.core.run import MetricRow
+from reportgen.errors import RunError
+from reportgen.store import layout
+from reportgen.store.files import write_tensors
+from reportgen.store.rows import read_rows, row_line
+
+_OPEN: "WeakValueDictionary[str, RunWriter]" = WeakValueDictionary()
+"""The writers of this process by their directory."""
+
+
+class RunWriter:
+    """The one writer of a run directory; a second one on the same directory is refused.
+
+    `header` goes to run.json: classes, layers, config, provenance, embed_layer, uncaptured. A
+    directory that holds a run already is refused with RunError unless `overwrite` (its snapshots,
+    activations and rows are deleted) or `resume_at` (a step: what lies after it is deleted); one that
+    holds anything else is always refused.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        header: Mapping[str, Any],
+        *,
+        overwrite: bool = False,
+        resume_at: int | None = None,
+    ):
+        self.path = Path(path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            # Before the lock is made: a lock that was there is how left-overs of ours are known.
+            _check_ours(self.path)
+        except OSError as error:
+            raise RunError(f"{self.path} can't be made a run directory: {error.strerror or error}") from error
+        self._lock = FileLock(self.path / layout.LOCK_FILE)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            if str(self.path.resolve()) in _OPEN:
+                raise RunError(
+                    f"{self.path} is still being recorded into by a Recorder of this process: close it first "
+                    "(recorder.close(); leaving a `with` block does it)"
+                ) from error
+            raise RunError(f"{self.path} is being recorded into by another process; wait for it to end") from error
+        except OSError as error:
+            raise RunError(f"{self.path} can't be written into: {error.strerror or error}") from error
+        _OPEN[str(self.path.resolve())] = self
+        try:
+            self._seconds_before = self._make_room(overwrite, resume_at)
+            for folder in (layout.SNAPSHOTS, layout.ACTIVATIONS):
+                (self.path / folder).mkdir(exist_ok=True)
+            self._header = {"format": layout.FORMAT, **header}
+            self._write_header("running", self._seconds_before)
+            self._steps = (self.path / layout.STEPS_FILE).open("a", encoding="utf-8")
+            self._epochs = (self.path / layout.EPOCHS_FILE).open("a", encoding="utf-8")
+        except OSError as error:
+            self._release()
+            raise RunError(f"{error.filename or self.path} can't be written: {error.strerror or error}") from error
+        except BaseException:
+            self._release()
+            raise
+
+    def _make_room(self, overwrite: bool, resume_at: int | None) -> float:
+        """Delete what this recording replaces; returns the seconds that a resumed run already took."""
+        run_file = self.path / layout.RUN_FILE
+        if not run_file.exists() and resume_at is None:
+            # Left-overs of a run that was killed before its run.json are no run: nothing is lost.
+            overwrite = True
+        elif not overwrite and resume_at is None:
+            raise RunError(
+                f"{self.path} already holds a run; choose another directory, "
+                "or go on with it (resume), or replace it (overwrite)"
+            )
+        seconds = _seconds(run_file) if resume_at is not None else 0.0
+        keep = -1 if overwrite or resume_at is None else resume_at
+        if keep < 0:
+            # First of all: without it nobody takes what is left, should this be stopped half-way, for a run.
+            run_file.unlink(missing_ok=True)
+            shutil.rmtree(self.path / layout.CHECKPOINTS, ignore_errors=True)
+            (self.path / layout.DATA_FILE).unlink(missing_ok=True)
+        for partial in self.path.glob(".*.partial"):
+            partial.unlink()
+        for folder in (self.path / layout.SNAPSHOTS, self.path / layout.ACTIVATIONS):
+            for partial in folder.glob(".*.partial"):
+                partial.unlink()
+            for step in layout.listed_steps(folder):
+                if step > keep:
+                    layout.step_file(folder, step).unlink()
+        for name in (layout.STEPS_FILE, layout.EPOCHS_FILE):
+            file = self.path / name
+            rows, _ = read_rows(file)
+            write_bytes(file, "".join(row_line(row) for row in rows if row.step <= keep).encode())
+        return seconds
+
+    def data(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write the images and labels that the report shows (names: see `reader.read_data`)."""
+        write_tensors(self.path / layout.DATA_FILE, arrays, {})
+
+    def snapshot(self, step: int, epoch: int, params: Mapping[str, np.ndarray]) -> None:
+        """Write the parameters after `step` updates."""
+        self._tensors(layout.SNAPSHOTS, step, epoch, params)
+
+    def activations(self, step: int, epoch: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write what the network answered at `step` (names: see `reader.read_activations`)."""
+        self._tensors(layout.ACTIVATIONS, step, epoch, arrays)
+
+    def _tensors(self, folder: str, step: int, epoch: int, arrays: Mapping[str, np.ndarray]) -> None:
+        file = layout.step_file(self.path / folder, step)
+        write_tensors(file, arrays, {"step": str(step), "epoch": str(epoch)})
+
+    def step_rows(self, *rows: MetricRow) -> None:
+        """Append the metrics of updates."""
+        self._append(self._steps, rows)
+
+    def epoch_row(self, row: MetricRow) -> None:
+        """Append the metrics of one recorded epoch."""
+        self._append(self._epochs, (row,))
+
+    def _append(self, file: TextIO, rows: Iterable[MetricRow]) -> None:
+        try:
+            file.write("".join(map(row_line, rows)))
+            file.flush()
+        except OSError as error:
+            raise RunError(f"{file.name} could not be written: {error.strerror or error}") from error
+
+    def close(self, status: str, seconds: float) -> None:
+        """Note how the recording ended ("finished", "interrupted", "failed"), and let go of the run."""
+        try:
+            failures = []
+            for file in (self._steps, self._epochs):
+                try:
+                    file.close()
+                except OSError as error:  # a line that a full disk did not take is tried once more, in vain
+                    failures.append(f"{file.name} could not be written: {error.strerror or error}")
+            if failures:
+                raise RunError("; ".join(failures))
+            self._write_header(status, self._seconds_before + seconds)
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        _OPEN.pop(str(self.path.resolve()), None)
+        self._lock.release()
+
+    def _write_header(self, status: str, seconds: float) -> None:
+        header = {**self._header, "status": status}
+        if not os.environ.get("SOURCE_DATE_EPOCH"):
+            # Who sets this asks for output that depends on no clock (reproducible-builds.org).
+            header["provenance"] = {**self._header.get("provenance", {}), "seconds": round(seconds, 3)}
+        content = json.dumps(header, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False)
+        write_bytes(self.path / layout.RUN_FILE, content.encode("utf-8", "replace") + b"\n")
+
+
+def _check_ours(folder: Path) -> None:
+    """Raise RunError when `folder` holds what no recorder wrote: it would be deleted or written over.
+
+    Ours are a directory with a run's run.json, and left-overs of a run that was killed before it was
+    written: they lie beside our lock, and all have names of ours.
+    """
+    names = sorted(entry.name for entry in folder.iterdir())
+    if not names or _is_header(folder / layout.RUN_FILE):
+        return
+    foreign = [name for name in names if name not in layout.ENTRIES and not _is_partial(name)]
+    if layout.LOCK_FILE in names and not foreign:
+        return
+    raise RunError(
+        f"{folder} is not empty and holds no run of reportgen: {(foreign or names)[0]!r} in it is not the recorder's "
+        "to delete; choose an empty or new directory"
+    )
+
+
+def _is_partial(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".partial")
+
+
+def _is_header(run_file: Path) -> bool:
+    """Whether it is the run.json of a run, and not of another program."""
+    try:
+        header = json.loads(run_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(header, dict) and {"format", "layers", "classes"} <= header.keys()
+
+
+def _seconds(run_file: Path) -> float:
+    """Seconds that a run has taken until now, as its run.json says."""
+    try:
+        return float(json.loads(run_file.read_text(encoding="utf-8"))["provenance"].get("seconds", 0.0))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{run_file} is missing or damaged; replace the run (--overwrite)") from error

@@ -1,0 +1,58 @@
+"""Whether a training goes on as it was begun: a run has one configuration, and the page says which.
+
+check_same(run, config, dataset.fingerprint)       # RunError names what differs
+check_more(run, epochs=5, done=5)                  # OptionError: nothing is left to do
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reportgen.errors import OptionError, RunError
+from reportgen.store import layout
+from reportgen.store.reader import read_header
+
+
+def begun_with(run: Path) -> tuple[dict[str, Any], str, str] | None:
+    """(config, fingerprint of the data, status) of the run in `run`; None where there is no run.json."""
+    if not (run / layout.RUN_FILE).exists():
+        return None
+    header, _ = read_header(run)
+    return header.config, str(header.provenance.get("dataset_fingerprint")), header.status
+
+
+def check_same(run: Path, config: Mapping[str, Any], fingerprint: str) -> None:
+    """Raise RunError when the run in `run` was begun with other options than `config`, or with other data.
+
+    All differences are named, side by side. `epochs` may differ; snapshot_every None asks for what the run has.
+    """
+    before = begun_with(run)
+    if before is None:
+        return
+    was = {name: value for name, value in before[0].items() if name not in ("epochs", "layers")}
+    now = {name: value for name, value in config.items() if name != "epochs"}
+    every = now.get("snapshot_every")
+    now["snapshot_every"] = was.get("snapshot_every") if every is None else 1 if every == "batch" else every
+    differences = [
+        f"{name} {_shown(was, name)}, now {_shown(now, name)}"
+        for name in [*was, *(name for name in now if name not in was)]
+        if was.get(name) != now.get(name)
+    ]
+    if fingerprint != before[1]:
+        differences.append(f"fingerprint of the data {before[1][:12]}, now {fingerprint[:12]}")
+    if differences:
+        raise RunError(
+            f"{run} can't be resumed, it was begun with other options: {'; '.join(differences)}. "
+            "Give those that it was begun with, or replace it (--overwrite)"
+        )
+
+
+def check_more(run: Path, epochs: int, done: int) -> None:
+    """Raise OptionError when there is nothing left to do. A run whose end was not noted may be ended."""
+    before = begun_with(run)
+    if epochs < done or (epochs == done and before is not None and before[2] == "finished"):
+        raise OptionError(f"nothing is left to do: {run} has {done} epochs, and {epochs} are asked for; ask for more")
+
+
+def _shown(config: Mapping[str, Any], name: str) -> str:
+    return str(config[name]) if name in config else "not given"

@@ -1,0 +1,73 @@
+"""Weights from checkpoints of any common format, without the model's class and without running anything.
+
+    tree = read("model.safetensors")                  # {"conv1": {"kernel": array, ...}, ...}
+    params = load_into(tree, variables["params"])     # checked by name and shape
+
+A new format is one reader `(path) -> tree`, and one suffix in WEIGHTS.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from reportgen.errors import WeightsError, choices
+from reportgen.weights.files import read_msgpack, read_npz_weights, read_safetensors
+from reportgen.weights.load import LAYOUTS, load_into
+from reportgen.weights.orbax import read_orbax
+from reportgen.weights.tree import Tree
+
+__all__ = ["LAYOUTS", "WEIGHTS", "load_into", "read"]
+
+WEIGHTS: Mapping[str, Callable[[Path], Tree]] = {
+    ".safetensors": read_safetensors,
+    ".npz": read_npz_weights,
+    ".msgpack": read_msgpack,
+    "folder": read_orbax,
+}
+
+# Formats that are code, or need another framework, each with the way to one that can be read.
+_TORCH = (
+    "PyTorch's format can run code and is not read; convert it with PyTorch: "
+    "safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'model.safetensors'), then --layout oihw"
+)
+_KERAS = (
+    "Keras' format is not read; convert it with Keras: numpy.savez('model.npz', "
+    "**{w.path: w.numpy() for w in keras.models.load_model(FILE).weights})"
+)
+_PICKLE = (
+    "pickles can run code and are never read; convert it where you trust it: "
+    "safetensors.numpy.save_file({name: array, ...}, 'model.safetensors')"
+)
+CONVERT: Mapping[str, str] = {
+    ".pt": _TORCH,
+    ".pth": _TORCH,
+    ".bin": _TORCH,
+    ".ckpt": _TORCH,
+    ".h5": _KERAS,
+    ".hdf5": _KERAS,
+    ".keras": _KERAS,
+    ".pkl": _PICKLE,
+    ".pickle": _PICKLE,
+    ".joblib": _PICKLE,
+}
+
+
+def read(path: str | Path, step: int | None = None) -> Tree:
+    """The nested dictionary of NumPy arrays in a checkpoint: a file by its suffix, a folder as Orbax'.
+
+    `step` chooses among the steps of an Orbax CheckpointManager's folder; without it the last is read.
+    Raises WeightsError: nothing there, an unknown format (those that exist are listed), one that is
+    never read (with how to convert it), a damaged file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return read_orbax(path, step)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file or folder")
+    suffix = path.suffix.lower()
+    if suffix in CONVERT:
+        raise WeightsError(f"{path}: {CONVERT[suffix]}")
+    if suffix not in WEIGHTS:
+        raise WeightsError(f"{path}: no reader for {suffix!r}; {choices(suffix, WEIGHTS)} (Orbax)")
+    if step is not None:
+        raise WeightsError(f"{path}: a file holds one checkpoint; leave step {step} out")
+    return WEIGHTS[suffix](path)

@@ -1,0 +1,106 @@
+"""Health of parameters and layers on hand-made cases, and on anything hypothesis finds."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from reportgen.analysis.health import layer_health, non_finite_parameters, update_ratios
+from reportgen.core.run import Snapshot
+from reportgen.errors import DataError, OptionError
+
+
+def snapshots(*params):
+    return {10 * i: Snapshot(10 * i, i, p) for i, p in enumerate(params)}
+
+
+def test_first_snapshot_with_nan_or_infinity():
+    found = non_finite_parameters(
+        snapshots(
+            {"a": np.ones(3), "b": np.ones(2), "c": np.ones(1)},
+            {"a": np.ones(3), "b": np.array([np.inf, 1]), "c": np.ones(1)},
+            {"a": np.array([np.nan, np.nan, -np.inf]), "b": np.full(2, np.nan), "c": np.ones(1)},
+        )
+    )
+    assert [(f.step, f.epoch, f.name, f.nan, f.infinite, f.size) for f in found] == [
+        (10, 1, "b", 0, 1, 2),
+        (20, 2, "a", 2, 1, 3),
+    ]
+    assert non_finite_parameters({}) == () == non_finite_parameters(snapshots({"a": np.zeros((0, 3))}))
+
+
+def test_update_ratio_is_norm_by_norm():
+    rng = np.random.default_rng(0)
+    params = [rng.normal(size=(3, 4)).astype(np.float32) for _ in range(3)]
+    ratio, zero = update_ratios(snapshots(*({"k": p, "z": np.zeros(2)} for p in params)))
+    wide = [p.astype(np.float64) for p in params]
+    expected = [np.linalg.norm(b - a) / np.linalg.norm(a) for a, b in pairwise(wide)]
+    np.testing.assert_allclose(ratio.ratio, expected, rtol=1e-12)
+    assert ratio.name == "k" and ratio.steps.tolist() == [10, 20] and ratio.updates.tolist() == [10, 10]
+    assert np.isnan(zero.ratio).all()
+
+
+def test_update_ratio_of_broken_or_huge_parameters():
+    (ratio,) = update_ratios(snapshots({"k": np.ones(2)}, {"k": np.array([np.nan, 1])}, {"k": np.ones(2)}))
+    assert np.isnan(ratio.ratio).all()
+    (huge,) = update_ratios(snapshots({"k": np.full(4, 1e300)}, {"k": np.full(4, 1.5e300)}))
+    assert huge.ratio[0] == pytest.approx(0.5)
+    (half,) = update_ratios(snapshots({"k": np.full(9, 6e4, np.float16)}, {"k": np.full(9, -6e4, np.float16)}))
+    assert half.ratio[0] == pytest.approx(2.0)
+
+
+def test_update_ratio_of_one_or_no_snapshot_and_of_unknown_names():
+    assert update_ratios({}) == ()
+    assert update_ratios(snapshots({"k": np.ones(2)}))[0].ratio.size == 0
+    with pytest.raises(OptionError, match="Existing: k"):
+        update_ratios(snapshots({"k": np.ones(2)}), ["q"])
+    with pytest.raises(DataError, match="k changes its shape"):
+        update_ratios(snapshots({"k": np.ones(2)}, {"k": np.ones(3)}))
+
+
+def test_channels_that_carry_nothing():
+    maps = np.random.default_rng(0).random((4, 5, 5, 6)).astype(np.float32) + 0.1
+    maps[..., 1] = 0
+    maps[..., 2] = -3
+    maps[2, 1, 1, 4] = np.nan
+    maps[..., 5] = 0
+    health = layer_health("conv/relu", maps, "relu")
+    assert (health.dead, health.constant, health.non_finite) == ((1, 5), (2,), (4,))
+    assert health.values_non_finite == 1 and health.saturated is None
+    assert (health.images, health.channels) == (4, 6)
+    # Channel 5 was active on an evaluation image of label 1.
+    sums = np.array([[1, 0, 1, 1, 1, 0], [1, 0, 1, 1, 1, 0.5]])
+    assert layer_health("conv/relu", maps, "relu", sums).dead == (1,)
+
+
+def test_saturated_channels():
+    values = np.random.default_rng(0).normal(size=(200, 3))
+    squashed = np.tanh(values * [0.5, 100, 1])
+    assert layer_health("d/tanh", squashed, "tanh").saturated == (1,)
+    assert layer_health("d/sigmoid", (1 + np.tanh(values * [1, 1, 400])) / 2, "sigmoid").saturated == (2,)
+    six = np.where(np.arange(200)[:, None] < [2, 100, 198], values * 0 + 1, 6.0)
+    assert layer_health("d/relu6", six, "relu6").saturated == (0,)
+    assert layer_health("d/relu6", np.where(six == 6, 0, six), "relu6").saturated == ()
+
+
+@given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=4, min_side=0, max_side=4)), st.booleans())
+def test_any_maps(maps, squashing):
+    health = layer_health("x", maps, "tanh" if squashing else "")
+    groups = [health.dead, health.constant, health.non_finite, health.saturated or ()]
+    members = [channel for group in groups for channel in group]
+    assert len(members) == len(set(members)) and set(members) <= set(range(health.channels))
+    assert health.values_non_finite == int((~np.isfinite(maps)).sum())
+    for channel in health.dead:
+        assert (maps[..., channel] == 0).all()
+
+
+def test_no_image_condemns_no_channel():
+    health = layer_health("x", np.zeros((0, 4, 4, 3)), "tanh")
+    assert (health.dead, health.constant, health.saturated, health.non_finite) == ((), (), (), ())
+    with pytest.raises(DataError, match=r"\(3,\)"):
+        layer_health("x", np.zeros(3))
+    with pytest.raises(DataError, match="3 channels"):
+        layer_health("x", np.zeros((2, 3)), label_sums=np.zeros((2, 4)))

@@ -1,0 +1,85 @@
+"""What the axes of a layer are, for layers of every rank, and where nothing is claimed."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from reportgen.capture import prepare
+from reportgen.core.network import Layer, Role
+from tests.architectures import linen_models, nnx_models
+from tests.architectures.variables import variables_for
+from tests.layers import letters
+
+
+def axes_of(model, images, variables=None):
+    variables = variables_for(model, images) if variables is None else variables
+    return {layer.path: letters(layer) for layer in prepare(model, variables, images).network.layers.values()}
+
+
+@pytest.mark.parametrize(
+    ("models", "name", "expected"),
+    [
+        (linen_models, "unet", {"bottom": "yxc", "up2": "yxc", "concatenate#2": "yxc", "merge1": "yxc", "mask": "yxc"}),
+        (linen_models, "gpt", {"table": "tc", "blocks/Dense_1": "?tc", "norm": "tc", "table/attend": "tc"}),
+        (linen_models, "volume", {"Conv_0": "zyxc", "Conv_0/max_pool": "zyxc", "Conv_0/flatten": "c", "Dense_0": "c"}),
+        (linen_models, "mixer", {"stem": "yxc", "MixerBlock_0/LayerNorm_0": "tc", "MixerBlock_0/tokens1": "?c"}),
+        (nnx_models, "vit", {"patches": "yxc", "blocks/0/norm1": "tc", "blocks/0/up/gelu": "tc", "head": "c"}),
+        (nnx_models, "lstm", {"rnn/cell[1]": "tc", "rnn": "tc", "head": "c"}),
+        (nnx_models, "temporal", {"convs/0": "tc", "convs/2/relu": "tc", "head": "c"}),
+    ],
+)
+def test_axes_are_followed_through_networks(models, name, expected):
+    found = axes_of(*models.MODELS[name]())
+    assert {path: found[path] for path in expected} == expected
+    assert all(letters.count("c") <= 1 for letters in found.values())
+
+
+def test_channels_are_not_claimed_where_they_are_not():
+    class Turned(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            x = nn.Conv(3, (3, 3), name="conv")(x)
+            first = nn.relu(x.transpose(0, 3, 1, 2))  # [channel, y, x]
+            heads = nn.relu(x.reshape(len(x), 6, 6, 3, 1))
+            tiles = nn.relu(x.reshape(len(x), 3, 2, 6, 3))
+            return first.sum((1, 2, 3)) + heads.sum((1, 2, 3, 4)) + tiles.sum((1, 2, 3, 4))
+
+    found = axes_of(Turned(), np.zeros((2, 6, 6, 1), np.float32))
+    assert found["conv"] == "yxc"
+    assert found["conv/relu"] == "cyx"
+    assert found["conv/relu#2"] == "yxc?"
+    assert found["conv/relu#3"] == "??xc"
+
+
+def test_attention_over_heads_is_no_stack_of_maps():
+    class Attention(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            q, k = (nn.DenseGeneral((2, 4), name=name)(x) for name in "qk")
+            weights = nn.softmax(jnp.einsum("bqhd,bkhd->bhqk", q, k))
+            return nn.Dense(3)(weights.mean((1, 2)))
+
+    variables = variables_for(Attention(), np.zeros((2, 5, 3), np.float32))
+    layers = prepare(Attention(), variables, np.zeros((2, 5, 3), np.float32)).network.layers.values()
+    by_path = {layer.path: layer for layer in layers}
+    assert by_path["q"].shape == (5, 2, 4) and letters(by_path["q"]) == "t?c" and not by_path["q"].has_maps
+    assert by_path["softmax"].shape == (2, 5, 5) and not by_path["softmax"].has_maps
+
+
+def test_maps_are_told_by_axes():
+    assert Layer("a", "Conv", Role.CONV, (4, 4, 2), ("y", "x", "channel")).has_maps
+    assert not Layer("a", "Dense", Role.DENSE, (4, 4, 2), ("t", "?", "channel")).has_maps
+    assert not Layer("a", "Dense", Role.DENSE, (4, 2)).has_maps
+
+
+def test_flops_are_xlas_and_add_up_to_the_whole_models():
+    model, images = linen_models.MODELS["resnet"]()
+    variables = variables_for(model, images)
+    layers = {layer.path: layer for layer in prepare(model, variables, images).network.layers.values()}
+    whole = jax.jit(model.apply).lower(variables, images).cost_analysis()["flops"] / len(images)
+    assert sum(layer.flops or 0 for layer in layers.values()) == pytest.approx(whole, rel=0.01)
+    # A dense layer: a multiplication and an addition for each weight, and its bias.
+    assert layers["head"].flops == 2 * 8 * 5 + 5
+    assert layers["stage0_block0/relu"].flops >= 8 * 8 * 4

@@ -1,0 +1,49 @@
+"""What sections share."""
+
+from concurrent.futures import CancelledError
+from threading import Event
+from time import sleep
+
+import numpy as np
+import pytest
+
+from reportgen import build
+from reportgen.sections import context as context_module
+from reportgen.sections.context import Context, Options
+from reportgen.store import open_run
+
+
+def test_an_embedding_begun_beside_the_sections_is_the_one_computed_when_asked_for(recorded):
+    run, options = open_run(recorded), Options(0, 12)
+    begun = Context(run, options)
+    with begun.embedding_begun():
+        found = begun.embedding
+    np.testing.assert_array_equal(found.frames, Context(run, options).embedding.frames)
+    assert found.method == "umap" and len(found.frames) == 3
+
+
+def test_an_embedding_is_given_up_with_its_report(recorded, monkeypatch):
+    started, ended = Event(), Event()
+
+    def slow(vectors, labels, method="umap", progress=None):
+        started.set()
+        try:
+            for frame in range(3000 if progress else 0):
+                progress(frame, 3000)
+                sleep(0.01)
+        except CancelledError:
+            ended.set()
+            raise
+
+    monkeypatch.setattr(context_module, "embed", slow)
+    context = Context(open_run(recorded), Options(0, 12))
+    with pytest.raises(KeyboardInterrupt), context.embedding_begun():
+        assert started.wait(60) and not ended.is_set()
+        raise KeyboardInterrupt
+    assert ended.wait(20)
+
+
+def test_sections_stand_in_reading_order_whatever_was_drawn_first(recorded):
+    anchors = [section.anchor for section in build(recorded, embedding="pca").document.sections]
+    expected = ["embedding", "curves", "overlay", "mistakes", "parameters", "explorer", "change", "activity", "maps"]
+    assert anchors == [*expected, "health", "overview", "samples"]

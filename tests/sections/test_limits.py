@@ -1,0 +1,118 @@
+"""The ladder: what a page leaves out to stay below a size, that it says so, and that what stays is true."""
+
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from reportgen import build
+from reportgen.core.report import Explorer, Figure, FigureRow, Mosaic
+from reportgen.page.html import html
+from reportgen.page.outline import figures, walk
+from reportgen.sections import LADDER, Context, Limits, Options, left_out, maps
+from reportgen.sections.limits import coarse
+from reportgen.store import open_run
+
+
+@pytest.fixture(scope="module")
+def run(recorded):
+    return open_run(recorded)
+
+
+@pytest.fixture(scope="module")
+def whole(run):
+    return build(run, embedding="pca", max_size=None).document
+
+
+def rows(section) -> list[FigureRow]:
+    return [block for block in walk(section.blocks) if isinstance(block, FigureRow)]
+
+
+def context(run, **limits) -> Context:
+    return Context(run, Options(0, 12, embedding="pca")).limited(Limits(**limits))
+
+
+def test_a_page_that_fits_leaves_nothing_out(run, whole) -> None:
+    built = build(run, embedding="pca").document
+    assert html(built) == html(whole)
+    assert not built.extra and "left-out" not in html(built).split("</style>")[1]
+
+
+@pytest.mark.parametrize("share", [0.9, 0.75, 0.65])
+def test_a_page_is_as_small_as_asked_and_says_what_it_lacks(run, whole, share) -> None:
+    size = len(html(whole).encode())
+    built = build(run, embedding="pca", max_size=int(size * share)).document
+    page = html(built)
+    assert len(page.encode()) <= size * share
+    note = re.search(r'<p class="left-out">(.*?)</p>', page)
+    assert note is not None and "probe images" in note[1]
+    # The size that the page names gives the whole report.
+    named = re.search(r"--max-size ([\d.]+)(MB|KB)", note[1])
+    assert named is not None
+    again = build(run, embedding="pca", max_size=int(float(named[1]) * {"KB": 1e3, "MB": 1e6}[named[2]])).document
+    assert html(again) == html(whole)
+
+
+def test_nothing_more_can_be_left_out_than_all_rungs_do(run) -> None:
+    built = build(run, embedding="pca", max_size=1000).document
+    assert "nothing more can be left out" in built.extra["left_out"]
+    assert not [block for section in built.sections for block in section.blocks if isinstance(block, Explorer)]
+
+
+def test_each_rung_is_at_most_as_large_as_the_one_before(run) -> None:
+    order = [
+        (limits.images or 999, limits.channels or 999, limits.levels or 999, limits.packed, index)
+        for index, limits in enumerate(LADDER)
+    ]
+    for before, after in pairwise(order):
+        assert all(a >= b for a, b in zip(before[:4], after[:4], strict=True)) and before[:4] != after[:4]
+
+
+def test_fewer_images_are_the_first_ones(run) -> None:
+    every, few = (maps.build(context(run, images=n)) for n in (None, 2))
+    assert [row.title for row in rows(few)] == [row.title for row in rows(every)[: len(rows(few))]]
+    kept = {figure.name.split("-")[1] for row in rows(few) for figure in row.figures}
+    assert kept == {"0", "1"}
+    assert left_out(Limits(images=2), 10, 4) == ["feature maps of 8 of 10 probe images"]
+
+
+def test_channels_are_kept_by_rank_under_their_own_numbers(run) -> None:
+    section = maps.build(context(run, channels=2))
+    final = run.activations[list(run.activations)[-1]]
+    for row in rows(section)[:2]:
+        grid = row.figures[0]
+        assert isinstance(grid.picture, Mosaic)
+        values = final.maps[row.title][0]
+        largest = np.sort(np.argsort(-values.max(axis=(0, 1)), kind="stable")[:2])
+        assert [int(label) for label in grid.picture.labels] == largest.tolist()
+        strongest = int(values.max(axis=(0, 1)).argmax())
+        assert [grid.picture.labels[i] for i in grid.picture.outlined] == [str(strongest)]
+        assert "Shown are the 2 with the largest values." in grid.caption
+
+
+def test_kernels_keep_the_channels_that_changed_most(run) -> None:
+    from reportgen.sections import parameters
+
+    section = parameters.build(context(run, channels=2))
+    before, after = (run.snapshots[step].params["conv1/kernel"].astype(float) for step in (0, 12))
+    moved = np.abs(after - before).mean(axis=(0, 1, 2))
+    wanted = sorted(np.argsort(-moved)[:2].tolist())
+    row = next(row for row in rows(section) if row.title == "conv1/kernel")
+    assert [[int(label) for label in figure.picture.labels] for figure in row.figures] == [wanted, wanted]
+    whole = next(row for row in rows(parameters.build(context(run))) if row.title == "conv1/kernel")
+    assert row.figures[0].colorbar == whole.figures[0].colorbar, "the range stays that of the whole kernel"
+
+
+def test_coarse_values_keep_zero_and_the_ends() -> None:
+    values = np.array([-1.0, -0.6, 0.0, 0.01, 0.49, 1.0, np.nan])
+    rounded = coarse(values, -1.0, 1.0, 5)
+    assert np.array_equal(rounded, [-1, -0.5, 0, 0, 0.5, 1, np.nan], equal_nan=True)
+    assert coarse(values, -1.0, 1.0, None) is values
+    assert coarse(values, 0.0, 0.0, 5) is values
+
+
+def test_every_figure_is_still_named_once(run) -> None:
+    built = build(run, embedding="pca", max_size=150_000).document
+    names = [figure.name for figure in figures(built) if isinstance(figure, Figure)]
+    assert len(names) == len(set(names)) > 5

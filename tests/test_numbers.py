@@ -1,0 +1,387 @@
+"""Every number that `--numbers` writes, recomputed from the raw run by code that shares nothing with analysis/.
+
+Only json, csv, safetensors, NumPy, SciPy and scikit-learn are used here, and a forward pass written by hand.
+"""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from scipy.signal import correlate2d
+
+import reportgen
+from reportgen.core.report import Document, Section
+
+CLASSES = [str(digit) for digit in range(10)]
+
+
+@pytest.fixture(scope="module")
+def report(recorded) -> reportgen.Report:
+    return reportgen.build(recorded, embedding="pca")
+
+
+@pytest.fixture(scope="module")
+def built(report) -> Document:
+    return report.document
+
+
+@pytest.fixture(scope="module")
+def numbers(report, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("numbers")
+    report.write_numbers(folder)
+    return folder
+
+
+def section(report: Document, anchor: str) -> Section:
+    return next(part for part in report.sections if part.anchor == anchor)
+
+
+def rows(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def raw(run: Path, kind: str, step: int) -> dict[str, np.ndarray]:
+    return load_file(run / kind / f"{step:08d}.safetensors")
+
+
+@pytest.fixture(scope="module")
+def forward(recorded):
+    """Layer path -> activations of the evaluation images at the last step, by hand."""
+    params, data = raw(recorded, "snapshots", 12), load_file(recorded / "data.safetensors")
+    images = data["evaluation_images"].astype(np.float64)
+    if "evaluation_images_divisor" in data:
+        images /= 255
+    kernel = params["conv1/kernel"].astype(np.float64)
+    conv = np.stack(
+        [
+            np.stack([correlate2d(image[..., 0], kernel[:, :, 0, c], mode="same") for c in range(4)], axis=-1)
+            for image in images
+        ]
+    )
+    conv = conv + params["conv1/bias"]
+    relu = np.maximum(conv, 0)
+    pool = relu.reshape(-1, 4, 2, 4, 2, 4).max(axis=(2, 4))
+    hidden = pool.reshape(len(images), -1) @ params["hidden/kernel"].astype(np.float64) + params["hidden/bias"]
+    scores = np.maximum(hidden, 0) @ params["output/kernel"].astype(np.float64) + params["output/bias"]
+    values = {"conv1": conv, "conv1/relu": relu, "conv1/max_pool": pool, "hidden": hidden, "output": scores}
+    return images, data["evaluation_labels"], values
+
+
+def test_metrics(recorded, numbers):
+    written = rows(numbers, "metrics.csv")
+    steps = [json.loads(line) for line in (recorded / "steps.jsonl").read_text().splitlines()]
+    epochs = {row["step"]: row for row in map(json.loads, (recorded / "epochs.jsonl").read_text().splitlines())}
+    assert [int(row["step"]) for row in written] == list(range(13))
+    assert [float(row["train_loss"]) for row in written[1:]] == [row["reported"]["train_loss"] for row in steps]
+    for row in written:
+        kept = epochs.get(int(row["step"]))
+        assert (row["val_accuracy"] != "") == (kept is not None)
+        if kept:
+            assert float(row["val_accuracy"]) == kept["measured"]["val_accuracy"]
+            assert float(row["val_loss"]) == kept["reported"]["val_loss"]
+    for epoch in (1, 2):
+        batch = [float(row["train_loss"]) for row in written if row["epoch"] == str(epoch)]
+        assert float(written[6 * epoch]["epoch_train_loss"]) == pytest.approx(np.mean(batch), rel=1e-12)
+
+
+def test_layers(numbers):
+    written = [tuple(row.values())[:4] for row in rows(numbers, "layers.csv")]
+    assert written == [
+        ("conv1", "Conv", "8x8x4", "40"),
+        ("conv1/relu", "relu", "8x8x4", "0"),
+        ("conv1/max_pool", "max_pool", "4x4x4", "0"),
+        ("conv1/flatten", "flatten", "64", "0"),
+        ("hidden", "Dense", "16", str(64 * 16 + 16)),
+        ("hidden/relu", "relu", "16", "0"),
+        ("Dropout_0", "Dropout", "16", "0"),
+        ("output", "Dense", "10", "170"),
+    ]
+
+
+def test_confusion(forward, numbers):
+    from sklearn.metrics import confusion_matrix
+
+    _, labels, values = forward
+    written = rows(numbers, "confusion.csv")
+    assert [row["true"] for row in written] == CLASSES
+    matrix = [[int(row[name]) for name in CLASSES] for row in written]
+    np.testing.assert_array_equal(matrix, confusion_matrix(labels, values["output"].argmax(axis=1), labels=range(10)))
+
+
+def test_diffs(recorded, numbers):
+    before, after = raw(recorded, "snapshots", 0), raw(recorded, "snapshots", 12)
+    written = {row["param"]: row for row in rows(numbers, "diffs.csv")}
+    assert set(written) == set(before)
+    for name, row in written.items():
+        start = before[name].astype(np.float64).ravel()
+        change = after[name].astype(np.float64).ravel() - start
+        assert (row["from_step"], row["to_step"]) == ("0", "12")
+        assert float(row["mean"]) == pytest.approx(change.mean(), rel=1e-9, abs=1e-15)
+        assert float(row["mean_abs"]) == pytest.approx(np.abs(change).mean(), rel=1e-9)
+        assert float(row["max_abs"]) == np.abs(change).max()
+        assert int(row["increased"]) == (change > 0).sum()
+        assert int(row["decreased"]) == (change < 0).sum()
+        if start.std() > 0:
+            assert float(row["init_delta_correlation"]) == pytest.approx(np.corrcoef(start, change)[0, 1], rel=1e-6)
+        else:
+            assert row["init_delta_correlation"] == ""
+        assert int(row["away_from_zero"]) == ((start * change) > 0).sum()
+
+
+def test_activity(forward, numbers):
+    images, labels, values = forward
+    right = values["output"].argmax(axis=1) == labels
+    written = rows(numbers, "activity.csv")
+    assert {row["layer"] for row in written} >= set(values)
+    checked = 0
+    for row in written:
+        if row["layer"] not in values:
+            continue
+        chosen = right & (labels == CLASSES.index(row["label"]))
+        assert int(row["images"]) == chosen.sum()
+        if not chosen.any():
+            assert row["activity"] == row["input_mean_sum"] == row["ratio"] == ""
+            continue
+        channel = values[row["layer"]][chosen][..., int(row["channel"])].reshape(chosen.sum(), -1)
+        activity, inputs = channel.sum(axis=1).mean(), images[chosen].reshape(chosen.sum(), -1).sum(axis=1).mean()
+        assert float(row["activity"]) == pytest.approx(activity, rel=1e-4, abs=1e-3)
+        assert float(row["input_mean_sum"]) == pytest.approx(inputs, rel=1e-6)
+        assert float(row["ratio"]) == pytest.approx(activity / inputs, rel=1e-4, abs=1e-4)
+        checked += 1
+    assert checked > 100
+
+
+def test_channels(recorded, forward, numbers):
+    maps = raw(recorded, "activations", 12)
+    _, labels, values = forward
+    written = rows(numbers, "channels.csv")
+    assert {row["layer"] for row in written} == {"conv1", "conv1/relu", "conv1/max_pool"}
+    # The probe images are the first evaluation image of each class.
+    first = [int(np.flatnonzero(labels == label)[0]) for label in range(10)]
+    for row in written:
+        channel = maps[f"maps/{row['layer']}"][int(row["image"]), ..., int(row["channel"])]
+        assert float(row["max"]) == channel.max()
+        assert (int(row["y"]), int(row["x"])) == np.unravel_index(channel.argmax(), channel.shape)
+        assert float(row["min"]) == channel.min()
+        assert float(row["mean"]) == pytest.approx(channel.astype(np.float64).mean(), rel=1e-6, abs=1e-9)
+        by_hand = values[row["layer"]][first[int(row["image"])], ..., int(row["channel"])]
+        np.testing.assert_allclose(channel, by_hand, rtol=1e-4, atol=1e-5)
+
+
+def test_embedding(recorded, numbers):
+    from sklearn.decomposition import PCA
+
+    written = rows(numbers, "embedding.csv")
+    labels = load_file(recorded / "data.safetensors")["embedding_labels"]
+    assert [row["epoch"] for row in written] == ["0"] * 300 + ["1"] * 300 + ["2"] * 300
+    assert [row["label"] for row in written[:300]] == [CLASSES[label] for label in labels]
+    # One plane for all epochs: the principal components of the stacked, centred, unit-radius vectors.
+    frames = []
+    for step in (0, 6, 12):
+        vectors = raw(recorded, "activations", step)["embedding_vectors"].astype(np.float64)
+        vectors -= vectors.mean(axis=0)
+        frames.append(vectors / np.sqrt((vectors**2).sum(axis=1).mean()))
+    expected = PCA(2).fit_transform(np.concatenate(frames))
+    found = np.array([(float(row["x"]), float(row["y"])) for row in written])
+    for axis in (0, 1):
+        sign = np.sign((expected[:, axis] * found[:, axis]).sum())
+        np.testing.assert_allclose(found[:, axis], sign * expected[:, axis], atol=1e-5)
+
+
+def test_embedding_quality(recorded, numbers):
+    """Trust by scikit-learn, accuracy and movement by loops, from the positions that were written."""
+    from sklearn.manifold import trustworthiness
+    from sklearn.neighbors import NearestNeighbors
+
+    quality = rows(numbers, "embedding_quality.csv")
+    points = np.array([(float(row["x"]), float(row["y"])) for row in rows(numbers, "embedding.csv")]).reshape(3, -1, 2)
+    labels = load_file(recorded / "data.safetensors")["embedding_labels"]
+    assert [(row["epoch"], row["points"]) for row in quality] == [("0", "300"), ("1", "300"), ("2", "300")]
+    for frame, (step, row) in enumerate(zip((0, 6, 12), quality, strict=True)):
+        vectors = raw(recorded, "activations", step)["embedding_vectors"].astype(np.float64)
+        assert float(row["trustworthiness"]) == pytest.approx(trustworthiness(vectors, points[frame], n_neighbors=15))
+        _, near = NearestNeighbors(n_neighbors=15).fit(points[frame]).kneighbors()
+        votes = [np.bincount(labels[neighbors]).argmax() for neighbors in near]
+        assert float(row["neighbor_accuracy"]) == pytest.approx(np.mean(votes == labels), abs=1 / 300)
+        if frame:
+            moved = [np.hypot(*(a - b)) for a, b in zip(points[frame], points[frame - 1], strict=True)]
+            radius = np.sqrt(((points[frame] - points[frame].mean(axis=0)) ** 2).sum(axis=1).mean())
+            assert float(row["movement"]) == pytest.approx(np.mean(moved) / radius)
+        else:
+            assert row["movement"] == ""
+
+
+def test_overlay(recorded, numbers, built):
+    """Placed by the linear map that the embedding's own points show, and the sentence that counts them."""
+    from sklearn.linear_model import LinearRegression
+    from sklearn.neighbors import NearestNeighbors
+
+    last = raw(recorded, "activations", 12)
+    data = load_file(recorded / "data.safetensors")
+    frame = np.array([(float(r["x"]), float(r["y"])) for r in rows(numbers, "embedding.csv") if r["epoch"] == "2"])
+    placed = rows(numbers, "overlay.csv")
+    found = np.array([(float(row["x"]), float(row["y"])) for row in placed])
+    linear = LinearRegression().fit(last["embedding_vectors"].astype(np.float64), frame)
+    np.testing.assert_allclose(found, linear.predict(last["evaluation_vectors"].astype(np.float64)), atol=1e-5)
+    labels = data["evaluation_labels"]
+    assert [row["label"] for row in placed] == [CLASSES[label] for label in labels]
+    _, near = NearestNeighbors(n_neighbors=15).fit(frame).kneighbors(found)
+    votes = np.array([np.bincount(data["embedding_labels"][row]).argmax() for row in near])
+    share = f"{100 * np.mean(votes == labels):.1f}\xa0% of 100 test images"
+    assert section(built, "overlay").finding.startswith(share)
+
+
+def test_predictions(forward, numbers):
+    _, labels, values = forward
+    written = rows(numbers, "predictions.csv")
+    scores = values["output"]
+    guesses = scores.argmax(axis=1)
+    assert [(row["label"], row["predicted"]) for row in written] == [
+        (CLASSES[label], CLASSES[guess]) for label, guess in zip(labels, guesses, strict=True)
+    ]
+    margins = [score.max() - score[label] for score, label in zip(scores, labels, strict=True)]
+    np.testing.assert_allclose([float(row["margin"]) for row in written], margins, atol=1e-4)
+
+
+def test_activity_by_channel(numbers):
+    """Recomputed from activity.csv."""
+    written = rows(numbers, "activity_channels.csv")
+    by_label = rows(numbers, "activity.csv")
+    values: dict[tuple[str, str], list[float]] = {}
+    for row in by_label:
+        if row["ratio"]:
+            values.setdefault((row["layer"], row["channel"]), []).append(float(row["ratio"]))
+    names = list(dict.fromkeys(row["label"] for row in by_label if row["ratio"]))
+    last: dict[str, float] = {}
+    for row in written:
+        of = np.array(values[row["layer"], row["channel"]])
+        if not of.any():
+            assert (row["answers_most_to"], row["multiple"], float(row["difference_between_labels"])) == ("", "", 0)
+            continue
+        spread = of.std() / np.abs(of).mean()
+        assert float(row["difference_between_labels"]) == pytest.approx(spread)
+        assert spread <= last.get(row["layer"], np.inf) * (1 + 1e-9)
+        last[row["layer"]] = spread
+        assert row["answers_most_to"] == names[of.argmax()]
+        if (of >= 0).all():
+            assert float(row["multiple"]) == pytest.approx(of.max() / of.mean())
+        else:
+            assert row["multiple"] == ""
+    assert len(written) == len(values)
+
+
+def test_health_of_layers(recorded, forward, numbers):
+    """Dead, constant and broken channels over all evaluation images, by a forward pass of its own."""
+    _, _, values = forward
+    written = {(row["layer"], row["epoch"]): row for row in rows(numbers, "health_layers.csv")}
+    values = {**values, "hidden/relu": np.maximum(values["hidden"], 0)}
+    assert {layer for layer, _ in written} == {"conv1", "conv1/relu", "hidden", "hidden/relu", "output"}
+    for layer in ("conv1", "conv1/relu", "hidden", "hidden/relu", "output"):
+        flat = values[layer].reshape(-1, values[layer].shape[-1])
+        row = written[layer, "2"]
+        assert (row["step"], row["images"], row["channels"]) == ("12", "100", str(flat.shape[1]))
+        assert int(row["dead"]) == (flat == 0).all(axis=0).sum()
+        assert (row["constant"], row["saturated"], row["non_finite"]) == ("0", "", "0")
+    assert int(written["hidden/relu", "2"]["dead"]) > 0
+
+
+def test_health_of_updates(recorded, numbers):
+    for row in rows(numbers, "health_updates.csv"):
+        step = int(row["step"])
+        before, after = (raw(recorded, "snapshots", s)[row["param"]].astype(np.float64) for s in (step - 1, step))
+        assert row["updates"] == "1"
+        moved = np.sqrt(((after - before) ** 2).sum()) / np.sqrt((before**2).sum())
+        assert float(row["ratio"]) == pytest.approx(moved, rel=1e-9)
+    assert {row["step"] for row in rows(numbers, "health_updates.csv")} == {"6", "12"}
+    assert rows(numbers, "health_parameters.csv") == []
+
+
+def test_sentences_say_what_the_numbers_say(recorded, forward, numbers, built):
+    """The findings of the page, put together again from the raw run."""
+    _, labels, values = forward
+    guesses = values["output"].argmax(axis=1)
+    right = guesses == labels
+    accuracy = f"{100 * right.mean():.1f}\xa0%"
+    assert f"predicts {accuracy} of 100 test images right after 2 epochs" in built.headline
+    figures = dict(built.key_figures)
+    lines = (recorded / "epochs.jsonl").read_text().splitlines()
+    epochs = [{**row["measured"], **row["reported"]} for row in map(json.loads, lines)]
+    assert figures["accuracy"] == accuracy
+    assert figures["loss"] == f"{epochs[-1]['val_loss']:.4f}"
+    assert (figures["steps"], figures["epochs"]) == ("12", "2")
+    weights = {name: value.astype(np.float64) for name, value in raw(recorded, "snapshots", 12).items()}
+    assert figures["parameters"] == f"{sum(value.size for value in weights.values()):,}"
+
+    share = [100 * right[labels == label].mean() for label in range(10)]
+    hardest = [str(label) for label in range(10) if share[label] == min(share)]
+    wrong = 100 - right.sum()
+    finding = section(built, "mistakes").finding
+    assert finding.startswith(f"{wrong} of 100 evaluation images ({wrong:.1f}\xa0%) are predicted wrong")
+    assert ", ".join(hardest[:1]) in finding.split("hardest class")[1]
+    assert f"{min(share):.1f}\xa0%" in finding
+    pairs = [(label, guess) for label, guess in zip(labels.tolist(), guesses.tolist(), strict=True) if label != guess]
+    most = max(pairs.count(pair) for pair in pairs)
+    (said,) = re.findall(r"most often (\d) is taken for (\d) \((\d+) times\)", finding)
+    assert int(said[2]) == most == pairs.count((int(said[0]), int(said[1])))
+
+    before = {name: value.astype(np.float64) for name, value in raw(recorded, "snapshots", 0).items()}
+    kernels = [name for name in weights if weights[name].ndim >= 2]
+    changed = {n: np.abs(weights[n] - before[n]).mean() / np.abs(before[n]).mean() for n in kernels}
+    ends = (max(kernels, key=lambda n: changed[n]), min(kernels, key=lambda n: changed[n]))
+    finding = section(built, "parameters").finding
+    assert finding.startswith(f"{ends[0]} changed most: by {100 * changed[ends[0]]:.1f}\xa0% of its initial size")
+    assert f"{ends[1]} least, by {100 * changed[ends[1]]:.1f}\xa0%" in finding
+
+    away = sum((((weights[n] - before[n]) * before[n]) > 0).sum() for n in kernels)
+    toward = sum((((weights[n] - before[n]) * before[n]) < 0).sum() for n in kernels)
+    correlations = [np.corrcoef(before[n].ravel(), (weights[n] - before[n]).ravel())[0, 1] for n in kernels]
+    finding = section(built, "change").finding
+    assert f"{100 * away / (away + toward):.1f}\xa0% grew away from zero" in finding
+    for end in (min(correlations), max(correlations)):
+        assert f"{end:.2f}".replace("-", "−") in finding
+
+    finding = section(built, "curves").finding
+    first, last = (100 * epochs[i]["val_accuracy"] for i in (0, -1))
+    assert f"from {first:.1f}\xa0% to {last:.1f}\xa0% in 2 epochs" in finding
+    assert f"{epochs[-1]['val_loss']:.4f}" in finding
+
+    finding = section(built, "maps").finding
+    maps = raw(recorded, "activations", 12)["maps/conv1"]
+    strongest = [int(image.max(axis=(0, 1)).argmax()) for image in maps]
+    (channel, count) = re.findall(r"channel (\d+) has the largest single value for (\d+) of 10 probe images", finding)[
+        0
+    ]
+    assert strongest.count(int(channel)) == int(count) == max(strongest.count(c) for c in range(4))
+
+    quality = rows(numbers, "embedding_quality.csv")
+    finding = section(built, "embedding").finding
+    for row in (quality[0], quality[-1]):
+        assert f"{100 * float(row['neighbor_accuracy']):.1f}\xa0% " in finding
+    for row in (quality[1], quality[-1]):
+        assert f"{float(row['movement']):.2f}" in finding
+
+    finding = section(built, "health").finding
+    ratios = {r["param"]: float(r["ratio"]) for r in rows(numbers, "health_updates.csv") if r["step"] == "12"}
+    for name in (min(ratios, key=ratios.__getitem__), max(ratios, key=ratios.__getitem__)):
+        assert f"{100 * ratios[name]:.1f}\xa0% ({name})" in finding
+    dead = {r["layer"]: (r["dead"], r["channels"]) for r in rows(numbers, "health_layers.csv") if r["epoch"] == "2"}
+    assert "{} of {} channels of hidden/relu are dead".format(*dead["hidden/relu"]) in finding
+
+    activity = next(row for row in rows(numbers, "activity_channels.csv") if row["layer"] == "conv1/relu")
+    finding = section(built, "activity").finding
+    assert f"Over {right.sum()} correctly predicted of 100 evaluation images" in finding
+    said = f"channel {activity['channel']} of conv1/relu answers most selectively, to {activity['answers_most_to']}"
+    assert f"{said} ({float(activity['multiple']):.1f} times its mean over labels" in finding
+
+
+def test_report_json_has_what_is_needed_to_judge_the_run(numbers):
+    provenance = json.loads((numbers / "report.json").read_text(encoding="utf-8"))
+    assert provenance["config"]["seed"] == 0
+    assert provenance["packages"]["jax"]
+    assert len(provenance["dataset_fingerprint"]) == 64
+    assert {"git_commit", "git_dirty", "device", "seconds"} <= set(provenance)
