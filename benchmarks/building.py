@@ -22,11 +22,11 @@ def measure(settings: Settings) -> list[Row]:
 
 def _train(run: Path) -> None:
     """As `reportgen demo` does."""
-    from reportgen.data import load
+    from reportgen.data import load_dataset
     from reportgen.models import build
     from reportgen.training import train
 
-    train(run, load("mnist5k"), build("lenet", 10), epochs=10)
+    train(run, load_dataset("mnist5k"), build("lenet", 10), epochs=10)
 
 
 def page(run: str, out: str) -> Callable[[], None]:

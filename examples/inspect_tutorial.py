@@ -19,7 +19,7 @@ from reportgen.models import build
 def lenet(folder: Path) -> None:
     """Train for a minute, then show every map of one digit: 16 of 24x24, pooled to 12x12, and 30 of 8x8."""
     run = folder / "run"
-    digits = reportgen.load("mnist5k")
+    digits = reportgen.load_dataset("mnist5k")
     if not run.exists():
         reportgen.train(run, digits, build("lenet", 10), model_name="lenet", epochs=3, progress=True)
     seven = digits.test_images[np.flatnonzero(digits.test_labels == 7)[:1]]

@@ -11,25 +11,28 @@ Importing this module imports neither jax nor matplotlib: each name is loaded wh
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 from reportgen.errors import naming_the_extra
 
 if TYPE_CHECKING:
-    from reportgen.api import BuiltReport, build, inspect
+    from reportgen.api import Report, build, inspect
     from reportgen.core.report import Figure, Section, Table, Text
     from reportgen.core.run import Run
-    from reportgen.data import load
+    from reportgen.data import load_dataset
     from reportgen.errors import ReportgenError
     from reportgen.record import Recorder
-    from reportgen.store import open_run
+    from reportgen.sections import PageContext
+    from reportgen.store import open_run, save_run
     from reportgen.training import train
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "BuiltReport": "reportgen.api",
     "Figure": "reportgen.core.report",
+    "PageContext": "reportgen.sections",
     "Recorder": "reportgen.record",
+    "Report": "reportgen.api",
     "ReportgenError": "reportgen.errors",
     "Run": "reportgen.core.run",
     "Section": "reportgen.core.report",
@@ -37,15 +40,17 @@ _HOME = {
     "Text": "reportgen.core.report",
     "build": "reportgen.api",
     "inspect": "reportgen.api",
-    "load": "reportgen.data",
+    "load_dataset": "reportgen.data",
     "open_run": "reportgen.store",
+    "save_run": "reportgen.store",
     "train": "reportgen.training",
 }
 
 __all__ = [
-    "BuiltReport",
     "Figure",
+    "PageContext",
     "Recorder",
+    "Report",
     "ReportgenError",
     "Run",
     "Section",
@@ -54,13 +59,21 @@ __all__ = [
     "__version__",
     "build",
     "inspect",
-    "load",
+    "load_dataset",
     "open_run",
+    "save_run",
     "train",
 ]
 
 
+_RENAMED = {"BuiltReport": "Report", "load": "load_dataset"}
+"""Earlier names, which work for one more release."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        warn(f"reportgen.{name} is called reportgen.{_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     if name not in _HOME:
         raise AttributeError(f"module 'reportgen' has no attribute {name!r}")
     with naming_the_extra():

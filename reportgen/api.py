@@ -230,6 +230,7 @@ def inspect(
     """
     with naming_the_extra():
         from reportgen.inspection import from_model, from_run, inspect_network
+        from reportgen.record.provenance import provenance
     from reportgen.data import Dataset, load_dataset
     from reportgen.data.pictures import as_pictures
 
@@ -262,12 +263,12 @@ def inspect(
             network,
             pictures,
             layers=options.layers,
-            channels=channels,
             preprocess=preprocess,
             size=size,
             dataset=data,
             apply=apply,
             verify=verify,
+            facts=provenance(),
             progress=note if progress else None,
         )
     if save_to is not None:

@@ -62,9 +62,9 @@ def demo(output: str) -> None:
     _check_demo(folder / "run")
     seconds: dict[str, float] = {}
     with _timed(seconds, "load"):
-        from reportgen import build, load
+        from reportgen import build, load_dataset
 
-        dataset = load("mnist5k")
+        dataset = load_dataset("mnist5k")
     with _timed(seconds, "train"):
         summary = _train(folder / "run", dataset, "lenet", epochs=10, overwrite=True)
     with _timed(seconds, "report"):
@@ -131,11 +131,11 @@ def train(
         every = int(every)
     if options["resume"] and options["overwrite"]:
         raise OptionError("--resume goes on with a run and --overwrite replaces it: give one of them")
-    from reportgen.data import load
+    from reportgen.data import load_dataset
 
     options["snapshot_every"] = every
     if from_report is None:
-        data = load(dataset, data_dir)
+        data = load_dataset(dataset, data_dir)
     else:
         given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
         data, model, options = _again(Path(from_report), given, dataset, data_dir, model, options)
@@ -178,7 +178,7 @@ def train(
 def build(
     run: str,
     output: str | None,
-    form: str,
+    form: Any,
     max_size: str,
     numbers: str | None,
     figures: str | None,
@@ -198,7 +198,7 @@ def build(
     built = api.build(run, progress=True, max_size=_bytes(max_size), **options)
     path = built.save(output or ("report.html" if form == "html" else "report"), form)
     click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
-    if left_out := built.report.extra.get("left_out"):
+    if left_out := built.omitted:
         click.echo(left_out)
     if numbers:
         click.echo(f"{len(built.write_numbers(numbers))} files of numbers in {numbers}")
@@ -299,9 +299,9 @@ def inspect(
         "size": _numbers(f"{size}x{size}" if size and "x" not in size else size, "--size", "x", int),
     }
     from reportgen import api
-    from reportgen.data import load
+    from reportgen.data import load_dataset
 
-    data = None if dataset is None else load(dataset, data_dir)
+    data = None if dataset is None else load_dataset(dataset, data_dir)
     built = api.inspect(**options, **parsed, dataset=data, progress=True)
     path = built.save(output)
     click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
@@ -348,11 +348,11 @@ def _again(
     report: Path, given: set[str], dataset: str, data_dir: str | None, model: str, options: dict[str, Any]
 ) -> tuple[Any, str, dict[str, Any]]:
     """(dataset, model, options) as a report.json has them, but for what was `given` on the command line."""
-    from reportgen.data import load
+    from reportgen.data import load_dataset
     from reportgen.training import read_report
 
     asked = read_report(report)
-    data = load(dataset if "dataset" in given else asked.dataset, data_dir)
+    data = load_dataset(dataset if "dataset" in given else asked.dataset, data_dir)
     asked.check(data)
     for version in asked.versions():
         click.echo(f"The report was made with {version}: the last digits may differ.", err=True)

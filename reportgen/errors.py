@@ -5,6 +5,7 @@
     ├── ModelError            a model, layer or apply function does not do what was asked of it
     ├── WeightsError          a checkpoint can't be read, or does not fit the model
     ├── RunError              a run directory is missing, damaged, in use, or holds something else
+    │   └── DamagedError      a file of a run changed, or does not match its checksum
     ├── MissingError          a package that only some of reportgen needs is not installed
     └── OptionError           an option's value is not among those that exist
 
@@ -37,6 +38,10 @@ class WeightsError(ReportgenError):
 
 class RunError(ReportgenError):
     """A run directory is missing, damaged, in use, or holds something else."""
+
+
+class DamagedError(RunError):
+    """A file of a run turned out missing or damaged while it was read; the rest of the run may be whole."""
 
 
 class MissingError(ReportgenError, ImportError):

@@ -20,8 +20,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from reportgen.core.inspection import Preprocessing
 from reportgen.core.network import Network
+from reportgen.core.pictures import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -195,8 +195,9 @@ class Metrics:
 class Run:
     """One recorded training, or one evaluation of a network that was not trained.
 
-    `batches` are "probe", whose maps are kept, "evaluation" and "embedding", as far as there are any. `config` is what was asked for (dataset, model, seed, ...), `provenance` where it ran (versions,
-    device, git commit, dataset fingerprint, seconds).
+    `batches` are "probe", whose maps are kept, "evaluation" and "embedding", as far as there are any.
+    `config` is what was asked for (dataset, model, seed, ...), `provenance` where it ran (versions, device,
+    git commit, dataset fingerprint, seconds).
     """
 
     path: Path

@@ -1,9 +1,9 @@
 """Datasets by name, or a user's own file or folder.
 
-    data = load("mnist5k")
-    data = load("mnist", data_dir="mnist")
-    data = load("flowers.npz")
-    data = load("flowers/")                # flowers/class_name/*.png
+    data = load_dataset("mnist5k")
+    data = load_dataset("mnist", data_dir="mnist")
+    data = load_dataset("flowers.npz")
+    data = load_dataset("flowers/")                # flowers/class_name/*.png
 
 A new dataset is one file with `load(data_dir) -> Dataset`, and one line in DATASETS.
 """
@@ -15,7 +15,7 @@ from reportgen.data import digits, folder, mnist, mnist5k, npz
 from reportgen.data.dataset import Dataset, make_dataset, stratified_split
 from reportgen.errors import DataError, choices
 
-__all__ = ["DATASETS", "Dataset", "load", "make_dataset", "stratified_split"]
+__all__ = ["DATASETS", "Dataset", "load_dataset", "make_dataset", "stratified_split"]
 
 DATASETS: Mapping[str, Callable[[Path | None], Dataset]] = {
     "mnist5k": mnist5k.load,
@@ -24,7 +24,7 @@ DATASETS: Mapping[str, Callable[[Path | None], Dataset]] = {
 }
 
 
-def load(name_or_path: str | Path, data_dir: str | Path | None = None) -> Dataset:
+def load_dataset(name_or_path: str | Path, data_dir: str | Path | None = None) -> Dataset:
     """The dataset of that name in DATASETS, else of that .npz file or image folder.
 
     A name wins over a folder of the same name; write `./mnist` for the folder. `data_dir` is where a
@@ -38,6 +38,8 @@ def load(name_or_path: str | Path, data_dir: str | Path | None = None) -> Datase
         raise DataError(
             f"no dataset, .npz file or image folder {name!r}; {choices(name, DATASETS)}, FILE.npz, IMAGE_FOLDER"
         )
+    if (path / "run.json").is_file():
+        raise DataError(f"{name} is a recorded run, not a dataset; open it with reportgen.open_run")
     if data_dir is not None:
         raise DataError(f"{name} is itself the data; leave the data folder {data_dir} out")
     return folder.load(path) if path.is_dir() else npz.load(path)

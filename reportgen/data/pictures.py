@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reportgen.core.inspection import Picture
+from reportgen.core.pictures import Picture
 from reportgen.errors import DataError
 
 if TYPE_CHECKING:

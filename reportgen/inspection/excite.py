@@ -6,7 +6,8 @@ Images go through in batches; of each only the largest value of every channel, i
 kept, so memory does not grow with the number of images.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -14,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from reportgen.capture import Capture
-from reportgen.core.inspection import Excitation, Labelled
 from reportgen.core.network import Layer
 from reportgen.data import Dataset
 
@@ -23,6 +23,43 @@ BEST = 9
 
 BATCH_BYTES = 128 << 20
 """All chosen layers of one batch take about this much, within one and a hundred images."""
+
+
+@dataclass(frozen=True)
+class Excitation:
+    """How one layer answers to a dataset.
+
+    values       [rank, channel] float32: the largest values of each channel, one per image, falling; NaN
+                 where there are fewer images
+    images       [rank, channel] int64: the image of each, -1 where there is none
+    positions    [rank, channel, axis] int64: where in the feature map the value stands
+    label_sums   [label, channel] float64: each channel summed over positions and over the label's images
+    """
+
+    values: np.ndarray
+    images: np.ndarray
+    positions: np.ndarray
+    label_sums: np.ndarray
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The labelled images that the channels were tried on.
+
+    `images` are pictures [image, height, width, 1 or 3] from 0 to 1, `layers` has an `Excitation` per
+    layer path. `label_counts` and `input_sums` [label] are what `analysis.activity` takes; they and the
+    sums are over the correctly predicted images where `predicted` holds their number, over all where the
+    network gives no score per class (None).
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    images: np.ndarray
+    labels: np.ndarray
+    layers: Mapping[str, Excitation]
+    label_counts: np.ndarray
+    input_sums: np.ndarray
+    predicted: int | None
 
 
 def excitations(

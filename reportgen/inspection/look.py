@@ -1,25 +1,27 @@
-"""Images through a network: fits both to each other, runs them, and keeps the chosen layers' answers.
+"""Images through a network: fits both to each other, runs them, and keeps the chosen layers' responses as a run.
 
-found = inspect_network(from_model("lenet", weights="lenet.npz"), read_pictures(["7.png"]), layers=["conv*"])
-found.maps["conv1"].shape                   # (1, 24, 24, 16)
+run = inspect_network(from_model("lenet", weights="lenet.npz"), read_pictures(["7.png"]), layers=["conv*"])
+run.observations[0].maps["conv1"].shape     # (1, 24, 24, 16)
 """
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import jax
 import ml_dtypes
 import numpy as np
 
-from reportgen.capture import Capture, flat_names, prepare
-from reportgen.core.inspection import Inspection, Labelled, Picture, Preprocessing
-from reportgen.core.network import Layer, Network
+from reportgen.capture import Capture, check, flat_names, prepare
+from reportgen.core.network import Network
+from reportgen.core.pictures import Picture, Preprocessing, are_pictures, image_range, to_pixels
+from reportgen.core.run import Batch, Classification, Metrics, Observation, Run, Snapshot, TopExamples
 from reportgen.data import Dataset
 from reportgen.data.pictures import resized, stacked, with_channels
 from reportgen.errors import DataError, OptionError, ReportgenError
-from reportgen.inspection.excite import excitations
+from reportgen.inspection.excite import Labelled, excitations
 from reportgen.inspection.network import LoadedNetwork, cannot_take
 from reportgen.inspection.preprocess import Way, preprocessing
 
@@ -33,80 +35,121 @@ def inspect_network(
     network: LoadedNetwork,
     pictures: Sequence[Picture] | None,
     *,
-    layers: Sequence[str] = (),
-    channels: Sequence[int] = (),
+    layers: Sequence[str] = ("*",),
     preprocess: str | Callable[[np.ndarray], Any] | None = None,
     size: tuple[int, int] | None = None,
     dataset: Dataset | None = None,
     apply: Callable[[Any, Any, Any], Any] | None = None,
     verify: bool = False,
+    facts: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
-) -> Inspection:
-    """What the chosen layers of `network` answer to the pictures.
+) -> Run:
+    """A run of one state: how the chosen layers of `network` respond to the pictures.
 
-    `pictures` None takes the probe images of the run that the network comes from. `layers` are glob
-    patterns on layer paths (all by default), `channels` numbers to show enlarged, `preprocess` a name of
-    PREPROCESS or a function of pixels, `size` (height, width) to bring the pictures to, `dataset` labelled
-    images to find what excites each channel. `apply` is for models that need more than images. `verify`
-    replays every operation and compares.
+    `pictures` None takes the probe of the run that the network comes from. `layers` are glob patterns on layer
+    paths, `preprocess` a name of PREPROCESS or a function of pixels, `size` (height, width) to bring the pictures
+    to, `dataset` labelled images to find what activates each channel most. `apply` is for models that need more
+    than images. `verify` replays every operation and compares. `facts` are JSON values for the provenance.
 
     Raises ReportgenError's kinds: pictures of several sizes, a network that can't take them, weights that
-    do not fit, unknown layers, channels that a chosen layer does not have.
+    do not fit, unknown layers.
     """
-    pictures, given = _pictures(network, pictures)
+    given = network.run.batch("probe") if pictures is None and network.run is not None else None
+    pictures = _pictures(network, pictures)
     if size is not None:
-        pictures = resized(pictures, size)
+        pictures, given = resized(pictures, size), None
     stacked(pictures)
     pictures, way, inputs, variables, capture = _fitted(network, pictures, given, preprocess, layers, apply)
     chosen = capture.selected
-    asked = replace(capture.network, name=network.name)
-    _check_channels([asked.layers[path] for path in chosen], channels, layers)
-    capture = replace(capture, selected=_with_partners(asked, chosen))
+    described = replace(capture.network, name=network.name)
+    capture = replace(capture, selected=_with_partners(described, chosen))
     maps = _maps(capture, variables, inputs, progress)
-    verified, failed = _verified(capture, variables, inputs) if verify else ("", ())
-    labelled = None
-    if dataset is not None:
-        labelled = _labelled(replace(capture, selected=chosen), variables, dataset, way, inputs.shape[-1], progress)
-    return Inspection(
-        network=asked,
-        source=network.source,
-        chosen=chosen,
-        params={name: np.asarray(value) for name, value in flat_names(variables.get("params", {})).items()},
-        pictures=tuple(pictures),
-        preprocessing=way.stated,
+    stated = _verified(capture, variables, inputs) if verify else {}
+    as_recorded = given is not None and preprocess is None
+    probe = Batch(
+        size=len(inputs),
         inputs=inputs,
-        maps=maps,
-        channels=tuple(channels),
-        labelled=labelled,
-        warnings=(*network.warnings, *failed, *_not_finite(maps, chosen)),
-        verified=verified,
+        targets=given.targets if given is not None else None,
+        names=tuple(picture.name for picture in pictures),
+        pictures=None if as_recorded else stacked(pictures),
+        preprocessing=way.stated,
+        notes=tuple("; ".join(picture.notes) for picture in pictures),
+    )
+    step = network.step
+    observation = Observation(step, 0, maps)
+    batches, classes = {"probe": probe}, network.classes
+    if dataset is not None:
+        selected = replace(capture, selected=chosen)
+        labelled = _labelled(selected, variables, dataset, way, inputs.shape[-1], progress)
+        classes = labelled.classes
+        batches["evaluation"] = Batch(
+            size=len(labelled.labels), targets=labelled.labels, pictures=labelled.images * np.float32(255)
+        )
+        observation = _with_dataset(observation, labelled)
+    prints = {p.name: hashlib.sha256(np.ascontiguousarray(p.pixels).tobytes()).hexdigest() for p in pictures}
+    config = {
+        "model": network.name,
+        "images": prints,
+        "layers": list(chosen),
+        "preprocess": way.stated.words,
+        **({"dataset": dataset.name} if dataset is not None else {}),
+    }
+    return Run(
+        path=Path(),
+        classes=classes,
+        network=described,
+        config=config,
+        provenance={"parameters": network.source, **stated, **(facts or {})},
+        metrics=Metrics(),
+        snapshots={step: Snapshot(step, 0, _named(variables))},
+        observations={step: observation},
+        batches=batches,
+        kind="inspection",
+        notes=(*network.warnings, *_failed(stated), *_not_finite(maps, chosen)),
     )
 
 
-def _pictures(
-    network: LoadedNetwork, pictures: Sequence[Picture] | None
-) -> tuple[Sequence[Picture], np.ndarray | None]:
-    """The pictures, and what is fed for them where they are a run's own probe images."""
+def _named(variables: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+    """Collection -> name -> array."""
+    return {
+        kind: {name: np.asarray(value) for name, value in flat_names(tree).items()} for kind, tree in variables.items()
+    }
+
+
+def _with_dataset(observation: Observation, labelled: Labelled) -> Observation:
+    top = {path: TopExamples(e.values, e.images, e.positions) for path, e in labelled.layers.items()}
+    sums = {path: e.label_sums for path, e in labelled.layers.items()}
+    none = np.zeros(0)
+    outcome = Classification(none, none, labelled.label_counts, sums, labelled.input_sums)
+    return replace(observation, top=top, outcome=outcome)
+
+
+def _failed(stated: Mapping[str, Any]) -> tuple[str, ...]:
+    failed = [f"{path}: {text}" for path, text in stated.get("verification_failed", {}).items()]
+    more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
+    return (f"Verification failed: {'; '.join(failed[:3])}{more}.",) if failed else ()
+
+
+def _pictures(network: LoadedNetwork, pictures: Sequence[Picture] | None) -> Sequence[Picture]:
+    """The pictures, or a run's own probe as pictures."""
     if pictures is not None:
-        return pictures, None
+        return pictures
     if network.run is None:
-        raise OptionError("no image was given; give --images, or --run for the images that a run recorded")
-    run = network.run
-    images, labels = run.data.probe_images, run.data.probe_labels
-    shown = images[..., None] if images.ndim == 3 else images
-    if shown.ndim != 4 or shown.shape[3] not in (1, 3):
-        raise DataError(f"the run's probe images are {list(images.shape[1:])}: no pictures that can be shown")
-    low, high = float(shown.min()), float(shown.max())
-    low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
-    pixels = ((shown - low) / (high - low) * 255).astype(np.float32)
-    names = [f"probe {i} ({run.classes[label]})" for i, label in enumerate(labels)]
-    return [Picture(name, p) for name, p in zip(names, pixels, strict=True)], images
+        raise OptionError("no image was given; give images, or a run for the images that it recorded")
+    probe, classes = network.run.batch("probe"), network.run.classes
+    images = np.asarray(probe.images)
+    if not are_pictures(images.shape):
+        raise DataError(f"the run's probe inputs are {list(images.shape[1:])}: not pictures that can be shown")
+    labels = [] if probe.targets is None else [f" ({classes[int(label)]})" for label in probe.targets]
+    names = [f"probe {i}{labels[i] if labels else ''}" for i in range(len(images))]
+    pixels = to_pixels(images, image_range(images))
+    return [Picture(name, each) for name, each in zip(names, pixels, strict=True)]
 
 
 def _fitted(
     network: LoadedNetwork,
     pictures: Sequence[Picture],
-    given: np.ndarray | None,
+    given: Batch | None,
     preprocess: str | Callable[[np.ndarray], Any] | None,
     layers: Sequence[str],
     apply: Callable | None,
@@ -124,7 +167,8 @@ def _fitted(
             way = preprocessing(preprocess or network.preprocess, channels)
             if given is not None and preprocess is None:
                 way = Way(_as_recorded, Preprocessing("as recorded", "as the run recorded them", way.stated.planes))
-            inputs = given if given is not None and preprocess is None else way.apply(stacked(fitting))
+            recorded = given is not None and preprocess is None
+            inputs = np.asarray(given.images) if given is not None and recorded else way.apply(stacked(fitting))
             if len(inputs.shape) != 4:
                 raise DataError(
                     f"the preprocessing gives {list(inputs.shape)}; [image, height, width, channel] is shown"
@@ -166,18 +210,6 @@ def _prepared(
         raise cannot_take(network.name, inputs.shape[1:], problem) from problem
 
 
-def _check_channels(layers: Sequence[Layer], channels: Sequence[int], patterns: Sequence[str]) -> None:
-    """Of the layers that a pattern names, one at least must have each channel."""
-    for pattern in patterns or ("*",):
-        named = [layer for layer in layers if fnmatchcase(layer.path, pattern)]
-        most = max(named, key=lambda layer: layer.channels, default=None)
-        for channel in channels:
-            if most is not None and not 0 <= channel < most.channels:
-                raise OptionError(
-                    f"{most.path} has no channel {channel}: its channels are 0 to {most.channels - 1}, counted from 0"
-                )
-
-
 def _with_partners(network: Network, chosen: Sequence[str]) -> tuple[str, ...]:
     """The chosen paths and, for each, the other side of its activation function, in call order."""
     wanted = set(chosen)
@@ -209,18 +241,12 @@ def _maps(capture: Capture, variables: Any, inputs: np.ndarray, progress: Progre
     return maps
 
 
-def _verified(capture: Capture, variables: Any, inputs: np.ndarray) -> tuple[str, tuple[str, ...]]:
-    """ "n of n operations verified", and a warning where some were not."""
-    from reportgen.capture.verify import check
-
+def _verified(capture: Capture, variables: Any, inputs: np.ndarray) -> dict[str, Any]:
+    """What a verification of all layers found, as provenance."""
     batch = inputs[:BATCH] if len(inputs) >= BATCH else np.concatenate([inputs, inputs])
     every = replace(capture, selected=tuple(layer.path for layer in capture.network.distinct))
     found = check(every, variables, batch)
-    failed = tuple(f"{path}: {text}" for path, text in found.failed.items())
-    warning = f"Verification failed: {'; '.join(failed[:3])}" + (
-        f" and {len(failed) - 3} more" if len(failed) > 3 else ""
-    )
-    return str(found), ((f"{warning}.",) if failed else ())
+    return {"verification": str(found), "verification_flax": found.flax, "verification_failed": dict(found.failed)}
 
 
 def _labelled(

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.core.inspection import Preprocessing
+from reportgen.core.pictures import Preprocessing
 from reportgen.errors import DataError, OptionError, choices
 
 CAFFE_MEAN = (103.939, 116.779, 123.68)

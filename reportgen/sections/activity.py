@@ -21,8 +21,7 @@ LISTED = 10
 
 def build(context: PageContext) -> Section | None:
     """For each layer, the top-activating examples where they were recorded, and bars by label for every channel."""
-    observation, classes = context.observation, context.run.classes
-    outcome = context.outcome
+    observation, outcome = context.observation, context.outcome
     if observation is None or (outcome is None and not observation.top):
         return None
     # All of them now: a file that proves damaged here is left out, and one found damaged later would stop the numbers.
@@ -93,7 +92,7 @@ def _drawn(context: PageContext) -> tuple[Layer, ...]:
 
 
 def _finding(context: PageContext, best: tuple[float, str] | None) -> str:
-    outcome, total = context.outcome, len(context.run.batch("evaluation").targets or ())
+    outcome, total = context.outcome, context.run.batch("evaluation").size
     if outcome is None:
         return "The evaluation examples with the largest activations of each channel."
     counted = int(outcome.label_counts.sum())

@@ -134,7 +134,7 @@ def _alike(context: PageContext) -> bool:
     if box is None:
         return False
     (top, bottom), (left, right), _ = box
-    height, width = context.size
+    height, width = context.probe.images.shape[1:3]
     return (bottom - top + 1) * (right - left + 1) <= ALIKE * height * width
 
 

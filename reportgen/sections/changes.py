@@ -29,8 +29,8 @@ def build(context: PageContext) -> Section | None:
     if len(layers) < len(after_activation(context)):
         blocks.append(
             Text(
-                f"Of {len(after_activation(context))} layers, the {len(layers)} with the largest changes are drawn; the tables "
-                "have all."
+                f"Of {len(after_activation(context))} layers, the {len(layers)} with the largest changes are drawn; "
+                "the tables have all."
             )
         )
     blocks += [_grid(context, layer) for layer in layers]

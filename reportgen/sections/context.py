@@ -6,7 +6,7 @@ context.stats["conv1"].maximum[0]              # of every channel on the first p
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,11 +25,11 @@ from reportgen.analysis.confusion import Confusion, confusion
 from reportgen.analysis.diffs import ParamDiff, differences
 from reportgen.analysis.embedding import Embedding, embed
 from reportgen.core.network import Layer, Network, Role
+from reportgen.core.pictures import are_pictures, image_range, to_pixels
 from reportgen.core.run import Batch, Classification, Observation, Run
 from reportgen.errors import OptionError, ReportgenError, choices
 from reportgen.sections.beside import computed_beside
 from reportgen.sections.limits import Limits
-from reportgen.sections.pixels import are_pictures, image_range, to_pixels
 from reportgen.sections.scale import Normalize
 from reportgen.sections.words import slug
 
@@ -63,7 +63,7 @@ class Moment:
         return f"step {self.step}"
 
     @property
-    def params(self) -> "dict[str, np.ndarray] | Any":
+    def params(self) -> Mapping[str, np.ndarray]:
         """The parameters by name, read from disk when asked for."""
         return self.run.snapshots[self.step].params
 
@@ -227,8 +227,7 @@ class PageContext:
             return self.probe.names
         targets = self.probe.targets
         labels = [] if targets is None else [f" ({self.run.classes[int(label)]})" for label in targets]
-        count = len(next(iter(self.observation.maps.values()), ())) if self.observation is not None else 0
-        return tuple(f"probe {i}{labels[i] if i < len(labels) else ''}" for i in range(count))
+        return tuple(f"probe {i}{labels[i] if i < len(labels) else ''}" for i in range(self.probe.size))
 
     @cached_property
     def pixels(self) -> np.ndarray | None:
@@ -236,25 +235,32 @@ class PageContext:
         probe = self.probe
         if probe.pictures is not None:
             return np.asarray(probe.pictures)
-        if not isinstance(probe.inputs, np.ndarray) or not are_pictures(probe.inputs.shape) or not len(probe.inputs):
+        images = np.asarray(probe.images)
+        return to_pixels(images, self.probe_range) if are_pictures(images.shape) and len(images) else None
+
+    def evaluation_pixels(self, example: int) -> np.ndarray | None:
+        """One evaluation input as a picture, as `pixels` has those of the probe; None where it was not kept."""
+        batch = self.run.batch("evaluation")
+        if batch.pictures is not None:
+            return np.asarray(batch.pictures[example])
+        if not are_pictures(batch.images.shape) or example >= len(batch.images):
             return None
-        return to_pixels(probe.inputs, self.probe_range)
+        return to_pixels(batch.images[example : example + 1], self.evaluation_range)[0]
 
     @cached_property
     def size(self) -> tuple[int, int] | None:
         """(height, width) of the network's input where it is pictures."""
-        shape = np.shape(self.probe.inputs)
-        return (shape[1], shape[2]) if self.pixels is not None else None
+        return (self.probe.images.shape[1], self.probe.images.shape[2]) if self.pixels is not None else None
 
     @cached_property
     def probe_range(self) -> tuple[float, float]:
         """What is black and what is white in a picture of a probe input."""
-        return image_range(self.probe.inputs)
+        return image_range(self.probe.images)
 
     @cached_property
     def evaluation_range(self) -> tuple[float, float]:
         """The same for an evaluation input."""
-        return image_range(self.run.batch("evaluation").inputs)
+        return image_range(self.run.batch("evaluation").images)
 
     def maps(self, layer: Layer) -> np.ndarray:
         """[example, *layer.shape]: the layer's activations for the probe, read from disk once per layer in a row."""
@@ -309,8 +315,8 @@ class PageContext:
         """Change of each chosen parameter from the moment before; () without one."""
         if self.before is None:
             return ()
-        snapshots = (moment.run.snapshots[moment.step] for moment in (self.before, self.now))
-        return differences(*snapshots, self.kernels)
+        before, now = self.before, self.now
+        return differences(before.run.snapshots[before.step], now.run.snapshots[now.step], self.kernels)
 
     @cached_property
     def checkup(self) -> Checkup:
@@ -344,7 +350,7 @@ class PageContext:
                 self.options.progress("embedding", done, of)
 
         vectors = [self.run.observations[step].vectors["embedding"] for step in self.run.observations]
-        labels = self.run.batch("embedding").targets
+        labels = self.run.batch("embedding").labels
         try:
             return embed(vectors, labels, self.options.embedding, progress=progress)
         except ReportgenError as error:

@@ -8,11 +8,11 @@ from reportgen.core.report import Block, Figure, Fold, Section, Text
 from reportgen.core.run import MEASURED
 from reportgen.figures.chart import chart
 from reportgen.figures.curves import curves, steps_per_bin
-from reportgen.sections.context import Context
+from reportgen.sections.context import PageContext
 from reportgen.sections.words import percent, plural
 
 
-def build(context: Context) -> Section | None:
+def build(context: PageContext) -> Section | None:
     """The curves; None for a run without an epoch of training."""
     epochs = context.run.epochs
     if len(epochs) < 2:
@@ -47,7 +47,7 @@ def build(context: Context) -> Section | None:
     return Section("curves", "Loss and accuracy", _finding(epochs), (figure, *_others(context), method))
 
 
-def _per_step(context: Context, name: str) -> tuple[list[float], list[float]]:
+def _per_step(context: PageContext, name: str) -> tuple[list[float], list[float]]:
     """Where each update that has the metric stands on the axis of epochs, and its value."""
     epochs = context.run.epochs
     rows = [row for row in context.run.steps if name in row]
@@ -57,7 +57,7 @@ def _per_step(context: Context, name: str) -> tuple[list[float], list[float]]:
     return places.tolist(), [float(row[name]) for row in rows]
 
 
-def _others(context: Context) -> list[Block]:
+def _others(context: PageContext) -> list[Block]:
     """A chart of every metric that has no place beside loss and accuracy: as reported by the training loop."""
     epochs, steps = context.run.epochs, context.run.steps
     names = dict.fromkeys(name for row in (*steps, *epochs) for name in row if name not in _SHOWN)
@@ -71,7 +71,7 @@ def _others(context: Context) -> list[Block]:
     return [Fold(f"The other {len(names)} metrics", (*figures, *more))]
 
 
-def _other(context: Context, name: str) -> Figure:
+def _other(context: PageContext, name: str) -> Figure:
     places, behind = _per_step(context, name)
     epochs = context.run.epochs
     series = _series(epochs, {name: "per epoch"})

@@ -40,17 +40,16 @@ def patches(context: PageContext, layer: Layer, order: list[int]) -> Figure:
         for rank in ranks
     ]
     height, width = tiles.shape[1:3]
-    whole = (height, width) == context.evaluation_pixels(0).shape[:2]
+    first_image = context.evaluation_pixels(0)
+    whole = first_image is None or (height, width) == first_image.shape[:2]
     what = "whole images" if whole else f"{height}×{width} pixels around the place of the value"
     step = -(-max(height, width) // LARGEST)
     if step > 1:
         tiles, what = tiles[:, ::step, ::step], f"{what} (every {step}th pixel)"
     layout: dict[str, Any] = {"labels": labels, "columns": len(ranks), "values": values}
-    if tiles.ndim == 4:
-        # A photograph has no empty colour: beyond the image it is mid-grey.
-        picture = photos(tiles.filled(127.5), **layout)
-    else:
-        picture = mosaic(tiles, 0, 255, **layout)
+    # A photograph has no empty colour: beyond the image it is mid-grey.
+    colored = tiles.ndim == 4
+    picture = photos(tiles.filled(127.5), **layout) if colored else mosaic(tiles, 0, 255, **layout)
     more = "" if len(channels) == layer.channels else f" {len(channels)} of {layer.channels} channels."
     first = _name(context, int(top.examples[0, channels[0]]))
     return Figure(
@@ -76,7 +75,8 @@ def _patch(
 ) -> np.ma.MaskedArray:
     """What the unit saw, [height, width] or [height, width, 3] from 0 to 255, masked beyond the image."""
     index = int(top.examples[rank, channel])
-    image = np.ma.array(context.evaluation_pixels(max(index, 0)), copy=True)
+    pixels = context.evaluation_pixels(max(index, 0))
+    image: np.ma.MaskedArray = np.ma.array(np.zeros((1, 1, 1)) if pixels is None else pixels, copy=True)
     height, width = image.shape[:2]
     if field is None or field.height >= height or field.width >= width or not (field.step_y and field.step_x):
         patch = image

@@ -6,7 +6,7 @@ from reportgen.analysis.quantise import pack, quantise
 from reportgen.core.numbers import short_number
 from reportgen.core.report import Explorer, ExplorerKernel, Section, Text
 from reportgen.figures.palettes import DIVERGING, LEVELS, NOT_FINITE_COLOR
-from reportgen.sections.context import Context
+from reportgen.sections.context import PageContext
 from reportgen.sections.words import listed, plural
 
 LEAST_STEPS = 11
@@ -15,11 +15,12 @@ LEAST_STEPS = 11
 MOST_STEPS = 101
 
 
-def build(context: Context) -> Section | None:
+def build(context: PageContext) -> Section | None:
     """Kernels from the smallest up, at as many evenly spaced snapshots as fit; None with fewer than two."""
     # Bytes of packed parameters that the page may carry; a third more as text.
     budget = context.limits.packed
-    start, end = context.options.from_step, context.options.to_step
+    assert context.before is not None
+    start, end = context.before.step, context.now.step
     kept = [step for step in context.run.snapshots if start <= step <= end]
     kernels = sorted((diff for diff in context.diffs if diff.before.ndim >= 2), key=lambda d: (d.before.size, d.name))
     if len(kept) < 2 or not kernels:
@@ -81,5 +82,5 @@ def _evenly(steps: list[int], count: int) -> list[int]:
     return [steps[place] for place in places]
 
 
-def _levels(context: Context, name: str, steps: list[int]) -> tuple[np.ndarray, float]:
+def _levels(context: PageContext, name: str, steps: list[int]) -> tuple[np.ndarray, float]:
     return quantise(np.stack([context.run.snapshots[step].params[name] for step in steps]))

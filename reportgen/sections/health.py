@@ -9,7 +9,7 @@ import numpy as np
 from reportgen.analysis.checkup import Checkup, Update
 from reportgen.analysis.health import LayerHealth
 from reportgen.core.report import Block, Numbers, Section, Table, Text
-from reportgen.sections.context import Context
+from reportgen.sections.context import PageContext
 from reportgen.sections.words import listed, percent, plural
 
 MOST_DEAD = 0.5
@@ -22,7 +22,7 @@ NAMED = 12
 SHOWN = 6
 
 
-def build(context: Context) -> Section:
+def build(context: PageContext) -> Section:
     """What was looked at and what was found; serious findings are `warnings` too."""
     found = context.checkup
     blocks: list[Block] = [Text(warning, "warning") for warning in warnings(context)]
@@ -39,7 +39,7 @@ def build(context: Context) -> Section:
     return Section("health", "Health of the training", _finding(context), tuple(blocks), numbers)
 
 
-def warnings(context: Context) -> list[str]:
+def warnings(context: PageContext) -> list[str]:
     """What makes the other numbers of the page doubtful, a sentence each."""
     found, said = context.checkup, []
     if found.loss:
@@ -82,17 +82,19 @@ def warnings(context: Context) -> list[str]:
     return said
 
 
-def _one_class(context: Context) -> list[str]:
-    final, labels = context.final, context.run.data.evaluation_labels
-    if final is None or not final.step or len(np.unique(labels)) < 2 or len(np.unique(final.predictions)) != 1:
+def _one_class(context: PageContext) -> list[str]:
+    final, outcome, labels = context.observation, context.outcome, context.run.batch("evaluation").labels
+    if final is None or outcome is None or not final.step or len(np.unique(labels)) < 2:
         return []
-    guess, images = int(final.predictions[0]), plural(len(final.predictions), "evaluation image")
+    if len(np.unique(outcome.predictions)) != 1:
+        return []
+    guess, images = int(outcome.predictions[0]), plural(len(outcome.predictions), "evaluation image")
     if guess < 0:
         return [f"The network predicts nothing for all {images}: its scores are not finite."]
     return [f"The network predicts {context.run.classes[guess]} for all {images}."]
 
 
-def _finding(context: Context) -> str:
+def _finding(context: PageContext) -> str:
     found = context.checkup
     steps = f"{len(found.looked):,} of {plural(len(context.run.snapshots), 'kept snapshot')}"
     parts = []
@@ -188,10 +190,10 @@ def _intervals(found: Checkup) -> str:
     return f"the {min(counts)} to {max(counts)} updates before the end of each epoch that lie between kept snapshots"
 
 
-def _method(context: Context) -> str:
+def _method(context: PageContext) -> str:
     found, kept = context.checkup, len(context.run.snapshots)
     where = f"steps {_some([str(step) for step in found.looked])}" if len(found.looked) < kept else "every kept step"
-    epochs = len(context.run.activations)
+    epochs = len(context.run.observations)
     text = f"Parameters were looked at in {where}, activations after {len(found.epochs)} of {plural(epochs, 'epoch')}"
     text += " (epoch 0 is before training). Pooling and flattening layers are left out: they hand on what died before."
     if found.channels and not found.whole:

@@ -6,27 +6,27 @@
 They come after the report's own sections, in the order of their names.
 """
 
-from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 
 from reportgen.core.report import Section
 from reportgen.errors import ReportgenError
-from reportgen.sections.context import Context
+from reportgen.sections.context import PageContext
+from reportgen.sections.spec import SectionBuilder, SectionSpec
 
 GROUP = "reportgen.sections"
 
 
-def installed() -> tuple[Callable[[Context], Section | None], ...]:
-    """A builder per entry point; nothing is imported until it is called.
+def installed() -> tuple[SectionSpec, ...]:
+    """A section per entry point; nothing is imported until it is called.
 
     A builder raises ReportgenError, naming the entry point, where it can't be imported or is no function, fails, or
     gives something else than a Section or None.
     """
-    return tuple(_builder(entry) for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name))
+    return tuple(SectionSpec(_builder(entry)) for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name))
 
 
-def _builder(entry: EntryPoint) -> Callable[[Context], Section | None]:
-    def build(context: Context) -> Section | None:
+def _builder(entry: EntryPoint) -> SectionBuilder:
+    def build(context: PageContext, /) -> Section | None:
         owner = f"the section {entry.name!r} ({entry.value}), which an installed package brings,"
         try:
             section = entry.load()(context)

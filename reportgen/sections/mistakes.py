@@ -6,17 +6,19 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.confusion import Confusion
+from reportgen.core.pictures import are_pictures
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table
 from reportgen.figures.chart import chart
 from reportgen.figures.export import picture_export
 from reportgen.figures.matrices import confusion as confusion_chart
-from reportgen.sections.context import Context, are_pictures, image_mosaic
+from reportgen.sections.context import PageContext
+from reportgen.sections.pixels import image_mosaic
 from reportgen.sections.words import listed, percent, plural
 
 IMAGES = 60
 
 
-def build(context: Context) -> Section | None:
+def build(context: PageContext) -> Section | None:
     """Confusion matrix of the final network, and its most confident mistakes; None without predictions."""
     result = context.confusion
     if result is None or not result.images:
@@ -67,19 +69,19 @@ def _finding(result: Confusion) -> str:
     return f"{text}. {one}: {percent(least)} of {'its' if len(hardest) == 1 else 'their'} images are predicted right."
 
 
-def _misclassified(context: Context, result: Confusion) -> Figure | None:
-    images, labels = context.run.data.evaluation_images, context.run.data.evaluation_labels
+def _misclassified(context: PageContext, result: Confusion) -> Figure | None:
+    images, labels = context.run.batch("evaluation").images, context.run.batch("evaluation").labels
     # A run keeps the first images only where there are very many.
     chosen = [i for i in result.misclassified if i < len(images)][:IMAGES]
-    if context.final is None or not chosen or not are_pictures(images.shape):
+    if context.outcome is None or not chosen or not are_pictures(images.shape):
         return None
-    predictions, margins = context.final.predictions, context.final.margins
+    predictions, gaps = context.outcome.predictions, context.outcome.logit_gap
     picture = image_mosaic(
         images,
         chosen,
-        context.shades,
+        context.evaluation_range,
         labels=[f"{result.classes[labels[i]]} → {_predicted(result.classes, predictions[i])}" for i in chosen],
-        values=[f"image {i}" + (f", margin {margins[i]:.2f}" if np.isfinite(margins[i]) else "") for i in chosen],
+        values=[f"image {i}" + (f", margin {gaps[i]:.2f}" if np.isfinite(gaps[i]) else "") for i in chosen],
         columns=min(len(chosen), 10),
         gap=2,
     )
@@ -113,13 +115,13 @@ def _per_class(result: Confusion) -> Table:
     return Table("mistakes-classes", "Accuracy per class, over its evaluation images.", columns, tuple(rows), "lrrl")
 
 
-def _predictions(context: Context) -> Iterator[tuple[Any, ...]]:
-    final, classes = context.final, context.run.classes
-    assert final is not None
-    truth = context.run.data.evaluation_labels
-    for index, (label, guess, margin) in enumerate(zip(truth, final.predictions, final.margins, strict=True)):
+def _predictions(context: PageContext) -> Iterator[tuple[Any, ...]]:
+    outcome, classes = context.outcome, context.run.classes
+    assert outcome is not None
+    truth = context.run.batch("evaluation").labels
+    for index, (label, guess, gap) in enumerate(zip(truth, outcome.predictions, outcome.logit_gap, strict=True)):
         named = classes[guess] if guess >= 0 else None
-        yield index, classes[label], named, float(margin) if np.isfinite(margin) else None
+        yield index, classes[label], named, float(gap) if np.isfinite(gap) else None
 
 
 def _rows(result: Confusion) -> Iterator[tuple[Any, ...]]:

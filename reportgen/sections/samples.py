@@ -2,22 +2,24 @@
 
 import numpy as np
 
+from reportgen.core.pictures import are_pictures
 from reportgen.core.report import Figure, Section, Table
 from reportgen.figures.export import picture_export
-from reportgen.sections.context import Context, are_pictures, image_mosaic
+from reportgen.sections.context import PageContext
+from reportgen.sections.pixels import image_mosaic
 from reportgen.sections.words import plural
 
 PER_CLASS = 10
 CLASSES = 12
 
 
-def build(context: Context) -> Section | None:
+def build(context: PageContext) -> Section | None:
     """The first evaluation images of each class, a row per class; None for data that are no pictures."""
-    data, classes = context.run.data, context.run.classes
-    images = data.evaluation_images
+    evaluation, classes = context.run.batch("evaluation"), context.run.classes
+    images = evaluation.images
     if not are_pictures(images.shape) or not len(images):
         return None
-    labels = data.evaluation_labels[: len(images)]
+    labels = evaluation.labels[: len(images)]
     shown = [np.flatnonzero(labels == label)[:PER_CLASS] for label in range(min(len(classes), CLASSES))]
     chosen = np.concatenate(shown) if len(labels) else ()
     if not len(chosen):
@@ -27,13 +29,13 @@ def build(context: Context) -> Section | None:
     picture = image_mosaic(
         images,
         chosen,
-        context.shades,
+        context.evaluation_range,
         labels=[classes[label] for label in labels[chosen]],
         columns=columns,
     )
     assert picture is not None
-    low, high = context.shades
-    counts = np.bincount(data.evaluation_labels, minlength=len(classes))
+    low, high = context.evaluation_range
+    counts = np.bincount(evaluation.labels, minlength=len(classes))
     height, width = images.shape[1:3]
     figure = Figure(
         "samples-images",

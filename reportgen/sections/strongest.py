@@ -38,12 +38,12 @@ def build(context: PageContext) -> Section | None:
     if not few:
         blocks.append(
             Text(
-                f"With {len(layers) * shown_images(context)} grids on this page, the strongest channel is drawn after the "
-                "activation function only where a layer has one, and the ten strongest stand in tables; choose fewer "
-                "layers to see all of them enlarged."
+                f"With {len(layers) * shown_images(context)} grids on this page, the strongest channel is drawn after "
+                "the activation function only where a layer has one, and the ten strongest stand in tables; choose "
+                "fewer layers to see all of them enlarged."
             )
         )
-    blocks += by_module(context, [(layer, tuple(_layer(context, layer, few))) for layer in drawn])
+    blocks += by_module([(layer, tuple(_layer(context, layer, few))) for layer in drawn])
     blocks.append(
         Text(
             "Strongest means the largest single value, or where it says so the largest mean. Enlarged, a value stands "

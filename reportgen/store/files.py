@@ -22,14 +22,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from reportgen.core.files import write_bytes
-from reportgen.errors import RunError
+from reportgen.errors import DamagedError
 
 PART = 1_000_000
 """Values of an array that are read at once to check it."""
-
-
-class DamagedError(RunError):
-    """A file of a run turned out missing or damaged while it was read; the rest of the run may be whole."""
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:

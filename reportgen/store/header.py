@@ -8,7 +8,7 @@ Nothing is believed: a size that is only claimed is compared with what may be, a
 import math
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -29,6 +29,8 @@ class Header(msgspec.Struct, frozen=True):
     embed_layer: str | None
     status: str
     uncaptured: dict[str, str]
+    kind: Literal["training", "inspection"] = "training"
+    notes: tuple[str, ...] = ()
 
 
 def parse_header(content: Any, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Header, list[str]]:

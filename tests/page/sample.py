@@ -18,6 +18,7 @@ from sklearn.datasets import load_digits
 from reportgen.core.report import (
     Animation,
     ColorBar,
+    Document,
     Drawing,
     Figure,
     FigureRow,
@@ -26,7 +27,6 @@ from reportgen.core.report import (
     Mosaic,
     Numbers,
     Raster,
-    Document,
     Section,
     Stand,
     Table,

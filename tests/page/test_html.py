@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from reportgen.core.report import Drawing, Figure, FigureRow, Fold, Document, Section, Table, Text
+from reportgen.core.report import Document, Drawing, Figure, FigureRow, Fold, Section, Table, Text
 from reportgen.errors import ReportgenError
 from reportgen.page.html import flat, html
 from tests.page.parsing import Element, parse

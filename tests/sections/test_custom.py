@@ -46,7 +46,9 @@ def test_text_figure_and_rows_become_a_section(built) -> None:
         [("rate", "accuracy"), (0.5, np.float32(0.25)), (1, None)],
         finding="It helps.",
     )
-    assert len(built.document.sections) + 1 == len(report.document.sections), "the report it was added to stays as it was"
+    assert len(built.document.sections) + 1 == len(report.document.sections), (
+        "the report it was added to stays as it was"
+    )
     section = report.document.sections[-1]
     assert (section.anchor, section.title, section.finding) == ("ablation", "Ablation", "It helps.")
     text, figure, table = section.blocks

@@ -7,9 +7,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from reportgen.core.files import write_bytes
-from reportgen.errors import RunError
+from reportgen.errors import DamagedError, RunError
 from reportgen.store import files
-from reportgen.store.files import DamagedError, Tensors, write_tensors
+from reportgen.store.files import Tensors, write_tensors
 
 ARRAYS = {
     "conv1/kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4),

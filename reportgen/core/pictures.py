@@ -1,0 +1,63 @@
+"""Pictures: one as it was given, what is done to it before a network sees it, and arrays that can be shown as some."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+class Sized(Protocol):
+    """An array, or something that reads a part of one when it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, chosen: slice, /) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image as it was given, before preprocessing.
+
+    `pixels` is float32 [height, width, 1 or 3], grey or RGB from 0 to 255; `notes` say what was converted
+    to make it so ("16 bits a channel, divided by 257").
+    """
+
+    name: str
+    pixels: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to a picture before the network sees it.
+
+    `name` is what was asked for; `words` state it: colour order, mean, scale. `planes` names the input's
+    channels in their order ("B", "G", "R"), () where that is not known.
+    """
+
+    name: str
+    words: str
+    planes: tuple[str, ...] = ()
+
+
+def are_pictures(shape: tuple[int, ...]) -> bool:
+    """Whether data of that shape can be shown: [n, h, w], [n, h, w, 1] or [n, h, w, 3]."""
+    return len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
+
+
+def image_range(images: Sized) -> tuple[float, float]:
+    """(black, white): 0 and 1 for images within these, else the least and the largest finite value."""
+    low, high = np.inf, -np.inf
+    for start in range(0, len(images), 1000):  # 60,000 at once, their mask and a copy would be 420 MB
+        block = images[start : start + 1000]
+        finite = block[np.isfinite(block)]
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high if high > low else low + 1)
+
+
+def to_pixels(images: np.ndarray, shades: tuple[float, float]) -> np.ndarray:
+    """float32 [n, height, width, 1 or 3] from 0 to 255: `shades` are the values of black and of white."""
+    low, high = shades
+    shown = images[..., None] if images.ndim == 3 else images
+    return ((shown - low) / (high - low) * 255).astype(np.float32)

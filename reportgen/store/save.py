@@ -1,0 +1,49 @@
+"""Writes a run that is in memory, such as an inspection's, into a run directory.
+
+save_run(run, "runs/face")
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from reportgen.core.run import Run
+from reportgen.store.writer import RunWriter
+
+
+def save_run(run: Run, path: str | Path, overwrite: bool = False) -> Path:
+    """Write the run into the directory `path`, and return it.
+
+    Raises RunError where there is a run already (unless `overwrite`) or anything else, or it can't be written.
+    """
+    folder = Path(path)
+    seconds = run.provenance.get("seconds", 0.0)
+    writer = RunWriter(folder, run_header(run), overwrite=overwrite)
+    try:
+        writer.batches(run.batches)
+        for step, snapshot in run.snapshots.items():
+            writer.snapshot(step, snapshot.epoch, snapshot.variables)
+        for observation in run.observations.values():
+            writer.observation(observation)
+        writer.step_rows(*run.metrics.steps)
+        for row in run.metrics.epochs:
+            writer.epoch_row(row)
+    except BaseException:
+        writer.close("failed", seconds)
+        raise
+    writer.close(run.status, seconds)
+    return folder
+
+
+def run_header(run: Run) -> dict[str, Any]:
+    """The parts of run.json, but for its format and status."""
+    return {
+        "classes": list(run.classes),
+        "layers": [asdict(layer) for layer in run.network.layers.values()],
+        "embed_layer": run.embed_layer,
+        "uncaptured": dict(run.network.uncaptured),
+        "config": dict(run.config),
+        "provenance": {name: value for name, value in run.provenance.items() if name != "seconds"},
+        "kind": run.kind,
+        "notes": list(run.notes),
+    }
