@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from reportgen.sections.inspection.scale import Normalize, normalization, scaled
+from reportgen.sections.scale import Normalize, normalization, scaled
 
 from reportgen.errors import OptionError
 from reportgen.figures.palettes import DIVERGING, GREY

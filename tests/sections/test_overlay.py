@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from reportgen.sections.inspection.register import LARGE, NEGATIVE, POSITIVE, Frame, laid_over, registered, thumbnail
+from reportgen.sections.overlay import LARGE, NEGATIVE, POSITIVE, Frame, laid_over, registered, thumbnail
 
 from reportgen.core.network import ReceptiveField
 from reportgen.figures.palettes import rgb
