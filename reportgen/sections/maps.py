@@ -62,7 +62,7 @@ def _finding(context: Context, shown: list[Layer]) -> str:
 
 
 def _image_name(context: Context, index: int) -> str:
-    labels = context.run.data.probe_labels
+    labels = context.run.batch("probe").labels
     return f"Image {index}" + (f", label {context.run.classes[int(labels[index])]}" if len(labels) else "")
 
 
@@ -117,7 +117,7 @@ def _beside(
     context: Context, layer: Layer, index: int, peak: Peak | None, maps: np.ndarray, scale: tuple, name: str
 ) -> tuple[Figure, ...]:
     """The input and the strongest channel, enlarged to one size."""
-    images = context.run.data.probe_images
+    images = context.run.batch("probe").images
     given = image_mosaic(images, [index], context.probe_shades, labels=[""]) if index < len(images) else None
     if peak is None or given is None:
         return ()
