@@ -55,14 +55,14 @@ def _vectors(settings: Settings) -> str:
     if not file.exists():
         data = settings.digits(10_000, 10_000)
         train(run, data, build("mnist_cnn", 10), snapshot_every="epoch", epochs=3)
-        found = [open_run(run).activations[step] for step in open_run(run).activations]
+        found = [open_run(run).observations[step] for step in open_run(run).observations]
         final = found[-1]
         np.savez(
             file,
-            frames=np.stack([one.embedding_vectors for one in found]),
+            frames=np.stack([one.vectors["embedding"] for one in found]),
             labels=data.train_labels[:2000],
-            new=final.evaluation_vectors,
-            new_labels=data.test_labels[: len(final.evaluation_vectors)],
+            new=final.vectors["evaluation"],
+            new_labels=data.test_labels[: len(final.vectors["evaluation"])],
         )
     return str(file)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reportgen.core.run import MetricRow
+from reportgen.core.run import Batch, Classification, MetricRow, Observation
 from reportgen.store import RunWriter
 
 CLASSES = 10
@@ -39,15 +39,13 @@ def write_run(
     }
     writer = RunWriter(path, header, overwrite=True)
     labels = rng.integers(0, CLASSES, images)
-    writer.data(
+    probe = rng.integers(0, 256, (10, 28, 28, 1), np.uint8) / np.float32(255)
+    shown = np.resize(rng.integers(0, 256, (1000, 28, 28, 1), np.uint8) / np.float32(255), (images, 28, 28, 1))
+    writer.batches(
         {
-            "probe_images": rng.integers(0, 256, (10, 28, 28, 1), np.uint8),
-            "probe_images_divisor": np.array(255),
-            "probe_labels": np.arange(10),
-            "evaluation_images": np.resize(rng.integers(0, 256, (1000, 28, 28, 1), np.uint8), (images, 28, 28, 1)),
-            "evaluation_images_divisor": np.array(255),
-            "evaluation_labels": labels,
-            "embedding_labels": labels[:200],
+            "probe": Batch(10, probe, np.arange(10)),
+            "evaluation": Batch(images, shown, labels),
+            "embedding": Batch(min(images, 200), None, labels[:200]),
         }
     )
     params = {name: rng.normal(0, 0.1, shape).astype(np.float32) for name, shape in shapes.items()}
@@ -55,11 +53,11 @@ def write_run(
         params = {
             name: value + np.float32(0.01) * rng.standard_normal(1).astype(np.float32) for name, value in params.items()
         }
-        writer.snapshot(step, int(step > 0), params)
+        writer.snapshot(step, int(step > 0), {"params": params})
         if step:
             writer.step_rows(MetricRow(step, 1, reported={"train_loss": 1 / step}))
     for step, epoch in ((0, 0), (snapshots - 1, 1)):
-        writer.activations(step, epoch, _activations(rng, paths, channels, labels))
+        writer.observation(_observation(step, epoch, rng, paths, channels, labels))
         writer.epoch_row(MetricRow(step, epoch, {"val_accuracy": 0.5}, {"val_loss": 1.0}))
     writer.close("finished", seconds=1.0)
 
@@ -79,21 +77,20 @@ def _hidden() -> dict:
     return {"path": "hidden", "op": "Dense", "role": "dense", "shape": [HIDDEN], "axes": ["channel"]}
 
 
-def _activations(rng: np.random.Generator, paths: list[str], channels: int, labels: np.ndarray) -> dict:
+def _observation(
+    step: int, epoch: int, rng: np.random.Generator, paths: list[str], channels: int, labels: np.ndarray
+) -> Observation:
     right = rng.random(len(labels)) < 0.95
     predictions = np.where(right, labels, (labels + 1) % CLASSES)
     counts = np.bincount(labels[right], minlength=CLASSES)
-    vectors = rng.normal(size=(min(len(labels), 2000), HIDDEN)).astype(np.float32)
-    found = {
-        "label_counts": counts,
-        "input_sums": counts * 100.0,
-        "predictions": predictions,
-        "margins": np.where(right, 0, 1).astype(np.float32),
-        "embedding_vectors": vectors[:200],
-        "evaluation_vectors": vectors[:200],
-    }
-    for name in paths:
-        found[f"maps/{name}"] = rng.random((10, 8, 8, channels), dtype=np.float32)
-        found[f"label_sums/{name}"] = rng.random((CLASSES, channels)) * counts[:, None]
-        found[f"extremes/{name}"] = np.stack([np.zeros(channels), np.ones(channels)]).astype(np.float32)
-    return found
+    vectors = rng.normal(size=(min(len(labels), 2000), HIDDEN)).astype(np.float32)[:200]
+    sums = {name: rng.random((CLASSES, channels)) * counts[:, None] for name in paths}
+    gap = np.where(right, 0, 1).astype(np.float32)
+    return Observation(
+        step,
+        epoch,
+        maps={name: rng.random((10, 8, 8, channels), dtype=np.float32) for name in paths},
+        ranges={name: np.stack([np.zeros(channels), np.ones(channels)]).astype(np.float32) for name in paths},
+        vectors={"embedding": vectors, "evaluation": vectors},
+        outcome=Classification(predictions, gap, counts, sums, counts * 100.0),
+    )

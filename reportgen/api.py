@@ -203,7 +203,7 @@ def _fitted(
         for make, heeded in LIMITED.items():
             if any(getattr(limits, name) != getattr(before, name) for name in heeded):
                 drawn[make] = _section(make, context, [])
-        said = "; ".join(left_out(limits, len(context.run.data.probe_images), _widest(context)))
+        said = "; ".join(left_out(limits, len(context.run.batch("probe").images), _widest(context)))
         note = (
             f"To stay below {megabytes(max_size)}, this page leaves out: {said}. "
             f"All of it: reportgen build RUN --max-size {megabytes(whole * 1.05).replace(NBSP, '')}."

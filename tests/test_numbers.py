@@ -46,7 +46,8 @@ def rows(folder: Path, name: str) -> list[dict[str, str]]:
 
 
 def raw(run: Path, kind: str, step: int) -> dict[str, np.ndarray]:
-    return load_file(run / kind / f"{step:08d}.safetensors")
+    tensors = load_file(run / kind / f"{step:08d}.safetensors")
+    return {name.removeprefix("params/"): array for name, array in tensors.items()}
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Feature-map activity per label: which channels answer to which class.
 
-    result = layer_activity(run.activations[400], "conv1/relu")
+    result = layer_activity(run.observations[400], "conv1/relu")
     channel = result.order[0]                          # answers most differently to the labels
     result.preferred[channel], result.multiple[channel], result.images
 
@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from reportgen.analysis.wide import wide
-from reportgen.core.run import Activations
+from reportgen.core.run import Observation
 from reportgen.errors import DataError, OptionError, choices
 
 
@@ -87,11 +87,13 @@ def label_activity(sums: np.ndarray, counts: np.ndarray, input_sums: np.ndarray)
     )
 
 
-def layer_activity(activations: Activations, path: str) -> LabelActivity:
+def layer_activity(observation: Observation, path: str) -> LabelActivity:
     """Activity per label of the layer `path`; OptionError, with what exists, for an unknown one."""
-    if path not in activations.label_sums:
-        raise OptionError(f"no activity was recorded for {path!r}: {choices(path, activations.label_sums)}")
-    return label_activity(activations.label_sums[path], activations.label_counts, activations.input_sums)
+    outcome = observation.outcome
+    if outcome is None or path not in outcome.label_sums:
+        existing = () if outcome is None else outcome.label_sums
+        raise OptionError(f"no activity was recorded for {path!r}: {choices(path, existing)}")
+    return label_activity(outcome.label_sums[path], outcome.label_counts, outcome.input_sums)
 
 
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:

@@ -15,13 +15,13 @@ import numpy as np
 from reportgen.analysis.health import (
     LayerHealth,
     NonFinite,
-    extremes_health,
     first_non_finite,
     layer_health,
+    ranges_health,
     update_ratios,
 )
 from reportgen.core.network import PASSING, Layer
-from reportgen.core.run import Activations, Run
+from reportgen.core.run import Observation, Run
 
 EPOCHS = 50
 """Recorded epochs that are looked at, evenly chosen, the first and the last among them."""
@@ -66,15 +66,15 @@ class Checkup:
 
 def checkup(run: Run) -> Checkup:
     """Look a run over. Raises DataError for arrays that are no real numbers."""
-    recorded = [step for step in run.activations if step in run.snapshots] or list(run.snapshots)
+    recorded = [step for step in run.observations if step in run.snapshots] or list(run.snapshots)
     ends = sorted({*_evenly(recorded), min(run.snapshots), max(run.snapshots)})
     broken, looked = first_non_finite(run.snapshots, ends)
     losses = [int(row["step"]) for row in run.steps if not isfinite(row.get("train_loss", 0.0))]
-    steps = _evenly(list(run.activations))
-    answers = [run.activations[step] for step in steps]
+    steps = _evenly(list(run.observations))
+    answers = [run.observations[step] for step in steps]
     layers = [layer for layer in run.network.distinct if answers and _noted(answers, layer)]
     channels = {layer.path: tuple(_channels(run, a, layer) for a in answers) for layer in layers}
-    whole = bool(answers) and all(a.extremes for a in answers)
+    whole = bool(answers) and all(a.ranges for a in answers)
     return Checkup(
         looked=looked,
         broken=broken,
@@ -89,17 +89,18 @@ def checkup(run: Run) -> Checkup:
     )
 
 
-def _noted(answers: list[Activations], layer: Layer) -> bool:
-    return all(layer.path in a.extremes or layer.path in a.maps for a in answers)
+def _noted(answers: list[Observation], layer: Layer) -> bool:
+    return all(layer.path in a.ranges or layer.path in a.maps for a in answers)
 
 
-def _channels(run: Run, answers: Activations, layer: Layer) -> LayerHealth:
-    if layer.path not in answers.extremes:
-        sums = answers.label_sums.get(layer.path)
+def _channels(run: Run, answers: Observation, layer: Layer) -> LayerHealth:
+    outcome = answers.outcome
+    if layer.path not in answers.ranges:
+        sums = None if outcome is None else outcome.label_sums.get(layer.path)
         return layer_health(layer.path, answers.maps[layer.path], layer.op, sums)
-    images = len(answers.predictions) or len(run.data.evaluation_labels)
+    images = run.batch("evaluation").size if outcome is None else len(outcome.predictions)
     maps = answers.maps.get(layer.path, np.zeros((0, *layer.shape)))
-    return extremes_health(layer.path, answers.extremes[layer.path], images, maps, layer.op)
+    return ranges_health(layer.path, answers.ranges[layer.path], images, maps, layer.op)
 
 
 def _first_broken(
@@ -109,8 +110,8 @@ def _first_broken(
     for place, step in enumerate(steps):
         if any(channels[layer.path][place].non_finite for layer in layers):
             since = steps[place - 1] if place else -1
-            for between in (s for s in run.activations if since < s <= step):
-                answers = run.activations[between]
+            for between in (s for s in run.observations if since < s <= step):
+                answers = run.observations[between]
                 for layer in layers:
                     health = _channels(run, answers, layer)
                     if health.non_finite:

@@ -1,6 +1,6 @@
 """Which classes a network takes for which, and its most confident mistakes.
 
-result = confusion(run.data.evaluation_labels, activations.predictions, run.classes, activations.margins)
+result = confusion(run.batch("evaluation").labels, outcome.predictions, run.classes, outcome.logit_gap)
 result.accuracy, result.mistakes[0], result.misclassified[:20]
 """
 
@@ -33,7 +33,7 @@ class Confusion:
     class_accuracy  per class, the fraction of its images predicted right; None for a class without images
     mistakes        pairs of classes that were confused, most frequent first, then by class index
     misclassified   [mistake] int64: indices of images that are not predicted right, largest margin first, ties by
-                    index, NaN margins last; by index where no margins are given
+                    index, NaN gaps last; by index where no logit gaps are given
     """
 
     classes: tuple[str, ...]
@@ -50,12 +50,12 @@ def confusion(
     labels: np.ndarray,
     predictions: np.ndarray,
     classes: Sequence[str],
-    margins: np.ndarray | None = None,
+    logit_gap: np.ndarray | None = None,
 ) -> Confusion:
     """Compare `predictions` [image] with `labels` [image], integer indices into `classes`;
     a prediction of -1 is none.
 
-    `margins` [image] says how confidently each was predicted against the truth (`Activations.margins`).
+    `logit_gap` [image] says how confidently each was predicted against the truth (`Classification.logit_gap`).
     Raises DataError for unequal lengths, labels that are not integers, or indices without a class.
     """
     truth, guess = _indices(labels, len(classes), "labels", 0), _indices(predictions, len(classes), "predictions", -1)
@@ -73,12 +73,12 @@ def confusion(
         if true != predicted
     ]
     wrong = np.flatnonzero(truth != guess)
-    if margins is not None:
-        margins = np.asarray(margins, dtype=np.float64)
-        if margins.shape != truth.shape:
-            raise DataError(f"there are {margins.size} margins for {truth.size} predictions.")
+    if logit_gap is not None:
+        gaps = np.asarray(logit_gap, dtype=np.float64)
+        if gaps.shape != truth.shape:
+            raise DataError(f"there are {gaps.size} logit gaps for {truth.size} predictions.")
         # A stable sort leaves equals by index and puts NaN last.
-        wrong = wrong[np.argsort(-margins[wrong], kind="stable")]
+        wrong = wrong[np.argsort(-gaps[wrong], kind="stable")]
     return Confusion(
         classes=tuple(classes),
         matrix=matrix,

@@ -1,6 +1,6 @@
 """The hidden layer on a plane, one frame per epoch, so that frames can be compared.
 
-    result = embed([activations[step].embedding_vectors for step in steps], labels)
+    result = embed([observations[step].vectors["embedding"] for step in steps], labels)
     result.frames[-1], result.trust[-1], result.movement
     place(vectors[result.points], result.frames[-1], test_vectors, result.projection)
 

@@ -199,23 +199,23 @@ def layer_health(path: str, maps: np.ndarray, kind: str = "", label_sums: np.nda
     )
 
 
-def extremes_health(path: str, extremes: np.ndarray, images: int, maps: np.ndarray, kind: str = "") -> LayerHealth:
+def ranges_health(path: str, ranges: np.ndarray, images: int, maps: np.ndarray, kind: str = "") -> LayerHealth:
     """The same from each channel's least and largest value over `images` evaluation images, [2, channel].
 
-    Saturation can't be told from extremes: it is of the probe images' `maps`, which are looked at only where
+    Saturation can't be told from ranges: it is of the probe images' `maps`, which are looked at only where
     the `kind` has bounds. `values_non_finite` then counts channels. Raises DataError for another shape.
     """
-    extremes = wide(extremes, path)
-    if extremes.ndim != 2 or len(extremes) != 2:
-        raise DataError(f"extremes are [2, channel]; {path} has {extremes.shape}.")
-    least, most = extremes
-    broken = ~np.isfinite(extremes).all(axis=0) & ~(least > most)
+    ranges = wide(ranges, path)
+    if ranges.ndim != 2 or len(ranges) != 2:
+        raise DataError(f"ranges are [2, channel]; {path} has {ranges.shape}.")
+    least, most = ranges
+    broken = ~np.isfinite(ranges).all(axis=0) & ~(least > most)
     same = ~broken & (least == most)
     of_maps = layer_health(path, maps, kind).saturated if kind in BOUNDS else None
     return LayerHealth(
         path=path,
         images=images,
-        channels=extremes.shape[1],
+        channels=ranges.shape[1],
         dead=_numbers(same & (most == 0)),
         constant=_numbers(same & (most != 0)),
         saturated=None if of_maps is None else tuple(c for c in of_maps if not broken[c] and not same[c]),

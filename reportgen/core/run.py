@@ -3,13 +3,15 @@
     run = reportgen.open_run("demo/run")
     run.network.layers["conv1"]              # a Layer
     run.snapshots[40].params["conv1/kernel"] # read from disk when asked for
-    run.activations[40].maps["conv1"]
+    run.observations[40].maps["conv1"]
+    run.batch("evaluation").labels
 
-Every mapping here may read lazily, and so do `Images`; all else are NumPy's arrays. Steps count
+Every mapping here may read lazily, and so do `LazyArray`s; all else are NumPy's arrays. Steps count
 optimizer updates: step 0 is before training, step s is after s updates. Epoch 0 is before training;
 the updates of the first pass over the data belong to epoch 1, and its last step closes it.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,59 +20,97 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.inspection import Preprocessing
 from reportgen.core.network import Network
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The parameters after `step` updates: name ("conv1/kernel") -> array."""
+    """The network's variables after `step` updates: collection -> name ("conv1/kernel") -> array.
+
+    Parameters are the collection "params". Others, such as "batch_stats", are there where they were handed
+    over at this step.
+    """
 
     step: int
     epoch: int
-    params: Mapping[str, np.ndarray]
+    variables: Mapping[str, Mapping[str, np.ndarray]]
+
+    @property
+    def params(self) -> Mapping[str, np.ndarray]:
+        """The parameters: name -> array."""
+        return self.variables["params"]
 
 
 @dataclass(frozen=True)
-class Activations:
-    """What the network answered at one recorded step (step 0 and the end of every epoch).
+class Classification:
+    """What a network that gives a score per class predicted for the evaluation batch.
 
-    maps                layer path -> [probe, *layer.shape], the probe batch's activations
-    label_sums          layer path -> [label, channel] float64: each channel summed over positions and
-                        over the correctly predicted evaluation images of the label
-    label_counts        [label] int64: how many correctly predicted images are behind each sum
-    input_sums          [label] float64: the input's values summed over the same images
-    predictions         [evaluation] int64: the label predicted for each evaluation image; -1 where its
-                        scores are not all finite, which is no prediction
-    margins             [evaluation] float32: output of the predicted class minus output of the true one;
-                        0 where the prediction is right (for logits, the log odds against the truth)
-    embedding_vectors   [embedding point, unit]: the embedding layer's output for the training points
-    evaluation_vectors  [evaluation point, unit]: the same for the first evaluation images
-    extremes            layer path -> [2, channel] float32: each channel's least and largest value over all
-                        evaluation images and positions; NaN for a channel that holds one. Empty for a run
-                        that did not note them
+    predictions   [example] int64: the predicted class; -1 for none, where the largest score is not finite or
+                  a score is NaN
+    logit_gap     [example] float32: score of the predicted class minus score of the true one; 0 where the
+                  prediction is right (for logits, the log odds against the truth)
+    label_counts  [label] int64: correctly predicted examples
+    label_sums    layer path -> [label, channel] float64: each channel summed over positions and over the
+                  correctly predicted examples of the label
+    input_sums    [label] float64: the input's values summed over the same examples
+    """
+
+    predictions: np.ndarray
+    logit_gap: np.ndarray
+    label_counts: np.ndarray
+    label_sums: Mapping[str, np.ndarray]
+    input_sums: np.ndarray
+
+
+Outcome = Classification | None
+"""What the network's output came to, compared with the targets; None where it was not compared."""
+
+
+@dataclass(frozen=True)
+class TopExamples:
+    """The examples to which the channels of one layer respond most.
+
+    values       [rank, channel] float32: the largest values of each channel, one per example, falling; NaN
+                 where there are fewer examples
+    examples     [rank, channel] int64: the example of each, -1 where there is none
+    positions    [rank, channel, axis] int64: where in the layer's output the value stands
+    """
+
+    values: np.ndarray
+    examples: np.ndarray
+    positions: np.ndarray
+
+
+@dataclass(frozen=True)
+class Observation:
+    """How the network responded at one recorded step (step 0 and the end of every epoch).
+
+    maps      layer path -> [probe example, *layer.shape]
+    ranges    layer path -> [2, channel] float32: each channel's least and largest value over the whole
+              evaluation batch and all positions; NaN for a channel that holds one. Empty where not measured
+    vectors   batch name -> [example, unit]: the embedding layer's output for the first examples
+    outcome   what the output came to
+    top       layer path -> its top-activating examples; empty where not asked for
     """
 
     step: int
     epoch: int
     maps: Mapping[str, np.ndarray]
-    label_sums: Mapping[str, np.ndarray]
-    label_counts: np.ndarray
-    input_sums: np.ndarray
-    predictions: np.ndarray
-    margins: np.ndarray
-    embedding_vectors: np.ndarray
-    evaluation_vectors: np.ndarray
-    extremes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    ranges: Mapping[str, np.ndarray] = field(default_factory=dict)
+    vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    outcome: Outcome = None
+    top: Mapping[str, TopExamples] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
-    """Images as they were fed to the network, read from disk when asked for.
+class LazyArray:
+    """An array that is read from disk, or computed, when a part of it is asked for.
 
     images[7], images[:100], images[labels == 3]     # arrays; np.asarray(images) is all of them
 
     `shape` is that of the whole array, `read` gives what NumPy would for an index on its first axis. Tens of
-    thousands cost no memory.
+    thousands of images cost no memory.
     """
 
     shape: tuple[int, ...]
@@ -84,6 +124,38 @@ class Images:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Examples that passed through the network.
+
+    size           how many they were
+    inputs         what was fed to the network: an array, or a dict or tuple of arrays, example axis first. May
+                   hold fewer examples than `size`, the first ones; None where they were not kept
+    targets        [example] int64: indices into `Run.classes`; None for a batch without labels
+    names          of the examples, () where they have none
+    pictures       [example, height, width, 1 or 3] from 0 to 255, before preprocessing; None where the inputs
+                   themselves are shown
+    preprocessing  what made inputs of the pictures
+    """
+
+    size: int = 0
+    inputs: Any = None
+    targets: np.ndarray | None = None
+    names: tuple[str, ...] = ()
+    pictures: np.ndarray | LazyArray | None = None
+    preprocessing: Preprocessing | None = None
+
+    @property
+    def images(self) -> np.ndarray | LazyArray:
+        """The inputs where they are one array, else an empty one."""
+        return self.inputs if isinstance(self.inputs, np.ndarray | LazyArray) else np.zeros(0, np.float32)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The targets, empty where there are none."""
+        return np.zeros(0, np.int64) if self.targets is None else self.targets
 
 
 MEASURED = ("val_accuracy",)
@@ -118,27 +190,12 @@ class Metrics:
 
 
 @dataclass(frozen=True)
-class RunData:
-    """The images and labels that a run shows, as they were fed to the network (NHWC).
-
-    `evaluation_images` may hold fewer images than there are labels: the first that fitted the
-    recorder's limit. Labels are int64 indices into `Run.classes`; for a run without labels the label
-    arrays are empty.
-    """
-
-    probe_images: np.ndarray
-    probe_labels: np.ndarray
-    evaluation_images: Images
-    evaluation_labels: np.ndarray
-    embedding_labels: np.ndarray
-
-
-@dataclass(frozen=True)
 class Run:
     """One recorded training, or one evaluation of a network that was not trained.
 
-    `config` is what was asked for (dataset, model, seed, ...), `provenance` where it ran (versions,
-    device, git commit, dataset fingerprint, seconds).
+    `batches` are "probe", whose maps are kept, "evaluation" and "embedding", as far as there are any.
+    `config` is what was asked for (dataset, model, seed, ...), `provenance` where it ran (versions, device,
+    git commit, dataset fingerprint, seconds).
     """
 
     path: Path
@@ -148,11 +205,21 @@ class Run:
     provenance: Mapping[str, Any]
     metrics: Metrics
     snapshots: Mapping[int, Snapshot]
-    activations: Mapping[int, Activations]
-    data: RunData
+    observations: Mapping[int, Observation]
+    batches: Mapping[str, Batch]
     embed_layer: str | None = None
     status: str = "finished"
     problems: tuple[str, ...] = ()
+
+    def batch(self, name: str) -> Batch:
+        """A batch by its name; an empty one where the run has none of that name."""
+        return self.batches.get(name, Batch())
+
+    @property
+    def activations(self) -> Mapping[int, Observation]:
+        """The earlier name of `observations`."""
+        warnings.warn("Run.activations is called Run.observations now", DeprecationWarning, stacklevel=2)
+        return self.observations
 
     @cached_property
     def steps(self) -> tuple[Mapping[str, float], ...]:

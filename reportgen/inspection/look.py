@@ -92,14 +92,14 @@ def _pictures(
     if network.run is None:
         raise OptionError("no image was given; give --images, or --run for the images that a run recorded")
     run = network.run
-    images, labels = run.data.probe_images, run.data.probe_labels
+    images, labels = np.asarray(run.batch("probe").images), run.batch("probe").labels
     shown = images[..., None] if images.ndim == 3 else images
     if shown.ndim != 4 or shown.shape[3] not in (1, 3):
         raise DataError(f"the run's probe images are {list(images.shape[1:])}: no pictures that can be shown")
     low, high = float(shown.min()), float(shown.max())
     low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
     pixels = ((shown - low) / (high - low) * 255).astype(np.float32)
-    names = [f"probe {i} ({run.classes[label]})" for i, label in enumerate(labels)]
+    names = [f"probe {i}" + (f" ({run.classes[labels[i]]})" if len(labels) else "") for i in range(len(images))]
     return [Picture(name, p) for name, p in zip(names, pixels, strict=True)], images
 
 

@@ -8,7 +8,7 @@ A model is built only when the images are known: NNX modules need their size, an
 checked against what the model would make for them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,7 @@ from reportgen.core.run import Run
 from reportgen.errors import ModelError, OptionError, ReportgenError, RunError
 from reportgen.models import MODELS
 from reportgen.models import build as build_model
-from reportgen.store import layout as run_layout
 from reportgen.store import open_run
-from reportgen.store.files import Tensors
 from reportgen.weights import load_into, read
 
 PREPROCESS_OF = {"squeezenet": "caffe"}
@@ -129,17 +127,17 @@ def from_run(
             f"{path} does not tell how to build its model, only its name {name!r}; "
             "give the model, by name or as MODULE:FACTORY"
         )
-    images = run.data.probe_images
-    shape = (*images.shape[1:], 1)[:3] if images.ndim in (3, 4) else None
+    images = run.batch("probe").images
+    shape = (*images.shape[1:], 1)[:3] if len(images.shape) in (3, 4) else None
 
     def make(image_shape: Shape) -> tuple[Any, dict[str, Any]]:
         classes = num_classes or len(run.classes)
         made = build_model(name, classes, image_shape) if isinstance(name, str) else name
         start = _initial(made, image_shape, str(name), values=False)
-        others = {key: value for key, value in start.items() if key != "params"}
-        tree = {"params": _nested(dict(run.snapshots[at].params))}
-        if others:
-            tree.update(_other_variables(run, at))
+        others = {kind: tree for kind, tree in start.items() if kind != "params"}
+        tree = {kind: _nested(named) for kind, named in run.snapshots[at].variables.items() if kind in start}
+        if missing := others.keys() - tree:
+            raise OptionError(_not_there(run, at, missing))
         return made, load_into(tree, start, source=f"the parameters of step {at}")
 
     return LoadedNetwork(
@@ -158,19 +156,16 @@ def _short(steps: Sequence[int], most: int = 12) -> str:
     return f"{listed}, ... {steps[-1]} ({len(steps)} in all)" if len(steps) > most else listed
 
 
-def _other_variables(run: Run, step: int) -> dict[str, Any]:
-    """Batch statistics and the like, which are kept with the activations at the ends of epochs."""
-    if step not in run.activations:
-        raise OptionError(
-            f"the model has variables beside its parameters, which were kept only at the ends of epochs, not at "
-            f"step {step}; choose one of {_short(list(run.activations))}"
-        )
-    tensors = Tensors(run_layout.step_file(run.path / run_layout.ACTIVATIONS, step))
-    found = {n.removeprefix("variables/"): tensors[n] for n in tensors if n.startswith("variables/")}
-    return _nested(found)
+def _not_there(run: Run, step: int, missing: Set[str]) -> str:
+    """What is said when a step was recorded without the model's batch statistics and the like."""
+    having = [kept for kept in run.snapshots if missing <= run.snapshots[kept].variables.keys()]
+    where = f"choose one of {_short(having)}" if having else "they were recorded at no step"
+    return f"{', '.join(sorted(missing))} of the model were not recorded at step {step}; {where}"
 
 
-def _nested(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _nested(flat: Mapping[str, np.ndarray]) -> Any:
+    if flat.keys() == {""}:  # a collection that is one array
+        return flat[""]
     tree: dict[str, Any] = {}
     for name, value in flat.items():
         *parts, last = name.split("/")

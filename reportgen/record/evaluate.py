@@ -9,6 +9,7 @@ A batch's feature maps live only inside its jit call: what comes out is a few nu
 label. A batch of 100 needs a tenth of the memory of one call over all images, and less time.
 """
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from reportgen.capture import Capture
+from reportgen.core.run import Classification, Outcome
 
 BATCH = 100
 
@@ -42,19 +44,19 @@ class Passes:
         self._nan = jax.jit(lambda variables, images: jax.tree.map(_has_nan, capture(variables, images)[1]))
         self._evaluate: Callable = jax.jit(lambda *batch: _reduced(capture, labels, embed_layer, *batch))
 
-    def maps(self, variables: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+    def maps(self, variables: Any, images: Any) -> dict[str, np.ndarray]:
         """Layer path -> [image, *layer.shape]."""
         return {path: np.asarray(value) for path, value in self._maps(variables, images).items()}
 
-    def vectors(self, variables: Any, images: np.ndarray) -> np.ndarray:
+    def vectors(self, variables: Any, images: Any) -> np.ndarray:
         """[image, unit]: the embedding layer's output, each image's flattened."""
-        if self._embed_layer is None:
-            return np.zeros((len(images), 0), np.float32)
         parts = [self._vectors(variables, batch)[:count] for count, batch in _batches(images)]
         return np.concatenate([np.asarray(part) for part in parts])
 
-    def evaluate(self, variables: Any, images: np.ndarray, labels: np.ndarray, vectors: int) -> dict[str, np.ndarray]:
-        """Arrays named as in `core.run.Activations`, with vectors for the first `vectors` images."""
+    def evaluate(
+        self, variables: Any, images: Any, labels: np.ndarray, vectors: int
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, Outcome]:
+        """Ranges by layer path, vectors of the first `vectors` images, and outcome, as in `core.run.Observation`."""
         sums: dict[str, np.ndarray] = {}
         extremes: dict[str, np.ndarray] = {}
         predictions, margins, hidden = [], [], []
@@ -64,7 +66,7 @@ class Passes:
                 sums[name] = sums.get(name, 0.0) + np.asarray(value, np.float64)
             # On the CPU, XLA's min and max of large arrays drop NaN. Sums are NaN wherever a value is, and seldom
             # elsewhere (infinities of both signs): looking at each value only then saves a fifth.
-            broken = self._nan(variables, _padded(images[start : start + BATCH])) if result["suspect"] else {}
+            broken = self._nan(variables, _filled(images, start)) if result["suspect"] else {}
             for path, (least, most) in result["extremes"].items():
                 here = np.where(broken.get(path, False), np.nan, np.stack([least, most]))
                 before = extremes.get(path, here)
@@ -74,32 +76,45 @@ class Passes:
             margins.append(np.asarray(result["margins"])[:count])
             if start < vectors:
                 hidden.append(np.asarray(result["vectors"])[:count])
-        empty = np.zeros((0, 0), np.float32)
-        return {
-            **{name: value for name, value in sums.items() if name != "label_counts"},
-            **{f"extremes/{path}": value for path, value in extremes.items()},
-            "label_counts": np.rint(sums.get("label_counts", np.zeros(0))).astype(np.int64),
-            "input_sums": sums.get("input_sums", np.zeros(0)),
-            "predictions": np.concatenate(predictions or [np.zeros(0)]).astype(np.int64),
-            "margins": np.concatenate(margins or [np.zeros(0)]).astype(np.float32),
-            "evaluation_vectors": np.concatenate(hidden)[:vectors] if hidden else empty,
-        }
+        found = np.concatenate(hidden)[:vectors] if hidden else np.zeros((0, 0), np.float32)
+        if not self._labels:
+            return extremes, found, None
+        counts, inputs = (sums.pop(name) for name in ("label_counts", "input_sums"))
+        return (
+            extremes,
+            found,
+            Classification(
+                predictions=np.concatenate(predictions).astype(np.int64),
+                logit_gap=np.concatenate(margins).astype(np.float32),
+                label_counts=np.rint(counts).astype(np.int64),
+                label_sums={name.removeprefix("label_sums/"): value for name, value in sums.items()},
+                input_sums=inputs,
+            ),
+        )
 
     def _dispatched(
-        self, variables: Any, images: np.ndarray, labels: np.ndarray, vectors: int
+        self, variables: Any, images: Any, labels: np.ndarray, vectors: int
     ) -> Iterator[tuple[int, int, dict]]:
         """(number of its first image, of its images, results) of each batch, which the device may still work on."""
-        for start, (count, batch) in zip(range(0, len(images), BATCH), _batches(images), strict=True):
-            result = dict(self._evaluate(variables, batch, _padded(labels[start : start + count]), count))
+        starts = range(0, count_images(images), BATCH)
+        for start, (count, batch) in zip(starts, _batches(images), strict=True):
+            truth = _padded(labels[start : start + count]) if self._labels else labels
+            result = dict(self._evaluate(variables, batch, truth, count))
             if start >= vectors:
                 del result["vectors"]
             yield start, count, result
 
 
+def count_images(inputs: Any) -> int:
+    """How many examples the inputs hold."""
+    return int(jax.tree.leaves(inputs)[0].shape[0])
+
+
 def _reduced(capture: Capture, labels: int, embed_layer: str | None, variables, images, truth, count) -> dict:
     """One batch of the evaluation; only the first `count` images are real, the others fill it up."""
     output, values = capture(variables, images)
-    vectors = _flat(values, embed_layer) if embed_layer else jnp.zeros((len(images), 0))
+    size = count_images(images)
+    vectors = _flat(values, embed_layer) if embed_layer else jnp.zeros((size, 0))
     # An image that fills the batch up is a copy of a real one: it changes no extreme.
     extremes = {path: _extremes(value) for path, value in values.items()}
     suspect = jnp.array([jnp.isnan(_positions_summed(value)).any() for value in values.values()], bool).any()
@@ -107,7 +122,7 @@ def _reduced(capture: Capture, labels: int, embed_layer: str | None, variables, 
     if not labels:
         return {**found, "sums": {}, "predictions": jnp.zeros(0), "margins": jnp.zeros(0)}
     predictions = predicted(output)
-    real = jnp.arange(len(images)) < count
+    real = jnp.arange(size) < count
     correct = real & (predictions == truth)
     share = ((truth[:, None] == jnp.arange(labels)) & correct[:, None]).astype(jnp.float32)
     margins = jax.vmap(lambda scores, label: jnp.max(scores) - scores[label])(output.astype(jnp.float32), truth)
@@ -119,8 +134,13 @@ def _reduced(capture: Capture, labels: int, embed_layer: str | None, variables, 
 
     sums = {f"label_sums/{path}": per_label(_positions_summed(value)) for path, value in values.items()}
     sums["label_counts"] = share.sum(axis=0)
-    sums["input_sums"] = per_label(jax.vmap(lambda image: image.astype(jnp.float32).sum())(images))
+    sums["input_sums"] = per_label(jax.vmap(_sum)(images))
     return {**found, "sums": sums, "predictions": predictions, "margins": margins}
+
+
+def _sum(inputs: Any) -> jax.Array:
+    """The values of one example's inputs, summed."""
+    return functools.reduce(jnp.add, [leaf.astype(jnp.float32).sum() for leaf in jax.tree.leaves(inputs)])
 
 
 def predicted(scores: jax.Array) -> jax.Array:
@@ -172,11 +192,14 @@ def _ahead(batches: Iterable) -> Iterator:
     yield from begun
 
 
-def _batches(images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def _batches(images: Any) -> Iterator[tuple[int, Any]]:
     """(number of real images, batch); the last is filled up, so that one compilation does."""
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
-        yield len(batch), _padded(batch)
+    for start in range(0, count_images(images), BATCH):
+        yield min(BATCH, count_images(images) - start), _filled(images, start)
+
+
+def _filled(images: Any, start: int) -> Any:
+    return jax.tree.map(lambda leaf: _padded(leaf[start : start + BATCH]), images)
 
 
 def _padded(array: np.ndarray) -> np.ndarray:

@@ -26,9 +26,10 @@ import numpy as np
 
 from reportgen.capture import Capture, check, flat_names, prepare, variables_of
 from reportgen.core.network import Layer
-from reportgen.core.run import MetricRow
-from reportgen.errors import DataError, ModelError, OptionError, RunError, choices
+from reportgen.core.run import Batch, MetricRow, Observation
+from reportgen.errors import ModelError, OptionError, RunError, choices
 from reportgen.record.background import Background
+from reportgen.record.batches import batch_of, class_names, examples, first, kept
 from reportgen.record.evaluate import Passes
 from reportgen.record.provenance import provenance
 from reportgen.record.values import metrics, numbers, plain
@@ -44,13 +45,13 @@ WAITING_BYTES = 256 << 20
 MAPS_BYTES = 64 << 20
 """Probe activations kept per recorded epoch; of a larger network, fewer probe images are kept."""
 
-IMAGE_BYTES = 64 << 20
-"""Evaluation images kept in the run (a byte per value where they were bytes once)."""
+EMBEDDED = 2000
+"""Evaluation examples that are embedded where no others are given."""
 
-VERIFIED_IMAGES = 4
-"""Probe images that a verification looks at."""
+VERIFIED_EXAMPLES = 4
+"""Probe examples that a verification looks at."""
 
-_copied = jax.jit(lambda leaves: [jnp.copy(leaf) for leaf in leaves])
+_copied = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
 
 
 class Recorder:
@@ -58,10 +59,10 @@ class Recorder:
 
     model, variables    a flax.linen Module and its variables ({"params": ...}), or a TrainState; or an
                         nnx.Module alone. It is not changed, and read only where it is handed over
-    probe               (images, labels): the few images whose activations are kept whole
-    evaluation          (images, labels): what predictions and activity per label are computed on
-    embedding           (images, labels): the points of the hidden-layer embedding, usually training
-                        images; default: the first 2,000 evaluation images
+    probe               the few examples whose activations are kept whole: inputs, or (inputs, labels)
+    evaluation          likewise: what ranges, predictions and activity per label are computed on
+    embedding           likewise: the points of the hidden-layer embedding, usually training examples;
+                        default: the first 2,000 evaluation examples
     apply               (model, variables, images) -> output, for a model that needs more arguments
     classes             names of the labels; default: "0", "1", ...
     layers              glob patterns on layer paths: what is captured
@@ -74,9 +75,10 @@ class Recorder:
     verify              compute every captured value of the probe again (`capture.verify`); the result is
                         noted in the run's provenance, and warned about when something differs
 
-    Images are arrays [image, ...] as the model takes them, labels integers. Raises DataError, ModelError,
-    OptionError or RunError, each saying what to change. A recorder that is closed by an exception leaves
-    a run that can be read.
+    Inputs are an array [example, ...] as the model takes it, or a dict or tuple of such arrays; as a pair is
+    taken for inputs and labels, inputs that are a pair are written ((a, b), None). Labels are integers. Raises
+    DataError, ModelError, OptionError or RunError, each saying what to change. A recorder that
+    is closed by an exception leaves a run that can be read.
     """
 
     def __init__(
@@ -85,9 +87,9 @@ class Recorder:
         model: Any,
         variables: Any = None,
         *,
-        probe: tuple[Any, Any],
-        evaluation: tuple[Any, Any],
-        embedding: tuple[Any, Any] | None = None,
+        probe: Any,
+        evaluation: Any = None,
+        embedding: Any = None,
         apply: Callable | None = None,
         classes: Sequence[str] | None = None,
         layers: Sequence[str] = ("*",),
@@ -106,31 +108,31 @@ class Recorder:
         variables = variables_of(model, variables)
         self._model = model
         self._collections = set(variables)
-        probe_images, probe_labels = _labelled("probe", *probe)
-        images, labels = _labelled("evaluation", *evaluation)
+        given = {"probe": probe, "evaluation": evaluation, "embedding": embedding}
+        self._batches = {name: batch_of(name, value) for name, value in given.items() if value is not None}
         self._embeds_evaluation = embedding is None
-        if embedding is None:
-            embedding = images[:2000], labels[:2000]
-        self._embedding_images, embedding_labels = _labelled("embedding", *embedding)
-        self._classes = _class_names(classes, [labels, probe_labels, embedding_labels])
-        self._evaluation = images, labels
+        if embedding is None and evaluation is not None:
+            self._batches["embedding"] = first(self._batches["evaluation"], EMBEDDED)
+        self._classes = class_names(classes, self._batches)
         self._every = _snapshot_interval(snapshot_every, variables)
         self._step = self._epoch_began = resume_at or 0
         self._epoch = 0 if resume_at is None else snapshot_epoch(Path(path), resume_at)
-        self._kept = self._step
+        self._kept: tuple[int, set[str]] = self._step, self._collections
         self._closed = False
         self._warned = False
         self.accuracy: float | None = None
         """Share of the evaluation images predicted right when they were last evaluated."""
 
-        capture = prepare(model, variables, probe_images[:1], apply=apply, layers=layers)
-        self._embed_layer = _embedding_layer(capture, embed_layer)
+        whole = self._batches["probe"]
+        example = examples(whole.inputs, 1)
+        capture = prepare(model, variables, example, apply=apply, layers=layers)
+        self._embed_layer = _embedding_layer(capture, embed_layer) if "embedding" in self._batches else None
         if self._embed_layer is not None and self._embed_layer not in capture.selected:
             capture = replace(capture, selected=(*capture.selected, self._embed_layer))
-        scored = _scores_classes(capture, variables, probe_images[:1], len(self._classes))
+        scored = self._labels is not None and _scores_classes(capture, variables, example, len(self._classes))
         self._passes = Passes(capture, len(self._classes) if scored else 0, self._embed_layer)
-        kept = _probe_count(capture.network.distinct, len(probe_images))
-        self._probe_images = probe_images[:kept]
+        count = _probe_count(capture.network.distinct, whole.size)
+        self._batches["probe"] = first(whole, count)
 
         self._writer = RunWriter(
             Path(path),
@@ -153,8 +155,8 @@ class Recorder:
                         if capture.forward.flax_capture_error
                         else {}
                     ),
-                    **({"probe_images_kept": _fewer(kept, len(probe_images))} if kept < len(probe_images) else {}),
-                    **(_verified(capture, variables, probe_images) if verify else {}),
+                    **({"probe_images_kept": _fewer(count, whole.size)} if count < whole.size else {}),
+                    **(_verified(capture, variables, whole.inputs) if verify else {}),
                 },
             },
             overwrite=overwrite,
@@ -164,8 +166,8 @@ class Recorder:
         self._background = Background(capacity=int(np.clip(WAITING_BYTES // max(nbytes, 1), 2, 64)))
         try:
             if resume_at is None:
-                self._writer.data(self._shown(probe_labels, images, labels, embedding_labels))
-                self._keep(variables["params"], 0)
+                self._writer.batches(kept(self._batches))
+                self._keep(variables, 0)
                 self._record(variables, metrics(initial or {}))
         except BaseException:
             self.close("failed")
@@ -181,11 +183,11 @@ class Recorder:
         """
         self._check_open()
         given = metrics({**({} if loss is None else {"train_loss": loss}), **reported})
-        params = variables_of(self._model, params)["params"]
+        variables = variables_of(self._model, params)
         self._step += 1
         step, epoch = self._step, self._epoch + 1
         if self._every and step % self._every == 0:
-            self._keep(params, epoch)
+            self._keep(variables, epoch)
         copies = _held(given)
         self._background.submit(lambda: self._writer.step_rows(MetricRow(step, epoch, reported=numbers(copies))))
 
@@ -220,8 +222,8 @@ class Recorder:
         self._background.submit(lambda: self._writer.step_rows(*rows))
         self._step += count
         self._epoch_began = self._step
-        if self._kept != self._step:
-            self._keep(variables["params"], self._epoch)
+        if self._kept != (self._step, self._collections):
+            self._keep(variables, self._epoch)
         self._record(variables, given)
 
     def _check_open(self) -> None:
@@ -263,91 +265,48 @@ class Recorder:
         else:
             self.close("interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
 
-    def _keep(self, params: Any, epoch: int) -> None:
-        """Hand a copy of the parameters to the writer thread."""
-        self._kept = step = self._step
-        named = flat_names(params)
+    @property
+    def _labels(self) -> np.ndarray | None:
+        return self._batches["evaluation"].targets if "evaluation" in self._batches else None
+
+    def _keep(self, variables: Mapping[str, Any], epoch: int) -> None:
+        """Hand a copy of the variables, of the collections that the model began with, to the writer thread."""
+        step = self._step
+        trees = {kind: flat_names(tree) for kind, tree in variables.items() if kind in self._collections}
+        self._kept = step, set(trees)
         # The copy is queued on the device behind the update that made the parameters, so a loop that
         # donates them to its next update can go on.
-        copies = _copied(list(named.values()))
+        copies = _copied(trees)
 
         def write() -> None:
-            self._writer.snapshot(step, epoch, dict(zip(named, map(np.asarray, copies), strict=True)))
+            self._writer.snapshot(step, epoch, jax.tree.map(np.asarray, copies))
 
         self._background.submit(write)
 
     def _record(self, variables: Any, given: Mapping[str, Any]) -> None:
         """Evaluate the network as it is now, and hand the results to the writer thread."""
         step, epoch = self._step, self._epoch
-        images, labels = self._evaluation
-        found = self._passes.evaluate(variables, images, labels, vectors=len(self._embedding_images))
-        found["embedding_vectors"] = (
-            found["evaluation_vectors"]
-            if self._embeds_evaluation
-            else self._passes.vectors(variables, self._embedding_images)
-        )
-        for path, value in self._passes.maps(variables, self._probe_images).items():
-            found[f"maps/{path}"] = value
-        for name, value in flat_names({k: v for k, v in variables.items() if k != "params"}).items():
-            found[f"variables/{name}"] = np.asarray(value)
-        measured = {}
-        if len(found["predictions"]):
-            measured["val_accuracy"] = self.accuracy = float(np.mean(found["predictions"] == labels))
+        evaluation, embedding = (self._batches.get(name, Batch()) for name in ("evaluation", "embedding"))
+        ranges: dict[str, np.ndarray] = {}
+        vectors: dict[str, np.ndarray] = {}
+        outcome, measured = None, {}
+        if evaluation.size:
+            ranges, of_evaluation, outcome = self._passes.evaluate(
+                variables, evaluation.inputs, evaluation.labels, vectors=embedding.size
+            )
+            if self._embed_layer is not None:
+                vectors["evaluation"] = of_evaluation
+        if self._embed_layer is not None:
+            vectors["embedding"] = (
+                vectors["evaluation"] if self._embeds_evaluation else self._passes.vectors(variables, embedding.inputs)
+            )
+        maps = self._passes.maps(variables, self._batches["probe"].inputs)
+        observation = Observation(step, epoch, maps, ranges, vectors, outcome)
+        if outcome is not None:
+            measured["val_accuracy"] = self.accuracy = float(np.mean(outcome.predictions == evaluation.targets))
         row = MetricRow(step, epoch, measured, numbers(given))
-        self._background.submit(lambda: self._writer.activations(step, epoch, found))
+        self._background.submit(lambda: self._writer.observation(observation))
         self._background.submit(lambda: self._writer.epoch_row(row))
-
-    def _shown(self, probe_labels, images, labels, embedding_labels) -> dict[str, np.ndarray]:
-        """The arrays of data.safetensors."""
-        arrays = {
-            "probe_labels": probe_labels[: len(self._probe_images)],
-            "evaluation_labels": labels,
-            "embedding_labels": embedding_labels,
-        }
-        per_image = max(1, as_bytes(images[:1])[0].nbytes)
-        for name, kept in (
-            ("probe_images", self._probe_images),
-            ("evaluation_images", images[: IMAGE_BYTES // per_image]),
-        ):
-            arrays[name], was_scaled = as_bytes(kept)
-            if was_scaled:
-                arrays[f"{name}_divisor"] = np.array(255)
-        return arrays
-
-
-def as_bytes(images: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Images that are n/255 for whole n as uint8, and True; others as they are, and False.
-
-    Data sets come in bytes; a quarter of the space keeps exactly what was fed to the network.
-    """
-    if (
-        images.dtype != np.float32
-        or not np.isfinite(images).all()
-        or images.min(initial=0) < 0
-        or images.max(initial=0) > 1
-    ):
-        return images, False
-    whole = np.rint(images * np.float32(255)).astype(np.uint8)
-    exact = np.array_equal(whole.astype(np.float32) / 255, images)
-    return (whole, True) if exact else (images, False)
-
-
-def _labelled(name: str, images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = np.asarray(images), np.asarray(labels)
-    if len(images) == 0 or labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(
-            f"{name} must be (images, labels) with a whole number for each image; "
-            f"got images {images.shape} and labels {labels.shape} of type {labels.dtype}"
-        )
-    return images, labels.astype(np.int64)
-
-
-def _class_names(classes: Sequence[str] | None, labels: list[np.ndarray]) -> list[str]:
-    low, high = min(int(x.min()) for x in labels), max(int(x.max()) for x in labels)
-    names = [str(i) for i in range(high + 1)] if classes is None else [str(name) for name in classes]
-    if low < 0 or high >= len(names):
-        raise DataError(f"labels run from {low} to {high}, but there are {len(names)} classes, counted from 0")
-    return names
 
 
 def _snapshot_interval(asked: str | int | None, variables: Mapping[str, Any]) -> int:
@@ -377,19 +336,19 @@ def _embedding_layer(capture: Capture, asked: str | None) -> str | None:
     return vectors[-1] if vectors else None
 
 
-def _verified(capture: Capture, variables: Any, images: np.ndarray) -> dict[str, Any]:
+def _verified(capture: Capture, variables: Any, inputs: Any) -> dict[str, Any]:
     """What a verification of all layers found, as provenance."""
     every = replace(capture, selected=tuple(layer.path for layer in capture.network.distinct))
-    found = check(every, variables, images[:VERIFIED_IMAGES])
+    found = check(every, variables, examples(inputs, VERIFIED_EXAMPLES))
     if not found:
         failed = "; ".join(f"{path} {text}" for path, text in found.failed.items())
         warnings.warn(f"{found}: {failed}", UserWarning, stacklevel=3)
     return {"verification": str(found), "verification_flax": found.flax, "verification_failed": dict(found.failed)}
 
 
-def _scores_classes(capture: Capture, variables: Any, image: np.ndarray, classes: int) -> bool:
+def _scores_classes(capture: Capture, variables: Any, example: Any, classes: int) -> bool:
     """Whether the model's output is one score per class, so that it can be right or wrong."""
-    output = jax.eval_shape(lambda v, x: capture(v, x)[0], variables, image)
+    output = jax.eval_shape(lambda v, x: capture(v, x)[0], variables, example)
     return getattr(output, "shape", None) == (1, classes)
 
 
@@ -405,8 +364,7 @@ def _fewer(kept: int, given: int) -> str:
 def _held(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values, those on the device copied like parameters: the loop may delete or donate what it was given."""
     arrays = {name: value for name, value in values.items() if isinstance(value, jax.Array)}
-    copies = zip(arrays, _copied(list(arrays.values())), strict=True) if arrays else ()
-    return {**values, **dict(copies)}
+    return {**values, **_copied(arrays)} if arrays else dict(values)
 
 
 def _losses(losses: Any, steps: int | None) -> list[Any]:

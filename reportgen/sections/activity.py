@@ -19,13 +19,13 @@ LISTED = 10
 
 def build(context: Context) -> Section | None:
     """Bars by label for every channel of every convolution, before and after its activation function."""
-    final = context.final
-    if final is None or not len(final.label_counts) or not context.convolutions:
+    final, outcome = context.final, context.outcome
+    if final is None or outcome is None or not context.convolutions:
         return None
     # All of them now: a file that proves damaged here is left out, and one found damaged later would stop the numbers.
     # A file may hold fewer layers than the layer table has.
     found = {
-        layer.path: layer_activity(final, layer.path) for layer in context.layers if layer.path in final.label_sums
+        layer.path: layer_activity(final, layer.path) for layer in context.layers if layer.path in outcome.label_sums
     }
     blocks: list[Block] = []
     best: tuple[float, str] | None = None
@@ -45,11 +45,11 @@ def build(context: Context) -> Section | None:
             if np.isfinite(result.multiple[channel]) and layer is not convolution:
                 this = float(result.selectivity[channel]), _sentence(context, layer, result, channel)
                 best = max(best, this) if best else this
-    counted = int(final.label_counts.sum())
-    of = len(final.predictions)
+    counted = int(outcome.label_counts.sum())
+    of = len(outcome.predictions)
     finding = f"Over {counted:,} correctly predicted of {plural(of, 'evaluation image')}"
     finding += f": {best[1]}" if best else ", each channel's mean activity by label."
-    if len(context.run.data.evaluation_labels):
+    if len(context.run.batch("evaluation").labels):
         blocks.append(_counts(context))
     blocks.append(Text(_METHOD, "method"))
     return Section(
@@ -115,14 +115,14 @@ def _table(context: Context, layer: Layer, result: LabelActivity) -> Table:
 
 
 def _counts(context: Context) -> Table:
-    final, labels = context.final, context.run.data.evaluation_labels
-    assert final is not None
+    outcome, labels = context.outcome, context.run.batch("evaluation").labels
+    assert outcome is not None
     total = np.bincount(labels, minlength=len(context.run.classes))
     return Table(
         "activity-counts",
         "Images behind each label: those predicted right, of those in the evaluation set.",
         ("Label", "Predicted right", "Of"),
-        tuple((n, int(c), int(t)) for n, c, t in zip(context.run.classes, final.label_counts, total, strict=True)),
+        tuple((n, int(c), int(t)) for n, c, t in zip(context.run.classes, outcome.label_counts, total, strict=True)),
         "lrr",
     )
 

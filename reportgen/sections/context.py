@@ -23,7 +23,7 @@ from reportgen.analysis.diffs import ParamDiff, differences
 from reportgen.analysis.embedding import Embedding, embed
 from reportgen.core.network import Layer, Role
 from reportgen.core.report import Mosaic
-from reportgen.core.run import Activations, Images, Run
+from reportgen.core.run import Classification, LazyArray, Observation, Run
 from reportgen.errors import OptionError, ReportgenError, choices
 from reportgen.figures.mosaic import mosaic
 from reportgen.sections.limits import Limits
@@ -70,7 +70,7 @@ class Context:
 
         Where what is within fails, it ends with the frame that it is at.
         """
-        if self.options.embedding == "pca" or self.run.embed_layer is None or not self.run.activations:
+        if self.options.embedding == "pca" or self.run.embed_layer is None or not self.run.observations:
             yield
             return
         # Imports and compilers change the filters of warnings for all threads: let them be done before.
@@ -119,10 +119,15 @@ class Context:
         return self._slugs[path]
 
     @cached_property
-    def final(self) -> Activations | None:
-        """The activations recorded last, None for a run without any."""
-        steps = list(self.run.activations)
-        return self.run.activations[steps[-1]] if steps else None
+    def final(self) -> Observation | None:
+        """The observation recorded last, None for a run without any."""
+        steps = list(self.run.observations)
+        return self.run.observations[steps[-1]] if steps else None
+
+    @property
+    def outcome(self) -> Classification | None:
+        """What the final network predicted for the evaluation batch, None where that was not compared."""
+        return None if self.final is None else self.final.outcome
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -147,21 +152,21 @@ class Context:
     @cached_property
     def shades(self) -> tuple[float, float]:
         """What is black and what is white in a picture of the evaluation set."""
-        return image_range(self.run.data.evaluation_images)
+        return image_range(self.run.batch("evaluation").images)
 
     @cached_property
     def probe_shades(self) -> tuple[float, float]:
         """The same in a picture of a probe image."""
-        return image_range(self.run.data.probe_images)
+        return image_range(self.run.batch("probe").images)
 
     @cached_property
     def confusion(self) -> Confusion | None:
         """Predictions of the final network against the evaluation labels; None where either is missing, or
         for more classes than a matrix of them fits into memory."""
-        final, labels = self.final, self.run.data.evaluation_labels
-        if final is None or not len(final.predictions) or not len(labels) or len(self.run.classes) > MOST_CLASSES:
+        outcome, labels = self.outcome, self.run.batch("evaluation").labels
+        if outcome is None or not len(labels) or len(self.run.classes) > MOST_CLASSES:
             return None
-        return confusion(labels, final.predictions, self.run.classes, final.margins)
+        return confusion(labels, outcome.predictions, self.run.classes, outcome.logit_gap)
 
     @cached_property
     def diffs(self) -> tuple[ParamDiff, ...]:
@@ -184,9 +189,11 @@ class Context:
         return self._embed(Event()) if self._begun is None else self._begun.result()
 
     def _embed(self, left: Event) -> Embedding | str | None:
-        if self.run.embed_layer is None or not self.run.activations:
+        if self.run.embed_layer is None or not self.run.observations:
             return None
-        recorded = [self.run.activations[step] for step in self.run.activations]
+        recorded = [self.run.observations[step] for step in self.run.observations]
+        if not all("embedding" in observation.vectors for observation in recorded):
+            return None
 
         def progress(done: int, of: int) -> None:
             if left.is_set() and done < of:
@@ -196,8 +203,8 @@ class Context:
 
         try:
             return embed(
-                [activations.embedding_vectors for activations in recorded],
-                self.run.data.embedding_labels,
+                [observation.vectors["embedding"] for observation in recorded],
+                self.run.batch("embedding").labels,
                 self.options.embedding,
                 progress=progress,
             )
@@ -212,7 +219,7 @@ class Context:
 
 
 def image_mosaic(
-    images: np.ndarray | Images, chosen: Sequence[int] | np.ndarray, shades: tuple[float, float], **layout: Any
+    images: np.ndarray | LazyArray, chosen: Sequence[int] | np.ndarray, shades: tuple[float, float], **layout: Any
 ) -> Mosaic | None:
     """The chosen images as tiles, the least of `shades` black and the largest white; None for what is no picture."""
     if not are_pictures(images.shape) or not len(chosen):
@@ -231,7 +238,7 @@ def are_pictures(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
 
 
-def image_range(images: np.ndarray | Images) -> tuple[float, float]:
+def image_range(images: np.ndarray | LazyArray) -> tuple[float, float]:
     """(black, white): 0 and 1 for images within these, else the least and the largest finite value."""
     low, high = np.inf, -np.inf
     for start in range(0, len(images), 1000):  # 60,000 at once, their mask and a copy would be 420 MB

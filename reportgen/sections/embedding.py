@@ -28,15 +28,15 @@ def build(context: Context) -> Section | None:
     if isinstance(found, str):
         return Section("embedding", title, "There is no embedding of this run.", (Text(found, "warning"),))
     run = context.run
-    epochs = [run.activations[step].epoch for step in run.activations]
+    epochs = [run.observations[step].epoch for step in run.observations]
     names = [f"epoch {epoch}" if epoch else "before training" for epoch in epochs]
     layer, points = run.embed_layer, len(found.points)
     moving = Figure(
         "embedding-epochs",
         animation(list(found.frames), found.labels, _names(run, found), names, FRAME_MS),
         f"Animation of {plural(len(names), 'frame')}: {_finding(context, found, epochs)}",
-        f"{plural(points, 'point')} of {layer}, {_method_name(found)}, a frame per epoch. Each point is one image "
-        "in the colour of its class, named at the class's median.",
+        f"{plural(points, 'point')} of {layer}, {_method_name(found)}, a frame per epoch. Each point is one "
+        + ("image in the colour of its class, named at the class's median." if len(found.labels) else "example."),
     )
     picked = np.unique(np.linspace(0, len(names) - 1, min(MULTIPLES, len(names))).round().astype(int))
     multiples = chart(
@@ -49,19 +49,7 @@ def build(context: Context) -> Section | None:
         + ("" if len(picked) == len(names) else f" {len(picked)} of {len(names)}, evenly chosen."),
         wide=True,
     )
-    table = Table(
-        "embedding-trust",
-        "How far each frame can be believed. Trustworthiness (15 neighbours; 1 is best): whether neighbours on "
-        "the plane are neighbours in the layer. Neighbour accuracy: share of points whose 15 nearest on the "
-        "plane vote for their label. Movement: mean distance from the frame before, as a share of the "
-        "frame's RMS radius.",
-        ("Epoch", "Trustworthiness", "Neighbour accuracy", "Movement"),
-        tuple(
-            (epoch, _rounded(t), None if a is None else percent(a), _rounded(m))
-            for epoch, t, a, m in zip(epochs, found.trust, found.accuracy, found.movement, strict=True)
-        ),
-        "rrrr",
-    )
+    table = _trust(found, epochs)
     return Section(
         "embedding",
         title,
@@ -74,14 +62,37 @@ def build(context: Context) -> Section | None:
     )
 
 
+def _trust(found: Embedding, epochs: list[int]) -> Table:
+    columns: dict[str, list[Any]] = {
+        "Epoch": epochs,
+        "Trustworthiness": [_rounded(value) for value in found.trust],
+        "Neighbour accuracy": [None if value is None else percent(value) for value in found.accuracy],
+        "Movement": [_rounded(value) for value in found.movement],
+    }
+    voted = "Neighbour accuracy: share of points whose 15 nearest on the plane vote for their label. "
+    if not len(found.labels):
+        del columns["Neighbour accuracy"]
+        voted = ""
+    return Table(
+        "embedding-trust",
+        "How far each frame can be believed. Trustworthiness (15 neighbours; 1 is best): whether neighbours on "
+        f"the plane are neighbours in the layer. {voted}Movement: mean distance from the frame before, as a share "
+        "of the frame's RMS radius.",
+        tuple(columns),
+        tuple(zip(*columns.values(), strict=True)),
+        "r" * len(columns),
+    )
+
+
 def build_overlay(context: Context) -> Section | None:
     """The final frame with the evaluation images placed among its points."""
     found, final = context.embedding, context.final
-    if found is None or isinstance(found, str) or final is None or not len(final.evaluation_vectors):
+    if found is None or isinstance(found, str) or final is None or not len(final.vectors.get("evaluation", ())):
         return None
     run = context.run
-    placed = place(final.embedding_vectors[found.points], found.frames[-1], final.evaluation_vectors, found.projection)
-    labels = run.data.evaluation_labels[: len(placed)]
+    vectors = final.vectors
+    placed = place(vectors["embedding"][found.points], found.frames[-1], vectors["evaluation"], found.projection)
+    labels = run.batch("evaluation").labels[: len(placed)]
     accuracy = _agreement(found, placed, labels)
     where = "by the same linear map" if found.method == "pca" else "where its nearest neighbours in the layer lie"
     figure = chart(
@@ -138,7 +149,8 @@ def _method(found: Embedding) -> str:
             "distances between them mean nothing."
         )
     dropped = f" {plural(found.dropped, 'point')} with values that are not finite left out." if found.dropped else ""
-    return f"{how} The labels colour the points; they do not shape the layout. The axes have no meaning.{dropped}"
+    colours = " The labels colour the points; they do not shape the layout." if len(found.labels) else ""
+    return f"{how}{colours} The axes have no meaning.{dropped}"
 
 
 def _finding(context: Context, found: Embedding, epochs: list[int]) -> str:
@@ -182,7 +194,7 @@ def _rounded(value: float | None) -> str | None:
 
 
 def _rows(context: Context, found: Embedding, epochs: list[int]) -> Iterator[tuple[Any, ...]]:
-    classes, labels = context.run.classes, context.run.data.embedding_labels
+    classes, labels = context.run.classes, context.run.batch("embedding").labels
     for epoch, frame in zip(epochs, found.frames, strict=True):
         for index, (x, y) in zip(found.points, frame, strict=True):
             label = classes[labels[index]] if len(labels) else None

@@ -83,10 +83,12 @@ def warnings(context: Context) -> list[str]:
 
 
 def _one_class(context: Context) -> list[str]:
-    final, labels = context.final, context.run.data.evaluation_labels
-    if final is None or not final.step or len(np.unique(labels)) < 2 or len(np.unique(final.predictions)) != 1:
+    final, outcome, labels = context.final, context.outcome, context.run.batch("evaluation").labels
+    if final is None or outcome is None or not final.step or len(np.unique(labels)) < 2:
         return []
-    guess, images = int(final.predictions[0]), plural(len(final.predictions), "evaluation image")
+    if len(np.unique(outcome.predictions)) != 1:
+        return []
+    guess, images = int(outcome.predictions[0]), plural(len(outcome.predictions), "evaluation image")
     if guess < 0:
         return [f"The network predicts nothing for all {images}: its scores are not finite."]
     return [f"The network predicts {context.run.classes[guess]} for all {images}."]
@@ -191,7 +193,7 @@ def _intervals(found: Checkup) -> str:
 def _method(context: Context) -> str:
     found, kept = context.checkup, len(context.run.snapshots)
     where = f"steps {_some([str(step) for step in found.looked])}" if len(found.looked) < kept else "every kept step"
-    epochs = len(context.run.activations)
+    epochs = len(context.run.observations)
     text = f"Parameters were looked at in {where}, activations after {len(found.epochs)} of {plural(epochs, 'epoch')}"
     text += " (epoch 0 is before training). Pooling and flattening layers are left out: they hand on what died before."
     if found.channels and not found.whole:

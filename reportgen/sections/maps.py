@@ -59,7 +59,7 @@ def _finding(context: Context, shown: list[Layer]) -> str:
 
 
 def _image_name(context: Context, index: int) -> str:
-    labels = context.run.data.probe_labels
+    labels = context.run.batch("probe").labels
     return f"Image {index}" + (f", label {context.run.classes[int(labels[index])]}" if len(labels) else "")
 
 
@@ -114,7 +114,7 @@ def _beside(
     context: Context, layer: Layer, index: int, peak: Peak | None, maps: np.ndarray, scale: tuple, name: str
 ) -> tuple[Figure, ...]:
     """The input and the strongest channel, enlarged to one size."""
-    images = context.run.data.probe_images
+    images = context.run.batch("probe").images
     if peak is None or index >= len(images):
         return ()
     given = image_mosaic(images, [index], context.probe_shades, labels=[""], stand="quarter")

@@ -68,18 +68,18 @@ def _finding(result: Confusion) -> str:
 
 
 def _misclassified(context: Context, result: Confusion) -> Figure | None:
-    images, labels = context.run.data.evaluation_images, context.run.data.evaluation_labels
+    images, labels = context.run.batch("evaluation").images, context.run.batch("evaluation").labels
     # A run keeps the first images only where there are very many.
     chosen = [i for i in result.misclassified if i < len(images)][:IMAGES]
-    if context.final is None or not chosen or not are_pictures(images.shape):
+    if context.outcome is None or not chosen or not are_pictures(images.shape):
         return None
-    predictions, margins = context.final.predictions, context.final.margins
+    predictions, gaps = context.outcome.predictions, context.outcome.logit_gap
     picture = image_mosaic(
         images,
         chosen,
         context.shades,
         labels=[f"{result.classes[labels[i]]} → {_predicted(result.classes, predictions[i])}" for i in chosen],
-        values=[f"image {i}" + (f", margin {margins[i]:.2f}" if np.isfinite(margins[i]) else "") for i in chosen],
+        values=[f"image {i}" + (f", margin {gaps[i]:.2f}" if np.isfinite(gaps[i]) else "") for i in chosen],
         columns=min(len(chosen), 10),
         gap=2,
     )
@@ -114,12 +114,12 @@ def _per_class(result: Confusion) -> Table:
 
 
 def _predictions(context: Context) -> Iterator[tuple[Any, ...]]:
-    final, classes = context.final, context.run.classes
-    assert final is not None
-    truth = context.run.data.evaluation_labels
-    for index, (label, guess, margin) in enumerate(zip(truth, final.predictions, final.margins, strict=True)):
+    outcome, classes = context.outcome, context.run.classes
+    assert outcome is not None
+    truth = context.run.batch("evaluation").labels
+    for index, (label, guess, gap) in enumerate(zip(truth, outcome.predictions, outcome.logit_gap, strict=True)):
         named = classes[guess] if guess >= 0 else None
-        yield index, classes[label], named, float(margin) if np.isfinite(margin) else None
+        yield index, classes[label], named, float(gap) if np.isfinite(gap) else None
 
 
 def _rows(result: Confusion) -> Iterator[tuple[Any, ...]]:

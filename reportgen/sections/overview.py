@@ -140,7 +140,7 @@ def _results(context: Context) -> Fold:
     )
     table = Table(
         "results",
-        "Loss and accuracy per epoch. Training values are means over the epoch's batches, taken while the "
+        "Metrics per epoch. Training values are means over the epoch's batches, taken while the "
         "parameters changed; test values are of the network at the epoch's end. Epoch 0 is before training.",
         ("Epoch", "Step", *(_NAMES.get(name, name) for name in names)),
         rows,

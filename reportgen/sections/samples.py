@@ -13,11 +13,11 @@ CLASSES = 12
 
 def build(context: Context) -> Section | None:
     """The first evaluation images of each class, a row per class; None for data that are no pictures."""
-    data, classes = context.run.data, context.run.classes
-    images = data.evaluation_images
+    evaluation, classes = context.run.batch("evaluation"), context.run.classes
+    images = evaluation.images
     if not are_pictures(images.shape) or not len(images):
         return None
-    labels = data.evaluation_labels[: len(images)]
+    labels = evaluation.labels[: len(images)]
     shown = [np.flatnonzero(labels == label)[:PER_CLASS] for label in range(min(len(classes), CLASSES))]
     chosen = np.concatenate(shown) if len(labels) else ()
     if not len(chosen):
@@ -33,7 +33,7 @@ def build(context: Context) -> Section | None:
     )
     assert picture is not None
     low, high = context.shades
-    counts = np.bincount(data.evaluation_labels, minlength=len(classes))
+    counts = np.bincount(evaluation.labels, minlength=len(classes))
     height, width = images.shape[1:3]
     figure = Figure(
         "samples-images",

@@ -4,9 +4,10 @@ from reportgen.store import open_run, snapshot_epoch
 run = open_run("demo/run")
 """
 
+from reportgen.store.batches import as_bytes
 from reportgen.store.files import DamagedError
 from reportgen.store.reader import open_run, snapshot_epoch, with_what_is_whole
 from reportgen.store.rows import RESERVED
 from reportgen.store.writer import RunWriter
 
-__all__ = ["RESERVED", "DamagedError", "RunWriter", "open_run", "snapshot_epoch", "with_what_is_whole"]
+__all__ = ["RESERVED", "DamagedError", "RunWriter", "as_bytes", "open_run", "snapshot_epoch", "with_what_is_whole"]

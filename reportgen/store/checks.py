@@ -13,6 +13,7 @@ from typing import Any
 
 from reportgen.core.network import Layer
 from reportgen.errors import RunError
+from reportgen.store import schema
 from reportgen.store.files import Tensors
 from reportgen.store.header import MOST_VALUES, cleaned
 
@@ -22,85 +23,83 @@ FLOATING = ("F16", "BF16", "F32", "F64")
 
 
 def snapshot_signature(tensors: Tensors) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Names and shapes of a snapshot's parameters. Raises RunError for what can't be parameters."""
-    described = tensors.described
-    if not described:
-        raise RunError("it holds no parameters")
-    for name, (dtype, shape) in described.items():
+    """Names and shapes of a snapshot's parameters. Raises RunError for what can't be parameters or other variables."""
+    for name, (dtype, shape) in tensors.described.items():
         if dtype not in REAL or math.prod(max(n, 1) for n in shape) > MOST_VALUES:
             raise RunError(f"{_shown(name)} holds {dtype}{list(shape)}, which is no parameter")
         if name != cleaned(name):
             raise RunError(f"the parameter {_shown(name)} has a name that can't be printed")
-    return tuple(sorted((name, shape) for name, (_, shape) in described.items()))
+    shapes = schema.parameter_shapes(tensors)
+    if not shapes:
+        raise RunError("it holds no parameters")
+    return tuple(sorted(shapes.items()))
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What every activations file of a run must agree with; None where the run does not tell."""
+    """What every activations file of a run must agree with; `sizes` are the batches', as far as they are known."""
 
     layers: Mapping[str, Layer]
     classes: int
-    probe: int | None
-    evaluation: int | None
-    embedding: int | None
+    sizes: Mapping[str, int]
 
 
 def activations_problem(tensors: Tensors, expected: Expected) -> str | None:
     """What is wrong with the shapes, types and indices of an activations file, in words; None for a sound one."""
     found = tensors.described
-    for name in _FIXED:
-        if name not in found:
-            return f"{name} is missing"
-    predictions, labels = found["predictions"][1], found["label_counts"][1]
-    if predictions not in ((0,), (expected.evaluation,)) and (expected.evaluation is not None or len(predictions) != 1):
-        return f"predictions are {list(predictions)} for {expected.evaluation} labels"
-    if labels not in ((0,), (expected.classes,)):
-        return f"label_counts are {list(labels)} for {expected.classes} classes"
-    vectors = found["embedding_vectors"][1]
-    if len(vectors) != 2 or (expected.embedding is not None and vectors[0] != expected.embedding):
-        return f"embedding_vectors are {list(vectors)} for {expected.embedding} labels"
-    of_evaluation = found["evaluation_vectors"][1]
-    limit = of_evaluation[:1] if expected.evaluation is None else (expected.evaluation,)
-    if len(of_evaluation) != 2 or of_evaluation[:1] > limit:
-        return f"evaluation_vectors are {list(of_evaluation)} for {expected.evaluation} labels"
-    for name, (shape, kinds) in {
-        "predictions": (predictions, WHOLE),
-        "margins": (predictions, FLOATING),
-        "label_counts": (labels, WHOLE),
-        "input_sums": (labels, FLOATING),
-        "embedding_vectors": (vectors, REAL),
-        "evaluation_vectors": (of_evaluation, REAL),
-    }.items():
-        if found[name][1] != shape or found[name][0] not in kinds:
-            return f"{name} is {found[name][0]}{list(found[name][1])}"
-    if problem := _layers_problem(found, labels, expected):
-        return problem
-    return _values_problem(tensors, expected)
+    there = [name for name in schema.OUTCOME if name in found]
+    if there and len(there) < len(schema.OUTCOME):
+        return f"{next(name for name in schema.OUTCOME if name not in found)} is missing"
+    labels: tuple[int, ...] = ()
+    if there:
+        size = expected.sizes.get("evaluation")
+        predictions, labels = found["predictions"][1], found["label_counts"][1]
+        if predictions not in ((0,), (size,)) and (size is not None or len(predictions) != 1):
+            return f"predictions are {list(predictions)} for {size} labels"
+        if labels not in ((0,), (expected.classes,)):
+            return f"label_counts are {list(labels)} for {expected.classes} classes"
+        shapes = (("predictions", predictions, WHOLE), ("margins", predictions, FLOATING))
+        for name, shape, kinds in (*shapes, ("label_counts", labels, WHOLE), ("input_sums", labels, FLOATING)):
+            if found[name][1] != shape or found[name][0] not in kinds:
+                return f"{name} is {found[name][0]}{list(found[name][1])}"
+    return (
+        _vectors_problem(found, expected)
+        or _layers_problem(found, labels, expected)
+        or (_values_problem(tensors, expected) if there else None)
+    )
 
 
-_FIXED = ("label_counts", "input_sums", "predictions", "margins", "embedding_vectors", "evaluation_vectors")
+def _vectors_problem(found: Mapping[str, Any], expected: Expected) -> str | None:
+    for batch, name in schema.VECTORS.items():
+        dtype, shape = found.get(name, ("F32", (0, 0)))
+        size = expected.sizes.get(batch, shape[0] if shape else 0)
+        whole = batch == "embedding" and name in found and shape[:1] != (size,)
+        if len(shape) != 2 or dtype not in REAL or shape[0] > size or whole:
+            return f"{name} is {dtype}{list(shape)} for {size} examples"
+    return None
 
 
 def _layers_problem(found: Mapping[str, Any], labels: tuple[int, ...], expected: Expected) -> str | None:
     probes = set()
     for name, (dtype, shape) in found.items():
-        part, _, path = name.partition("/")
-        if part not in ("maps", "label_sums", "extremes"):
+        prefix = name[: name.find("/") + 1]
+        if prefix not in (schema.MAPS, schema.LABEL_SUMS, schema.RANGES):
             continue
-        layer = expected.layers.get(path)
+        layer = expected.layers.get(name.removeprefix(prefix))
         if layer is None:
             return f"{_shown(name)} is of no layer of the run"
-        if part == "maps":
+        if prefix == schema.MAPS:
             probes.add(shape[:1])
         shapes = {
-            "maps": (*shape[:1], *layer.shape),
-            "label_sums": (*labels, layer.channels),
-            "extremes": (2, layer.channels),
+            schema.MAPS: (*shape[:1], *layer.shape),
+            schema.LABEL_SUMS: (*labels, layer.channels),
+            schema.RANGES: (2, layer.channels),
         }
-        if shape != shapes[part] or dtype not in REAL:
-            return f"{_shown(name)} is {dtype}{list(shape)}, not {list(shapes[part])}"
-    if len(probes) > 1 or (expected.probe is not None and probes and probes != {(expected.probe,)}):
-        return f"the feature maps are not of {expected.probe} probe images each"
+        if shape != shapes[prefix] or dtype not in REAL:
+            return f"{_shown(name)} is {dtype}{list(shape)}, not {list(shapes[prefix])}"
+    size = expected.sizes.get("probe")
+    if len(probes) > 1 or (size is not None and probes and probes != {(size,)}):
+        return f"the feature maps are not of {size} probe images each"
     if probes & {(0,), ()}:
         return "the feature maps are of no image"
     return None

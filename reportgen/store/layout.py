@@ -2,8 +2,8 @@
 
 RUN/run.json                        what was asked for, layers, classes, provenance, status
 RUN/steps.jsonl  epochs.jsonl       a JSON object per update, per recorded epoch
-RUN/data.safetensors                probe and evaluation images, labels
-RUN/snapshots/00000040.safetensors  parameters after 40 updates
+RUN/data.safetensors                inputs and labels of the batches
+RUN/snapshots/00000040.safetensors  variables after 40 updates
 RUN/activations/00000040.safetensors
 RUN/checkpoints/                    Orbax: what `--resume` needs; no report reads it
 RUN/.lock                           held while a recorder is open

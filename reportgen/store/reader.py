@@ -11,20 +11,19 @@ contradict the run are left out and named in `run.problems`, which the report pr
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import TypeVar
 
 from reportgen.core.network import Network
-from reportgen.core.run import Activations, Images, MetricRow, Metrics, Run, RunData, Snapshot
+from reportgen.core.run import MetricRow, Metrics, Run
 from reportgen.errors import RunError
 from reportgen.store import layout
-from reportgen.store.checks import REAL, WHOLE, Expected, activations_problem, snapshot_signature
+from reportgen.store.batches import read_batches
+from reportgen.store.checks import Expected, activations_problem, snapshot_signature
 from reportgen.store.files import DamagedError, Tensors
 from reportgen.store.header import Header, parse_header
 from reportgen.store.rows import read_rows, without_columns
+from reportgen.store.schema import parameter_shapes, read_observation, read_place, read_snapshot
 
 T = TypeVar("T")
 
@@ -43,11 +42,9 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
     header, problems = read_header(folder)
     classes, network = header.classes, network_of(header)
     metrics = Metrics(*(_rows(folder / name, problems) for name in (layout.STEPS_FILE, layout.EPOCHS_FILE)))
-    data = read_data(folder / layout.DATA_FILE, len(classes), problems)
+    batches = read_batches(folder / layout.DATA_FILE, len(classes), problems)
     expected = Expected(
-        network.layers,
-        len(classes),
-        *(len(labels) or None for labels in (data.probe_labels, data.evaluation_labels, data.embedding_labels)),
+        network.layers, len(classes), {name: batch.size for name, batch in batches.items() if batch.size}
     )
     snapshots = _alike(_files(folder / layout.SNAPSHOTS, problems, verify), problems)
     if not snapshots:
@@ -70,9 +67,9 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
         config=header.config,
         provenance=header.provenance,
         metrics=metrics,
-        snapshots=_Steps(snapshots, read_snapshot),
-        activations=_Steps(answers, read_activations),
-        data=data,
+        snapshots=_Steps(snapshots, lambda step, tensors: read_snapshot(tensors, answers.get(step))),
+        observations=_Steps(answers, lambda _, tensors: read_observation(tensors)),
+        batches=batches,
         embed_layer=header.embed_layer,
         status=header.status,
         problems=tuple(problems),
@@ -125,10 +122,9 @@ def _parameter_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """Shapes of the parameters by name, as the first readable snapshot has them."""
     for step in layout.listed_steps(folder / layout.SNAPSHOTS):
         try:
-            described = Tensors(layout.step_file(folder / layout.SNAPSHOTS, step)).described
+            return parameter_shapes(Tensors(layout.step_file(folder / layout.SNAPSHOTS, step)))
         except RunError:
             continue  # it is named among the run's problems when the snapshots are opened
-        return {name: shape for name, (_, shape) in described.items()}
     return {}
 
 
@@ -141,98 +137,9 @@ def _rows(file: Path, problems: list[str]) -> tuple[MetricRow, ...]:
     return known
 
 
-def read_snapshot(tensors: Tensors) -> Snapshot:
-    """The parameters in one snapshot file."""
-    return Snapshot(*_place(tensors), tensors)
-
-
 def snapshot_epoch(run: Path, step: int) -> int:
     """The epoch that the snapshot of `step` belongs to. Raises RunError when it is not there or damaged."""
-    return _place(Tensors(layout.step_file(run / layout.SNAPSHOTS, step)))[1]
-
-
-def read_activations(tensors: Tensors) -> Activations:
-    """One activations file. Its tensors are named as the fields of `Activations`, the layer after a slash."""
-    step, epoch = _place(tensors)
-    return Activations(
-        step=step,
-        epoch=epoch,
-        maps=_Below(tensors, "maps/"),
-        label_sums=_Below(tensors, "label_sums/"),
-        label_counts=tensors["label_counts"],
-        input_sums=tensors["input_sums"],
-        predictions=tensors["predictions"],
-        margins=tensors["margins"],
-        embedding_vectors=tensors["embedding_vectors"],
-        evaluation_vectors=tensors["evaluation_vectors"],
-        extremes=_Below(tensors, "extremes/"),
-    )
-
-
-def read_data(file: Path, classes: int, problems: list[str]) -> RunData:
-    """The images and labels of a run, empty arrays for what can't be read or makes no sense.
-
-    Images that were kept as bytes come back as what was fed in. What is left out is added to `problems`.
-    """
-    arrays: dict[str, Any] = {}
-    try:
-        tensors = Tensors(file)
-        for name in _DATA:
-            try:
-                arrays[name] = _data_array(tensors, name, classes)
-            except (RunError, ValueError) as error:
-                problems.append(f"{name} left out: {error}".replace(f"{file.parent}/", ""))
-    except RunError as error:
-        problems.append(f"images and labels left out: {error}".replace(f"{file.parent}/", ""))
-    for part in ("probe", "evaluation"):
-        images, labels = (arrays.get(f"{part}_{what}") for what in ("images", "labels"))
-        if images is not None and labels is not None and len(images) > len(labels):
-            problems.append(f"{part}_images left out: there are {len(images)} for {len(labels)} labels")
-            del arrays[f"{part}_images"]
-    if "probe_images" in arrays:
-        # The few that are shown whole; of the others only those that are looked at are read.
-        arrays["probe_images"] = arrays["probe_images"][:]
-    empty: dict[str, Any] = {name: np.zeros(0, np.int64) for name in _DATA if name.endswith("labels")}
-    empty |= {"probe_images": np.zeros(0, np.float32), "evaluation_images": Images((0,), lambda _: np.zeros(0))}
-    return RunData(**{**empty, **arrays})
-
-
-_DATA = ("probe_images", "probe_labels", "evaluation_images", "evaluation_labels", "embedding_labels")
-
-
-def _data_array(tensors: Tensors, name: str, classes: int) -> np.ndarray | Images:
-    """One array of data.safetensors, checked; ValueError in words for what it can't be."""
-    if name not in tensors:
-        raise ValueError("it is missing")
-    dtype, shape = tensors.described[name]
-    if name.endswith("images"):
-        if dtype not in REAL or not shape or 0 in shape:
-            raise ValueError(f"{dtype}{list(shape)} are no images")
-        tensors.check(name)
-        divided = f"{name}_divisor" in tensors and dtype == "U8"
-        return Images(shape, partial(_fed_in, tensors, name, divided))
-    if dtype not in WHOLE or len(shape) != 1:
-        raise ValueError(f"{dtype}{list(shape)} are no labels")
-    labels = tensors[name]
-    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
-        raise ValueError(f"they run from {labels.min()} to {labels.max()}, for {classes} classes")
-    return labels.astype(np.int64)
-
-
-def _fed_in(tensors: Tensors, name: str, divided: bool, chosen: Any) -> np.ndarray:
-    images = tensors.rows(name, chosen)
-    return np.divide(images, np.float32(255), dtype=np.float32) if divided else images
-
-
-def _place(tensors: Tensors) -> tuple[int, int]:
-    """(step, epoch) that a file says it is of."""
-    try:
-        step, epoch = (int(tensors.metadata[name]) for name in ("step", "epoch"))
-    except (KeyError, ValueError) as error:
-        raise DamagedError(f"{tensors.path} does not say of which step and epoch it is") from error
-    if not (0 <= step < 2**53 and 0 <= epoch < 2**53):
-        raise DamagedError(f"{tensors.path} says it is of step {step}, epoch {epoch}")
-    return step, epoch
+    return read_place(Tensors(layout.step_file(run / layout.SNAPSHOTS, step)))[1]
 
 
 def _files(folder: Path, problems: list[str], verify: bool) -> dict[int, Tensors]:
@@ -242,7 +149,7 @@ def _files(folder: Path, problems: list[str], verify: bool) -> dict[int, Tensors
         file = layout.step_file(folder, step)
         try:
             tensors = Tensors(file)
-            said, _ = _place(tensors)
+            said, _ = read_place(tensors)
             if said != step:
                 raise RunError(f"{file} says it is step {said}")
             if verify:
@@ -273,12 +180,12 @@ def _alike(files: Mapping[int, Tensors], problems: list[str]) -> dict[int, Tenso
 class _Steps(Mapping[int, T]):
     """Step -> what its file holds, made when asked for: hundreds of snapshots cost their headers only."""
 
-    def __init__(self, files: Mapping[int, Tensors], read: Callable[[Tensors], T]):
+    def __init__(self, files: Mapping[int, Tensors], read: Callable[[int, Tensors], T]):
         self._files = files
         self._read = read
 
     def __getitem__(self, step: int) -> T:
-        return self._read(self._files[step])
+        return self._read(step, self._files[step])
 
     def __contains__(self, step: object) -> bool:  # Mapping's own would read it
         return step in self._files
@@ -288,23 +195,3 @@ class _Steps(Mapping[int, T]):
 
     def __len__(self) -> int:
         return len(self._files)
-
-
-class _Below(Mapping[str, np.ndarray]):
-    """The tensors whose names begin with a prefix, under the rest of their names, in file order."""
-
-    def __init__(self, tensors: Tensors, prefix: str):
-        self._tensors = tensors
-        self._names = {name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self._tensors[self._names[name]]
-
-    def __contains__(self, name: object) -> bool:  # Mapping's own would read it
-        return name in self._names
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)

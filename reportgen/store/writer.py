@@ -1,8 +1,9 @@
 """Writes a run directory: every call leaves it readable, whatever happens next.
 
     writer = RunWriter(path, header={"classes": [...], ...})
-    writer.data(arrays)
-    writer.snapshot(step, epoch, {"conv1/kernel": array})
+    writer.batches({"probe": Batch(10, images, labels)})
+    writer.snapshot(step, epoch, {"params": {"conv1/kernel": array}})
+    writer.observation(Observation(step, epoch, maps))
     writer.step_rows(MetricRow(step=1, epoch=1, reported={"train_loss": 2.3}))
     writer.close("finished", seconds=12.5)
 
@@ -21,11 +22,13 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from reportgen.core.files import write_bytes
-from reportgen.core.run import MetricRow
+from reportgen.core.run import Batch, MetricRow, Observation
 from reportgen.errors import RunError
 from reportgen.store import layout
+from reportgen.store.batches import batch_tensors
 from reportgen.store.files import write_tensors
 from reportgen.store.rows import read_rows, row_line
+from reportgen.store.schema import COLLECTIONS, observation_tensors, place, variable_tensors
 
 _OPEN: "WeakValueDictionary[str, RunWriter]" = WeakValueDictionary()
 """The writers of this process by their directory."""
@@ -115,21 +118,19 @@ class RunWriter:
             write_bytes(file, "".join(row_line(row) for row in rows if row.step <= keep).encode())
         return seconds
 
-    def data(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Write the images and labels that the report shows (names: see `reader.read_data`)."""
-        write_tensors(self.path / layout.DATA_FILE, arrays, {})
+    def batches(self, batches: Mapping[str, Batch]) -> None:
+        """Write the inputs and targets that the report shows."""
+        write_tensors(self.path / layout.DATA_FILE, *batch_tensors(batches))
 
-    def snapshot(self, step: int, epoch: int, params: Mapping[str, np.ndarray]) -> None:
-        """Write the parameters after `step` updates."""
-        self._tensors(layout.SNAPSHOTS, step, epoch, params)
+    def snapshot(self, step: int, epoch: int, variables: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        """Write the variables after `step` updates: collection -> name -> array."""
+        file = layout.step_file(self.path / layout.SNAPSHOTS, step)
+        write_tensors(file, variable_tensors(variables), {**place(step, epoch), **COLLECTIONS})
 
-    def activations(self, step: int, epoch: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """Write what the network answered at `step` (names: see `reader.read_activations`)."""
-        self._tensors(layout.ACTIVATIONS, step, epoch, arrays)
-
-    def _tensors(self, folder: str, step: int, epoch: int, arrays: Mapping[str, np.ndarray]) -> None:
-        file = layout.step_file(self.path / folder, step)
-        write_tensors(file, arrays, {"step": str(step), "epoch": str(epoch)})
+    def observation(self, observation: Observation) -> None:
+        """Write how the network responded at a step."""
+        file = layout.step_file(self.path / layout.ACTIVATIONS, observation.step)
+        write_tensors(file, observation_tensors(observation), place(observation.step, observation.epoch))
 
     def step_rows(self, *rows: MetricRow) -> None:
         """Append the metrics of updates."""

@@ -131,7 +131,7 @@ def train(
                 losses, corrects = [], []
                 for images, labels in _batches(dataset, batch_size, seed, epoch):
                     state, (loss, correct) = update(state, images, labels, key)
-                    recorder.step(state.params, loss=loss)
+                    recorder.step({"params": state.params, **state.others}, loss=loss)
                     losses.append(loss)
                     corrects.append(correct)
                     bar.update()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from reportgen.analysis.activity import label_activity, layer_activity
-from reportgen.core.run import Activations
+from reportgen.core.run import Classification, Observation
 from reportgen.errors import DataError, OptionError
 
 
@@ -112,15 +112,13 @@ def test_float16_sums_are_widened():
 
 
 def test_of_a_layer():
-    empty = np.zeros(0)
-    recorded = Activations(
-        step=1, epoch=1, maps={}, label_sums={"conv1": np.array([[2.0], [4.0]])},
-        label_counts=np.array([1, 2]), input_sums=np.array([1.0, 1.0]), predictions=empty, margins=empty,
-        embedding_vectors=empty, evaluation_vectors=empty,
-    )  # fmt: skip
+    none, sums = np.zeros(0), {"conv1": np.array([[2.0], [4.0]])}
+    recorded = Observation(1, 1, {}, outcome=Classification(none, none, np.array([1, 2]), sums, np.array([1.0, 1.0])))
     assert layer_activity(recorded, "conv1").activity[:, 0].tolist() == [2.0, 2.0]
     with pytest.raises(OptionError, match="did you mean conv1"):
         layer_activity(recorded, "conv")
+    with pytest.raises(OptionError, match="no activity was recorded for 'conv1'"):
+        layer_activity(Observation(1, 1, {}), "conv1")
 
 
 @pytest.mark.parametrize(

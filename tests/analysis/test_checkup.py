@@ -1,15 +1,14 @@
 """The look over a whole run, on runs made by hand: what is found, and how little is read for it."""
 
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import pytest
 
 from reportgen.analysis.checkup import EPOCHS, checkup
-from reportgen.analysis.health import extremes_health, first_non_finite
+from reportgen.analysis.health import first_non_finite, ranges_health
 from reportgen.core.network import Layer, Network, role_of
-from reportgen.core.run import Activations, MetricRow, Metrics, Run, RunData, Snapshot
+from reportgen.core.run import Classification, MetricRow, Metrics, Observation, Run, Snapshot
 from reportgen.errors import DataError
 
 NONE = np.zeros(0, np.int64)
@@ -27,12 +26,9 @@ class Counted(dict):
         return super().__getitem__(key)
 
 
-def answers(step: int, epoch: int, extremes: dict[str, np.ndarray], maps: dict[str, np.ndarray] | None = None):
-    empty = np.zeros((0, 0), np.float32)
-    return Activations(
-        *(step, epoch, maps or {}, {}, NONE, np.zeros(0), np.zeros(7, np.int64), np.zeros(7, np.float32), empty, empty),
-        extremes=extremes,
-    )
+def answers(step: int, epoch: int, ranges: dict[str, np.ndarray], maps: dict[str, np.ndarray] | None = None):
+    outcome = Classification(np.zeros(7, np.int64), np.zeros(7, np.float32), NONE, {}, np.zeros(0))
+    return Observation(step, epoch, maps or {}, ranges, outcome=outcome)
 
 
 def run(snapshots, activations, layers=("a", "b"), steps=()) -> Run:
@@ -45,8 +41,8 @@ def run(snapshots, activations, layers=("a", "b"), steps=()) -> Run:
         provenance={},
         metrics=Metrics(tuple(steps)),
         snapshots=snapshots,
-        activations=activations,
-        data=RunData(np.zeros(0), NONE, np.zeros(0), NONE, NONE),
+        observations=activations,
+        batches={},
     )
 
 
@@ -57,12 +53,12 @@ def kept(count: int, broken_from: int | None = None, per_epoch: int = 10) -> Cou
             step: Snapshot(
                 step,
                 -(-step // per_epoch),
-                MappingProxyType(
-                    {
+                {
+                    "params": {
                         "k": kernel * np.nan if broken_from is not None and step >= broken_from else kernel * 1.5**step,
                         "b": np.zeros(2, np.float32),
                     }
-                ),
+                },
             )
             for step in range(count)
         }
@@ -88,19 +84,19 @@ def test_whole_snapshots_are_whole():
     assert first_non_finite(snapshots, []) == ((), ())
 
 
-def test_channels_from_extremes():
-    extremes = np.array([[0, 2, -1, np.nan, -np.inf, 0], [0, 2, 1, np.nan, 3, 1e-30]])
-    health = extremes_health("x", extremes, 100, np.zeros((0, 6)))
+def test_channels_from_ranges():
+    ranges = np.array([[0, 2, -1, np.nan, -np.inf, 0], [0, 2, 1, np.nan, 3, 1e-30]])
+    health = ranges_health("x", ranges, 100, np.zeros((0, 6)))
     assert (health.dead, health.constant, health.non_finite) == ((0,), (1,), (3, 4))
     assert (health.images, health.channels, health.saturated) == (100, 6, None)
     maps = np.repeat(np.tanh([[0.0, 9, 9, 9, 9, 0.5]]), 50, axis=0) + np.array([[0.0], [1e-9]] * 25)
-    assert extremes_health("x", extremes, 100, maps, "tanh").saturated == (2,)
-    with pytest.raises(DataError, match=r"extremes are \[2, channel\]"):
-        extremes_health("x", np.zeros(3), 1, np.zeros((0, 3)))
+    assert ranges_health("x", ranges, 100, maps, "tanh").saturated == (2,)
+    with pytest.raises(DataError, match=r"ranges are \[2, channel\]"):
+        ranges_health("x", np.zeros(3), 1, np.zeros((0, 3)))
 
 
 def test_a_layer_without_positions_has_no_data_and_is_not_broken():
-    health = extremes_health("x", np.array([[np.inf], [-np.inf]]), 5, np.zeros((0, 1)))
+    health = ranges_health("x", np.array([[np.inf], [-np.inf]]), 5, np.zeros((0, 1)))
     assert (health.dead, health.constant, health.non_finite) == ((), (), ())
 
 
@@ -136,7 +132,7 @@ def test_hundreds_of_epochs_are_thinned_and_the_first_broken_one_is_still_found(
     assert len(snapshots.asked) <= 5 * EPOCHS
 
 
-def test_without_extremes_the_probe_images_judge():
+def test_without_ranges_the_probe_images_judge():
     maps = {"a": np.ones((4, 3), np.float32), "b": np.zeros((4, 3), np.float32)}
     found = checkup(run(kept(3), {0: answers(0, 0, {}, maps), 2: answers(2, 1, {}, maps)}))
     assert (found.whole, found.images) == (False, 4)

@@ -31,8 +31,8 @@ def test_against_scikit_learn(pairs):
 
 def test_most_confident_mistakes_come_first():
     truth, guess = np.array([0, 1, 0, 1, 0, 1]), np.array([0, 0, 1, 0, 1, 0])
-    margins = np.array([0, 2, np.nan, 5, 2, 7], np.float32)
-    assert confusion(truth, guess, "ab", margins).misclassified.tolist() == [5, 3, 1, 4, 2]
+    gaps = np.array([0, 2, np.nan, 5, 2, 7], np.float32)
+    assert confusion(truth, guess, "ab", gaps).misclassified.tolist() == [5, 3, 1, 4, 2]
 
 
 def test_frequent_mistakes_first_then_by_class():
@@ -61,8 +61,8 @@ def test_bad_indices_are_named(labels, predictions, words):
         confusion(np.array(labels), np.array(predictions), "ab")
 
 
-def test_margins_must_match():
-    with pytest.raises(DataError, match="3 margins for 2 predictions"):
+def test_gaps_must_match():
+    with pytest.raises(DataError, match="3 logit gaps for 2 predictions"):
         confusion(np.zeros(2, int), np.zeros(2, int), "ab", np.zeros(3))
 
 

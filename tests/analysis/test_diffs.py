@@ -116,8 +116,8 @@ def test_arrays_keep_their_shape():
 
 
 def test_differences_follow_the_snapshot_or_the_names_asked_for():
-    first = Snapshot(0, 0, {"b": np.zeros(2), "a": np.zeros(3)})
-    last = Snapshot(4, 1, {"a": np.ones(3), "b": np.ones(2)})
+    first = Snapshot(0, 0, {"params": {"b": np.zeros(2), "a": np.zeros(3)}})
+    last = Snapshot(4, 1, {"params": {"a": np.ones(3), "b": np.ones(2)}})
     assert [d.name for d in differences(first, last)] == ["b", "a"]
     assert [d.name for d in differences(first, last, ["a"])] == ["a"]
     with pytest.raises(OptionError, match=r"step 0 has no parameter 'c'.*Existing: b, a"):
@@ -130,4 +130,7 @@ def test_what_does_not_match_is_said():
     with pytest.raises(DataError, match="complex64"):
         difference(np.zeros(2, np.complex64), np.zeros(2, np.complex64))
     with pytest.raises(DataError, match=r"steps 0 and 4.*b in one of them only"):
-        differences(Snapshot(0, 0, {"a": np.zeros(1)}), Snapshot(4, 1, {"a": np.zeros(1), "b": np.zeros(1)}))
+        differences(
+            Snapshot(0, 0, {"params": {"a": np.zeros(1)}}),
+            Snapshot(4, 1, {"params": {"a": np.zeros(1), "b": np.zeros(1)}}),
+        )

@@ -14,7 +14,7 @@ from reportgen.errors import DataError, OptionError
 
 
 def snapshots(*params):
-    return {10 * i: Snapshot(10 * i, i, p) for i, p in enumerate(params)}
+    return {10 * i: Snapshot(10 * i, i, {"params": p}) for i, p in enumerate(params)}
 
 
 def test_first_snapshot_with_nan_or_infinity():

@@ -38,22 +38,25 @@ def hostile_run(run: Run, text: str) -> Run:
         )
         for layer in run.network.layers.values()
     )
-    activations = {
+    observations = {
         step: replace(
             each,
             maps={named(path): each.maps[path] for path in each.maps},
-            label_sums={named(path): each.label_sums[path] for path in each.label_sums},
+            outcome=replace(
+                each.outcome,
+                label_sums={named(path): each.outcome.label_sums[path] for path in each.outcome.label_sums},
+            ),
         )
-        for step, each in run.activations.items()
+        for step, each in run.observations.items()
     }
     snapshots = {
-        step: replace(each, params={named(name): each.params[name] for name in each.params})
+        step: replace(each, variables={"params": {named(name): each.params[name] for name in each.params}})
         for step, each in run.snapshots.items()
     }
     return replace(
         run,
         network=Network(text, {layer.path: layer for layer in layers}, {text: text}),
-        activations=activations,
+        observations=observations,
         snapshots=snapshots,
         classes=tuple(f"{index} {text}" for index in range(len(run.classes))),
         config={**run.config, "model": text, "dataset": text, text: text},

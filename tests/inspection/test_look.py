@@ -12,6 +12,7 @@ from reportgen.data import make_dataset
 from reportgen.data.pictures import as_pictures
 from reportgen.errors import DataError, ModelError, OptionError, ReportgenError, RunError, WeightsError
 from reportgen.inspection import from_model, from_run, inspect_network
+from reportgen.store.files import Tensors, write_tensors
 from tests.conftest import tiny_dataset, tiny_model
 from tests.inspection import nets
 
@@ -183,9 +184,9 @@ def test_a_runs_network_gives_what_the_run_recorded(recorded):
     from reportgen.store import open_run
 
     run = open_run(recorded)
-    step = max(run.activations)
+    step = max(run.observations)
     for path in ("conv1", "conv1/relu", "hidden/relu", "output"):
-        assert np.allclose(found.maps[path], run.activations[step].maps[path], atol=1e-6)
+        assert np.allclose(found.maps[path], run.observations[step].maps[path], atol=1e-6)
     assert found.preprocessing.words == "as the run recorded them"
     assert found.source == f"the parameters of run 'run' at step {step}"
     assert len(found.pictures) == 10
@@ -195,7 +196,7 @@ def test_an_earlier_step_of_a_run(recorded):
     found = inspect_network(from_run(recorded, model=tiny_model(), step=0), None)
     from reportgen.store import open_run
 
-    assert np.allclose(found.maps["conv1"], open_run(recorded).activations[0].maps["conv1"], atol=1e-6)
+    assert np.allclose(found.maps["conv1"], open_run(recorded).observations[0].maps["conv1"], atol=1e-6)
     with pytest.raises(OptionError, match=r"no snapshot of step 99.*kept: 0, 1, 2"):
         from_run(recorded, model=tiny_model(), step=99)
 
@@ -221,8 +222,14 @@ def test_batch_statistics_of_a_run_are_found_where_they_were_kept(tmp_path):
     from reportgen.store import open_run
 
     recorded = open_run(tmp_path / "run")
-    assert np.allclose(found.maps["norm"], recorded.activations[3].maps["norm"], atol=1e-6)
-    with pytest.raises(OptionError, match="not at step 2; choose one of 0, 3"):
+    assert np.allclose(found.maps["norm"], recorded.observations[3].maps["norm"], atol=1e-6)
+    assert inspect_network(from_run(tmp_path / "run", step=2), None, layers=["norm"]).maps["norm"].size
+    for name in ("00000001", "00000002"):  # as a loop that hands its parameters alone to step() leaves them
+        file = tmp_path / "run" / "snapshots" / f"{name}.safetensors"
+        tensors = Tensors(file)
+        params = {key: tensors[key] for key in tensors if key.startswith("params/")}
+        write_tensors(file, params, {key: value for key, value in tensors.metadata.items() if key != "crc32"})
+    with pytest.raises(OptionError, match="batch_stats of the model were not recorded at step 2; choose one of 0, 3"):
         inspect_network(from_run(tmp_path / "run", step=2), None)
 
 

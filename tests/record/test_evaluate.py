@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from reportgen.analysis.health import extremes_health
+from reportgen.analysis.health import ranges_health
 from reportgen.capture import prepare
 from reportgen.record.evaluate import AHEAD, BATCH, Passes
 
@@ -32,9 +32,9 @@ def test_one_nan_among_thousands_of_values_is_an_extreme(where):
     images = images_of(BATCH)
     images[where] = np.nan
     found, variables = passes(images)
-    extremes = found.evaluate(variables, images, np.zeros(BATCH, np.int64), vectors=0)["extremes/conv"]
+    extremes = found.evaluate(variables, images, np.zeros(BATCH, np.int64), vectors=0)[0]["conv"]
     assert np.isnan(extremes).all()
-    assert extremes_health("conv", extremes, BATCH, np.zeros((0, 8, 8, 4))).non_finite == (0, 1, 2, 3)
+    assert ranges_health("conv", extremes, BATCH, np.zeros((0, 8, 8, 4))).non_finite == (0, 1, 2, 3)
 
 
 def test_extremes_are_numpys():
@@ -42,15 +42,15 @@ def test_extremes_are_numpys():
     found, variables = passes(images)
     kernel, bias = (np.asarray(variables["params"]["conv"][name]) for name in ("kernel", "bias"))
     values = (images * kernel[0, 0] + bias).reshape(-1, 4)
-    extremes = found.evaluate(variables, images, np.zeros(250, np.int64), vectors=0)["extremes/conv"]
+    extremes = found.evaluate(variables, images, np.zeros(250, np.int64), vectors=0)[0]["conv"]
     np.testing.assert_allclose(extremes, [values.min(axis=0), values.max(axis=0)], rtol=1e-6)
 
 
 def test_a_layer_of_nothing_but_nan_is_broken_not_empty():
     images = np.full((BATCH, 8, 8, 1), np.nan, np.float32)
     found, variables = passes(images)
-    extremes = found.evaluate(variables, images, np.zeros(BATCH, np.int64), vectors=0)["extremes/conv"]
-    assert extremes_health("conv", extremes, BATCH, np.zeros((0, 8, 8, 4))).non_finite == (0, 1, 2, 3)
+    extremes = found.evaluate(variables, images, np.zeros(BATCH, np.int64), vectors=0)[0]["conv"]
+    assert ranges_health("conv", extremes, BATCH, np.zeros((0, 8, 8, 4))).non_finite == (0, 1, 2, 3)
 
 
 def test_few_batches_are_in_flight_and_vectors_are_kept_of_the_first_images_only():
@@ -83,10 +83,9 @@ def test_few_batches_are_in_flight_and_vectors_are_kept_of_the_first_images_only
     again = found.evaluate(variables, images, labels, vectors=150)
     assert len(with_vectors) == 12
     assert 1 < most <= AHEAD
-    assert expected.keys() == again.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(value, again[name])
-    np.testing.assert_array_equal(again["evaluation_vectors"], np.concatenate(with_vectors[:2])[:150])
+    np.testing.assert_equal(again[0], expected[0])
+    np.testing.assert_equal(vars(again[2]), vars(expected[2]))
+    np.testing.assert_array_equal(again[1], np.concatenate(with_vectors[:2])[:150])
     begun = [result for _, _, result in found._dispatched(variables, images, labels, 150)]
     assert ["vectors" in result for result in begun] == [True, True] + [False] * 10
 
@@ -99,15 +98,15 @@ def test_an_image_whose_scores_are_not_finite_has_no_prediction_and_is_never_rig
     right = np.asarray(Net().apply(variables, np.where(np.isfinite(images), images, 0))).argmax(axis=1)
     # Class 0 is what argmax makes of NaN. All weights of this net are negative: -inf gives infinite scores.
     labels = np.where(np.isin(np.arange(130), [3, 120]), 0, right)
-    result = found.evaluate(variables, images, labels, vectors=0)
-    assert np.flatnonzero(result["predictions"] == -1).tolist() == [3, 120]
-    assert result["label_counts"].sum() == 128
-    assert all(np.isfinite(result[name]).all() for name in ("label_sums/conv", "input_sums"))
+    _, _, result = found.evaluate(variables, images, labels, vectors=0)
+    assert np.flatnonzero(result.predictions == -1).tolist() == [3, 120]
+    assert result.label_counts.sum() == 128
+    assert np.isfinite(result.label_sums["conv"]).all() and np.isfinite(result.input_sums).all()
 
 
 def test_infinities_of_both_signs_are_extremes_and_no_nan():
     images = images_of(BATCH)
     images[4, 2, 2], images[4, 5, 5] = np.inf, -np.inf
     found, variables = passes(images)
-    extremes = found.evaluate(variables, images, np.zeros(BATCH, np.int64), vectors=0)["extremes/conv"]
+    extremes = found.evaluate(variables, images, np.zeros(BATCH, np.int64), vectors=0)[0]["conv"]
     np.testing.assert_array_equal(extremes, [[-np.inf] * 4, [np.inf] * 4])

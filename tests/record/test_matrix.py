@@ -167,19 +167,19 @@ def test_record_and_build(name, family, tmp_path):
         assert run.snapshots[0].params["head/kernel"].dtype.name == row.dtype
     assert sorted(p for x in layers.values() for p in x.params) == sorted(run.snapshots[0].params)
 
-    assert list(run.snapshots) == [0, 1, 2] and list(run.activations) == [0, 2]
+    assert list(run.snapshots) == [0, 1, 2] and list(run.observations) == [0, 2]
     for param, value in run.snapshots[2].params.items():
         before = np.asarray(run.snapshots[0].params[param], np.float64)
         np.testing.assert_allclose(np.asarray(value, np.float64), 1.21 * before, rtol=2e-2 if row.dtype else 1e-5)
     for step in (0, 2):
-        found = run.activations[step]
+        found = run.observations[step]
         for path, layer in layers.items():
             if layer.alias_of is None:
                 assert found.maps[path].shape == (2, *layer.shape) and str(found.maps[path].dtype) == layer.dtype
                 assert np.isfinite(np.asarray(found.maps[path], np.float64)).all()
-                if path in found.label_sums:
-                    assert found.label_sums[path].shape == (3, layer.channels)
-        assert (len(found.label_sums) == 0) == (name == "maps")
+                if found.outcome is not None:
+                    assert found.outcome.label_sums[path].shape == (3, layer.channels)
+        assert (found.outcome is None) == (name == "maps")
 
     page = build(tmp_path / "run", embedding="pca").save(tmp_path / "report.html").read_text()
     shown = {html.unescape(text).strip() for text in re.findall(r">([^<>]+)<", page)}

@@ -108,7 +108,7 @@ def test_each_epoch_of_a_loop_that_calls_epoch_alone_is_kept(tmp_path):
             recorder.epoch(scaled(2))
         recorder.epoch(scaled(3), train_loss=0.5)  # said once
     run = open_run(tmp_path / "run")
-    assert list(run.snapshots) == list(run.activations) == [0, 1, 2]
+    assert list(run.snapshots) == list(run.observations) == [0, 1, 2]
     assert [(row.step, row.epoch) for row in run.metrics.epochs] == [(0, 0), (1, 1), (2, 2)]
     np.testing.assert_allclose(run.snapshots[2].params["head/kernel"], 3 * VARIABLES["params"]["head"]["kernel"])
 
@@ -123,7 +123,7 @@ def test_an_epoch_inside_scan_tells_its_updates_and_their_losses(tmp_path):
             with pytest.raises(OptionError, match=r"losses must be one number|steps must be"):
                 recorder.epoch(scaled(5), **changes)
     run = open_run(tmp_path / "run")
-    assert list(run.snapshots) == list(run.activations) == [0, 4, 8, 10]
+    assert list(run.snapshots) == list(run.observations) == [0, 4, 8, 10]
     assert [row["step"] for row in run.steps] == list(range(1, 9))
     assert [row["epoch"] for row in run.steps] == [1] * 4 + [2] * 4
     np.testing.assert_array_equal([row["train_loss"] for row in run.steps], [*np.asarray(losses)] * 2)
@@ -143,7 +143,7 @@ def test_a_class_that_is_masked_takes_no_prediction_away(tmp_path):
     net = Net(masked=True)
     Recorder(tmp_path / "run", net, VARIABLES, **DATA).close()
     expected = np.argmax(np.asarray(net.apply(VARIABLES, X)), -1)
-    np.testing.assert_array_equal(open_run(tmp_path / "run").activations[0].predictions, expected)
+    np.testing.assert_array_equal(open_run(tmp_path / "run").observations[0].outcome.predictions, expected)
 
 
 class Kind(enum.Enum):

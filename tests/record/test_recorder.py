@@ -1,6 +1,8 @@
 """The recorder in a user's own loop: what lands in the run, and what may not be disturbed."""
 
+import html
 import math
+import re
 import threading
 
 import flax.linen as nn
@@ -12,6 +14,7 @@ import pytest
 from flax import nnx
 from flax.training.train_state import TrainState
 
+from reportgen import build
 from reportgen.errors import DataError, ModelError, OptionError, RunError
 from reportgen.record import Recorder
 from reportgen.record import recorder as module
@@ -95,13 +98,13 @@ def test_the_run_says_what_was_recorded(recorded):
     assert run.status == "finished" and run.classes == tuple("abcd")
     assert run.config == {"model": "Net", "seed": 7, "snapshot_every": 1, "layers": ["*"]}
     assert run.embed_layer == "hidden/tanh"
-    assert list(run.activations) == [0, 3, 6]
+    assert list(run.observations) == [0, 3, 6]
     assert [row["epoch"] for row in run.epochs] == [0, 1, 2]
     assert [row.get("note") for row in run.epochs] == [None, 0, 1]
     assert run.network.uncaptured == {} and run.problems == ()
-    np.testing.assert_array_equal(run.data.probe_images, IMAGES[:3])
-    np.testing.assert_array_equal(run.data.evaluation_images, IMAGES)
-    np.testing.assert_array_equal(run.data.evaluation_labels, LABELS)
+    np.testing.assert_array_equal(run.batch("probe").images, IMAGES[:3])
+    np.testing.assert_array_equal(run.batch("evaluation").images, IMAGES)
+    np.testing.assert_array_equal(run.batch("evaluation").labels, LABELS)
 
 
 @pytest.mark.parametrize("step", [0, 6])
@@ -109,7 +112,7 @@ def test_activations_equal_plain_numpy(recorded, step):
     run, kept, _ = recorded
     params, stats = kept[step]
     values = forward(params, stats["norm"], IMAGES)
-    found = run.activations[step]
+    found = run.observations[step]
 
     def near(a, b):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
@@ -119,16 +122,16 @@ def test_activations_equal_plain_numpy(recorded, step):
     scores = values["output"]
     predictions = np.argmax(scores, axis=1)
     clear = np.sort(scores, axis=1)[:, -1] - np.sort(scores, axis=1)[:, -2] > 1e-4
-    np.testing.assert_array_equal(found.predictions[clear], predictions[clear])
+    np.testing.assert_array_equal(found.outcome.predictions[clear], predictions[clear])
     assert clear.mean() > 0.9
     np.testing.assert_allclose(
-        found.margins, scores.max(1) - scores[np.arange(len(LABELS)), LABELS], rtol=1e-3, atol=1e-4
+        found.outcome.logit_gap, scores.max(1) - scores[np.arange(len(LABELS)), LABELS], rtol=1e-3, atol=1e-4
     )
-    near(found.evaluation_vectors, values["hidden/tanh"])
-    near(found.embedding_vectors, values["hidden/tanh"])
+    near(found.vectors["evaluation"], values["hidden/tanh"])
+    near(found.vectors["embedding"], values["hidden/tanh"])
 
-    correct = found.predictions == LABELS
-    assert found.label_counts.tolist() == [int(np.sum(correct & (label == LABELS))) for label in range(4)]
+    correct = found.outcome.predictions == LABELS
+    assert found.outcome.label_counts.tolist() == [int(np.sum(correct & (label == LABELS))) for label in range(4)]
     assert 0 < correct.sum() < len(LABELS)
     for path, value in values.items():
         expected = np.zeros((4, value.shape[-1]))
@@ -136,10 +139,10 @@ def test_activations_equal_plain_numpy(recorded, step):
             if correct[number]:
                 for channel in range(value.shape[-1]):
                     expected[label, channel] += value[number, ..., channel].sum()
-        assert found.label_sums[path].dtype == np.float64
-        near(found.label_sums[path], expected)
+        assert found.outcome.label_sums[path].dtype == np.float64
+        near(found.outcome.label_sums[path], expected)
     sums = [IMAGES[correct & (label == LABELS)].sum(dtype=np.float64) for label in range(4)]
-    np.testing.assert_allclose(found.input_sums, sums, rtol=1e-5)
+    np.testing.assert_allclose(found.outcome.input_sums, sums, rtol=1e-5)
 
 
 def forward(params, stats, x):
@@ -255,7 +258,7 @@ def test_an_nnx_model_is_recorded_and_left_alone(tmp_path):
         for name, place in {"conv": "conv", "norm": "norm", "hidden": "layers/0", "output": "layers/1"}.items()
     }
     expected = forward(named, stats, IMAGES[:3])
-    np.testing.assert_allclose(run.activations[3].maps["layers/1"], expected["output"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(run.observations[3].maps["layers/1"], expected["output"], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -265,7 +268,7 @@ def test_an_exception_in_the_loop_leaves_a_run_that_can_be_read(tmp_path, variab
         raise error
     run = open_run(tmp_path / "run")
     assert run.status == ("interrupted" if error is KeyboardInterrupt else "failed")
-    assert list(run.snapshots) == [0, 1] and list(run.activations) == [0]
+    assert list(run.snapshots) == [0, 1] and list(run.observations) == [0]
 
 
 def test_a_failure_of_the_writer_is_raised_in_the_loop(tmp_path, variables, monkeypatch):
@@ -320,7 +323,7 @@ def test_fewer_probe_images_are_kept_where_their_maps_are_large(recorded, tmp_pa
     with Recorder(tmp_path / "run", Net(), variables, **DATA):
         pass
     run = open_run(tmp_path / "run")
-    assert len(run.data.probe_images) == len(run.activations[0].maps["conv"]) == 2
+    assert len(run.batch("probe").images) == len(run.observations[0].maps["conv"]) == 2
     assert run.provenance["probe_images_kept"].startswith("2 of 3: the feature maps of more")
 
 
@@ -336,9 +339,9 @@ def test_verification_is_noted_in_the_run(tmp_path, variables):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"probe": (IMAGES[:2], LABELS[:3])}, DataError, "probe must be .images, labels."),
+        ({"probe": (IMAGES[:2], LABELS[:3])}, DataError, r"probe must be .inputs, labels."),
         ({"probe": (IMAGES[:0], LABELS[:0])}, DataError, "probe must be"),
-        ({"evaluation": (IMAGES, LABELS / 2)}, DataError, "evaluation must be .* whole number"),
+        ({"evaluation": (IMAGES, LABELS / 2)}, DataError, r"evaluation must be .* whole number"),
         ({"classes": ["a", "b"]}, DataError, "labels run from 0 to 3, but there are 2 classes"),
         ({"probe": (IMAGES[:1], np.array([-1]))}, DataError, "labels run from -1"),
         ({"snapshot_every": 0}, OptionError, "can't be kept every 0"),
@@ -370,6 +373,91 @@ def test_the_embedding_is_of_the_evaluation_images_unless_others_are_given(varia
     vectors = {}
     for name, embedding in (("same", None), ("given", (IMAGES, LABELS))):
         Recorder(tmp_path / name, Net(), variables, **DATA, embedding=embedding).close()
-        vectors[name] = open_run(tmp_path / name).activations[0].embedding_vectors
+        vectors[name] = open_run(tmp_path / name).observations[0].vectors["embedding"]
     assert vectors["same"].shape == (230, 6)
     np.testing.assert_allclose(vectors["same"], vectors["given"], atol=1e-5)
+
+
+def page_of(path) -> str:
+    """What a reader of the page reads."""
+    page = build(path, embedding="pca").save(path / "report.html").read_text()
+    page = re.sub(r"<(script|style).*?</\1>", " ", page, flags=re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]+>", " ", page))
+
+
+NO_CLAIM = ("predicts", "accuracy", "own class", "per class", "label 0", "their label", "its class", "Confusion")
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        {"probe": IMAGES[:3], "evaluation": IMAGES},
+        {"probe": (IMAGES[:3], None), "evaluation": (IMAGES, None), "classes": list("abcd")},
+        {"probe": IMAGES[:3], "evaluation": None},
+        {"probe": IMAGES[:3], "evaluation": None, "embedding": IMAGES[:50]},
+    ],
+    ids=["inputs alone", "no targets", "a probe alone", "a probe and an embedding"],
+)
+def test_a_run_without_labels_claims_nothing_about_labels(tmp_path, variables, batches):
+    with Recorder(tmp_path / "run", Net(), variables, **batches) as recorder:
+        recorder.step(variables["params"], loss=1.0)
+        recorder.epoch(variables)
+        assert recorder.accuracy is None
+    run = open_run(tmp_path / "run", verify=True)
+    assert run.problems == () and run.batch("probe").targets is None and len(run.batch("probe").labels) == 0
+    final = run.observations[1]
+    assert final.outcome is None and set(final.maps) == {*run.network.layers} - {"drop"}
+    assert run.metrics.epochs[-1].measured == {}
+    if batches["evaluation"] is not None:
+        assert run.batch("evaluation").size == 230 and set(final.ranges) == set(final.maps)
+        assert final.vectors["evaluation"].shape == (230, 6)
+    else:
+        assert "evaluation" not in run.batches and not final.ranges
+    page = page_of(tmp_path / "run")
+    assert "Feature maps" in page
+    for claim in NO_CLAIM:
+        assert claim not in page, claim
+
+
+class TwoInputs(nn.Module):
+    @nn.compact
+    def __call__(self, batch):
+        return nn.Dense(3, name="image")(batch["image"]) + nn.Embed(9, 3, name="token")(batch["token"])
+
+
+def test_inputs_may_be_several_arrays(tmp_path):
+    images, labels = np.linspace(0, 1, 130 * 6, dtype=np.float32).reshape(130, 6), np.arange(130) % 3
+    inputs = {"image": images, "token": np.arange(130) % 9}
+    net = TwoInputs()
+    start = net.init(jax.random.key(0), inputs)
+    few = jax.tree.map(lambda leaf: leaf[:4], inputs)
+    with Recorder(tmp_path / "run", net, start, probe=(few, labels[:4]), evaluation=(inputs, labels)) as recorder:
+        recorder.step(start, loss=1.0)
+        recorder.epoch(start)
+    run = open_run(tmp_path / "run", verify=True)
+    assert run.problems == () and len(run.batch("evaluation").images) == 0
+    jax.tree.map(np.testing.assert_array_equal, run.batch("probe").inputs, few)
+    np.testing.assert_array_equal(run.batch("evaluation").inputs["token"], inputs["token"])
+    scores = np.asarray(net.apply(start, inputs))
+    np.testing.assert_array_equal(run.observations[1].outcome.predictions, scores.argmax(axis=1))
+    right = scores.argmax(axis=1) == labels
+    total = images.sum(axis=1) + inputs["token"]
+    expected = [total[right & (labels == label)].sum() for label in range(3)]
+    np.testing.assert_allclose(run.observations[1].outcome.input_sums, expected, rtol=1e-5)
+    assert "predicts" in page_of(tmp_path / "run")
+
+
+def test_a_snapshot_has_the_collections_that_were_handed_over_with_it(tmp_path, variables):
+    moved = jax.tree.map(lambda leaf: leaf + 1, variables)
+    with Recorder(tmp_path / "run", Net(), variables, **DATA) as recorder:
+        recorder.step(moved["params"], loss=1.0)
+        recorder.step(moved, loss=1.0)
+        recorder.step(moved["params"], loss=1.0)
+        recorder.epoch(moved)
+    snapshots = open_run(tmp_path / "run").snapshots
+    assert [sorted(snapshots[step].variables) for step in range(4)] == [
+        *(["batch_stats", "params"], ["params"], ["batch_stats", "params"], ["batch_stats", "params"])
+    ]
+    np.testing.assert_array_equal(snapshots[0].variables["batch_stats"]["norm/var"], 1)
+    np.testing.assert_array_equal(snapshots[3].variables["batch_stats"]["norm/var"], 2)
+    assert set(snapshots[1].params) == set(snapshots[0].params)

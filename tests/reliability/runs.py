@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from reportgen.core.network import INPUT, role_of
-from reportgen.core.run import MetricRow
+from reportgen.core.run import Batch, Classification, MetricRow, Observation
 from reportgen.store import RunWriter
+from reportgen.store.batches import BATCHES
 
 Change = Callable[[int, str, np.ndarray], np.ndarray]
 
@@ -82,7 +83,9 @@ def write_run(
         "evaluation_labels": labels,
         "embedding_labels": labels,
     }
-    writer.data({name: pixels(0, name, value) for name, value in data.items()})
+    arrays = {name: pixels(0, name, value) for name, value in data.items()}
+    named = {name: [arrays.get(f"{name}_{what}") for what in ("images", "labels")] for name in BATCHES}
+    writer.batches({name: Batch(len(targets), inputs, targets) for name, (inputs, targets) in named.items()})
     kernels = _parameters(parts["layers"], rng, channels, size)
     guesses = predicted(labels)
     for step in range(epochs * per_epoch + 1):
@@ -91,12 +94,12 @@ def write_run(
             name: (value + 0.01 * rng.standard_normal(value.shape)).astype(np.float32)
             for name, value in kernels.items()
         }
-        writer.snapshot(step, epoch, {name: params(step, name, value) for name, value in kernels.items()})
+        writer.snapshot(step, epoch, {"params": {name: params(step, name, value) for name, value in kernels.items()}})
         if step:
             writer.step_rows(MetricRow(step, epoch, reported=rows({"train_loss": 2.0 / step})))
         if step % per_epoch == 0:
             arrays = _answers(parts["layers"], labels, guesses, probe, classes, rng)
-            writer.activations(step, epoch, {name: answers(step, name, value) for name, value in arrays.items()})
+            writer.observation(observed(step, epoch, {n: answers(step, n, value) for n, value in arrays.items()}))
             measured = rows({"val_accuracy": float(np.mean(guesses == labels))})
             writer.epoch_row(MetricRow(step, epoch, measured, rows({"val_loss": 1.0})))
     writer.close(status, 1.5)
@@ -142,3 +145,15 @@ def _answers(
         flat = arrays[f"maps/{path}"].reshape(-1, shape[-1])
         arrays[f"extremes/{path}"] = np.stack([flat.min(axis=0), flat.max(axis=0)])
     return arrays
+
+
+def observed(step: int, epoch: int, tensors: dict[str, np.ndarray]) -> Observation:
+    """The observation whose activations file has these tensors."""
+
+    def below(prefix: str) -> dict[str, np.ndarray]:
+        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+    fixed = [tensors[name] for name in ("predictions", "margins", "label_counts")]
+    outcome = Classification(*fixed, below("label_sums/"), tensors["input_sums"])
+    vectors = {name: tensors[f"{name}_vectors"] for name in ("embedding", "evaluation")}
+    return Observation(step, epoch, below("maps/"), below("extremes/"), vectors, outcome)

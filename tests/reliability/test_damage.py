@@ -219,10 +219,10 @@ def test_a_full_disk_is_named_and_what_was_recorded_before_is_whole(tmp_path):
     path = tmp_path / "run"
     arrays = {"conv/kernel": np.arange(50_000, dtype=np.float32)}
     writer = RunWriter(path, header(3, 6, 1))
-    writer.snapshot(0, 0, arrays)
+    writer.snapshot(0, 0, {"params": arrays})
     with full_disk(100_000):
         with pytest.raises(RunError, match=r"00000001\.safetensors could not be written: File too large"):
-            writer.snapshot(1, 1, arrays)
+            writer.snapshot(1, 1, {"params": arrays})
         writer.close("failed", 1.0)
     opened = open_run(path)
     assert list(opened.snapshots) == [0]
@@ -233,7 +233,7 @@ def test_a_full_disk_is_named_and_what_was_recorded_before_is_whole(tmp_path):
 
 def test_a_row_that_a_full_disk_did_not_take_is_an_error_at_once_and_when_closing(tmp_path):
     writer = RunWriter(tmp_path / "run", header(3, 6, 1))
-    writer.snapshot(0, 0, {"conv/kernel": np.zeros(3, np.float32)})
+    writer.snapshot(0, 0, {"params": {"conv/kernel": np.zeros(3, np.float32)}})
     with full_disk(10), pytest.raises(RunError, match=r"steps\.jsonl could not be written: File too large"):
         writer.step_rows(MetricRow(1, 1, reported={"train_loss": 1.0}))
     with full_disk(10), pytest.raises(RunError, match="could not be written: File too large"):

@@ -82,7 +82,7 @@ def read_all(run: Run) -> None:
     """Read every array of a run; what is damaged is a RunError."""
     for snapshot in run.snapshots.values():
         list(snapshot.params.values())
-    for answers in run.activations.values():
+    for answers in run.observations.values():
         list(answers.maps.values())
 
 
@@ -160,7 +160,7 @@ def test_a_layer_that_claims_the_sky_is_refused_or_its_activations_are(run_of_on
     except RunError as error:
         assert "can't have the shape" in str(error)
     else:
-        assert not run.activations
+        assert not run.observations
         assert len(run.problems) == 3
 
 
@@ -177,9 +177,9 @@ def test_names_with_dots_and_slashes_stay_in_the_folder(tmp_path):
         from reportgen.store.files import write_tensors
 
         arrays = load_file(file)
-        arrays["../../../escaped/kernel"] = arrays.pop("conv/kernel")
-        arrays["/root/kernel"] = arrays.pop("hidden/kernel")
-        write_tensors(file, arrays, {"step": str(int(file.stem)), "epoch": "1"})
+        arrays["params/../../../escaped/kernel"] = arrays.pop("params/conv/kernel")
+        arrays["params//root/kernel"] = arrays.pop("params/hidden/kernel")
+        write_tensors(file, arrays, {"step": str(int(file.stem)), "epoch": "1", "names": "collection/name"})
     content = json.loads((run / "run.json").read_text())
     content["layers"][0]["path"] = "../../conv"
     (run / "run.json").write_text(json.dumps(content))
@@ -215,9 +215,10 @@ def test_text_of_every_kind_is_escaped_or_replaced(tmp_path):
 
 def test_a_layer_without_recorded_activity_is_left_out_of_the_numbers(whole, tmp_path):
     run = open_run(whole)
-    step, final = list(run.activations.items())[-1]
-    sums = {path: final.label_sums[path] for path in final.label_sums if path != "conv/max_pool"}
-    less = replace(run, activations={**run.activations, step: replace(final, label_sums=sums)})
+    step, final = list(run.observations.items())[-1]
+    sums = {path: value for path, value in final.outcome.label_sums.items() if path != "conv/max_pool"}
+    fewer = replace(final, outcome=replace(final.outcome, label_sums=sums))
+    less = replace(run, observations={**run.observations, step: fewer})
     reportgen.build(less, embedding="pca").write_numbers(tmp_path)
     rows = (tmp_path / "activity.csv").read_text(encoding="utf-8")
     assert "\nconv/relu," in rows and "\nconv/max_pool," not in rows

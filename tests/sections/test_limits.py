@@ -79,7 +79,7 @@ def test_fewer_images_are_the_first_ones(run) -> None:
 
 def test_channels_are_kept_by_rank_under_their_own_numbers(run) -> None:
     section = maps.build(context(run, channels=2))
-    final = run.activations[list(run.activations)[-1]]
+    final = run.observations[list(run.observations)[-1]]
     for row in rows(section)[:2]:
         grid = row.figures[0]
         assert isinstance(grid.picture, Mosaic)

@@ -32,7 +32,7 @@ def broken(tmp_path_factory):
 
 def test_nan_parameters_predict_nothing_and_the_page_says_so(broken):
     run = open_run(broken)
-    assert set(run.activations[1].predictions) == {-1}
+    assert set(run.observations[1].outcome.predictions) == {-1}
     assert run.epochs[-1]["val_accuracy"] == 0
     report = reportgen.build(broken, embedding="pca").report
     assert dict(report.key_figures)["accuracy"] == "0.0\N{NO-BREAK SPACE}%"

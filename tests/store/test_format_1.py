@@ -28,8 +28,8 @@ def test_a_layer_of_format_1_has_its_role_axes_edges_and_shapes_of_parameters():
 
 def test_a_run_of_format_1_is_built_with_all_that_it_holds():
     run = open_run(RUN, verify=True)
-    assert list(run.snapshots) == [0, 1, 2, 3, 4] and list(run.activations) == [0, 2, 4]
-    assert np.isfinite(run.activations[4].maps["conv1"]).all()
+    assert list(run.snapshots) == [0, 1, 2, 3, 4] and list(run.observations) == [0, 2, 4]
+    assert np.isfinite(run.observations[4].maps["conv1"]).all()
     report = build(RUN, embedding="pca").report
     anchors = [section.anchor for section in report.sections]
     expected = ["embedding", "curves", "overlay", "mistakes", "parameters", "explorer", "change", "activity", "maps"]
@@ -42,3 +42,23 @@ def test_the_accuracy_of_format_1_counts_as_measured():
     assert [dict(row.measured) for row in metrics.epochs] == [{"val_accuracy": value} for value in (0.05, 0.15, 0.2)]
     assert all("val_loss" in row.reported for row in metrics.epochs)
     assert all(not row.measured and "train_loss" in row.reported for row in metrics.steps)
+
+
+def test_batch_statistics_of_format_1_are_those_kept_with_the_activations():
+    snapshots = open_run(RUN).snapshots
+    assert [sorted(snapshots[step].variables) for step in (0, 1, 2)] == [
+        ["batch_stats", "params"],
+        ["params"],
+        ["batch_stats", "params"],
+    ]
+    assert sorted(snapshots[2].variables["batch_stats"]) == ["bn1/mean", "bn1/var"]
+    assert "bn1/scale" in snapshots[2].params and "conv1/kernel" in snapshots[1].params
+
+
+def test_the_batches_and_outcome_of_format_1():
+    run = open_run(RUN)
+    evaluation, outcome = run.batch("evaluation"), run.observations[4].outcome
+    assert evaluation.size == len(evaluation.images) == len(evaluation.labels) == len(outcome.predictions) == 40
+    assert np.mean(outcome.predictions == evaluation.labels) == run.epochs[-1]["val_accuracy"] == 0.2
+    assert set(run.observations[4].vectors) == {"embedding", "evaluation"}
+    assert run.observations[4].ranges["conv1"].shape == (2, 4)

@@ -24,7 +24,7 @@ def test_a_recorded_run_has_every_batch_and_every_epoch(recorded):
     run = open_run(recorded)
     assert list(run.snapshots) == list(range(13))
     assert [run.snapshots[step].epoch for step in run.snapshots] == [0] + [1] * 6 + [2] * 6
-    assert list(run.activations) == [0, 6, 12]
+    assert list(run.observations) == [0, 6, 12]
     assert [row["step"] for row in run.steps] == list(range(1, 13))
     assert [row["epoch"] for row in run.epochs] == [0, 1, 2]
     assert run.status == "finished"
@@ -40,13 +40,13 @@ def test_snapshots_of_the_run_change_from_batch_to_batch(recorded):
 
 def test_asking_what_there_is_reads_nothing(recorded, monkeypatch):
     run = open_run(recorded)
-    snapshot, activations = run.snapshots[0], run.activations[0]
+    snapshot, activations = run.snapshots[0], run.observations[0]
 
     def read(self, name):
         raise AssertionError(f"{name} was read")
 
     monkeypatch.setattr(Tensors, "__getitem__", read)
-    assert 0 in run.activations and 1 not in run.activations and 1000 not in run.snapshots
+    assert 0 in run.observations and 1 not in run.observations and 1000 not in run.snapshots
     assert "conv1/kernel" in snapshot.params and "conv1" not in snapshot.params
     assert "conv1" in activations.maps and "maps/conv1" not in activations.maps
 
@@ -54,10 +54,10 @@ def test_asking_what_there_is_reads_nothing(recorded, monkeypatch):
 def test_evaluation_images_come_back_as_they_were_fed_in(recorded, tmp_path):
     from tests.conftest import tiny_dataset
 
-    data = open_run(recorded).data
-    np.testing.assert_array_equal(data.evaluation_images, tiny_dataset().test_images)
-    assert data.evaluation_images[:1].dtype == np.float32
-    assert [image.shape for image in data.evaluation_images] == [(8, 8, 1)] * 100
+    images = open_run(recorded).batch("evaluation").images
+    np.testing.assert_array_equal(images, tiny_dataset().test_images)
+    assert images[:1].dtype == np.float32
+    assert [image.shape for image in images] == [(8, 8, 1)] * 100
 
 
 @pytest.mark.parametrize(

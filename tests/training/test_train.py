@@ -64,7 +64,7 @@ def test_epochs_0_records_the_untrained_network(tmp_path):
     run = open_run(tmp_path / "run")
     assert summary.steps == 0
     assert list(run.snapshots) == [0]
-    assert list(run.activations) == [0]
+    assert list(run.observations) == [0]
     assert run.status == "finished"
 
 
@@ -116,7 +116,7 @@ def test_an_interrupted_training_leaves_a_run_that_can_be_read(tmp_path, monkeyp
     run = open_run(tmp_path / "run")
     assert run.status == "interrupted"
     assert list(run.snapshots) == list(range(9))
-    assert list(run.activations) == [0, 6]
+    assert list(run.observations) == [0, 6]
 
 
 @pytest.mark.parametrize(

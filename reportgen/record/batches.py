@@ -1,0 +1,78 @@
+"""The batches that a training loop hands to the recorder, checked, and what of them is kept in the run.
+
+batch = batch_of("probe", (images, labels))     # or images alone; inputs may be a dict or a tuple of arrays
+batch = first(batch, 10)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from reportgen.core.run import Batch
+from reportgen.errors import DataError
+from reportgen.store import as_bytes
+
+INPUT_BYTES = 64 << 20
+"""Evaluation inputs kept in the run (a byte per value where they were bytes once)."""
+
+
+def batch_of(name: str, given: Any) -> Batch:
+    """The batch that is given as inputs, or as a pair (inputs, targets) with targets None for none.
+
+    Inputs are an array [example, ...], or a dict or tuple of such arrays; targets whole numbers [example].
+    Raises DataError for anything else.
+    """
+    if isinstance(given, Batch):
+        given = given.inputs, given.targets
+    inputs, targets = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+    inputs = jax.tree.map(np.asarray, inputs) if isinstance(inputs, Mapping | tuple) else np.asarray(inputs)
+    shapes = [leaf.shape for leaf in jax.tree.leaves(inputs)]
+    sizes = {shape[:1] for shape in shapes}
+    told = ", ".join(str(list(shape)) for shape in shapes) or "nothing"
+    if len(sizes) != 1 or sizes & {(), (0,)}:
+        raise DataError(f"{name} must be inputs, or (inputs, labels), with the same number of examples; got {told}")
+    if targets is None:
+        return Batch(shapes[0][0], inputs)
+    targets = np.asarray(targets)
+    if targets.shape != shapes[0][:1] or not np.issubdtype(targets.dtype, np.integer):
+        raise DataError(
+            f"{name} must be (inputs, labels) with a whole number for each example; "
+            f"got inputs {told} and labels {list(targets.shape)} of type {targets.dtype}"
+        )
+    return Batch(shapes[0][0], inputs, targets.astype(np.int64))
+
+
+def first(batch: Batch, count: int) -> Batch:
+    """The first `count` examples of a batch."""
+    targets = None if batch.targets is None else batch.targets[:count]
+    return Batch(min(batch.size, count), examples(batch.inputs, count), targets)
+
+
+def examples(inputs: Any, count: int) -> Any:
+    """The inputs of the first `count` examples."""
+    return jax.tree.map(lambda leaf: leaf[:count], inputs)
+
+
+def kept(batches: Mapping[str, Batch]) -> dict[str, Batch]:
+    """What of the batches is written: of evaluation the first inputs that fit, of the embedding none."""
+    recorded = dict(batches)
+    if evaluation := recorded.get("evaluation"):
+        each = sum(as_bytes(leaf[:1])[0].nbytes for leaf in jax.tree.leaves(evaluation.inputs))
+        fitting = max(1, INPUT_BYTES // max(each, 1))
+        recorded["evaluation"] = replace(evaluation, inputs=examples(evaluation.inputs, fitting))
+    if embedding := recorded.get("embedding"):
+        recorded["embedding"] = replace(embedding, inputs=None)
+    return recorded
+
+
+def class_names(classes: Sequence[str] | None, batches: Mapping[str, Batch]) -> list[str]:
+    """Names of the labels, by default their numbers. Raises DataError for labels without a name."""
+    labels = [batch.targets for batch in batches.values() if batch.targets is not None]
+    low, high = min((int(x.min()) for x in labels), default=0), max((int(x.max()) for x in labels), default=-1)
+    names = [str(i) for i in range(high + 1)] if classes is None else [str(name) for name in classes]
+    if low < 0 or high >= len(names):
+        raise DataError(f"labels run from {low} to {high}, but there are {len(names)} classes, counted from 0")
+    return names

@@ -1,0 +1,165 @@
+"""data.safetensors: the inputs and targets of a run's batches.
+
+    tensors, metadata = batch_tensors({"probe": Batch(10, images, labels)})
+    batches = read_batches(file, classes=10, problems=[])
+
+Inputs are `NAME_images`, or `NAME_images/PART` where they are several arrays; targets are `NAME_labels`.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from reportgen.core.run import Batch, LazyArray
+from reportgen.errors import RunError
+from reportgen.store.checks import REAL, WHOLE
+from reportgen.store.files import Tensors
+
+T = TypeVar("T")
+
+BATCHES = ("probe", "evaluation", "embedding")
+WITH_INPUTS = ("probe", "evaluation")
+DIVISOR = "_divisor"
+
+
+def batch_tensors(batches: Mapping[str, Batch]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The tensors of data.safetensors, and its metadata."""
+    tensors: dict[str, np.ndarray] = {}
+    for name, batch in batches.items():
+        for part, array in leaves(batch.inputs).items():
+            key = f"{name}_images/{part}".rstrip("/")
+            tensors[key], was_scaled = as_bytes(array)
+            if was_scaled:
+                tensors[f"{key}{DIVISOR}"] = np.array(255)
+        if batch.targets is not None:
+            tensors[f"{name}_labels"] = batch.targets
+    told = {name: {"size": batch.size, "labels": batch.targets is not None} for name, batch in batches.items()}
+    return tensors, {"batches": json.dumps(told, sort_keys=True)}
+
+
+def leaves(inputs: Any) -> dict[str, np.ndarray]:
+    """The arrays of a batch's inputs by their place in them: "image", "0/left"; "" for inputs that are one array."""
+    if inputs is None:
+        return {}
+    if isinstance(inputs, Mapping | tuple):
+        items = inputs.items() if isinstance(inputs, Mapping) else enumerate(inputs)
+        parts = {str(key): leaves(value) for key, value in items}
+        return {f"{key}/{part}".rstrip("/"): array for key, below in parts.items() for part, array in below.items()}
+    return {"": inputs}
+
+
+def as_bytes(images: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Images that are n/255 for whole n as uint8, and True; others as they are, and False.
+
+    Data sets come in bytes; a quarter of the space keeps exactly what was fed to the network.
+    """
+    if (
+        images.dtype != np.float32
+        or not np.isfinite(images).all()
+        or images.min(initial=0) < 0
+        or images.max(initial=0) > 1
+    ):
+        return images, False
+    whole = np.rint(images * np.float32(255)).astype(np.uint8)
+    exact = np.array_equal(whole.astype(np.float32) / 255, images)
+    return (whole, True) if exact else (images, False)
+
+
+def read_batches(file: Path, classes: int, problems: list[str]) -> dict[str, Batch]:
+    """The batches of a run. What can't be read or makes no sense is left out of them, and named in `problems`.
+
+    Inputs that were kept as bytes come back as what was fed in; of several arrays, tuples come back as dicts.
+    """
+    try:
+        tensors = Tensors(file)
+    except RunError as error:
+        problems.append(f"images and labels left out: {error}".replace(f"{file.parent}/", ""))
+        return {}
+    batches = {}
+    for name, (size, labelled) in _told(tensors).items():
+        inputs = _read(problems, f"{name}_images", _inputs, tensors, name) if name in WITH_INPUTS else None
+        targets = _read(problems, f"{name}_labels", _targets, tensors, name, classes) if labelled else None
+        shown = min((len(array) for array in leaves(inputs).values()), default=0)
+        if targets is not None and shown > len(targets):
+            problems.append(f"{name}_images left out: there are {shown} for {len(targets)} labels")
+            inputs = None
+        if targets is not None:
+            size = len(targets)
+        batches[name] = Batch(max(size, shown) if targets is None else size, inputs, targets)
+    return batches
+
+
+def _read(problems: list[str], name: str, read: Callable[..., T], tensors: Tensors, *arguments: Any) -> T | None:
+    """What `read` returns; None, and a problem in words, where it raises."""
+    try:
+        return read(tensors, *arguments)
+    except (RunError, ValueError) as error:
+        problems.append(f"{name} left out: {error}".replace(f"{tensors.path.parent}/", ""))
+        return None
+
+
+def _told(tensors: Tensors) -> dict[str, tuple[int, bool]]:
+    """(size, whether it has labels) of each batch that the file says it has. Format 1 had all, with labels."""
+    try:
+        told = json.loads(tensors.metadata["batches"])
+        found = {name: (told[name]["size"], told[name]["labels"]) for name in BATCHES if name in told}
+        if all(type(size) is int and 0 <= size < 2**53 and type(has) is bool for size, has in found.values()):
+            return found
+    except (KeyError, ValueError, TypeError, RecursionError):
+        pass
+    return dict.fromkeys(BATCHES, (0, True))
+
+
+def _inputs(tensors: Tensors, batch: str) -> Any:
+    """A batch's inputs; ValueError in words for what can't be inputs."""
+    name = f"{batch}_images"
+    if name in tensors:
+        array = _array(tensors, name)
+        # Probe examples are few and shown whole; of the others only those that are looked at are read.
+        return array[:] if batch == "probe" else array
+    parts = [part for part in tensors if part.startswith(f"{name}/") and not part.endswith(DIVISOR)]
+    if not parts:
+        raise ValueError("it is missing")
+    tree: dict[str, Any] = {}
+    for part in parts:
+        *outer, last = part.removeprefix(f"{name}/").split("/")
+        node = tree
+        for key in outer:
+            node = node.setdefault(key, {})
+            if not isinstance(node, dict):
+                raise ValueError(f"{part} is a part of another part")
+        array = _array(tensors, part)
+        node[last] = array[:] if batch == "probe" else array
+    return tree
+
+
+def _array(tensors: Tensors, name: str) -> LazyArray:
+    dtype, shape = tensors.described[name]
+    if dtype not in REAL or not shape or 0 in shape:
+        raise ValueError(f"{dtype}{list(shape)} are no images")
+    tensors.check(name)
+    divided = f"{name}{DIVISOR}" in tensors and dtype == "U8"
+    return LazyArray(shape, partial(_fed_in, tensors, name, divided))
+
+
+def _targets(tensors: Tensors, batch: str, classes: int) -> np.ndarray:
+    """A batch's labels; ValueError in words for what can't be labels."""
+    name = f"{batch}_labels"
+    if name not in tensors:
+        raise ValueError("it is missing")
+    dtype, shape = tensors.described[name]
+    if dtype not in WHOLE or len(shape) != 1:
+        raise ValueError(f"{dtype}{list(shape)} are no labels")
+    labels = tensors[name]
+    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
+        raise ValueError(f"they run from {labels.min()} to {labels.max()}, for {classes} classes")
+    return labels.astype(np.int64)
+
+
+def _fed_in(tensors: Tensors, name: str, divided: bool, chosen: Any) -> np.ndarray:
+    images = tensors.rows(name, chosen)
+    return np.divide(images, np.float32(255), dtype=np.float32) if divided else images

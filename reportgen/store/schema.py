@@ -1,0 +1,125 @@
+"""Names of the tensors in a run directory's files, written here alone.
+
+    write_tensors(file, observation_tensors(observation), place(step, epoch))
+    observation = read_observation(Tensors(file))
+
+docs/run-format.md describes them in prose. A layer, a collection or a part of an input stands behind a slash.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from reportgen.core.run import Classification, Observation, Outcome, Snapshot
+from reportgen.store.files import DamagedError, Tensors
+
+MAPS, LABEL_SUMS, RANGES, VARIABLES = "maps/", "label_sums/", "extremes/", "variables/"
+OUTCOME = ("predictions", "margins", "label_counts", "input_sums")
+VECTORS = {"embedding": "embedding_vectors", "evaluation": "evaluation_vectors"}
+
+
+def place(step: int, epoch: int) -> dict[str, str]:
+    """Metadata of a file: of which step and epoch it is."""
+    return {"step": str(step), "epoch": str(epoch)}
+
+
+def read_place(tensors: Tensors) -> tuple[int, int]:
+    """(step, epoch) that a file says it is of."""
+    try:
+        step, epoch = (int(tensors.metadata[name]) for name in ("step", "epoch"))
+    except (KeyError, ValueError) as error:
+        raise DamagedError(f"{tensors.path} does not say of which step and epoch it is") from error
+    if not (0 <= step < 2**53 and 0 <= epoch < 2**53):
+        raise DamagedError(f"{tensors.path} says it is of step {step}, epoch {epoch}")
+    return step, epoch
+
+
+COLLECTIONS = {"names": "collection/name"}
+"""Metadata of a snapshot whose tensors are named by collection; without it, of format 1, all are parameters."""
+
+
+def variable_tensors(variables: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The tensors of a snapshot."""
+    return {f"{kind}/{name}": value for kind, tree in variables.items() for name, value in tree.items()}
+
+
+def variables_of(tensors: Tensors, beside: Tensors | None = None) -> dict[str, Mapping[str, np.ndarray]]:
+    """Collection -> name -> array of a snapshot, read when asked for.
+
+    Format 1 kept other collections than parameters with the step's activations, `beside`.
+    """
+    if tensors.metadata.get("names") == COLLECTIONS["names"]:
+        return {"params": Renamed(tensors, "params/"), **_collections(tensors, "")}
+    return {"params": Renamed(tensors, ""), **({} if beside is None else _collections(beside, VARIABLES))}
+
+
+def parameter_shapes(tensors: Tensors) -> dict[str, tuple[int, ...]]:
+    """Shapes of the parameters of a snapshot by their names, from its header alone."""
+    prefix = "params/" if tensors.metadata.get("names") == COLLECTIONS["names"] else ""
+    shapes = {name: shape for name, (_, shape) in tensors.described.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): shape for name, shape in shapes.items()}
+
+
+def _collections(tensors: Tensors, prefix: str) -> dict[str, Mapping[str, np.ndarray]]:
+    kinds = dict.fromkeys(n.removeprefix(prefix).partition("/")[0] for n in tensors if n.startswith(prefix))
+    return {kind: Renamed(tensors, f"{prefix}{kind}/") for kind in kinds}
+
+
+def read_snapshot(tensors: Tensors, beside: Tensors | None = None) -> Snapshot:
+    """The variables in one snapshot file."""
+    return Snapshot(*read_place(tensors), variables_of(tensors, beside))
+
+
+def observation_tensors(observation: Observation) -> dict[str, np.ndarray]:
+    """The tensors of an activations file."""
+    outcome = observation.outcome
+    tensors = {f"{MAPS}{path}": value for path, value in observation.maps.items()}
+    tensors |= {f"{RANGES}{path}": value for path, value in observation.ranges.items()}
+    tensors |= {VECTORS[batch]: value for batch, value in observation.vectors.items()}
+    if outcome is not None:
+        tensors |= {f"{LABEL_SUMS}{path}": value for path, value in outcome.label_sums.items()}
+        parts = (outcome.predictions, outcome.logit_gap, outcome.label_counts, outcome.input_sums)
+        tensors |= dict(zip(OUTCOME, parts, strict=True))
+    return tensors
+
+
+def read_observation(tensors: Tensors) -> Observation:
+    """One activations file."""
+    return Observation(
+        *read_place(tensors),
+        maps=Renamed(tensors, MAPS),
+        ranges=Renamed(tensors, RANGES),
+        vectors={batch: tensors[name] for batch, name in VECTORS.items() if name in tensors},
+        outcome=_read_outcome(tensors),
+    )
+
+
+def _read_outcome(tensors: Tensors) -> Outcome:
+    # Format 1 has empty arrays where nothing was predicted.
+    if any(name not in tensors or 0 in tensors.described[name][1] for name in OUTCOME):
+        return None
+    predictions, gap, counts, sums = (tensors[name] for name in OUTCOME)
+    return Classification(predictions, gap, counts, Renamed(tensors, LABEL_SUMS), sums)
+
+
+class Renamed(Mapping[str, np.ndarray]):
+    """The tensors whose names begin with a prefix, under the rest of their names, in file order.
+
+    Each is read when it is asked for.
+    """
+
+    def __init__(self, tensors: Tensors, prefix: str):
+        self._tensors = tensors
+        self._names = {name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._tensors[self._names[name]]
+
+    def __contains__(self, name: object) -> bool:  # Mapping's own would read it
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
