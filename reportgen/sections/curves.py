@@ -30,21 +30,26 @@ def build(context: PageContext) -> Section | None:
     figure = chart(
         "curves-chart",
         curves(at, loss, accuracy, places, behind),
-        alt=f"Loss and accuracy until epoch {int(at[-1])}. {_finding(epochs)}",
-        caption="Left: the loss, as the training loop gave it"
+        alt=f"{'Loss and accuracy' if accuracy else 'Loss'} until epoch {int(at[-1])}. {_finding(epochs)}",
+        caption=f"{'Left: the loss' if accuracy else 'The loss'}, as the training loop gave it"
         + (f"; grey behind it, {per_point}" if behind else "")
         + (". Right: share of images predicted right" if accuracy else "")
         + (". Epoch 0 is before training." if at[0] == 0 else "."),
         wide=True,
     )
-    method = Text(
+    measured = (
         "Test accuracy is that of the recorder's evaluation images, which the network saw in evaluation, without "
-        "dropout, at the epoch's end. The other values are as the training loop gave them: those of training are "
-        "usually means over an epoch's batches, taken while the parameters changed and with dropout, and can "
-        "therefore look worse than test in the first epochs.",
+        "dropout, at the epoch's end. The other values"
+    )
+    method = Text(
+        f"{measured if 'val_accuracy' in epochs[-1] else 'All values'} are as the training loop gave them: those of "
+        "training are usually means over an epoch's batches, taken while the parameters changed and with dropout, "
+        "and can therefore look worse than test in the first epochs.",
         "method",
     )
-    return Section("curves", "Loss and accuracy", _finding(epochs), (figure, *_others(context), method))
+    return Section(
+        "curves", "Loss and accuracy" if accuracy else "Loss", _finding(epochs), (figure, *_others(context), method)
+    )
 
 
 def _per_step(context: PageContext, name: str) -> tuple[list[float], list[float]]:

@@ -29,10 +29,10 @@ def snapshot_signature(tensors: Tensors) -> tuple[tuple[str, tuple[int, ...]], .
             raise RunError(f"{_shown(name)} holds {dtype}{list(shape)}, which is no parameter")
         if name != cleaned(name):
             raise RunError(f"the parameter {_shown(name)} has a name that can't be printed")
-    params = schema.parameter_names(tensors)
-    if not params:
+    shapes = schema.parameter_shapes(tensors)
+    if not shapes:
         raise RunError("it holds no parameters")
-    return tuple(sorted((name, tensors.described[name][1]) for name in params))
+    return tuple(sorted(shapes.items()))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from reportgen.store.checks import Expected, activations_problem, snapshot_signa
 from reportgen.store.files import Tensors
 from reportgen.store.header import Header, parse_header
 from reportgen.store.rows import read_rows, without_columns
-from reportgen.store.schema import read_observation, read_place, read_snapshot
+from reportgen.store.schema import parameter_shapes, read_observation, read_place, read_snapshot
 
 T = TypeVar("T")
 
@@ -124,10 +124,9 @@ def _parameter_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """Shapes of the parameters by name, as the first readable snapshot has them."""
     for step in layout.listed_steps(folder / layout.SNAPSHOTS):
         try:
-            described = Tensors(layout.step_file(folder / layout.SNAPSHOTS, step)).described
+            return parameter_shapes(Tensors(layout.step_file(folder / layout.SNAPSHOTS, step)))
         except RunError:
             continue  # it is named among the run's problems when the snapshots are opened
-        return {name: shape for name, (_, shape) in described.items()}
     return {}
 
 

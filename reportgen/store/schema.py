@@ -55,10 +55,11 @@ def variables_of(tensors: Tensors, beside: Tensors | None = None) -> dict[str, M
     return {"params": Renamed(tensors, ""), **({} if beside is None else _collections(beside, VARIABLES))}
 
 
-def parameter_names(tensors: Tensors) -> list[str]:
-    """Names of the tensors of a snapshot that are parameters."""
+def parameter_shapes(tensors: Tensors) -> dict[str, tuple[int, ...]]:
+    """Shapes of the parameters of a snapshot by their names, from its header alone."""
     prefix = "params/" if tensors.metadata.get("names") == COLLECTIONS["names"] else ""
-    return [name for name in tensors if name.startswith(prefix)]
+    shapes = {name: shape for name, (_, shape) in tensors.described.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): shape for name, shape in shapes.items()}
 
 
 def _collections(tensors: Tensors, prefix: str) -> dict[str, Mapping[str, np.ndarray]]:

@@ -177,9 +177,9 @@ def test_names_with_dots_and_slashes_stay_in_the_folder(tmp_path):
         from reportgen.store.files import write_tensors
 
         arrays = load_file(file)
-        arrays["../../../escaped/kernel"] = arrays.pop("conv/kernel")
-        arrays["/root/kernel"] = arrays.pop("hidden/kernel")
-        write_tensors(file, arrays, {"step": str(int(file.stem)), "epoch": "1"})
+        arrays["params/../../../escaped/kernel"] = arrays.pop("params/conv/kernel")
+        arrays["params//root/kernel"] = arrays.pop("params/hidden/kernel")
+        write_tensors(file, arrays, {"step": str(int(file.stem)), "epoch": "1", "names": "collection/name"})
     content = json.loads((run / "run.json").read_text())
     content["layers"][0]["path"] = "../../conv"
     (run / "run.json").write_text(json.dumps(content))

@@ -25,7 +25,7 @@ from tests.reliability.worker import EPOCHS, PER_EPOCH
 
 TRAIN_KILLS = count(3, 100)
 BUILD_KILLS = count(4, 100)
-FOLDERS = {"snapshot": "snapshots", "activations": "activations"}
+FOLDERS = {"snapshot": "snapshots", "observation": "activations"}
 
 
 class Worker:

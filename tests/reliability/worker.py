@@ -47,7 +47,7 @@ def say(text: str) -> None:
 def job(order: dict[str, Any]) -> None:
     """Do what the order says, in the child."""
     if order["do"] == "train":
-        for part in ("snapshot", "activations"):
+        for part in ("snapshot", "observation"):
             setattr(RunWriter, part, _acknowledged(part, getattr(RunWriter, part)))
         train(order["path"], dataset(), tiny_model(), **TRAINING, **order["options"])
     else:
@@ -57,9 +57,9 @@ def job(order: dict[str, Any]) -> None:
 
 
 def _acknowledged(part: str, write: Any) -> Any:
-    def acknowledged(self: RunWriter, step: int, *rest: Any) -> None:
-        write(self, step, *rest)
-        say(f"ack {part} {step}")
+    def acknowledged(self: RunWriter, of: Any, *rest: Any) -> None:
+        write(self, of, *rest)
+        say(f"ack {part} {of.step if part == 'observation' else of}")
 
     return acknowledged
 

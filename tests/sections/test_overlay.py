@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from reportgen.sections.overlay import LARGE, NEGATIVE, POSITIVE, Frame, laid_over, registered, thumbnail
 
 from reportgen.core.network import ReceptiveField
 from reportgen.figures.palettes import rgb
+from reportgen.sections.overlay import LARGE, NEGATIVE, POSITIVE, Frame, laid_over, registered, thumbnail
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from reportgen.sections.scale import Normalize, normalization, scaled
 
 from reportgen.errors import OptionError
 from reportgen.figures.palettes import DIVERGING, GREY
+from reportgen.sections.scale import Normalize, normalization, scaled
 
 POSITIVE = np.arange(2 * 2 * 2 * 3, dtype=np.float32).reshape(2, 2, 2, 3)
 SIGNED = POSITIVE - 5
