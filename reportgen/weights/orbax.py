@@ -13,8 +13,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from reportgen.core.npz import size_limit
 from reportgen.errors import WeightsError
+from reportgen.npz import size_limit
 from reportgen.weights.tree import Tree, as_tree
 
 MARK = "_METADATA"  # lies in every folder that holds a tree of arrays
