@@ -110,6 +110,7 @@ def demo(output: str) -> None:
 @click.pass_context
 def train(
     context: click.Context,
+    /,
     output: str,
     dataset: str,
     data_dir: str | None,

@@ -196,7 +196,8 @@ def align(layout: np.ndarray, onto: np.ndarray) -> np.ndarray:
     """
     moved, target = layout - layout.mean(axis=0), onto - onto.mean(axis=0)
     left, _, right = np.linalg.svd(moved.T @ target)
-    return moved @ (left @ right) + onto.mean(axis=0)
+    aligned: np.ndarray = moved @ (left @ right) + onto.mean(axis=0)
+    return aligned
 
 
 def movement(before: np.ndarray, after: np.ndarray) -> float | None:
@@ -223,7 +224,8 @@ def _centre(frame: np.ndarray) -> np.ndarray:
     first = frame[0]
     with np.errstate(over="ignore"):
         offset = (frame - first).mean(axis=0)
-    return np.where(np.isfinite(offset), first + offset, (frame / len(frame)).sum(axis=0))
+    centre: np.ndarray = np.where(np.isfinite(offset), first + offset, (frame / len(frame)).sum(axis=0))
+    return centre
 
 
 def _radius(centred: np.ndarray) -> float:
@@ -309,7 +311,7 @@ def _median(positions: np.ndarray, weights: np.ndarray, floor: float) -> np.ndar
 
     Distances below `floor` count as `floor`: a position that the median falls on must not pull without bound.
     """
-    pull = weights
+    pull, found = weights, positions[:, 0]
     for _ in range(11):
         found = np.einsum("mk,mkc->mc", pull, positions) / pull.sum(axis=1, keepdims=True)
         pull = weights / np.maximum(np.linalg.norm(positions - found[:, None], axis=2), floor)

@@ -115,5 +115,6 @@ def _restore(folder: Path) -> Tree:
 
 def _unfolded(store: Any) -> int:
     """Bytes that reading an array may take: a chunk is unfolded whole, however little of it belongs to the array."""
-    chunk = [size or 1 for size in store.chunk_layout.read_chunk.shape or ()]
-    return max(math.prod(store.shape), math.prod(chunk)) * int(store.dtype.numpy_dtype.itemsize)
+    chunk = [int(size or 1) for size in store.chunk_layout.read_chunk.shape or ()]
+    width = int(store.dtype.numpy_dtype.itemsize)
+    return max(math.prod(map(int, store.shape)), math.prod(chunk)) * width
