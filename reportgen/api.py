@@ -59,8 +59,9 @@ class BuiltReport:
     def add_section(self, title: str, *content: Any, finding: str = "") -> "BuiltReport":
         """The same report with one more section at its end.
 
-        Each part of the content is a text (a paragraph), a matplotlib figure, a list of rows (the first one names the
-        columns), or a block of `reportgen`: Text, Table, Figure and the like. Raises OptionError for anything else.
+        Each part of the content is a text (a paragraph), a matplotlib figure, a DataFrame, a list of rows (the first
+        one names the columns), or a block of `reportgen`: Text, Table, Figure and the like. Raises OptionError for
+        anything else.
         """
         taken = {section.anchor for section in self.report.sections}
         section = custom(title, content, finding, taken)
