@@ -8,8 +8,6 @@ import numpy as np
 
 from benchmarks.measure import Row, Settings, contestant, ratio
 
-NEIGHBORS = 40
-
 
 def measure(settings: Settings) -> list[Row]:
     """Hidden vectors (512) of mnist_cnn before training and after each of three epochs, 2,000 training images."""
@@ -82,10 +80,10 @@ def chained(file: str) -> Callable[[], dict[str, float]]:
 
     def run() -> dict[str, float]:
         started = time.perf_counter()
-        embed([frames[0]], labels, n_neighbors=NEIGHBORS)
+        embed([frames[0]], labels)
         alone = time.perf_counter() - started
         started = time.perf_counter()
-        found = embed(list(frames), labels, n_neighbors=NEIGHBORS)
+        found = embed(list(frames), labels)
         seconds = (time.perf_counter() - started - alone) / (len(frames) - 1)
         return {"seconds": seconds, "trust": statistics.mean(value or 0.0 for value in found.trust[1:])}
 
@@ -119,7 +117,7 @@ def placed(file: str) -> Callable[[], dict[str, float]]:
     from reportgen.analysis.embedding import embed, place
 
     frames, labels, new, truth = _read(file)
-    layout = embed(list(frames), labels, n_neighbors=NEIGHBORS).frames[-1]
+    layout = embed(list(frames), labels).frames[-1]
 
     def run() -> dict[str, float]:
         started = time.perf_counter()
@@ -149,9 +147,11 @@ def _umap(vectors: np.ndarray, passes: int | None) -> Any:
     """umap-learn's own, at its defaults but for the neighbours; `passes` is for tiny sizes only."""
     from umap import UMAP
 
+    from reportgen.analysis.embedding import UMAP_NEIGHBORS
+
     # There a seed and one thread: the loop for several would be compiled for longer than it runs.
     quick = {} if passes is None else {"n_epochs": passes, "random_state": 0, "n_jobs": 1}
-    return UMAP(n_neighbors=min(NEIGHBORS, len(vectors) - 1), **quick)
+    return UMAP(n_neighbors=min(UMAP_NEIGHBORS, len(vectors) - 1), **quick)
 
 
 def _rate(layout: np.ndarray, labels: np.ndarray, placed: np.ndarray, truth: np.ndarray) -> float:

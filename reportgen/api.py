@@ -68,9 +68,9 @@ class Report:
     def with_section(self, title: str, *content: Any, finding: str = "") -> "Report":
         """The same report with one more section at its end.
 
-        Each part of the content is a text (a paragraph), a matplotlib figure, a list of rows (the first one names the
-        columns), a table with `columns` and `itertuples` (a DataFrame), or a block of `reportgen`: Text, Table, Figure
-        and the like. Raises OptionError for anything else.
+        Each part of the content is a text (a paragraph), a matplotlib figure, a DataFrame, a list of rows (the first
+        one names the columns), or a block of `reportgen`: Text, Table, Figure and the like. Raises OptionError for
+        anything else.
         """
         taken = {section.anchor for section in self.document.sections}
         section = custom(title, content, finding, taken)

@@ -34,29 +34,29 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("reportgen: interrupted; what was recorded until now can be built into a report", err=True)
+        click.echo("reportgen: interrupted; everything recorded so far can still be built into a report", err=True)
         sys.exit(130)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="reportgen")
 def cli() -> None:
-    """Show what a JAX/Flax network learned, in one self-contained HTML report.
+    """Show what a JAX/Flax network has learned in one self-contained HTML report.
 
     \b
     reportgen demo                              train on 5,000 digits, write demo/report.html
     reportgen train -o runs/a --epochs 5        record a training
     reportgen build runs/a -o a.html            turn it into a report
-    reportgen inspect --run runs/a -o in.html   look inside a network, without training
+    reportgen inspect --run runs/a -o in.html   look inside a network without training
     """
 
 
 @cli.command()
-@click.option("-o", "--output", default="demo", show_default=True, metavar="DIR", help="Where to write.")
+@click.option("-o", "--output", default="demo", show_default=True, metavar="DIR", help="Output directory.")
 def demo(output: str) -> None:
     """Train LeNet on 5,000 handwritten digits and write DIR/report.html.
 
-    An earlier demo in DIR is replaced; another run in DIR/run is not.
+    Replaces an earlier demo in DIR, but no other run.
     """
     folder = Path(output)
     _check_demo(folder / "run")
@@ -75,39 +75,42 @@ def demo(output: str) -> None:
 
 
 @cli.command()
-@click.option("-o", "--output", required=True, metavar="RUN", help="Run directory to write.")
+@click.option("-o", "--output", required=True, metavar="RUN", help="Run directory to create.")
 @click.option(
     "--dataset",
     default="mnist5k",
     show_default=True,
     metavar="NAME|FILE.npz|FOLDER",
-    help="mnist5k, mnist, digits, an .npz with `images` and `labels`, or a folder with one folder per class.",
+    help="mnist5k, mnist, digits, an .npz with `images` and `labels`, or a folder with one subfolder per class.",
 )
-@click.option("--data-dir", metavar="DIR", help="Where the IDX files of `mnist` lie.")
+@click.option("--data-dir", metavar="DIR", help="Directory with the IDX files of `mnist`.")
 @click.option(
     "--model",
     default="lenet",
     show_default=True,
     metavar="NAME|MODULE:FACTORY",
-    help="lenet, lenet_nnx, mnist_cnn, squeezenet, or your own.",
+    help="lenet, lenet_nnx, mnist_cnn, squeezenet, or your own model.",
 )
-@click.option("--epochs", default=10, show_default=True, help="0 records the untrained network.")
-@click.option("--batch-size", default=100, show_default=True)
-@click.option("--learning-rate", default=1e-3, show_default=True, help="Of Adam.")
-@click.option("--seed", default=0, show_default=True, help="Of initial values, order of the data, dropout.")
+@click.option("--epochs", default=10, show_default=True, help="Number of epochs; 0 records only the untrained network.")
+@click.option("--batch-size", default=100, show_default=True, help="Images per update.")
+@click.option("--learning-rate", default=1e-3, show_default=True, help="Adam learning rate.")
+@click.option("--seed", default=0, show_default=True, help="Random seed for initialisation, shuffling and dropout.")
 @click.option(
     "--snapshot-every",
     metavar="batch|epoch|N",
-    help="How often parameters are kept. Default: every batch up to 1 million parameters, fewer above.",
+    help="How often to save parameters. Default: every batch up to 1 million parameters, less often above.",
 )
-@click.option("--embed-layer", metavar="LAYER", help="Layer to embed. Default: the last hidden vector.")
-@click.option("--embed-size", default=2000, show_default=True, help="Images in the embedding.")
-@click.option("--resume", is_flag=True, help="Go on with the run in RUN after its last whole epoch.")
+@click.option(
+    "--embed-layer", metavar="LAYER", help="Layer to embed. Default: the last hidden layer with vector output."
+)
+@click.option("--embed-size", default=2000, show_default=True, help="Number of images to embed.")
+@click.option("--resume", is_flag=True, help="Continue the run in RUN after its last complete epoch.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in RUN.")
-@click.option("--from-report", metavar="FILE", help="Train again as the report.json of a report says.")
+@click.option("--from-report", metavar="FILE", help="Repeat the training described by a report.json.")
 @click.pass_context
 def train(
     context: click.Context,
+    /,
     output: str,
     dataset: str,
     data_dir: str | None,
@@ -115,7 +118,7 @@ def train(
     from_report: str | None,
     **options: Any,
 ) -> None:
-    """Train a network and record it into RUN.
+    """Train a network and record the training in RUN.
 
     \b
     reportgen train -o runs/a
@@ -123,14 +126,14 @@ def train(
     reportgen train -o runs/c --dataset my.npz --model mynets:small --snapshot-every epoch
     reportgen train -o runs/again --from-report numbers/report.json
 
-    With --from-report the model, the data and all options are the report's, except those that are given; data that came
-    from a file of your own is to be given again with --dataset or --data-dir, and must be the same.
+    With --from-report, the model, the data and all options are taken from the report unless given on the command line.
+    Data that came from your own files must be given again with --dataset or --data-dir, and must be identical.
     """
     every = options.pop("snapshot_every")
     if every is not None and every.isdigit():
         every = int(every)
     if options["resume"] and options["overwrite"]:
-        raise OptionError("--resume goes on with a run and --overwrite replaces it: give one of them")
+        raise OptionError("--resume continues a run and --overwrite replaces it: give only one of them")
     from reportgen.data import load_dataset
 
     options["snapshot_every"] = every
@@ -147,34 +150,50 @@ def train(
 
 @cli.command()
 @click.argument("run")
-@click.option("-o", "--output", metavar="FILE|DIR", help="Default: report.html; the folder report for dir and md.")
+@click.option(
+    "-o", "--output", metavar="FILE|DIR", help="Default: report.html, or the directory report for dir and md."
+)
 @click.option(
     "--format",
     "form",
     default="html",
     show_default=True,
     type=click.Choice(["html", "dir", "md"]),
-    help="One file; the page with its pictures, styles and scripts beside it; or Markdown for a pull request.",
+    help="html: one file; dir: a page with separate images, styles and scripts; md: Markdown for a pull request.",
 )
 @click.option(
     "--max-size",
     default="10MB",
     show_default=True,
     metavar="SIZE|none",
-    help="Of the page as one file; it names what is left out for it.",
+    help="Maximum size of the single-file page, which lists whatever it omits to stay below it.",
 )
-@click.option("--from", "from_step", default="init", show_default=True, metavar="STEP|init")
-@click.option("--to", "to_step", default="final", show_default=True, metavar="STEP|final")
-@click.option("--layers", multiple=True, metavar="GLOB", help="Layers to show, by path. Default: all.")
+@click.option(
+    "--from", "from_step", default="init", show_default=True, metavar="STEP|init", help="First snapshot to compare."
+)
+@click.option(
+    "--to", "to_step", default="final", show_default=True, metavar="STEP|final", help="Second snapshot to compare."
+)
+@click.option("--layers", multiple=True, metavar="GLOB,...", help="Layers to show, by path. Default: all.")
 @click.option(
     "--embedding",
     type=click.Choice(["umap", "pca"]),
-    help="How to draw the hidden layer in two dimensions. Default: umap, or pca (linear) where numba is missing.",
+    help="Embedding of the hidden layer. Default: umap, or pca (linear, fast) if numba is not installed.",
 )
-@click.option("--title", metavar="TEXT")
-@click.option("--numbers", metavar="DIR", help="Also write what the figures show, as CSV and JSON.")
-@click.option("--figures", metavar="DIR", help="Also write every figure for a paper, captions, LaTeX, and the GIF.")
-@click.option("--figure-format", default="svg", show_default=True, type=click.Choice(["svg", "pdf", "png"]))
+@click.option("--title", metavar="TEXT", help="Title of the page.")
+@click.option("--numbers", metavar="DIR", help="Also write the data behind the figures as CSV and JSON.")
+@click.option(
+    "--figures",
+    metavar="DIR",
+    help="Also write publication figures with captions, a LaTeX snippet, and the animation as a GIF.",
+)
+@click.option(
+    "--figure-format",
+    default="svg",
+    show_default=True,
+    type=click.Choice(["svg", "pdf", "png"]),
+    help="File format of the publication figures.",
+)
 def build(
     run: str,
     output: str | None,
@@ -183,6 +202,7 @@ def build(
     numbers: str | None,
     figures: str | None,
     figure_format: Any,
+    layers: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Turn the run directory RUN into a report.
@@ -195,7 +215,7 @@ def build(
     """
     from reportgen import api
 
-    built = api.build(run, progress=True, max_size=_bytes(max_size), **options)
+    built = api.build(run, progress=True, max_size=_bytes(max_size), layers=_patterns(layers), **options)
     path = built.save(output or ("report.html" if form == "html" else "report"), form)
     click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     if left_out := built.omitted:
@@ -204,6 +224,11 @@ def build(
         click.echo(f"{len(built.write_numbers(numbers))} files of numbers in {numbers}")
     if figures:
         click.echo(f"{len(built.write_figures(figures, figure_format))} files of figures in {figures}")
+
+
+def _patterns(layers: tuple[str, ...]) -> list[str]:
+    """The globs of all --layers, which commas separate."""
+    return [pattern for group in layers for pattern in group.split(",") if pattern]
 
 
 def _bytes(text: str) -> int | None:
@@ -222,54 +247,53 @@ def _bytes(text: str) -> int | None:
     return size
 
 
-class _ManyImages(click.Command):
-    """A command whose --images takes all values up to the next option."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        spread: list[str] = []
-        taking = False
-        for argument in args:
-            if argument.startswith("-") and argument != "-":
-                taking = argument == "--images" or argument.startswith("--images=")
-                if argument != "--images":
-                    spread.append(argument)
-            else:
-                spread.extend(["--images", argument] if taking else [argument])
-        return super().parse_args(ctx, spread)
-
-
-@cli.command(cls=_ManyImages)
-@click.option("-o", "--output", default="inspect.html", show_default=True, metavar="FILE")
-@click.option("--images", multiple=True, metavar="FILE...", help="Pictures to look at. Default: a run's probe images.")
-@click.option("--model", metavar="NAME|MODULE:FACTORY", help="lenet, mnist_cnn, squeezenet, or your own.")
-@click.option("--weights", metavar="FILE|FOLDER", help=".safetensors, .npz, .msgpack, or an Orbax folder.")
-@click.option("--rename", multiple=True, metavar="OLD=NEW", help="Names in the weights -> names in the model.")
-@click.option("--layout", default="hwio", type=click.Choice(["hwio", "oihw"]), help="Of the weights' kernels.")
-@click.option("--run", metavar="RUN", help="A recorded run instead of a model with weights.")
-@click.option("--step", type=int, metavar="N", help="Its parameters after N updates, or a step of an Orbax folder.")
+@cli.command()
+@click.argument("pictures", nargs=-1, metavar="[IMAGE]...")
+@click.option("-o", "--output", default="inspect.html", show_default=True, metavar="FILE", help="Page to write.")
+@click.option("--images", multiple=True, metavar="IMAGE", help="Another way to give an IMAGE.")
+@click.option("--model", metavar="NAME|MODULE:FACTORY", help="lenet, mnist_cnn, squeezenet, or your own model.")
+@click.option(
+    "--weights", metavar="FILE|FOLDER", help="Checkpoint: .safetensors, .npz, .msgpack, or an Orbax directory."
+)
+@click.option("--rename", multiple=True, metavar="OLD=NEW", help="Rename entries of the checkpoint to match the model.")
+@click.option("--layout", default="hwio", type=click.Choice(["hwio", "oihw"]), help="Kernel layout of the checkpoint.")
+@click.option("--run", metavar="RUN", help="Recorded run to inspect instead of a model with weights.")
+@click.option("--step", type=int, metavar="N", help="Inspect the run after N updates, or a step of an Orbax directory.")
 @click.option("--layers", multiple=True, metavar="GLOB,...", help="Layers to show, by path. Default: all.")
-@click.option("--channels", metavar="N,...", help="Channels to show enlarged, counted from 0.")
+@click.option("--channels", metavar="N,...", help="Channels to enlarge, counted from 0.")
 @click.option(
     "--preprocess",
     type=click.Choice(["caffe", "imagenet", "unit", "none"]),
-    help="What is done to the pixels. Default: what the built-in model was trained on, else unit (0 to 1).",
+    help="Pixel preprocessing. Default: that of the built-in model, otherwise unit (0 to 1).",
 )
-@click.option("--size", metavar="N|HxW", help="Resize the pictures to height x width.")
+@click.option("--size", metavar="N|HxW", help="Resize the images to height x width.")
 @click.option(
     "--normalize",
     type=click.Choice(["layer", "channel", "images", "range"]),
-    help="Range of a grid: the whole layer's [default], each channel's, the layer's over all images, or --range.",
+    help="Grey scale from the range of the layer [default], of each channel, of the layer over all images, or --range.",
 )
-@click.option("--range", "value_range", metavar="A,B", help="A is black, B is white; values outside are clipped.")
-@click.option("--dataset", metavar="NAME|FILE.npz|FOLDER", help="Labelled images: what excites each channel most.")
-@click.option("--data-dir", metavar="DIR", help="Where the files of a named dataset lie.")
-@click.option("--verify", is_flag=True, help="Compute every captured value again, and compare.")
-@click.option("--title", metavar="TEXT")
-@click.option("--numbers", metavar="DIR", help="Also write the numbers of all channels, as CSV and JSON.")
-@click.option("--figures", metavar="DIR", help="Also write every figure for a paper.")
-@click.option("--figure-format", default="svg", show_default=True, type=click.Choice(["svg", "pdf", "png"]))
+@click.option("--range", "value_range", metavar="A,B", help="Show A as black and B as white, clipping values outside.")
+@click.option(
+    "--dataset",
+    metavar="NAME|FILE.npz|FOLDER",
+    help="Labelled images to search for the top-activating examples of each channel.",
+)
+@click.option("--data-dir", metavar="DIR", help="Directory with the files of a named dataset.")
+@click.option("--verify", is_flag=True, help="Recompute every captured value and compare.")
+@click.option("--title", metavar="TEXT", help="Title of the page.")
+@click.option("--numbers", metavar="DIR", help="Also write per-channel data as CSV and JSON.")
+@click.option("--figures", metavar="DIR", help="Also write publication figures.")
+@click.option(
+    "--figure-format",
+    default="svg",
+    show_default=True,
+    type=click.Choice(["svg", "pdf", "png"]),
+    help="File format of the publication figures.",
+)
 def inspect(
     output: str,
+    pictures: tuple[str, ...],
+    images: tuple[str, ...],
     layers: tuple[str, ...],
     channels: str | None,
     size: str | None,
@@ -281,19 +305,19 @@ def inspect(
     figure_format: Any,
     **options: Any,
 ) -> None:
-    """Show what each layer and channel of a network answers to chosen images.
+    """Show how each layer and channel of a network responds to IMAGEs (default: the probe images of the run).
 
     \b
     reportgen inspect --model squeezenet --weights squeezenet1_1_notop.safetensors \\
-        --images face.png face-one-eye.png --layers 'conv1,fire6/squeeze1x1*' --channels 13,46 -o face.html
-    reportgen inspect --run runs/a --images seven.png --layers 'conv*' --range 0,1
+        face.png face-one-eye.png --layers 'conv1,fire6/squeeze1x1*' --channels 13,46 -o face.html
+    reportgen inspect --run runs/a seven.png --layers 'conv*' --range 0,1
     reportgen inspect --run runs/a --step 40 --dataset mnist5k
-    reportgen inspect --model nets:make --weights w.safetensors --layout oihw --rename features/0=conv1 --images a.png
+    reportgen inspect --model nets:make --weights w.safetensors --layout oihw --rename features/0=conv1 a.png
     """
     if data_dir is not None and dataset is None:
         raise OptionError("--data-dir says where a dataset's files lie: give --dataset too")
     parsed = {
-        "layers": [pattern for group in layers for pattern in group.split(",") if pattern],
+        "layers": _patterns(layers),
         "channels": [_number(text, "--channels", int) for text in channels.split(",")] if channels else [],
         "value_range": _numbers(value_range, "--range", ",", float),
         "size": _numbers(f"{size}x{size}" if size and "x" not in size else size, "--size", "x", int),
@@ -302,7 +326,7 @@ def inspect(
     from reportgen.data import load_dataset
 
     data = None if dataset is None else load_dataset(dataset, data_dir)
-    built = api.inspect(**options, **parsed, dataset=data, progress=True)
+    built = api.inspect(images=(*images, *pictures), **options, **parsed, dataset=data, progress=True)
     path = built.save(output)
     click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     if numbers:

@@ -17,7 +17,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 #: The extra of the distribution that brings a package.
-EXTRAS = {"jax": "record", "jaxlib": "record", "flax": "record", "optax": "record", "orbax": "record", "numba": "umap"}
+EXTRAS = {
+    "jax": "record",
+    "jaxlib": "record",
+    "flax": "record",
+    "optax": "record",
+    "orbax": "record",
+    "tensorstore": "record",
+    "numba": "umap",
+}
 
 
 class ReportgenError(Exception):

@@ -18,7 +18,7 @@ def keep_compiled() -> None:
     import jax
 
     folder = _folder()
-    if jax.config.jax_compilation_cache_dir is not None:
+    if jax.config.values.get("jax_compilation_cache_dir") is not None:
         return
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

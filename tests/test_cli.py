@@ -49,6 +49,18 @@ class TestCommands:
         assert figures == {".svg", ".gif", ".txt", ".tex"}
         assert (tmp_path / "figures" / "curves-chart.svg").read_bytes().startswith(b"<?xml")
 
+    def test_layers_are_separated_by_commas_or_given_one_by_one(self, capsys, recorded, tmp_path):
+        for name, layers in (
+            ("a", ("--layers", "conv1,hid*")),
+            ("b", ("--layers", "conv1", "--layers", "hid*")),
+            ("c", ("--layers", "conv1")),
+        ):
+            code, _, err = run_cli(
+                capsys, "build", recorded, "-o", tmp_path / name, *layers, "--embedding", "pca", "--max-size", "none"
+            )
+            assert code == 0, err
+        assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() != (tmp_path / "c").read_bytes()
+
     def test_build_writes_a_folder_and_markdown(self, capsys, recorded, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         for form, first in (("dir", "index.html"), ("md", "report.md")):
@@ -104,13 +116,14 @@ class TestCommands:
             (["train", "--epochs", "two", "-o", "RUN"], "two"),
             (["train", "--snapshot-every", "week", "-o", "RUN"], "every 'week'"),
             (["train", "--dataset", "digits", "--model", "mnist_cnn", "--embed-layer", "hiden", "-o", "RUN"], "hidden"),
-            (["train", "--resume", "--overwrite", "-o", "RUN"], "give one of them"),
+            (["train", "--resume", "--overwrite", "-o", "RUN"], "give only one of them"),
             (["train", "--dataset", "digits", "--model", "mnist_cnn", "--resume", "-o", "RUN"], "no checkpoint"),
             (["build", "TMP", "-o", "OUT"], "there is no run.json"),
             (["build", "TMP/none", "-o", "OUT"], "is no directory"),
             (["build", "RECORDED", "-o", "OUT", "--from", "77"], "no snapshot of step 77 was kept; kept: 0-12"),
             (["build", "RECORDED", "-o", "OUT", "--to", "soon"], "'soon' is no step"),
             (["build", "RECORDED", "-o", "OUT", "--layers", "cov*"], "no layer matches 'cov\\*'.*conv1"),
+            (["build", "RECORDED", "-o", "OUT", "--layers", "conv1,cov*"], "no layer matches 'cov\\*'.*conv1"),
             (["build", "RECORDED", "-o", "OUT", "--embedding", "tsne"], "tsne"),
             (["build", "RECORDED", "-o", "OUT", "--format", "pdf"], "pdf"),
             (["build", "RECORDED", "-o", "OUT", "--max-size", "big"], "size such as 10MB or 500KB.*'big'"),

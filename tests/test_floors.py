@@ -12,14 +12,14 @@ from packaging.requirements import Requirement
 PACKAGE = Path(__file__).parent.parent / "reportgen"
 FLOORS = [
     {"errors", "process"},
-    {"core"},
+    {"core", "npz"},
     {"data", "models", "weights", "capture", "store", "analysis", "figures", "page"},
     {"record", "sections", "inspection"},
     {"training"},
     {"api"},
     {"cli"},
 ]
-WITHOUT_JAX = {"errors", "core", "store", "analysis", "figures", "page", "sections", "data"}
+WITHOUT_JAX = {"errors", "npz", "core", "store", "analysis", "figures", "page", "sections", "data"}
 JAX = {"jax", "flax", "optax", "orbax"}
 
 

@@ -36,6 +36,9 @@ FIRST_PASSES = 200
 #: movement .094 with 30 passes, .982 and .102 with 50, in 1.7 times the time; UMAP's own 500 passes for each
 #: epoch alone reach .984. Larger steps cost both (.979 and .116 with 25 passes at 0.5).
 NEXT_PASSES, NEXT_RATE = 30, 0.25
+#: Neighbours of a point in UMAP's graph, the point itself among them.
+UMAP_NEIGHBORS = 40
+SEED = 0
 #: Neighbours a new point is placed by.
 PLACED_BY = 15
 
@@ -85,8 +88,6 @@ def embed(
     vectors: Sequence[np.ndarray],
     labels: np.ndarray,
     method: Literal["umap", "pca"] = "umap",
-    n_neighbors: int = 40,
-    seed: int = 0,
     progress: Callable[[int, int], Any] | None = None,
 ) -> Embedding:
     """Embed `vectors`, one [point, unit] array per frame with the same points in the same order.
@@ -94,12 +95,10 @@ def embed(
     `labels` [point] colour the points and rate the frames; they never shape the layout. They may be empty.
     `progress(done, of)` is called after each frame. Same input, machine and versions: bitwise the same
     result. Raises DataError for frames that do not match or fewer than three points that are finite in
-    every frame, OptionError for another method or fewer than two neighbours.
+    every frame, OptionError for another method.
     """
     if method not in METHODS:
         raise OptionError(f"unknown embedding {method!r}: {choices(method, METHODS)}")
-    if n_neighbors < 2:
-        raise OptionError(f"n_neighbors must be at least 2 (the point itself is one); it is {n_neighbors}.")
     frames, labels = _matching([np.asarray(frame) for frame in vectors], np.asarray(labels))
     finite = [np.isfinite(frame).all(axis=1) for frame in frames]
     points = np.flatnonzero(np.all(finite, axis=0))
@@ -112,12 +111,12 @@ def embed(
         )
     labels = labels[points] if labels.size else labels
     unit = [_unit(frame[points]) for frame in frames]
-    neighbors = min(n_neighbors, len(points) - 1) if method == "umap" else 0
+    neighbors = min(UMAP_NEIGHBORS, len(points) - 1) if method == "umap" else 0
 
     projection = None
     layouts: list[np.ndarray] = []
     rated: list[Future[tuple[float | None, float | None]]] = []
-    basis = _principal(np.concatenate(unit), seed) if method == "pca" else None
+    basis = _principal(np.concatenate(unit)) if method == "pca" else None
     # A frame is laid out after the one before it; on another core meanwhile the next one's neighbours are found, and
     # the last one is rated.
     with _beside() as beside:
@@ -129,7 +128,7 @@ def embed(
             if basis is not None:
                 layouts.append(frame @ basis)
             else:
-                layouts.append(_umap_frame(frame, layouts[-1] if layouts else None, graph, seed))
+                layouts.append(_umap_frame(frame, layouts[-1] if layouts else None, graph))
             rated.append(beside.submit(_rated, frame, layouts[-1], labels, between))
             if progress is not None:
                 progress(index + 1, len(unit))
@@ -197,7 +196,8 @@ def align(layout: np.ndarray, onto: np.ndarray) -> np.ndarray:
     """
     moved, target = layout - layout.mean(axis=0), onto - onto.mean(axis=0)
     left, _, right = np.linalg.svd(moved.T @ target)
-    return moved @ (left @ right) + onto.mean(axis=0)
+    aligned: np.ndarray = moved @ (left @ right) + onto.mean(axis=0)
+    return aligned
 
 
 def movement(before: np.ndarray, after: np.ndarray) -> float | None:
@@ -224,7 +224,8 @@ def _centre(frame: np.ndarray) -> np.ndarray:
     first = frame[0]
     with np.errstate(over="ignore"):
         offset = (frame - first).mean(axis=0)
-    return np.where(np.isfinite(offset), first + offset, (frame / len(frame)).sum(axis=0))
+    centre: np.ndarray = np.where(np.isfinite(offset), first + offset, (frame / len(frame)).sum(axis=0))
+    return centre
 
 
 def _radius(centred: np.ndarray) -> float:
@@ -243,7 +244,7 @@ def _unit(frame: np.ndarray) -> np.ndarray:
     return centred / radius if radius > 0 else np.zeros_like(centred)
 
 
-def _principal(rows: np.ndarray, seed: int) -> np.ndarray:
+def _principal(rows: np.ndarray) -> np.ndarray:
     """The first two principal directions [d, 2] of centred rows, the largest loading of each positive."""
     width = rows.shape[1]
     if width <= 1024:
@@ -252,7 +253,7 @@ def _principal(rows: np.ndarray, seed: int) -> np.ndarray:
     else:
         from sklearn.utils.extmath import randomized_svd
 
-        found = randomized_svd(rows, n_components=2, random_state=seed)[2].T
+        found = randomized_svd(rows, n_components=2, random_state=SEED)[2].T
     basis = np.zeros((width, 2))
     basis[:, : found.shape[1]] = found
     sign = np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(2)])
@@ -287,7 +288,7 @@ def _rated(
     return trustworthiness(frame, layout, NEIGHBORS, shown, between), label_accuracy(layout, labels, NEIGHBORS, shown)
 
 
-def _umap_frame(frame: np.ndarray, previous: np.ndarray | None, graph: "csr_matrix | None", seed: int) -> np.ndarray:
+def _umap_frame(frame: np.ndarray, previous: np.ndarray | None, graph: "csr_matrix | None") -> np.ndarray:
     """Lay out unit vectors [n, d] by UMAP, started from and aligned to the previous frame [n, 2].
 
     Without a graph, all lie in one place.
@@ -298,10 +299,10 @@ def _umap_frame(frame: np.ndarray, previous: np.ndarray | None, graph: "csr_matr
     if previous is not None and chained:
         start = previous
     else:
-        start = frame @ _principal(frame, seed)
+        start = frame @ _principal(frame)
         # UMAP stretches both axes to one length: a touch of noise gives an axis without spread some.
-        start = start + np.random.default_rng(seed).normal(scale=1e-4, size=start.shape)
-    layout = lay_out(graph, start, *((NEXT_PASSES, NEXT_RATE) if chained else (FIRST_PASSES, 1.0)), seed)
+        start = start + np.random.default_rng(SEED).normal(scale=1e-4, size=start.shape)
+    layout = lay_out(graph, start, *((NEXT_PASSES, NEXT_RATE) if chained else (FIRST_PASSES, 1.0)), SEED)
     return layout - layout.mean(axis=0) if previous is None else align(layout, previous)
 
 
@@ -310,7 +311,7 @@ def _median(positions: np.ndarray, weights: np.ndarray, floor: float) -> np.ndar
 
     Distances below `floor` count as `floor`: a position that the median falls on must not pull without bound.
     """
-    pull = weights
+    pull, found = weights, positions[:, 0]
     for _ in range(11):
         found = np.einsum("mk,mkc->mc", pull, positions) / pull.sum(axis=1, keepdims=True)
         pull = weights / np.maximum(np.linalg.norm(positions - found[:, None], axis=2), floor)

@@ -44,7 +44,9 @@ def memberships(distances: np.ndarray, target: float) -> np.ndarray:
         middle = (low + high) / 2
         too_wide = np.exp(-beyond / middle).sum(axis=1, keepdims=True) > target
         low, high = np.where(too_wide, low, middle), np.where(too_wide, middle, high)
-    return np.exp(-beyond / np.maximum(high, LEAST_SIGMA * distances.mean(axis=1, keepdims=True)))
+    sigma = np.maximum(high, LEAST_SIGMA * distances.mean(axis=1, keepdims=True))
+    strengths: np.ndarray = np.exp(-beyond / sigma)
+    return strengths
 
 
 def fuzzy_graph(indices: np.ndarray, distances: np.ndarray) -> "csr_matrix":
@@ -89,10 +91,13 @@ def _compiled() -> Callable[..., None]:
     with naming_the_extra():
         from numba import njit
 
+    options = {"nogil": True, "fastmath": True}
+    loop: Callable[..., None]
     try:
-        return njit(nogil=True, cache=True, fastmath=True)(_descend)
+        loop = njit(cache=True, **options)(_descend)
     except RuntimeError:  # no folder that numba could write to: compiled by each process
-        return njit(nogil=True)(_descend)
+        loop = njit(**options)(_descend)
+    return loop
 
 
 def _descend(

@@ -65,7 +65,6 @@ class LayerHealth:
     saturated   at least 95 % of the values lie within 1 % of the range from a bound of the activation
                 function, without all being the same; None for a layer whose kind has no such bounds
     non_finite  channels with NaN or infinite values; they are in none of the others
-    values_non_finite   how many such values there are
     """
 
     path: str
@@ -75,7 +74,6 @@ class LayerHealth:
     constant: tuple[int, ...]
     saturated: tuple[int, ...] | None
     non_finite: tuple[int, ...]
-    values_non_finite: int
 
 
 def non_finite_parameters(snapshots: Mapping[int, Snapshot]) -> tuple[NonFinite, ...]:
@@ -171,7 +169,7 @@ def layer_health(path: str, maps: np.ndarray, kind: str = "", label_sums: np.nda
     if label_sums is not None and np.asarray(label_sums).shape[1:] != (channels,):
         raise DataError(f"{path} has {channels} channels, but sums of shape {np.asarray(label_sums).shape} per label.")
     if values.size == 0:
-        return LayerHealth(path, images, channels, (), (), () if bounds else None, (), 0)
+        return LayerHealth(path, images, channels, (), (), () if bounds else None, ())
     flat = values.reshape(-1, channels)
     if flat.dtype not in (np.float32, np.float64):
         flat = wide(flat, path)
@@ -195,7 +193,6 @@ def layer_health(path: str, maps: np.ndarray, kind: str = "", label_sums: np.nda
         constant=_numbers(same & (top != 0)),
         saturated=saturated,
         non_finite=_numbers(bad > 0),
-        values_non_finite=int(bad.sum()),
     )
 
 
@@ -203,7 +200,7 @@ def ranges_health(path: str, ranges: np.ndarray, images: int, maps: np.ndarray, 
     """The same from each channel's least and largest value over `images` evaluation images, [2, channel].
 
     Saturation can't be told from ranges: it is of the probe images' `maps`, which are looked at only where
-    the `kind` has bounds. `values_non_finite` then counts channels. Raises DataError for another shape.
+    the `kind` has bounds. Raises DataError for another shape.
     """
     ranges = wide(ranges, path)
     if ranges.ndim != 2 or len(ranges) != 2:
@@ -220,7 +217,6 @@ def ranges_health(path: str, ranges: np.ndarray, images: int, maps: np.ndarray, 
         constant=_numbers(same & (most != 0)),
         saturated=None if of_maps is None else tuple(c for c in of_maps if not broken[c] and not same[c]),
         non_finite=_numbers(broken),
-        values_non_finite=int(broken.sum()),
     )
 
 

@@ -45,7 +45,12 @@ def follow(program: Program) -> dict[Any, Labels]:
     return {variable: labels for variable, labels in found.items() if labels is not LEARNED}
 
 
-def attention(labels: Labels, normalised: Sequence[int]) -> Labels:
+def with_heads(labels: Labels) -> Labels:
+    """The labels of an attention's query, key or value, whose channels were parted among the heads."""
+    return (*labels[:-2], "head", "channel") if labels[-2:] == ("?", "channel") else labels
+
+
+def with_pairs(labels: Labels, normalised: Sequence[int]) -> Labels:
     """The labels of a softmax, where it is one over pairs of positions: queries and the keys that are normalised."""
     pair = [i for i, label in enumerate(labels) if label == "t"]
     if len(pair) != 2 or len(normalised) != 1 or normalised[0] not in pair:

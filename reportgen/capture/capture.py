@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from reportgen.capture import batch
-from reportgen.capture.axes import attention, follow
+from reportgen.capture.axes import follow, with_heads, with_pairs
 from reportgen.capture.batch import ImageAxis, images_first
 from reportgen.capture.fields import receptive_fields
 from reportgen.capture.flops import flops
@@ -28,7 +28,7 @@ from reportgen.capture.forward import Forward, PlainForward, forward_of, name_of
 from reportgen.capture.names import flat_names
 from reportgen.capture.program import Program, trace
 from reportgen.capture.table import CONSTANT, CapturedLayer, build, own_params
-from reportgen.core.network import INPUT, Layer, Network
+from reportgen.core.network import INPUT, Layer, Network, Role
 from reportgen.errors import ModelError, choices
 
 
@@ -177,6 +177,7 @@ def _layers(
     labels = follow(program)
     paths = {INPUT, *(layer.path for layer in captured)}
     fields = receptive_fields(program.equations, program.images, {x.path: x.variable for x in captured})
+    attentions = {layer.module for layer in captured if layer.role is Role.ATTENTION}
     computed = flops(program, captured, batch.FEW)
     layers = []
     for layer in captured:
@@ -185,7 +186,9 @@ def _layers(
         example = jax.eval_shape(lambda x, where=where: images_first(x, where, batch.FEW), layer.variable.aval)
         named = labels.get(layer.variable, ("?",) * len(shape))
         if layer.operation is not None and layer.op == "softmax":
-            named = attention(named, layer.operation.reduced)
+            named = with_pairs(named, layer.operation.reduced)
+        if layer.role is Role.DENSE and layer.module is not None and layer.module.rpartition("/")[0] in attentions:
+            named = with_heads(named)
         axes: list[Any] = list(named)
         axes.pop(where.axis)
         if where.positions > 1:

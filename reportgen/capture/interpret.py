@@ -85,7 +85,7 @@ def interpret(
     """
     for equation in equations:
         read = [known(values, v) for v in equation.invars]
-        if all(value is None for value in read):
+        if not equation.outvars or all(value is None for value in read):
             continue
         inner = None if isinstance(equation, Loop) else called_program(equation)
         made: Sequence[T | None]

@@ -151,7 +151,10 @@ def _primitive_name(equation: Equation) -> str | None:
 PASSED_ON = ("convert_element_type", "copy", "name", "stop_gradient", "reshape", "squeeze", "transpose")
 """Primitives through which an operation still counts as reading the value before them."""
 
-MOVED = ("broadcast_in_dim", "slice", "pad", "rev", "concatenate", "add", "sub", "mul", "div", "neg")
+MOVED = (
+    *("broadcast_in_dim", "slice", "pad", "rev", "concatenate", "add", "sub", "mul", "div", "neg"),
+    *("dot_general", "conv_general_dilated"),
+)
 """Further ones through which a sum still counts as one of that value, if they read no other."""
 
 

@@ -156,8 +156,7 @@ class _Table:
         for equation in dict.fromkeys(self._made_by.values()):
             role = _PRODUCTS.get(equation.primitive.name)
             if role is not None and any(v in learned for v in equation.invars if not isinstance(v, Literal)):
-                path, library = scope_of(equation.source_info.name_stack)
-                found.setdefault(path, []).extend([] if library else [role])
+                found.setdefault(scope_of(equation.source_info.name_stack)[0], []).append(role)
         return found
 
     def _inputs(self) -> dict[str, tuple[str, ...]]:

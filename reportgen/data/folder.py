@@ -8,21 +8,15 @@ that are no pictures; every other file must be a picture. Pictures are grey if a
 RGB (a grey one among them is repeated in the three channels); a JPEG's turn mark (EXIF) is applied.
 """
 
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reportgen.data.dataset import Dataset, split_dataset
+from reportgen.data.pictures import read_picture
 from reportgen.errors import DataError
 
-if TYPE_CHECKING:
-    from PIL import Image
-
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-MAX_PIXELS = 4096 * 4096
 MAX_BYTES = 2 << 30
 
 
@@ -42,7 +36,7 @@ def load(path: Path) -> Dataset:
     files = [(file, label) for label, listed in enumerate(by_class.values()) for file in listed]
     first, images = None, []
     for file, _ in files:
-        image = read_image(file)
+        image = read_picture(file, strict=True).pixels.astype(np.uint8)
         size = image.shape[:2]
         if first is None:
             first = file, size
@@ -93,43 +87,3 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _by_name(path: Path) -> str:
     return path.name
-
-
-def read_image(path: Path) -> np.ndarray:
-    """The uint8 array [height, width, 1 or 3] of one picture file; of an animation, its first frame.
-
-    Raises DataError that names the file: no picture, damaged, too large, 16-bit, transparent.
-    """
-    from PIL import Image, ImageOps
-
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns beyond 89 million pixels; the limit below is lower.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise DataError(
-                        f"{path}: {image.width}x{image.height} pixels, at most {MAX_PIXELS:,} in all are read"
-                    )
-                array = np.asarray(_plain(ImageOps.exif_transpose(image), path), np.uint8)
-    except DataError:
-        raise
-    except Exception as problem:  # Pillow's decoders raise a dozen kinds for damaged bytes
-        raise DataError(f"{path}: not a readable picture ({problem})") from problem
-    return array if array.ndim == 3 else array[..., None]
-
-
-def _plain(image: "Image.Image", path: Path) -> "Image.Image":
-    """The picture in Pillow's mode L or RGB."""
-    if image.mode in ("L", "RGB"):
-        return image
-    if image.mode == "1":
-        return image.convert("L")
-    if image.mode not in ("P", "PA", "LA", "RGBA", "CMYK", "YCbCr"):
-        raise DataError(f"{path}: mode {image.mode} has more than 8 bits a channel; save it as 8-bit grey or RGB")
-    if image.mode in ("CMYK", "YCbCr"):
-        return image.convert("RGB")
-    alpha = image.convert("RGBA")
-    if np.asarray(alpha.getchannel("A")).min() < 255:
-        raise DataError(f"{path}: partly transparent; lay it on the ground that the network should see")
-    return alpha.convert("L" if image.mode == "LA" else "RGB")

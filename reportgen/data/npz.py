@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from reportgen.core.npz import read_npz
 from reportgen.data.dataset import Dataset, make_dataset, split_dataset
 from reportgen.errors import DataError
+from reportgen.npz import read_npz
 
 KEYS = ("images", "labels", "test_images", "test_labels", "classes")
 

@@ -1,12 +1,12 @@
 """Pictures from a user's disk, brought to one form, with a word on what was done to each.
 
-    pictures = read_pictures(["face.png", "scan.tif"])          # core.inspection.Picture
+    pictures = as_pictures(["face.png", "scan.tif"])            # core.inspection.Picture
     pictures = resized(pictures, (227, 227))
     pixels = stacked(pictures, channels=3)                      # float32 [image, 227, 227, 3], 0 to 255
 
-Grey, palette, transparent, CMYK and 16-bit files are converted, and each picture's notes say so; a
-dataset's folder is stricter (`data.folder`), for there a conversion would go unseen. Of an animation the
-first frame is taken; a JPEG's turn mark (EXIF) is applied.
+Grey, palette, transparent, CMYK and 16-bit files are converted, and each picture's notes say so. For a
+dataset's folder (`data.folder`) `read_picture` is strict, for there a conversion would go unseen. Of an
+animation the first frame is taken; a JPEG's turn mark (EXIF) is applied.
 """
 
 import warnings
@@ -36,17 +36,6 @@ CONVERTED = {
 }
 
 
-def read_pictures(paths: Sequence[str | Path]) -> tuple[Picture, ...]:
-    """The pictures in the order given, named after their files; equal names get #2, #3.
-
-    Raises DataError that names the file: none given, no picture, damaged, of more than 16.8 million
-    pixels.
-    """
-    if not paths:
-        raise DataError("no picture was given")
-    return _named([read_picture(Path(path)) for path in paths])
-
-
 def _named(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
     """The pictures under names that differ."""
     named: list[Picture] = []
@@ -63,9 +52,12 @@ def _named(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
 def as_pictures(images: Sequence[Any]) -> tuple[Picture, ...]:
     """Paths and arrays, also mixed, as pictures; an array is called "image 0" after its place.
 
-    An array is [height, width] or [height, width, 1 or 3]: uint8, or floating point from 0 to 1. Raises
-    DataError for anything else, and as `read_pictures`.
+    A file's picture is named after it; equal names get #2, #3. An array is [height, width] or [height, width,
+    1 or 3]: uint8, or floating point from 0 to 1. Raises DataError for anything else, for no image at all,
+    and as `read_picture`.
     """
+    if not len(images):
+        raise DataError("no picture was given")
     pictures = []
     for index, image in enumerate(images):
         if isinstance(image, str | Path):
@@ -94,8 +86,12 @@ def _from_array(array: np.ndarray, name: str) -> Picture:
     return Picture(name, whole if np.array_equal(whole / np.float32(255), array.astype(np.float32)) else pixels)
 
 
-def read_picture(path: Path) -> Picture:
-    """One picture file as `Picture`. Raises DataError as `read_pictures`."""
+def read_picture(path: Path, strict: bool = False) -> Picture:
+    """One picture file as `Picture`. `strict` refuses those whose values would be altered.
+
+    Raises DataError that names the file: no picture, damaged, of more than 16.8 million pixels; where it is
+    strict also transparent, or of more than 8 bits a channel (then all pixels are whole numbers).
+    """
     from PIL import Image, ImageOps
 
     if not path.is_file():
@@ -107,46 +103,50 @@ def read_picture(path: Path) -> Picture:
             with Image.open(path, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise DataError(
-                        f"{path}: {image.width}x{image.height} pixels; at most {MAX_PIXELS:,} are read, make it smaller"
+                        f"{image.width}x{image.height} pixels; at most {MAX_PIXELS:,} are read, make it smaller"
                     )
                 notes = ["first frame of an animation"] if getattr(image, "n_frames", 1) > 1 else []
                 upright = ImageOps.exif_transpose(image)
                 if upright.size != image.size:
                     notes.append("turned as its EXIF mark says")
-                pixels, converted = _pixels(upright)
-    except DataError:
-        raise
+                pixels, converted = _pixels(upright, strict)
+    except DataError as problem:
+        raise DataError(f"{path}: {problem}") from problem
     except Exception as problem:  # Pillow's decoders raise a dozen kinds for damaged bytes
         raise DataError(f"{path}: not a readable picture, or damaged ({problem})") from problem
     pixels = np.asarray(pixels, np.float32)
     return Picture(path.name, pixels if pixels.ndim == 3 else pixels[..., None], (*notes, *converted))
 
 
-def _pixels(image: "Image.Image") -> tuple[np.ndarray, list[str]]:
+def _pixels(image: "Image.Image", strict: bool) -> tuple[np.ndarray, list[str]]:
     """The picture as numbers from 0 to 255, grey or RGB, and what was done to it."""
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return np.asarray(image), []
     if image.mode in SIXTEEN_BITS:
+        if strict:
+            raise DataError(f"mode {image.mode} has more than 8 bits a channel; save it as 8-bit grey or RGB")
         values = np.asarray(image).astype(np.float32)
         if values.min() < 0 or values.max() > 65535:
-            raise ValueError(f"32-bit values from {values.min():g} to {values.max():g}; 16 bits are read")
+            raise DataError(f"32-bit values from {values.min():g} to {values.max():g}; 16 bits are read")
         # 65535 / 257 = 255: white stays white, and no level is lost.
         return values / 257, ["16 bits a channel, divided by 257"]
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        return _on_white(image)
+        return _on_white(image, strict)
     if image.mode in CONVERTED:
         mode, note = CONVERTED[image.mode]
         return np.asarray(image.convert(mode)), [note]
-    raise ValueError(f"its pixels are of kind {image.mode}; save it as 8-bit or 16-bit grey or RGB")
+    raise DataError(f"its pixels are of kind {image.mode}; save it as 8-bit or 16-bit grey or RGB")
 
 
-def _on_white(image: "Image.Image") -> tuple[np.ndarray, list[str]]:
+def _on_white(image: "Image.Image", strict: bool) -> tuple[np.ndarray, list[str]]:
     """A picture that may be see-through, laid on white."""
     from PIL import Image
 
     colors = image.convert("RGBA")
     notes = ["palette colours, converted to RGB"] if image.mode in ("P", "PA") else []
     least = int(np.asarray(colors.getchannel("A")).min())
+    if strict and least < 255:
+        raise DataError("partly transparent; lay it on the ground that the network should see")
     kind = image.mode.upper() if image.mode not in ("P", "PA", "L", "RGB") else "transparency"
     notes.append(f"{kind}: laid on white" if least < 255 else f"{kind}: alpha channel dropped, opaque everywhere")
     flat = Image.alpha_composite(Image.new("RGBA", colors.size, "white"), colors)

@@ -118,12 +118,13 @@ def _spans(values: np.ndarray, factor: float) -> bool:
 
 
 def _behind(x: Scale, y: Scale, steps: np.ndarray) -> Iterator[Part]:
+    """The loss per step: its median as a faint line, in a band where a point stands for several steps."""
     if len(steps):
-        at, middle_, least, largest = x(steps[:, 0]), y(steps[:, 1]), y(steps[:, 2]), y(steps[:, 3])
+        at, (median, least, largest) = x(steps[:, 0]), y(steps[:, 1:]).T
         if (least != largest).any():
             there, back = np.stack([at, least], axis=1), np.stack([at, largest], axis=1)[::-1]
             yield Area(np.concatenate([there, back]), "muted", 0.18)
-        yield Lines((np.stack([at, middle_], axis=1),), "muted", HAIR, 0.45)
+        yield Lines((np.stack([at, median], axis=1),), "muted", HAIR, 0.45)
 
 
 def _color(number: int) -> str:
@@ -131,12 +132,13 @@ def _color(number: int) -> str:
 
 
 def _line(points: np.ndarray, number: int) -> Iterator[Part]:
-    """One series, broken where it has no value; few points are marked."""
-    finite = np.isfinite(points).all(axis=1)
-    lines = tuple(points[start:stop] for start, stop in runs(finite) if stop - start > 1)
+    """One series, broken where it has no value; where points are few, or stand alone, they are marked."""
+    parts = [points[start:stop] for start, stop in runs(np.isfinite(points).all(axis=1))]
+    lines = tuple(part for part in parts if len(part) > 1)
     yield Lines(lines, _color(number), 1.8, dashes=None if number < 2 else (7, 4))
-    if len(points) <= 12 or not lines:
-        yield Dots(points[finite], _color(number), 4.5)
+    marked = [part for part in parts if len(points) <= 12 or len(part) == 1]
+    if marked:
+        yield Dots(np.concatenate(marked), _color(number), 4.5)
 
 
 def _end_names(left: float, y: Scale, series: Mapping[str, np.ndarray]) -> list[Words]:

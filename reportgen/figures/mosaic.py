@@ -59,11 +59,11 @@ def mosaic(
     grid = Grid(columns, height, wide, gap)
     if tiles.ndim == 3:
         pixels = _lay_out(to_indices(tiles, low, high, palette), grid, np.array(GAP, np.uint8))
-        data = _png(pixels, palette)
+        data = png(pixels, palette)
     else:
         colors = np.concatenate([_to_bytes(tiles, low, high), np.full((count, height, wide, 1), 255, np.uint8)], axis=3)
         pixels = _lay_out(colors, grid, np.zeros(4, np.uint8))
-        data = _png(pixels)
+        data = png(pixels)
     raster = Raster(data, "image/png", *grid.size(count), pixelated=True)
     return Mosaic(raster, grid, names, tuple(values), marked, stand)
 
@@ -96,10 +96,10 @@ def image(pixels: np.ndarray, low: float, high: float) -> Raster:
             f"an image needs the shape [height, width], [height, width, 1] or [height, width, 3]; got {pixels.shape}"
         )
     if pixels.ndim == 2 and np.isfinite(pixels).all():
-        data = _png(_to_bytes(pixels[..., None], low, high)[..., 0])
+        data = png(_to_bytes(pixels[..., None], low, high)[..., 0])
     else:
         colors = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
-        data = _png(_to_bytes(colors, low, high))
+        data = png(_to_bytes(colors, low, high))
     return Raster(data, "image/png", pixels.shape[1], pixels.shape[0], pixelated=True)
 
 
@@ -128,7 +128,7 @@ def _lay_out(tiles: np.ndarray, grid: Grid, ground: np.ndarray) -> np.ndarray:
     return canvas
 
 
-def _png(pixels: np.ndarray, palette: Palette | None = None) -> bytes:
+def png(pixels: np.ndarray, palette: Palette | None = None) -> bytes:
     """Colours [height, width(, 3 or 4)], or with a palette its entries, as a PNG."""
     from PIL import Image
 

@@ -8,7 +8,6 @@ colours are classes, everything else is a presentation attribute. Nothing has an
 """
 
 import base64
-import io
 from collections.abc import Callable, Iterable, Mapping
 from xml.sax.saxutils import escape, quoteattr
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from reportgen.core.report import Drawing
 from reportgen.figures.fonts import BASE_FONT, clean
+from reportgen.figures.mosaic import png
 from reportgen.figures.scene import COLORS, Area, Boxes, Dots, Lines, Part, Picture, Scene, Words
 
 HALO = 3.0
@@ -93,7 +93,8 @@ def _part(part: Part, paint: Paint, themed: bool) -> str:
             place = {"x": left, "y": top, "width": width, "height": height}
             look = {name: number(value) for name, value in place.items()}
             look |= {"preserveAspectRatio": "none", "image-rendering": "pixelated"}
-            return _element("image", {**look, "href" if themed else "xlink:href": _data(pixels)})
+            data = base64.b64encode(png(pixels)).decode("ascii")
+            return _element("image", {**look, "href" if themed else "xlink:href": f"data:image/png;base64,{data}"})
 
 
 def _opacity(name: str, alpha: float) -> dict[str, str]:
@@ -152,11 +153,3 @@ def _words(part: Words, paint: Paint) -> str:
     if part.turned:
         look |= {"transform": f"rotate(-90 {x} {y})"}
     return _element("text", look, escape(clean(part.text)))
-
-
-def _data(pixels: np.ndarray) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

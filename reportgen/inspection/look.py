@@ -1,6 +1,6 @@
 """Images through a network: fits both to each other, runs them, and keeps the chosen layers' responses as a run.
 
-run = inspect_network(from_model("lenet", weights="lenet.npz"), read_pictures(["7.png"]), layers=["conv*"])
+run = inspect_network(from_model("lenet", weights="lenet.npz"), as_pictures(["7.png"]), layers=["conv*"])
 run.observations[0].maps["conv1"].shape     # (1, 24, 24, 16)
 """
 

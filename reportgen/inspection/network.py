@@ -110,9 +110,7 @@ def _words(model: Any, weights: str | Path | None, variables: Any) -> tuple[str,
     )
 
 
-def from_run(
-    path: str | Path, *, step: int | None = None, model: Any = None, num_classes: int | None = None
-) -> LoadedNetwork:
+def from_run(path: str | Path, *, step: int | None = None, model: Any = None) -> LoadedNetwork:
     """The network of a recorded run after `step` updates (default: the last kept).
 
     `model` builds it where the run's own name for it does not. Raises RunError or OptionError.
@@ -132,8 +130,7 @@ def from_run(
     shape = (*images.shape[1:], 1)[:3] if len(images.shape) in (3, 4) else None
 
     def make(image_shape: Shape) -> tuple[Any, dict[str, Any]]:
-        classes = num_classes or len(run.classes)
-        made = build_model(name, classes, image_shape) if isinstance(name, str) else name
+        made = build_model(name, len(run.classes), image_shape) if isinstance(name, str) else name
         start = _initial(made, image_shape, str(name), values=False)
         others = {kind: tree for kind, tree in start.items() if kind != "params"}
         tree = {kind: _nested(named) for kind, named in run.snapshots[at].variables.items() if kind in start}

@@ -98,7 +98,8 @@ def _find(name: str, module_name: str, attribute: str) -> Callable[..., Any]:
             else (f"no {attribute} in {module_name}")
         )
         raise ModelError(f"{name}: {problem_text}; {choices(attribute, public)}")
-    return found
+    factory: Callable[..., Any] = found
+    return factory
 
 
 def _call(

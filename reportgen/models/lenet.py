@@ -31,7 +31,8 @@ class LeNet(nn.Module):
         x = nn.relu(max_pool(x))
         x = x.reshape((x.shape[0], -1))
         x = nn.relu(nn.Dense(150, name="hidden")(x))
-        return nn.Dense(self.num_classes, name="output")(x)
+        scores: jax.Array = nn.Dense(self.num_classes, name="output")(x)
+        return scores
 
 
 def lenet(num_classes: int = 10) -> LeNet:

@@ -32,7 +32,8 @@ class LeNetNNX(nnx.Module):
         x = nnx.relu(max_pool(self.conv1(x)))
         x = nnx.relu(max_pool(self.conv2(x)))
         x = x.reshape((x.shape[0], -1))
-        return self.output(nnx.relu(self.hidden(x)))
+        scores: jax.Array = self.output(nnx.relu(self.hidden(x)))
+        return scores
 
 
 def lenet_nnx(num_classes: int = 10, image_shape: tuple[int, int, int] = (28, 28, 1), seed: int = 0) -> LeNetNNX:

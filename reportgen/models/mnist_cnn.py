@@ -34,7 +34,8 @@ class MnistCNN(nn.Module):
             x = nn.Dropout(0.2, deterministic=not train, name=f"dropout{block}")(x)
         x = x.reshape((x.shape[0], -1))
         x = nn.relu(nn.Dense(512, name="hidden")(x))
-        return nn.Dense(self.num_classes, name="output")(x)
+        scores: jax.Array = nn.Dense(self.num_classes, name="output")(x)
+        return scores
 
 
 def mnist_cnn(num_classes: int = 10) -> MnistCNN:

@@ -24,7 +24,8 @@ def max_pool(x: jax.Array) -> jax.Array:
     keeps NaN in small arrays and drops it in large ones (jax 0.10): look for NaN before a pooling.
     """
     # Without a gradient the plain form is the quicker one.
-    return nn.max_pool(x, (2, 2), strides=(2, 2))
+    pooled: jax.Array = nn.max_pool(x, (2, 2), strides=(2, 2))
+    return pooled
 
 
 def _forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:

@@ -8,6 +8,7 @@ them come out alike; none is meant to be scaled.
 
 import io
 import re
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from reportgen.core.files import write
@@ -82,11 +83,13 @@ def width(data: bytes, form: FigureFormat) -> float:
 
         with Image.open(io.BytesIO(data)) as picture:
             return picture.width / float(picture.info["dpi"][0])
-    pattern = rb"/MediaBox \[ 0 0 ([\d.]+)()" if form == "pdf" else rb'<svg[^>]* width="([\d.]+)(in|pt)"'
-    found = re.search(pattern, data)
-    if found is None:
-        raise AssertionError(f"a {form} without a width")
-    return float(found[1]) / (1 if found[2] == b"in" else 72)
+    if form == "svg":
+        size = ET.fromstring(data).get("width", "")
+        return float(size[:-2]) / {"in": 1, "pt": 72}[size[-2:]]
+    box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", data)
+    if box is None:
+        raise AssertionError("a PDF without a page size")
+    return float(box[1]) / 72
 
 
 def _snippet(figure: Figure, form: FigureFormat, inches: float) -> str:

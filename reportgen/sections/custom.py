@@ -1,4 +1,4 @@
-"""A user's own content as a section: texts, matplotlib figures, lists of rows.
+"""A user's own content as a section: texts, matplotlib figures, DataFrames, lists of rows.
 
     section = custom("Ablation", ["Without dropout it overfits.", figure, [("rate", "accuracy"), (0.5, 0.98)]])
 
@@ -13,13 +13,11 @@ from reportgen.core.report import Block, Explorer, Figure, FigureRow, Fold, Rast
 from reportgen.errors import OptionError
 from reportgen.sections.words import slug
 
-_BLOCKS = (Text, Table, Figure, FigureRow, Fold, Explorer)
-
 
 def custom(title: str, content: Sequence[Any], finding: str = "", taken: Collection[str] = ()) -> Section:
     """A section of that content; its anchor comes from the title and differs from those in `taken`.
 
-    Raises OptionError for content that is no text, figure, list of rows or block.
+    Raises OptionError for content that is not text, a figure, a DataFrame, a list of rows or a block.
     """
     anchor, count = slug(title), 1
     while anchor in taken:
@@ -30,17 +28,20 @@ def custom(title: str, content: Sequence[Any], finding: str = "", taken: Collect
 
 
 def _block(part: Any, title: str, name: str) -> Block:
-    if isinstance(part, _BLOCKS):
-        return part
-    if isinstance(part, str):
-        return Text(part)
-    if hasattr(part, "savefig") and hasattr(part, "axes"):
-        return _figure(part, title, name)
-    if isinstance(part, list | tuple) and part and all(isinstance(row, list | tuple) for row in part):
-        return _table(part, title, name)
+    match part:
+        case Text() | Table() | Figure() | FigureRow() | Fold() | Explorer():
+            return part
+        case str():
+            return Text(part)
+        case list() | tuple() if part and all(isinstance(row, list | tuple) for row in part):
+            return _table(part, title, name)
+        case object(savefig=_, axes=_):  # matplotlib's, which is not imported to find out
+            return _figure(part, title, name)
+        case object(columns=columns, itertuples=rows):  # a pandas DataFrame, likewise
+            return _table([list(columns), *rows(index=False)], title, name)
     raise OptionError(
-        f"section {title!r} can't show a {type(part).__name__}: give text, a matplotlib figure, a list of rows (the "
-        "first one names the columns), or a reportgen Text, Table or Figure"
+        f"section {title!r} can't show a {type(part).__name__}: give text, a matplotlib figure, a DataFrame, a list of "
+        "rows (the first one names the columns), or a reportgen Text, Table or Figure"
     )
 
 

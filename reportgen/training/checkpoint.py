@@ -10,7 +10,6 @@ so nothing of a generator has to be kept.
 
 import logging
 import zlib
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import numpy as np
 
 from reportgen.errors import RunError
 from reportgen.store import layout
-from reportgen.weights.orbax import settled
+from reportgen.weights.orbax import read_orbax
 
 
 class Checkpoints:
@@ -76,7 +75,8 @@ def latest(run: Path, like: Any) -> tuple[int, Any]:
         problem: Exception = ValueError("its values do not match their checksum")
         for epoch in epochs:
             try:
-                found = settled(partial(manager.restore, epoch, args=ocp.args.StandardRestore(wanted)))
+                read_orbax(folder, epoch)  # where a file is damaged Orbax prints tracebacks of what it had begun
+                found = manager.restore(epoch, args=ocp.args.StandardRestore(wanted))
             except Exception as error:  # as many kinds, down to a plain Exception, for one that is damaged
                 problem = error
                 continue

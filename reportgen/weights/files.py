@@ -7,8 +7,8 @@ All three give a tree of dictionaries and NumPy arrays, and raise WeightsError f
 
 from pathlib import Path
 
-from reportgen.core.npz import read_npz
 from reportgen.errors import ReportgenError, WeightsError
+from reportgen.npz import read_npz
 from reportgen.weights.tree import Tree, as_array, as_tree, nest
 
 

@@ -4,22 +4,18 @@
     tree = read_orbax(Path("manager"), step=200)    # without step: the last
 
 No model class is needed: the tree is the one that was saved, with NumPy arrays, whatever devices it was
-saved from. Source: orbax-checkpoint 0.12, `PyTreeCheckpointHandler`, which reads both layouts.
+saved from. Source: orbax-checkpoint 0.12, `PyTreeCheckpointHandler`, which writes both layouts.
 """
 
-import asyncio
+import json
 import math
 import re
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from reportgen.core.npz import size_limit
 from reportgen.errors import WeightsError
+from reportgen.npz import size_limit
 from reportgen.weights.tree import Tree, as_tree
-
-T = TypeVar("T")
 
 MARK = "_METADATA"  # lies in every folder that holds a tree of arrays
 ITEMS = ("default", "params", "state", "model")  # a step's items, the one with the weights first
@@ -35,41 +31,12 @@ def read_orbax(path: Path, step: int | None = None) -> Tree:
     folder = path
     try:
         folder = _locate(path, step)
-        return as_tree(settled(lambda: _restore(folder)))
+        return as_tree(_restore(folder))
     except WeightsError as problem:
         raise WeightsError(f"{folder}: {problem}") from problem
     except Exception as problem:  # Orbax, tensorstore and json raise a dozen kinds for damaged files
         first_line = str(problem).partition("\n")[0][:300]
         raise WeightsError(f"{folder}: not a readable Orbax checkpoint ({first_line})") from problem
-
-
-class _PatientLoop(asyncio.SelectorEventLoop):
-    """An event loop that closes when its last task has ended, and prints nothing of those that failed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        # Orbax raises the first failure; the others are of the same folder.
-        self.set_exception_handler(lambda loop, context: None)
-
-    def close(self) -> None:
-        while not self.is_closed() and (left := asyncio.all_tasks(self)):
-            self.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        super().close()
-
-
-def settled(read: Callable[[], T]) -> T:
-    """What `read` returns, by way of Orbax; nothing of it goes on when it has raised.
-
-    Where one array can't be read Orbax closes its loop with the others under way: each would print a traceback, later.
-    """
-    plain = asyncio.new_event_loop
-    asyncio.new_event_loop = _PatientLoop
-    try:
-        # In a thread of its own: in a notebook's a loop runs already, and Orbax would take yet another way.
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(read).result()
-    finally:
-        asyncio.new_event_loop = plain
 
 
 def _locate(path: Path, step: int | None) -> Path:
@@ -104,31 +71,50 @@ def _item(path: Path) -> Path:
     return path / (wanted or items[0])
 
 
-def _restore(folder: Path) -> Any:
-    import jax
-    import numpy as np
-    from orbax import checkpoint
+def _restore(folder: Path) -> Tree:
+    """The tree that `_METADATA` describes; empty nodes and strings are left out.
 
-    handler = checkpoint.PyTreeCheckpointHandler()
-    try:
-        # Orbax wants an absolute path.
-        tree = handler.metadata(folder.absolute()).tree
-        leaves = jax.tree.leaves(tree)
-        limit = size_limit(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
-        claimed = 0
-        for leaf in leaves:
-            # Without OCDBT an entry's name is a path, and may be an absolute one.
-            if not (folder / leaf.name).resolve().is_relative_to(folder.resolve()):
-                raise WeightsError(f"entry {leaf.name!r} points out of the folder")
-            shape, storage = getattr(leaf, "shape", None) or (), getattr(leaf, "storage", None)
-            chunk = getattr(storage, "chunk_shape", None) or ()
-            # A chunk is unfolded whole, however little of it belongs to the array.
-            width = getattr(getattr(leaf, "dtype", None), "itemsize", 8)
-            claimed += max(math.prod(shape), math.prod(chunk)) * width
-        if claimed > limit:
-            raise WeightsError(f"claims {claimed:,} bytes of arrays, more than the {limit:,} its files may hold")
-        # Arrays as NumPy's: else Orbax looks for the devices that they were saved from.
-        arguments = jax.tree.map(lambda _: checkpoint.RestoreArgs(restore_type=np.ndarray), tree)
-        return handler.restore(folder.absolute(), args=checkpoint.args.PyTreeRestore(restore_args=arguments))
-    finally:
-        handler.close()
+    By TensorStore, an array at a time. Orbax reads all at once: where one can't be read, it closes its event loop with
+    the others under way, and each of them prints a traceback later.
+    """
+    import tensorstore
+
+    described = json.loads((folder / MARK).read_text(encoding="utf-8"))
+    driver = "zarr3" if described.get("use_zarr3") else "zarr"
+    packed = (folder / "manifest.ocdbt").is_file()
+    stores: dict[tuple[str, ...], Any] = {}
+    for entry in described["tree_metadata"].values():
+        value = entry["value_metadata"]
+        if value.get("skip_deserialize") or value["value_type"] == "string":
+            continue
+        path = tuple(str(key["key"]) for key in entry["key_metadata"])
+        name = ".".join(path)
+        place = folder.absolute() / name
+        # In a folder of its own an array's name is a path, and may be an absolute one.
+        if not place.resolve().is_relative_to(folder.resolve()):
+            raise WeightsError(f"entry {name!r} points out of the folder")
+        where = (
+            {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder.absolute()}/"}, "path": f"{name}/"}
+            if packed
+            else {"driver": "file", "path": f"{place}/"}
+        )
+        spec = {"driver": driver, "kvstore": where, "fill_missing_data_reads": False}
+        stores[path] = tensorstore.open(spec, open=True, read=True).result()
+    limit = size_limit(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
+    claimed = sum(_unfolded(store) for store in stores.values())
+    if claimed > limit:
+        raise WeightsError(f"claims {claimed:,} bytes of arrays, more than the {limit:,} its files may hold")
+    tree: Tree = {}
+    for path, store in stores.items():
+        node = tree
+        for key in path[:-1]:
+            node = node.setdefault(key, {})
+        node[path[-1]] = store.read().result()
+    return tree
+
+
+def _unfolded(store: Any) -> int:
+    """Bytes that reading an array may take: a chunk is unfolded whole, however little of it belongs to the array."""
+    chunk = [int(size or 1) for size in store.chunk_layout.read_chunk.shape or ()]
+    width = int(store.dtype.numpy_dtype.itemsize)
+    return max(math.prod(map(int, store.shape)), math.prod(chunk)) * width

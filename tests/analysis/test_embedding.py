@@ -197,8 +197,6 @@ def test_what_does_not_match_is_said(frames, labels, words):
 def test_unknown_options():
     with pytest.raises(OptionError, match="did you mean umap"):
         embed([np.eye(4)], np.zeros(0), "unap")
-    with pytest.raises(OptionError, match="at least 2"):
-        embed([np.eye(4)], np.zeros(0), n_neighbors=1)
 
 
 def test_placed_points_keep_the_labels_that_their_vectors_tell():

@@ -69,7 +69,7 @@ def test_channels_that_carry_nothing():
     maps[..., 5] = 0
     health = layer_health("conv/relu", maps, "relu")
     assert (health.dead, health.constant, health.non_finite) == ((1, 5), (2,), (4,))
-    assert health.values_non_finite == 1 and health.saturated is None
+    assert health.saturated is None
     assert (health.images, health.channels) == (4, 6)
     # Channel 5 was active on an evaluation image of label 1.
     sums = np.array([[1, 0, 1, 1, 1, 0], [1, 0, 1, 1, 1, 0.5]])
@@ -92,7 +92,9 @@ def test_any_maps(maps, squashing):
     groups = [health.dead, health.constant, health.non_finite, health.saturated or ()]
     members = [channel for group in groups for channel in group]
     assert len(members) == len(set(members)) and set(members) <= set(range(health.channels))
-    assert health.values_non_finite == int((~np.isfinite(maps)).sum())
+    assert health.non_finite == tuple(
+        channel for channel in range(health.channels) if not np.isfinite(maps[..., channel]).all()
+    )
     for channel in health.dead:
         assert (maps[..., channel] == 0).all()
 

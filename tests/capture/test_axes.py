@@ -53,19 +53,48 @@ def test_channels_are_not_claimed_where_they_are_not():
     assert found["conv/relu#3"] == "??xc"
 
 
-def test_attention_over_heads_is_no_stack_of_maps():
-    class Attention(nn.Module):
+class Attention(nn.Module):
+    turned: bool = False
+
+    @nn.compact
+    def __call__(self, x):
+        q, k, v = (nn.DenseGeneral((2, 4), name=name)(x) for name in "qkv")
+        if self.turned:
+            weights = nn.softmax(jnp.einsum("bqhd,bkhd->bhkq", q, k), axis=-2)
+            mixed = jnp.einsum("bhkq,bkhd->bqhd", weights, v)
+        else:
+            weights = nn.softmax(jnp.einsum("bqhd,bkhd->bhqk", q, k))
+            mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, v)
+        return nn.relu(nn.DenseGeneral(3, axis=(-2, -1), name="out")(mixed))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_attention_weights_have_heads_queries_and_keys(turned):
+    x = np.zeros((2, 5, 3), np.float32)
+    layers = prepare(Attention(turned), variables_for(Attention(turned), x), x).network.layers
+    assert layers["softmax"].axes == (("head", "key", "query") if turned else ("head", "query", "key"))
+    assert layers["softmax"].shape == (2, 5, 5) and not layers["softmax"].has_maps
+    # What DenseGeneral splits may be heads, or anything else.
+    assert layers["q"].shape == (5, 2, 4) and letters(layers["q"]) == "t?c" and not layers["q"].has_maps
+    assert letters(layers["out"]) == letters(layers["out/relu"]) == "tc"
+
+
+@pytest.mark.parametrize(("models", "name", "path"), [(linen_models, "gpt", "blocks"), (nnx_models, "vit", "blocks/1")])
+def test_the_parts_of_flaxs_attention_have_heads(models, name, path):
+    model, images = models.MODELS[name]()
+    layers = prepare(model, variables_for(model, images), images).network.layers
+    for part in ("query", "key", "value"):
+        assert layers[f"{path}/attention/{part}"].axes[-3:] == ("t", "head", "channel")
+    assert layers[f"{path}/attention/out"].axes[-2:] == ("t", "channel")
+
+
+def test_a_softmax_over_channels_has_no_keys():
+    class Gate(nn.Module):
         @nn.compact
         def __call__(self, x):
-            q, k = (nn.DenseGeneral((2, 4), name=name)(x) for name in "qk")
-            weights = nn.softmax(jnp.einsum("bqhd,bkhd->bhqk", q, k))
-            return nn.Dense(3)(weights.mean((1, 2)))
+            return nn.softmax(nn.Dense(5)(x)) * x.sum(-1, keepdims=True)
 
-    variables = variables_for(Attention(), np.zeros((2, 5, 3), np.float32))
-    layers = prepare(Attention(), variables, np.zeros((2, 5, 3), np.float32)).network.layers.values()
-    by_path = {layer.path: layer for layer in layers}
-    assert by_path["q"].shape == (5, 2, 4) and letters(by_path["q"]) == "t?c" and not by_path["q"].has_maps
-    assert by_path["softmax"].shape == (2, 5, 5) and not by_path["softmax"].has_maps
+    assert axes_of(Gate(), np.zeros((2, 5, 3), np.float32))["Dense_0/softmax"] == "tc"
 
 
 def test_maps_are_told_by_axes():

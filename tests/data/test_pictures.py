@@ -8,7 +8,6 @@ from reportgen.data.pictures import (
     MAX_PIXELS,
     as_pictures,
     read_picture,
-    read_pictures,
     resized,
     stacked,
     with_channels,
@@ -112,7 +111,7 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path):
     with pytest.raises(DataError, match="a folder"):
         read_picture(tmp_path)
     with pytest.raises(DataError, match="no picture was given"):
-        read_pictures([])
+        as_pictures([])
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path):
@@ -133,7 +132,7 @@ def test_equal_names_get_numbers(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         paths.append(save(tmp_path / folder / "x.png", Image.fromarray(GREY)))
-    assert [picture.name for picture in read_pictures(paths)] == ["x.png", "x.png#2"]
+    assert [picture.name for picture in as_pictures(paths)] == ["x.png", "x.png#2"]
 
 
 def test_arrays_are_taken_as_pictures_and_bytes_stay_the_same_bytes():

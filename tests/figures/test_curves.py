@@ -97,3 +97,12 @@ def test_many_series_are_told_apart():
     scene = curves([0, 1], {f"series {index}": [index, index + 1.0] for index in range(6)}, {})
     looks = [(part.color, part.dashes) for part in scene.parts if isinstance(part, Lines) and part.width == 1.8]
     assert len(set(looks)) == len(looks) == 6 and sum(dashes is not None for _, dashes in looks) == 4
+
+
+def test_a_value_that_stands_alone_is_marked_in_a_long_series():
+    values = np.full(40, np.nan)
+    values[[5, 10, 11, 12]] = 1.0, 2.0, 3.0, 2.0
+    scene = curves(range(40), {"train": values}, {})
+    (line,) = series(scene, "muted")
+    (dots,) = (part.points for part in scene.parts if isinstance(part, Dots))
+    assert len(line) == 3 and len(dots) == 1

@@ -93,7 +93,7 @@ def test_two_builds_are_the_same_bytes(files, monkeypatch, capsys):
         options = (*MODEL, "--weights", files / "w.npz", "--images", files / "a.png", "-o", files / name)
         assert run(monkeypatch, capsys, *options)[0] == 0
         pages.append((files / name).read_bytes())
-    assert pages[0] == pages[1]
+    assert len(set(pages[:4])) == 1
 
 
 def test_images_may_be_given_at_once_or_one_by_one(files, monkeypatch, capsys):
@@ -102,11 +102,13 @@ def test_images_may_be_given_at_once_or_one_by_one(files, monkeypatch, capsys):
         ("--images", files / "a.png", files / "b.png"),
         ("--images", files / "a.png", "--images", files / "b.png"),
         (f"--images={files / 'a.png'}", files / "b.png"),
+        (files / "a.png", files / "b.png"),
+        (files / "a.png", "--verify", files / "b.png"),
     ):
         options = (*MODEL, *images, "--weights", files / "w.npz", "--layers", "conv2", "-o", files / "page.html")
         assert run(monkeypatch, capsys, *options)[0] == 0
         pages.append((files / "page.html").read_bytes())
-    assert pages[0] == pages[1]
+    assert len(set(pages[:4])) == 1
 
 
 def test_conversions_are_said_on_the_page(files, monkeypatch, capsys):

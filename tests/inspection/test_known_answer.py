@@ -30,12 +30,12 @@ def page(data_folder, tmp_path_factory):
 
 
 def test_both_eyes_have_the_known_values(data_folder):
-    from reportgen.data.pictures import read_pictures
+    from reportgen.data.pictures import as_pictures
     from reportgen.inspection import from_model, inspect_network
 
     folder = data_folder / "squeezenet"
     network = from_model("squeezenet", weights=folder / "squeezenet1_1_notop.safetensors")
-    pictures = read_pictures([folder / "face.png", folder / "face-one-eye.png"])
+    pictures = as_pictures([folder / "face.png", folder / "face-one-eye.png"])
     found = inspect_network(network, pictures, layers=["fire6/squeeze1x1/relu"])
     maps = found.maps["fire6/squeeze1x1/relu"]
     for channel, known in EYES.items():

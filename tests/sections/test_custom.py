@@ -89,6 +89,14 @@ def test_titles_may_repeat_and_blocks_pass_through(built) -> None:
     html(report.document)
 
 
+def test_a_data_frame_is_a_table() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"rate": [0.0, 0.5], "name": ["a", "b"], 3: [1, 2]}, index=["x", "y"])
+    (table,) = custom("Mine", [frame]).blocks
+    assert table.columns == ("rate", "name", "3")
+    assert table.rows == ((0.0, "a", 1), (0.5, "b", 2))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reportgen.core.npz import read_npz, size_limit
 from reportgen.errors import DataError, WeightsError
+from reportgen.npz import read_npz, size_limit
 
 quick = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
