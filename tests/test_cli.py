@@ -119,7 +119,7 @@ class TestCommands:
             (["train", "--resume", "--overwrite", "-o", "RUN"], "give only one of them"),
             (["train", "--dataset", "digits", "--model", "mnist_cnn", "--resume", "-o", "RUN"], "no checkpoint"),
             (["build", "TMP", "-o", "OUT"], "there is no run.json"),
-            (["build", "TMP/none", "-o", "OUT"], "is no directory"),
+            (["build", "TMP/none", "-o", "OUT"], "is not a directory"),
             (["build", "RECORDED", "-o", "OUT", "--from", "77"], "no snapshot of step 77 was kept; kept: 0-12"),
             (["build", "RECORDED", "-o", "OUT", "--to", "soon"], "'soon' is no step"),
             (["build", "RECORDED", "-o", "OUT", "--layers", "cov*"], "no layer matches 'cov\\*'.*conv1"),
