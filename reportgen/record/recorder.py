@@ -132,7 +132,7 @@ class Recorder:
                 "embed_layer": self._embed_layer,
                 "uncaptured": dict(capture.network.uncaptured),
                 "config": {
-                    "model": type(model).__name__,
+                    "model": capture.network.name,
                     **(config or {}),
                     "snapshot_every": self._every or "epoch",
                     "layers": list(layers),
