@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,6 +56,8 @@ def test_parameters_may_be_any_tree_and_are_named_by_their_places():
     variables = variables_of(lambda p, x: x, params)
     assert list(flat_names(variables["params"])) == ["first/weight", "first/bias", "rest/0/scale"]
     assert variables_of(mlp, variables) == variables
+    boxed = {"dense": {"kernel": nn.Partitioned(weights(2, 3), (None, "model"))}}
+    assert {name: value.shape for name, value in flat_names(boxed).items()} == {"dense/kernel": (2, 3)}
     assert list(flat_names({"params": MLP[:1]})) == ["params/0/0", "params/0/1"]
 
 
