@@ -142,7 +142,7 @@ class Recorder:
                 "embed_layer": self._embed_layer,
                 "uncaptured": dict(capture.network.uncaptured),
                 "config": {
-                    "model": type(model).__name__,
+                    "model": capture.network.name,
                     **_configuration(config),
                     "snapshot_every": self._every or "epoch",
                     "layers": list(layers),
