@@ -12,6 +12,7 @@ FLOORS = [
     {"errors", "process"},
     {"core"},
     {"data", "models", "weights", "capture", "store", "analysis", "figures", "page"},
+    {"evaluate"},
     {"record", "sections", "inspection"},
     {"training"},
     {"api"},
