@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.core.network import Network
+from reportgen.core.run import Preprocessing, TopExamples
 
 
 @dataclass(frozen=True)
@@ -30,50 +31,21 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Preprocessing:
-    """What is done to a picture before the network sees it.
-
-    `name` is what was asked for; `words` state it: colour order, mean, scale. `planes` names the input's
-    channels in their order ("B", "G", "R"), () where that is not known.
-    """
-
-    name: str
-    words: str
-    planes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Excitation:
-    """How one layer answers to a dataset.
-
-    values       [rank, channel] float32: the largest values of each channel, one per image, falling; NaN
-                 where there are fewer images
-    images       [rank, channel] int64: the image of each, -1 where there is none
-    positions    [rank, channel, axis] int64: where in the feature map the value stands
-    label_sums   [label, channel] float64: each channel summed over positions and over the label's images
-    """
-
-    values: np.ndarray
-    images: np.ndarray
-    positions: np.ndarray
-    label_sums: np.ndarray
-
-
-@dataclass(frozen=True)
 class Labelled:
     """The labelled images that the channels were tried on.
 
-    `images` are pictures [image, height, width, 1 or 3] from 0 to 1, `layers` has an `Excitation` per
-    layer path. `label_counts` and `input_sums` [label] are what `analysis.activity` takes; they and the
-    sums are over the correctly predicted images where `predicted` holds their number, over all where the
-    network gives no score per class (None).
+    `images` are pictures [image, height, width, 1 or 3] from 0 to 1, `layers` has the top-activating images
+    per layer path. `label_sums` (layer path -> [label, channel] float64), `label_counts` and `input_sums`
+    [label] are what `analysis.activity` takes; they are over the correctly predicted images where `predicted`
+    holds their number, over all where the network gives no score per class (None).
     """
 
     name: str
     classes: tuple[str, ...]
     images: np.ndarray
     labels: np.ndarray
-    layers: Mapping[str, Excitation]
+    layers: Mapping[str, TopExamples]
+    label_sums: Mapping[str, np.ndarray]
     label_counts: np.ndarray
     input_sums: np.ndarray
     predicted: int | None

@@ -9,22 +9,23 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-import jax
 import ml_dtypes
 import numpy as np
 
 from reportgen.capture import Capture, flat_names, prepare
-from reportgen.core.inspection import Inspection, Labelled, Picture, Preprocessing
+from reportgen.core.inspection import Inspection, Labelled, Picture
 from reportgen.core.network import Layer, Network
+from reportgen.core.run import Preprocessing
 from reportgen.data import Dataset
 from reportgen.data.pictures import resized, stacked, with_channels
 from reportgen.errors import DataError, OptionError, ReportgenError
+from reportgen.evaluate import Evaluator, Maps
 from reportgen.inspection.excite import excitations
 from reportgen.inspection.network import LoadedNetwork, cannot_take
 from reportgen.inspection.preprocess import Way, preprocessing
 
 BATCH = 2
-"""Images in one call. Two, not one: an array with a first axis of 1 may be no value per image at all."""
+"""Images in one call."""
 
 Progress = Callable[[str, int, int], Any]
 
@@ -190,30 +191,17 @@ def _with_partners(network: Network, chosen: Sequence[str]) -> tuple[str, ...]:
 
 def _maps(capture: Capture, variables: Any, inputs: np.ndarray, progress: Progress | None) -> dict[str, np.ndarray]:
     """Path -> [image, *shape]; a few images at a time, so that XLA's own memory stays that of a few."""
-    run = jax.jit(lambda v, x: capture(v, x)[1])
-    maps: dict[str, np.ndarray] = {}
-    for start in range(0, len(inputs), BATCH):
-        batch = inputs[start : start + BATCH]
-        real = len(batch)
-        if real < BATCH:
-            batch = np.concatenate([batch, batch[-1:]])
-        for path, value in run(variables, batch).items():
-            array = np.asarray(value)[:real]
-            if array.dtype in (ml_dtypes.bfloat16, np.float16):
-                array = array.astype(np.float32)
-            if path not in maps:
-                maps[path] = np.empty((len(inputs), *array.shape[1:]), array.dtype)
-            maps[path][start : start + real] = array
-        if progress is not None:
-            progress("images", min(start + BATCH, len(inputs)), len(inputs))
-    return maps
+    note = None if progress is None else lambda done, of: progress("images", done, of)
+    (maps,) = Evaluator(capture, [Maps()])(variables, inputs, size=BATCH, progress=note)
+    half = (ml_dtypes.bfloat16, np.float16)
+    return {path: value.astype(np.float32) if value.dtype in half else value for path, value in maps.items()}
 
 
 def _verified(capture: Capture, variables: Any, inputs: np.ndarray) -> tuple[str, tuple[str, ...]]:
     """ "n of n operations verified", and a warning where some were not."""
     from reportgen.capture.verify import check
 
-    batch = inputs[:BATCH] if len(inputs) >= BATCH else np.concatenate([inputs, inputs])
+    batch = inputs[:2] if len(inputs) > 1 else np.concatenate([inputs, inputs])
     every = replace(capture, selected=tuple(layer.path for layer in capture.network.distinct))
     found = check(every, variables, batch)
     failed = tuple(f"{path}: {text}" for path, text in found.failed.items())

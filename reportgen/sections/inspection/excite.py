@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.activity import LabelActivity, label_activity
-from reportgen.core.inspection import Excitation, Labelled
+from reportgen.core.inspection import Labelled
 from reportgen.core.network import Layer, ReceptiveField, Role
 from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Text
+from reportgen.core.run import TopExamples
 from reportgen.figures.bars import label_bars
 from reportgen.figures.chart import chart
 from reportgen.figures.export import picture_export
@@ -96,7 +97,7 @@ def _finding(view: View, labelled: Labelled) -> str:
 
 
 def _activity(labelled: Labelled, layer: Layer) -> LabelActivity:
-    return label_activity(labelled.layers[layer.path].label_sums, labelled.label_counts, labelled.input_sums)
+    return label_activity(labelled.label_sums[layer.path], labelled.label_counts, labelled.input_sums)
 
 
 def _shown(view: View, labelled: Labelled, layer: Layer) -> list[int]:
@@ -115,7 +116,7 @@ def _patches(view: View, labelled: Labelled, layer: Layer) -> Figure:
     labels, values = [], []
     for channel in channels:
         for rank in ranks:
-            image = int(excited.images[rank, channel])
+            image = int(excited.examples[rank, channel])
             name = labelled.classes[labelled.labels[image]] if image >= 0 else "none"
             labels.append(f"{channel}" if rank == 0 else "")
             values.append(f"image {image}, {name}: {short_number(float(excited.values[rank, channel]))}")
@@ -132,7 +133,7 @@ def _patches(view: View, labelled: Labelled, layer: Layer) -> Figure:
     more = ""
     if len(channels) < layer.channels:
         more = f" {len(channels)} of {layer.channels} channels: those that answer most differently to the labels."
-    top = int(excited.images[0, channels[0]])
+    top = int(excited.examples[0, channels[0]])
     return Figure(
         f"excite-{view.slug(layer.path)}",
         picture,
@@ -148,11 +149,11 @@ def _patches(view: View, labelled: Labelled, layer: Layer) -> Figure:
 
 
 def _patch(
-    labelled: Labelled, excited: Excitation, field: ReceptiveField | None, rank: int, channel: int
+    labelled: Labelled, excited: TopExamples, field: ReceptiveField | None, rank: int, channel: int
 ) -> np.ma.MaskedArray:
     """What the unit saw, [height, width] or [height, width, 3], masked beyond the image."""
     height, width = labelled.images.shape[1:3]
-    index = int(excited.images[rank, channel])
+    index = int(excited.examples[rank, channel])
     image = np.ma.array(labelled.images[max(index, 0)], copy=True)
     whole = field is None or field.height >= height or field.width >= width or not (field.step_y and field.step_x)
     if whole:
@@ -195,7 +196,7 @@ def _rows(view: View, labelled: Labelled) -> Iterator[tuple[Any, ...]]:
         excited = labelled.layers[layer.path]
         for channel in range(layer.channels):
             for rank in range(len(excited.values)):
-                image = int(excited.images[rank, channel])
+                image = int(excited.examples[rank, channel])
                 if image < 0:
                     continue
                 y, x = [*map(int, excited.positions[rank, channel]), None, None][:2]
