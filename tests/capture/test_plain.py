@@ -50,9 +50,9 @@ def test_a_network_written_by_hand():
 def test_the_old_names_of_what_a_capture_lists_still_work():
     capture = prepare(mlp, MLP, X)
     with pytest.warns(DeprecationWarning, match="Capture.network.layers"):
-        assert [layer.path for layer in capture.network.layers.values()] == ["relu", "relu#2", "output"]
+        assert [layer.path for layer in capture.layers] == ["relu", "relu#2", "output"]
     with pytest.warns(DeprecationWarning, match="Capture.network.uncaptured"):
-        assert capture.network.uncaptured == {}
+        assert capture.uncaptured == {}
 
 
 def test_parameters_may_be_any_tree_and_are_named_by_their_places():
