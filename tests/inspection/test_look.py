@@ -257,12 +257,12 @@ def test_what_excites_each_channel_agrees_with_a_loop():
         top = maps[..., channel].reshape(230, -1).max(axis=1)
         order = np.argsort(-top, kind="stable")[: len(excited.values)]
         assert excited.values[:, channel] == pytest.approx(top[order], abs=1e-5)
-        for rank, image in enumerate(excited.images[:, channel]):
+        for rank, image in enumerate(excited.examples[:, channel]):
             y, x = excited.positions[rank, channel]
             assert maps[image, y, x, channel] == pytest.approx(excited.values[rank, channel], abs=1e-5)
         for label in range(3):
             total = maps[right & (labels == label)][..., channel].sum()
-            assert excited.label_sums[label, channel] == pytest.approx(total, abs=1e-3)
+            assert labelled.label_sums["conv2"][label, channel] == pytest.approx(total, abs=1e-3)
 
 
 def test_a_dataset_that_the_network_gives_no_scores_for_counts_all_images():
