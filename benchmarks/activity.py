@@ -49,16 +49,18 @@ def ours(file: str) -> Callable[[], None]:
     import jax
 
     from reportgen.capture import prepare
+    from reportgen.core.run import Batch
+    from reportgen.evaluate import Observer
     from reportgen.models import build
-    from reportgen.record.evaluate import Passes
 
     _, _, images, labels = read_digits(file)
     model = build("mnist_cnn", 10)
     variables = model.init(jax.random.key(0), images[:1])
-    passes = Passes(prepare(model, variables, images[:1], layers=["conv?_?"]), 10, None)
+    batches = {"probe": Batch(1, images[:1]), "evaluation": Batch(len(images), images, labels)}
+    observe = Observer(prepare(model, variables, images[:1], layers=["conv?_?"]), batches, 10, None)
 
     def run() -> None:
-        passes.evaluate(variables, images, labels, vectors=0)
+        observe(variables, step=0, epoch=0)
 
     return run
 

@@ -91,16 +91,19 @@ def evaluation(file: str) -> Callable[[], None]:
     import jax
 
     from reportgen.capture import prepare
+    from reportgen.core.run import Batch
+    from reportgen.evaluate import Observer
     from reportgen.models import build
-    from reportgen.record.evaluate import Passes
 
     images, labels, *_ = read_digits(file)
     model = build("mnist_cnn", 10)
     variables = model.init(jax.random.key(0), images[:1])
-    passes = Passes(prepare(model, variables, images[:1]), 10, "hidden")
+    evaluation = Batch(len(images), images, labels)
+    batches = {"probe": Batch(1, images[:1]), "evaluation": evaluation, "embedding": Batch(2000)}
+    observe = Observer(prepare(model, variables, images[:1]), batches, 10, "hidden")
 
     def run() -> None:
-        passes.evaluate(variables, images, labels, vectors=2000)
+        observe(variables, step=0, epoch=0)
 
     return run
 

@@ -16,6 +16,7 @@ import click
 from click.core import ParameterSource
 
 from reportgen import __version__
+from reportgen.cli_options import Output, numbers, page_options
 from reportgen.errors import OptionError, ReportgenError, RunError, naming_the_extra
 
 
@@ -149,62 +150,16 @@ def train(
 
 
 @cli.command()
-@click.argument("run")
-@click.option(
-    "-o", "--output", metavar="FILE|DIR", help="Default: report.html, or the directory report for dir and md."
-)
-@click.option(
-    "--format",
-    "form",
-    default="html",
-    show_default=True,
-    type=click.Choice(["html", "dir", "md"]),
-    help="html: one file; dir: a page with separate images, styles and scripts; md: Markdown for a pull request.",
-)
-@click.option(
-    "--max-size",
-    default="10MB",
-    show_default=True,
-    metavar="SIZE|none",
-    help="Maximum size of the single-file page, which lists whatever it omits to stay below it.",
-)
-@click.option(
-    "--from", "from_step", default="init", show_default=True, metavar="STEP|init", help="First snapshot to compare."
-)
-@click.option(
-    "--to", "to_step", default="final", show_default=True, metavar="STEP|final", help="Second snapshot to compare."
-)
-@click.option("--layers", multiple=True, metavar="GLOB,...", help="Layers to show, by path. Default: all.")
+@click.argument("run", metavar="RUN")
+@click.option("--from", "from_step", default="init", show_default=True, metavar="STEP|init", help="Earlier step.")
+@click.option("--to", "to_step", default="final", show_default=True, metavar="STEP|final", help="Later step.")
 @click.option(
     "--embedding",
     type=click.Choice(["umap", "pca"]),
-    help="Embedding of the hidden layer. Default: umap, or pca (linear, fast) if numba is not installed.",
+    help="How to draw the hidden layer in two dimensions. Default: umap, or pca (linear) where numba is missing.",
 )
-@click.option("--title", metavar="TEXT", help="Title of the page.")
-@click.option("--numbers", metavar="DIR", help="Also write the data behind the figures as CSV and JSON.")
-@click.option(
-    "--figures",
-    metavar="DIR",
-    help="Also write publication figures with captions, a LaTeX snippet, and the animation as a GIF.",
-)
-@click.option(
-    "--figure-format",
-    default="svg",
-    show_default=True,
-    type=click.Choice(["svg", "pdf", "png"]),
-    help="File format of the publication figures.",
-)
-def build(
-    run: str,
-    output: str | None,
-    form: Any,
-    max_size: str,
-    numbers: str | None,
-    figures: str | None,
-    figure_format: Any,
-    layers: tuple[str, ...],
-    **options: Any,
-) -> None:
+@page_options("report")
+def build(run: str, output: Output, view: dict[str, Any], **options: Any) -> None:
     """Turn the run directory RUN into a report.
 
     \b
@@ -215,41 +170,11 @@ def build(
     """
     from reportgen import api
 
-    built = api.build(run, progress=True, max_size=_bytes(max_size), layers=_patterns(layers), **options)
-    path = built.save(output or ("report.html" if form == "html" else "report"), form)
-    click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
-    if left_out := built.omitted:
-        click.echo(left_out)
-    if numbers:
-        click.echo(f"{len(built.write_numbers(numbers))} files of numbers in {numbers}")
-    if figures:
-        click.echo(f"{len(built.write_figures(figures, figure_format))} files of figures in {figures}")
-
-
-def _patterns(layers: tuple[str, ...]) -> list[str]:
-    """The globs of all --layers, which commas separate."""
-    return [pattern for group in layers for pattern in group.split(",") if pattern]
-
-
-def _bytes(text: str) -> int | None:
-    """A size such as 10MB, 500KB or 1234567 in bytes (MB is a million); None for "none"."""
-    if text.lower() == "none":
-        return None
-    number, factor = text.upper().removesuffix("B"), 1
-    if number[-1:] in ("K", "M", "G"):
-        number, factor = number[:-1], {"K": 10**3, "M": 10**6, "G": 10**9}[number[-1]]
-    try:
-        size = int(float(number) * factor)
-    except (ValueError, OverflowError) as error:
-        raise OptionError(f"--max-size takes a size such as 10MB or 500KB, or none; not {text!r}") from error
-    if size <= 0:
-        raise OptionError(f"--max-size must be more than 0; it is {text!r}")
-    return size
+    output.write(api.build(run, progress=True, **view, **options))
 
 
 @cli.command()
 @click.argument("pictures", nargs=-1, metavar="[IMAGE]...")
-@click.option("-o", "--output", default="inspect.html", show_default=True, metavar="FILE", help="Page to write.")
 @click.option("--images", multiple=True, metavar="IMAGE", help="Another way to give an IMAGE.")
 @click.option("--model", metavar="NAME|MODULE:FACTORY", help="lenet, mnist_cnn, squeezenet, or your own model.")
 @click.option(
@@ -259,8 +184,6 @@ def _bytes(text: str) -> int | None:
 @click.option("--layout", default="hwio", type=click.Choice(["hwio", "oihw"]), help="Kernel layout of the checkpoint.")
 @click.option("--run", metavar="RUN", help="Recorded run to inspect instead of a model with weights.")
 @click.option("--step", type=int, metavar="N", help="Inspect the run after N updates, or a step of an Orbax directory.")
-@click.option("--layers", multiple=True, metavar="GLOB,...", help="Layers to show, by path. Default: all.")
-@click.option("--channels", metavar="N,...", help="Channels to enlarge, counted from 0.")
 @click.option(
     "--preprocess",
     type=click.Choice(["caffe", "imagenet", "unit", "none"]),
@@ -268,41 +191,24 @@ def _bytes(text: str) -> int | None:
 )
 @click.option("--size", metavar="N|HxW", help="Resize the images to height x width.")
 @click.option(
-    "--normalize",
-    type=click.Choice(["layer", "channel", "images", "range"]),
-    help="Grey scale from the range of the layer [default], of each channel, of the layer over all images, or --range.",
-)
-@click.option("--range", "value_range", metavar="A,B", help="Show A as black and B as white, clipping values outside.")
-@click.option(
     "--dataset",
     metavar="NAME|FILE.npz|FOLDER",
     help="Labelled images to search for the top-activating examples of each channel.",
 )
 @click.option("--data-dir", metavar="DIR", help="Directory with the files of a named dataset.")
 @click.option("--verify", is_flag=True, help="Recompute every captured value and compare.")
-@click.option("--title", metavar="TEXT", help="Title of the page.")
-@click.option("--numbers", metavar="DIR", help="Also write per-channel data as CSV and JSON.")
-@click.option("--figures", metavar="DIR", help="Also write publication figures.")
 @click.option(
-    "--figure-format",
-    default="svg",
-    show_default=True,
-    type=click.Choice(["svg", "pdf", "png"]),
-    help="File format of the publication figures.",
+    "--save", "save_to", metavar="RUN", help="Also write a run directory, which `build` lays out without jax."
 )
+@page_options("inspect")
 def inspect(
-    output: str,
     pictures: tuple[str, ...],
     images: tuple[str, ...],
-    layers: tuple[str, ...],
-    channels: str | None,
     size: str | None,
-    value_range: str | None,
     dataset: str | None,
     data_dir: str | None,
-    numbers: str | None,
-    figures: str | None,
-    figure_format: Any,
+    output: Output,
+    view: dict[str, Any],
     **options: Any,
 ) -> None:
     """Show how each layer and channel of a network responds to IMAGEs (default: the probe images of the run).
@@ -316,41 +222,13 @@ def inspect(
     """
     if data_dir is not None and dataset is None:
         raise OptionError("--data-dir says where a dataset's files lie: give --dataset too")
-    parsed = {
-        "layers": _patterns(layers),
-        "channels": [_number(text, "--channels", int) for text in channels.split(",")] if channels else [],
-        "value_range": _numbers(value_range, "--range", ",", float),
-        "size": _numbers(f"{size}x{size}" if size and "x" not in size else size, "--size", "x", int),
-    }
+    shape = numbers(f"{size}x{size}" if size and "x" not in size else size, "--size", "x", int)
     from reportgen import api
     from reportgen.data import load_dataset
 
     data = None if dataset is None else load_dataset(dataset, data_dir)
-    built = api.inspect(images=(*images, *pictures), **options, **parsed, dataset=data, progress=True)
-    path = built.save(output)
-    click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
-    if numbers:
-        click.echo(f"{len(built.write_numbers(numbers))} files of numbers in {numbers}")
-    if figures:
-        click.echo(f"{len(built.write_figures(figures, figure_format))} figures in {figures}")
-
-
-def _number(text: str, option: str, kind: type) -> Any:
-    try:
-        return kind(text)
-    except ValueError as error:
-        what = "whole numbers" if kind is int else "numbers"
-        raise OptionError(f"{option} takes {what}, not {text!r}") from error
-
-
-def _numbers(text: str | None, option: str, between: str, kind: type) -> Any:
-    """The two numbers of an option's value, None where it was not given."""
-    if text is None:
-        return None
-    numbers = tuple(_number(part, option, kind) for part in text.split(between))
-    if len(numbers) != 2 or (kind is int and min(numbers) < 1):
-        raise OptionError(f"{option} takes two numbers joined by {between!r}, not {text!r}")
-    return numbers
+    given = (*images, *pictures)
+    output.write(api.inspect(images=given, size=shape, dataset=data, progress=True, **view, **options))
 
 
 def _check_demo(run: Path) -> None:

@@ -1,13 +1,17 @@
 """The exceptions that reportgen raises on purpose.
 
     ReportgenError            something the user can mend; the message says what and how
-    ├── DataError             a dataset, image or label array is missing, damaged or of the wrong shape
-    ├── ModelError            a model, layer or apply function does not do what was asked of it
-    ├── WeightsError          a checkpoint can't be read, or does not fit the model
-    ├── RunError              a run directory is missing, damaged, in use, or holds something else
+    ├── DataError             a dataset, image or label array is damaged or of the wrong shape (ValueError)
+    │   └── NoDataError       ... is not there (FileNotFoundError)
+    ├── ModelError            a model, layer or apply function does not do what was asked of it (ValueError)
+    ├── WeightsError          a checkpoint can't be read, or does not fit the model (ValueError)
+    │   └── NoWeightsError    ... is not there (FileNotFoundError)
+    ├── RunError              a run directory is damaged, in use, or holds something else
+    │   ├── NoRunError        ... is not there (FileNotFoundError)
+    │   ├── RunExistsError    ... is there already, and not to be replaced (FileExistsError)
     │   └── DamagedError      a file of a run changed, or does not match its checksum
-    ├── MissingError          a package that only some of reportgen needs is not installed
-    └── OptionError           an option's value is not among those that exist
+    ├── MissingError          a package that only some of reportgen needs is not installed (ImportError)
+    └── OptionError           an option's value is invalid (ValueError)
 
 The command line prints the message alone and exits with 2; any other exception is a bug.
 """
@@ -32,20 +36,36 @@ class ReportgenError(Exception):
     """Base of everything below: the message is meant for the user."""
 
 
-class DataError(ReportgenError):
-    """A dataset, image or label array is missing, damaged or of the wrong shape."""
+class DataError(ReportgenError, ValueError):
+    """A dataset, image or label array is damaged or of the wrong shape."""
 
 
-class ModelError(ReportgenError):
+class NoDataError(DataError, FileNotFoundError):
+    """A file or folder of data is not there."""
+
+
+class ModelError(ReportgenError, ValueError):
     """A model, layer or apply function does not do what was asked of it."""
 
 
-class WeightsError(ReportgenError):
+class WeightsError(ReportgenError, ValueError):
     """A checkpoint can't be read, or does not fit the model."""
+
+
+class NoWeightsError(WeightsError, FileNotFoundError):
+    """A checkpoint is not there."""
 
 
 class RunError(ReportgenError):
     """A run directory is missing, damaged, in use, or holds something else."""
+
+
+class NoRunError(RunError, FileNotFoundError):
+    """There is no run in a directory, or no such directory."""
+
+
+class RunExistsError(RunError, FileExistsError):
+    """A run is there already, and nothing said that it may be replaced."""
 
 
 class DamagedError(RunError):
@@ -56,8 +76,8 @@ class MissingError(ReportgenError, ImportError):
     """A package that only some of reportgen needs is not installed; the message names the extra that brings it."""
 
 
-class OptionError(ReportgenError):
-    """An option's value is not among those that exist."""
+class OptionError(ReportgenError, ValueError):
+    """An option's value is invalid."""
 
 
 def choices(wanted: str, existing: Iterable[str]) -> str:

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from reportgen.errors import ReportgenError
+from reportgen.errors import DataError, NoDataError, NoWeightsError, ReportgenError, WeightsError
 
 # Deflate shrinks blank images about a thousandfold, real data hardly beyond a tenth.
 FREE_BYTES = 256 << 20
 MAX_RATIO = 100
+
+_MISSING: dict[type[ReportgenError], type[ReportgenError]] = {DataError: NoDataError, WeightsError: NoWeightsError}
 
 
 def size_limit(stored_bytes: int) -> int:
@@ -34,7 +36,7 @@ def read_npz(path: Path, error: type[ReportgenError], wanted: Collection[str] | 
     encrypted one, object arrays, a header that does not fit its data, sizes past `size_limit`.
     """
     if not path.is_file():
-        raise error(f"{path}: no such file")
+        raise _MISSING.get(error, error)(f"{path}: no such file")
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}

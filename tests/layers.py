@@ -8,7 +8,7 @@ FUNCTIONAL = {*CALLED, *JOINS, *PRIMITIVES.values(), "flatten"}
 
 def letters(layer: Layer) -> str:
     """A letter per axis: "yxc"."""
-    return "".join({"channel": "c"}.get(axis, axis) for axis in layer.axes)
+    return "".join({"channel": "c", "head": "h", "query": "q", "key": "k"}.get(axis, axis) for axis in layer.axes)
 
 
 def is_module(layer: Layer) -> bool:

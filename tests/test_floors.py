@@ -14,6 +14,7 @@ FLOORS = [
     {"errors", "process"},
     {"core", "npz"},
     {"data", "models", "weights", "capture", "store", "analysis", "figures", "page"},
+    {"evaluate"},
     {"record", "sections", "inspection"},
     {"training"},
     {"api"},

@@ -45,6 +45,18 @@ class Capture:
     selected: tuple[str, ...]
     image_axes: Mapping[str, ImageAxis]
 
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Deprecated: `network.layers`."""
+        warnings.warn("Capture.layers is now Capture.network.layers", DeprecationWarning, stacklevel=2)
+        return tuple(self.network.layers.values())
+
+    @property
+    def uncaptured(self) -> Mapping[str, str]:
+        """Deprecated: `network.uncaptured`."""
+        warnings.warn("Capture.uncaptured is now Capture.network.uncaptured", DeprecationWarning, stacklevel=2)
+        return self.network.uncaptured
+
     def __call__(self, variables: Any, images: Any) -> tuple[Any, dict[str, Any]]:
         """The model's output and {layer path: array} for a batch of images, in evaluation."""
         program, layers = self.program(variables, images)

@@ -26,7 +26,7 @@ COLLECTION = "intermediates"
 
 
 class Call(NamedTuple):
-    """A result of a module's call: where its parameters are, its method, its how manieth call, the place in it."""
+    """A result of a module's call: module path (where its parameters are), method, call index, leaf of the output."""
 
     module: str
     method: str

@@ -143,21 +143,22 @@ class _Table:
 
     def _structure(self, path: str) -> Role:
         """What a user's own module is: by the one product with parameters that it consists of, else a block."""
-        if path in self._scopes:
-            return Role.BLOCK
-        roles = self._products.get(path, [])
-        return roles[0] if len(roles) == 1 else Role.BLOCK
+        return Role.BLOCK if path in self._scopes else self._products.get(path, Role.BLOCK)
 
     @cached_property
-    def _products(self) -> dict[str, list[Role]]:
-        """Module path -> the roles of the products with parameters that it computes itself."""
+    def _products(self) -> dict[str, Role]:
+        """Module path -> the role of the product with parameters that each of its calls computes, where it is one."""
         learned = depends_on(self._program.equations, self._program.variables) - self._activations
         found: dict[str, list[Role]] = {}
         for equation in dict.fromkeys(self._made_by.values()):
             role = _PRODUCTS.get(equation.primitive.name)
             if role is not None and any(v in learned for v in equation.invars if not isinstance(v, Literal)):
                 found.setdefault(scope_of(equation.source_info.name_stack)[0], []).append(role)
-        return found
+        calls = Counter((x.tag.path, x.tag.method, x.tag.leaf) for x in self._program.points if x.tag is not None)
+        times: dict[str, int] = {}
+        for (path, _, _), count in calls.items():
+            times[path] = max(count, times.get(path, 0))
+        return {path: roles[0] for path, roles in found.items() if roles == roles[:1] * times.get(path, 0)}
 
     def _inputs(self) -> dict[str, tuple[str, ...]]:
         """Path -> the captured values that it is computed from, in call order, `INPUT` first.

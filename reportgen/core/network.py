@@ -91,7 +91,8 @@ class Layer:
     axes       what each axis of `shape` counts
     dtype      of the output
     inputs     paths of the captured layers that it reads, in the order in which they were computed, and
-               `INPUT` where it reads the network's input
+               `INPUT` where it reads the network's input; all of them earlier ones (of a loop, what its
+               first iteration reads)
     params     its own parameters: name ("conv1/kernel") -> shape
     alias_of   path of an earlier layer that gives the very same values (dropout in evaluation, a block that
                ends in its own relu): such a layer is listed, and its arrays stand under the earlier path

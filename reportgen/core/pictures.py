@@ -27,19 +27,6 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Preprocessing:
-    """What is done to a picture before the network sees it.
-
-    `name` is what was asked for; `words` state it: colour order, mean, scale. `planes` names the input's
-    channels in their order ("B", "G", "R"), () where that is not known.
-    """
-
-    name: str
-    words: str
-    planes: tuple[str, ...] = ()
-
-
 def are_pictures(shape: tuple[int, ...]) -> bool:
     """Whether data of that shape can be shown: [n, h, w], [n, h, w, 1] or [n, h, w, 3]."""
     return len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))

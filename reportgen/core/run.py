@@ -21,7 +21,6 @@ from typing import Any, Literal
 import numpy as np
 
 from reportgen.core.network import Network
-from reportgen.core.pictures import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -124,6 +123,19 @@ class LazyArray:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to a picture before the network sees it.
+
+    `name` is what was asked for; `words` state it: colour order, mean, scale. `planes` names the input's
+    channels in their order ("B", "G", "R"), () where that is not known.
+    """
+
+    name: str
+    words: str
+    planes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

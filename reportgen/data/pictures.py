@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reportgen.core.pictures import Picture
-from reportgen.errors import DataError
+from reportgen.errors import DataError, NoDataError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -95,7 +95,9 @@ def read_picture(path: Path, strict: bool = False) -> Picture:
     from PIL import Image, ImageOps
 
     if not path.is_file():
-        raise DataError(f"{path}: {'a folder, not a picture' if path.is_dir() else 'no such file'}")
+        if path.is_dir():
+            raise DataError(f"{path}: a folder, not a picture")
+        raise NoDataError(f"{path}: no such file")
     try:
         with warnings.catch_warnings():
             # Pillow warns beyond 89 million pixels; the limit below is lower, and checked before decoding.

@@ -10,23 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jax
-import ml_dtypes
 import numpy as np
 
 from reportgen.capture import Capture, check, flat_names, prepare
 from reportgen.core.network import Network
-from reportgen.core.pictures import Picture, Preprocessing, are_pictures, image_range, to_pixels
-from reportgen.core.run import Batch, Classification, Metrics, Observation, Run, Snapshot, TopExamples
+from reportgen.core.pictures import Picture, are_pictures, image_range, to_pixels
+from reportgen.core.run import Batch, LazyArray, Metrics, Preprocessing, Run, Snapshot
 from reportgen.data import Dataset
 from reportgen.data.pictures import resized, stacked, with_channels
 from reportgen.errors import DataError, OptionError, ReportgenError
-from reportgen.inspection.excite import Labelled, excitations
+from reportgen.evaluate import Observer, scores_classes
 from reportgen.inspection.network import LoadedNetwork, cannot_take
 from reportgen.inspection.preprocess import Way, preprocessing
-
-BATCH = 2
-"""Images in one call. Two, not one: an array with a first axis of 1 may be no value per image at all."""
 
 Progress = Callable[[str, int, int], Any]
 
@@ -63,29 +58,35 @@ def inspect_network(
     chosen = capture.selected
     described = replace(capture.network, name=network.name)
     capture = replace(capture, selected=_with_partners(described, chosen))
-    maps = _maps(capture, variables, inputs, progress)
     stated = _verified(capture, variables, inputs) if verify else {}
     as_recorded = given is not None and preprocess is None
-    probe = Batch(
-        size=len(inputs),
-        inputs=inputs,
-        targets=given.targets if given is not None else None,
-        names=tuple(picture.name for picture in pictures),
-        pictures=None if as_recorded else stacked(pictures),
-        preprocessing=way.stated,
-        notes=tuple("; ".join(picture.notes) for picture in pictures),
-    )
-    step = network.step
-    observation = Observation(step, 0, maps)
-    batches, classes = {"probe": probe}, network.classes
-    if dataset is not None:
-        selected = replace(capture, selected=chosen)
-        labelled = _labelled(selected, variables, dataset, way, inputs.shape[-1], progress)
-        classes = labelled.classes
-        batches["evaluation"] = Batch(
-            size=len(labelled.labels), targets=labelled.labels, pictures=labelled.images * np.float32(255)
+    batches = {
+        "probe": Batch(
+            size=len(inputs),
+            inputs=inputs,
+            targets=given.targets if given is not None else None,
+            names=tuple(picture.name for picture in pictures),
+            pictures=None if as_recorded else stacked(pictures),
+            preprocessing=way.stated,
+            notes=tuple("; ".join(picture.notes) for picture in pictures),
         )
-        observation = _with_dataset(observation, labelled)
+    }
+    classes, scored = network.classes, False
+    if dataset is not None:
+        classes = dataset.classes
+        batches["evaluation"] = evaluation = _evaluation(dataset, way, inputs.shape[-1])
+        try:
+            scored = scores_classes(capture, variables, evaluation.inputs[:2], len(classes))
+        except ReportgenError:
+            raise
+        except Exception as problem:  # whatever the user's model, Flax and jax raise
+            raise cannot_take(f"the network, from {dataset.name},", evaluation.inputs.shape[1:], problem) from problem
+    labels = len(classes) if dataset is not None else 0
+    observe = Observer(capture, batches, labels, scored=scored, top=dataset is not None)
+    observation = observe(variables, network.step, 0, progress)
+    if dataset is not None:
+        # What was fed to the network follows from the pictures; a run keeps one of the two.
+        batches["evaluation"] = replace(batches["evaluation"], inputs=None)
     prints = {p.name: hashlib.sha256(np.ascontiguousarray(p.pixels).tobytes()).hexdigest() for p in pictures}
     config = {
         "model": network.name,
@@ -101,11 +102,11 @@ def inspect_network(
         config=config,
         provenance={"parameters": network.source, **stated, **(facts or {})},
         metrics=Metrics(),
-        snapshots={step: Snapshot(step, 0, _named(variables))},
-        observations={step: observation},
+        snapshots={network.step: Snapshot(network.step, 0, _named(variables))},
+        observations={network.step: observation},
         batches=batches,
         kind="inspection",
-        notes=(*network.warnings, *_failed(stated), *_not_finite(maps, chosen)),
+        notes=(*network.warnings, *_failed(stated), *_not_finite(observation.maps, chosen)),
     )
 
 
@@ -116,12 +117,16 @@ def _named(variables: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
     }
 
 
-def _with_dataset(observation: Observation, labelled: Labelled) -> Observation:
-    top = {path: TopExamples(e.values, e.images, e.positions) for path, e in labelled.layers.items()}
-    sums = {path: e.label_sums for path, e in labelled.layers.items()}
-    none = np.zeros(0)
-    outcome = Classification(none, none, labelled.label_counts, sums, labelled.input_sums)
-    return replace(observation, top=top, outcome=outcome)
+def _evaluation(dataset: Dataset, way: Way, channels: int) -> Batch:
+    """The dataset's test images, preprocessed batch by batch, with as many channels as the network takes."""
+    pixels = dataset.test_images * np.float32(255)
+    if pixels.shape[-1] != channels:
+        pixels = np.stack(
+            [picture.pixels for picture in with_channels([Picture("", each) for each in pixels], channels)]
+        )
+    shape = way.apply(pixels[:1]).shape[1:]
+    inputs = LazyArray((len(pixels), *shape), lambda chosen: way.apply(pixels[chosen]))
+    return Batch(len(pixels), inputs, dataset.test_labels, pictures=pixels, preprocessing=way.stated)
 
 
 def _failed(stated: Mapping[str, Any]) -> tuple[str, ...]:
@@ -220,52 +225,15 @@ def _with_partners(network: Network, chosen: Sequence[str]) -> tuple[str, ...]:
     return tuple(path for path in network.layers if path in wanted)
 
 
-def _maps(capture: Capture, variables: Any, inputs: np.ndarray, progress: Progress | None) -> dict[str, np.ndarray]:
-    """Path -> [image, *shape]; a few images at a time, so that XLA's own memory stays that of a few."""
-    run = jax.jit(lambda v, x: capture(v, x)[1])
-    maps: dict[str, np.ndarray] = {}
-    for start in range(0, len(inputs), BATCH):
-        batch = inputs[start : start + BATCH]
-        real = len(batch)
-        if real < BATCH:
-            batch = np.concatenate([batch, batch[-1:]])
-        for path, value in run(variables, batch).items():
-            array = np.asarray(value)[:real]
-            if array.dtype in (ml_dtypes.bfloat16, np.float16):
-                array = array.astype(np.float32)
-            if path not in maps:
-                maps[path] = np.empty((len(inputs), *array.shape[1:]), array.dtype)
-            maps[path][start : start + real] = array
-        if progress is not None:
-            progress("images", min(start + BATCH, len(inputs)), len(inputs))
-    return maps
-
-
 def _verified(capture: Capture, variables: Any, inputs: np.ndarray) -> dict[str, Any]:
     """What a verification of all layers found, as provenance."""
-    batch = inputs[:BATCH] if len(inputs) >= BATCH else np.concatenate([inputs, inputs])
+    batch = inputs[:2] if len(inputs) > 1 else np.concatenate([inputs, inputs])
     every = replace(capture, selected=tuple(layer.path for layer in capture.network.distinct))
     found = check(every, variables, batch)
     return {"verification": str(found), "verification_flax": found.flax, "verification_failed": dict(found.failed)}
 
 
-def _labelled(
-    capture: Capture, variables: Any, dataset: Dataset, way: Way, channels: int, progress: Progress | None
-) -> Labelled:
-    images = dataset.test_images
-    if images.shape[-1] != channels:
-        names = [Picture("", image * 255) for image in images]
-        images = np.stack([picture.pixels for picture in with_channels(names, channels)]) / np.float32(255)
-    note = None if progress is None else lambda done, of: progress("dataset", done, of)
-    try:
-        return excitations(capture, variables, dataset, images, way.apply, note)
-    except ReportgenError:
-        raise
-    except Exception as problem:  # whatever the user's model, Flax and jax raise
-        raise cannot_take(f"the network, from {dataset.name},", images.shape[1:], problem) from problem
-
-
-def _not_finite(maps: dict[str, np.ndarray], chosen: Sequence[str]) -> tuple[str, ...]:
+def _not_finite(maps: Mapping[str, np.ndarray], chosen: Sequence[str]) -> tuple[str, ...]:
     broken = {path: int((~np.isfinite(maps[path])).sum()) for path in chosen}
     named = [f"{path} ({count:,} of {maps[path].size:,} values)" for path, count in broken.items() if count]
     if not named:

@@ -2,7 +2,7 @@
 
     way = preprocessing("caffe", channels=3)
     inputs = way.apply(pixels)              # pixels float32 [image, h, w, 3], RGB, 0 to 255
-    way.stated                              # core.inspection.Preprocessing: name, words, planes
+    way.stated                              # core.run.Preprocessing: name, words, planes
 
 caffe     BGR, 0 to 255, minus the ImageNet mean (103.939, 116.779, 123.68), as Caffe's and Keras' VGG
 imagenet  RGB, 0 to 1, minus the mean and divided by the deviation of ImageNet, as torchvision
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.core.pictures import Preprocessing
+from reportgen.core.run import Preprocessing
 from reportgen.errors import DataError, OptionError, choices
 
 CAFFE_MEAN = (103.939, 116.779, 123.68)

@@ -39,8 +39,8 @@ _PER_SECTION = 3  # figures, rows and tables of a section that are shown
 _WIDEST = 880  # CSS px of GitHub's column
 
 
-def markdown(report: Document, folder: Path) -> Path:
-    """Writes report.md and its pictures into the folder, made where there is none; returns report.md.
+def markdown(report: Document, folder: Path, name: str = "report.md") -> Path:
+    """Writes the file `name` and its pictures into the folder, made where there is none; returns the file.
 
     The text stays below 60,000 characters. Raises ReportgenError where ids are not unique, a drawing
     holds more than shapes and text, or the folder can't be written.
@@ -66,7 +66,7 @@ def markdown(report: Document, folder: Path) -> Path:
     if left_out:
         parts.append(f"Left out for length: {'; '.join(left_out)}."[:1_500])
     parts.append("Figures in folds, long tables and method notes stand in the HTML report.")
-    return write(folder / "report.md", "\n\n".join(parts) + "\n")
+    return write(folder / name, "\n\n".join(parts) + "\n")
 
 
 def plain(text: str) -> str:

@@ -2,7 +2,7 @@
 
 save(report, "out/report.html")                # "html": one self-contained file
 save(report, "out/report", format="dir")       # "dir": index.html with everything beside it
-save(report, "out/pr", format="md")            # "md": report.md and its pictures
+save(report, "out/pr", format="md")            # "md": report.md and its pictures; "out/pr.md" names the file
 """
 
 from pathlib import Path
@@ -30,5 +30,5 @@ def save(report: Document, target: str | Path, format: str = "html") -> Path:
     if format == "dir":
         return directory(report, target)
     if format == "md":
-        return markdown(report, target)
+        return markdown(report, target.parent, target.name) if target.suffix == ".md" else markdown(report, target)
     raise OptionError(f"unknown format {format!r}: {choices(format, FORMATS)}")

@@ -26,11 +26,11 @@ import numpy as np
 
 from reportgen.capture import Capture, check, flat_names, prepare, variables_of
 from reportgen.core.network import Layer
-from reportgen.core.run import Batch, MetricRow, Observation
+from reportgen.core.run import Batch, MetricRow
 from reportgen.errors import ModelError, OptionError, RunError, choices
+from reportgen.evaluate import Observer, scores_classes
 from reportgen.record.background import Background
 from reportgen.record.batches import batch_of, class_names, examples, first, kept
-from reportgen.record.evaluate import Passes
 from reportgen.record.provenance import provenance
 from reportgen.record.values import metrics, numbers, plain
 from reportgen.store import RunWriter, snapshot_epoch
@@ -110,9 +110,8 @@ class Recorder:
         self._collections = set(variables)
         given = {"probe": probe, "evaluation": evaluation, "embedding": embedding}
         self._batches = {name: batch_of(name, value) for name, value in given.items() if value is not None}
-        self._embeds_evaluation = embedding is None
         if embedding is None and evaluation is not None:
-            self._batches["embedding"] = first(self._batches["evaluation"], EMBEDDED)
+            self._batches["embedding"] = replace(first(self._batches["evaluation"], EMBEDDED), inputs=None)
         self._classes = class_names(classes, self._batches)
         self._every = _snapshot_interval(snapshot_every, variables)
         self._step = self._epoch_began = resume_at or 0
@@ -129,10 +128,11 @@ class Recorder:
         self._embed_layer = _embedding_layer(capture, embed_layer) if "embedding" in self._batches else None
         if self._embed_layer is not None and self._embed_layer not in capture.selected:
             capture = replace(capture, selected=(*capture.selected, self._embed_layer))
-        scored = self._labels is not None and _scores_classes(capture, variables, example, len(self._classes))
-        self._passes = Passes(capture, len(self._classes) if scored else 0, self._embed_layer)
         count = _probe_count(capture.network.distinct, whole.size)
         self._batches["probe"] = first(whole, count)
+        labelled = self._batches.get("evaluation", Batch()).targets is not None
+        scored = labelled and scores_classes(capture, variables, example, len(self._classes))
+        self._observe = Observer(capture, self._batches, len(self._classes) if scored else 0, self._embed_layer)
 
         self._writer = RunWriter(
             Path(path),
@@ -142,7 +142,7 @@ class Recorder:
                 "embed_layer": self._embed_layer,
                 "uncaptured": dict(capture.network.uncaptured),
                 "config": {
-                    "model": type(model).__name__,
+                    "model": capture.network.name,
                     **_configuration(config),
                     "snapshot_every": self._every or "epoch",
                     "layers": list(layers),
@@ -265,10 +265,6 @@ class Recorder:
         else:
             self.close("interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
 
-    @property
-    def _labels(self) -> np.ndarray | None:
-        return self._batches["evaluation"].targets if "evaluation" in self._batches else None
-
     def _keep(self, variables: Mapping[str, Any], epoch: int) -> None:
         """Hand a copy of the variables, of the collections that the model began with, to the writer thread."""
         step = self._step
@@ -285,26 +281,12 @@ class Recorder:
 
     def _record(self, variables: Any, given: Mapping[str, Any]) -> None:
         """Evaluate the network as it is now, and hand the results to the writer thread."""
-        step, epoch = self._step, self._epoch
-        evaluation, embedding = (self._batches.get(name, Batch()) for name in ("evaluation", "embedding"))
-        ranges: dict[str, np.ndarray] = {}
-        vectors: dict[str, np.ndarray] = {}
-        outcome, measured = None, {}
-        if evaluation.size:
-            ranges, of_evaluation, outcome = self._passes.evaluate(
-                variables, evaluation.inputs, evaluation.labels, vectors=embedding.size
-            )
-            if self._embed_layer is not None:
-                vectors["evaluation"] = of_evaluation
-        if self._embed_layer is not None:
-            vectors["embedding"] = (
-                vectors["evaluation"] if self._embeds_evaluation else self._passes.vectors(variables, embedding.inputs)
-            )
-        maps = self._passes.maps(variables, self._batches["probe"].inputs)
-        observation = Observation(step, epoch, maps, ranges, vectors, outcome)
+        observation = self._observe(variables, self._step, self._epoch)
+        outcome, measured = observation.outcome, {}
         if outcome is not None:
-            measured["val_accuracy"] = self.accuracy = float(np.mean(outcome.predictions == evaluation.targets))
-        row = MetricRow(step, epoch, measured, numbers(given))
+            right = outcome.predictions == self._batches["evaluation"].targets
+            measured["val_accuracy"] = self.accuracy = float(np.mean(right))
+        row = MetricRow(self._step, self._epoch, measured, numbers(given))
         self._background.submit(lambda: self._writer.observation(observation))
         self._background.submit(lambda: self._writer.epoch_row(row))
 
@@ -344,12 +326,6 @@ def _verified(capture: Capture, variables: Any, inputs: Any) -> dict[str, Any]:
         failed = "; ".join(f"{path} {text}" for path, text in found.failed.items())
         warnings.warn(f"{found}: {failed}", UserWarning, stacklevel=3)
     return {"verification": str(found), "verification_flax": found.flax, "verification_failed": dict(found.failed)}
-
-
-def _scores_classes(capture: Capture, variables: Any, example: Any, classes: int) -> bool:
-    """Whether the model's output is one score per class, so that it can be right or wrong."""
-    output = jax.eval_shape(lambda v, x: capture(v, x)[0], variables, example)
-    return getattr(output, "shape", None) == (1, classes)
 
 
 def _probe_count(layers: Sequence[Layer], images: int) -> int:

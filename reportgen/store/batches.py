@@ -14,8 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 import numpy as np
 
-from reportgen.core.pictures import Preprocessing
-from reportgen.core.run import Batch, LazyArray
+from reportgen.core.run import Batch, LazyArray, Preprocessing
 from reportgen.errors import RunError
 from reportgen.store.checks import REAL, WHOLE
 from reportgen.store.files import Tensors

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from reportgen.core.network import Network
 from reportgen.core.run import MetricRow, Metrics, Run
-from reportgen.errors import DamagedError, RunError
+from reportgen.errors import DamagedError, NoRunError, RunError
 from reportgen.store import layout
 from reportgen.store.batches import read_batches
 from reportgen.store.checks import Expected, activations_problem, snapshot_signature
@@ -101,10 +101,10 @@ def network_of(header: Header) -> Network:
 def read_header(folder: Path) -> tuple[Header, list[str]]:
     """run.json and what had to be left out of it. Raises RunError where it is missing, damaged or of a later format."""
     if not folder.is_dir():
-        raise RunError(f"{folder} is no directory; a run is what `reportgen train -o` or a Recorder writes")
+        raise NoRunError(f"{folder} is not a directory; expected a run written by reportgen")
     file = folder / layout.RUN_FILE
     if not file.is_file():
-        raise RunError(f"{folder} holds no run: there is no {layout.RUN_FILE} in it")
+        raise NoRunError(f"{folder} does not hold a run: it has no {layout.RUN_FILE}")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         version = content["format"]

@@ -75,16 +75,18 @@ def read_snapshot(tensors: Tensors, beside: Tensors | None = None) -> Snapshot:
 def observation_tensors(observation: Observation) -> dict[str, np.ndarray]:
     """The tensors of an activations file."""
     outcome = observation.outcome
-    tensors = {f"{MAPS}{path}": value for path, value in observation.maps.items()}
+    tensors: dict[str, np.ndarray] = {}
+    if outcome is not None:
+        tensors["input_sums"] = outcome.input_sums
+        tensors |= {f"{LABEL_SUMS}{path}": value for path, value in outcome.label_sums.items()}
     tensors |= {f"{RANGES}{path}": value for path, value in observation.ranges.items()}
+    if outcome is not None:
+        fixed = (outcome.label_counts, outcome.predictions, outcome.logit_gap)
+        tensors |= dict(zip(("label_counts", "predictions", "margins"), fixed, strict=True))
     tensors |= {VECTORS[batch]: value for batch, value in observation.vectors.items()}
     for path, top in observation.top.items():
         tensors |= {f"{TOP}{part}/{path}": getattr(top, part) for part in TOP_PARTS}
-    if outcome is not None:
-        tensors |= {f"{LABEL_SUMS}{path}": value for path, value in outcome.label_sums.items()}
-        parts = (outcome.predictions, outcome.logit_gap, outcome.label_counts, outcome.input_sums)
-        tensors |= dict(zip(OUTCOME, parts, strict=True))
-    return tensors
+    return tensors | {f"{MAPS}{path}": value for path, value in observation.maps.items()}
 
 
 def read_observation(tensors: Tensors) -> Observation:

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from reportgen.core.files import write_bytes
 from reportgen.core.run import Batch, MetricRow, Observation
-from reportgen.errors import RunError
+from reportgen.errors import RunError, RunExistsError
 from reportgen.store import layout
 from reportgen.store.batches import batch_tensors
 from reportgen.store.files import write_tensors
@@ -79,11 +79,10 @@ class RunWriter:
             self._write_header("running", self._seconds_before)
             self._steps = (self.path / layout.STEPS_FILE).open("a", encoding="utf-8")
             self._epochs = (self.path / layout.EPOCHS_FILE).open("a", encoding="utf-8")
-        except OSError as error:
+        except BaseException as error:
             self._release()
-            raise RunError(f"{error.filename or self.path} can't be written: {error.strerror or error}") from error
-        except BaseException:
-            self._release()
+            if isinstance(error, OSError) and not isinstance(error, RunError):
+                raise RunError(f"{error.filename or self.path} can't be written: {error.strerror or error}") from error
             raise
 
     def _make_room(self, overwrite: bool, resume_at: int | None) -> float:
@@ -93,7 +92,7 @@ class RunWriter:
             # Left-overs of a run that was killed before its run.json are no run: nothing is lost.
             overwrite = True
         elif not overwrite and resume_at is None:
-            raise RunError(
+            raise RunExistsError(
                 f"{self.path} already holds a run; choose another directory, "
                 "or go on with it (resume), or replace it (overwrite)"
             )

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from reportgen.record.evaluate import predicted
+from reportgen.evaluate import predicted
 from reportgen.training.forward import forward_of
 
 

@@ -9,7 +9,7 @@ A new format is one reader `(path) -> tree`, and one suffix in WEIGHTS.
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from reportgen.errors import WeightsError, choices
+from reportgen.errors import NoWeightsError, WeightsError, choices
 from reportgen.weights.files import read_msgpack, read_npz_weights, read_safetensors
 from reportgen.weights.load import LAYOUTS, load_into
 from reportgen.weights.orbax import read_orbax
@@ -62,7 +62,7 @@ def read(path: str | Path, step: int | None = None) -> Tree:
     if path.is_dir():
         return read_orbax(path, step)
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file or folder")
+        raise NoWeightsError(f"{path}: no such file or folder")
     suffix = path.suffix.lower()
     if suffix in CONVERT:
         raise WeightsError(f"{path}: {CONVERT[suffix]}")

@@ -182,3 +182,15 @@ def test_a_users_own_module_is_what_it_consists_of(module, x, role):
 
     variables = variables_for(Outer(), x)
     assert prepare(Outer(), variables, x).network.layers["inner"].role is role
+
+
+def test_a_users_own_module_is_the_same_in_each_of_its_calls():
+    class Twice(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            inner = Product(name="inner")
+            return inner(jnp.cos(inner(x[:, :4]))) * 2
+
+    variables = variables_for(Twice(), X)
+    layers = prepare(Twice(), variables, X).network.layers
+    assert layers["inner"].role is layers["inner#2"].role is Role.DENSE and layers["inner#2"].tied_to == "inner"

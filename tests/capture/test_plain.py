@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,6 +47,14 @@ def test_a_network_written_by_hand():
     assert capture.forward.flax_capture_error == "the model is a plain function"
 
 
+def test_the_old_names_of_what_a_capture_lists_still_work():
+    capture = prepare(mlp, MLP, X)
+    with pytest.warns(DeprecationWarning, match="Capture.network.layers"):
+        assert [layer.path for layer in capture.layers] == ["relu", "relu#2", "output"]
+    with pytest.warns(DeprecationWarning, match="Capture.network.uncaptured"):
+        assert capture.uncaptured == {}
+
+
 def test_parameters_may_be_any_tree_and_are_named_by_their_places():
     class Layer(NamedTuple):
         weight: np.ndarray
@@ -55,6 +64,8 @@ def test_parameters_may_be_any_tree_and_are_named_by_their_places():
     variables = variables_of(lambda p, x: x, params)
     assert list(flat_names(variables["params"])) == ["first/weight", "first/bias", "rest/0/scale"]
     assert variables_of(mlp, variables) == variables
+    boxed = {"dense": {"kernel": nn.Partitioned(weights(2, 3), (None, "model"))}}
+    assert {name: value.shape for name, value in flat_names(boxed).items()} == {"dense/kernel": (2, 3)}
     assert list(flat_names({"params": MLP[:1]})) == ["params/0/0", "params/0/1"]
 
 

@@ -47,8 +47,8 @@ ROWS = {
         "Residual",
         PICTURE,
         (
-            *("stem", "block/conv", "block/norm", "block/norm/relu", "block/drop", "block/relu", "block"),
-            *("block/mean", "head"),
+            *("stem", "block/conv", "block/norm", "block/norm/relu", "block/drop", "block/add"),
+            *("block/relu", "block", "block/mean", "head"),
         ),
         same={"block/drop": "block/norm/relu", "block": "block/relu"},
     ),
@@ -104,11 +104,11 @@ ROWS = {
         (6,),
         (
             *("table", "attention/query", "attention/key", "attention/value", "attention/out", "attention"),
-            *("norm", "norm/mean", "head"),
+            *("add", "norm", "norm/mean", "head"),
         ),
         same={"attention": "attention/out"},
         tokens=11,
-        axes={"table": "tc", "attention/query": "t?c", "norm": "tc", "norm/mean": "c"},
+        axes={"table": "tc", "attention/query": "thc", "norm": "tc", "norm/mean": "c"},
     ),
     "signal": Row(
         "Signal", (8, 2), ("conv", "conv/gelu", "conv/avg_pool", "conv/flatten", "head"), axes={"conv": "tc"}

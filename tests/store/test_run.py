@@ -63,7 +63,7 @@ def test_evaluation_images_come_back_as_they_were_fed_in(recorded, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda run: (run / "run.json").unlink(), "there is no run.json"),
+        (lambda run: (run / "run.json").unlink(), "it has no run.json"),
         (lambda run: (run / "run.json").write_text("{"), "run.json is damaged"),
         (lambda run: (run / "run.json").write_text("[]"), "run.json is damaged"),
         (lambda run: (run / "run.json").write_text('{"format": 1}'), "run.json is damaged: .*classes"),
@@ -78,7 +78,7 @@ def test_what_can_not_be_opened_is_refused_with_its_reason(run_copy, damage, mes
 
 
 def test_no_directory_at_all(tmp_path):
-    with pytest.raises(RunError, match="nothing is no directory"):
+    with pytest.raises(RunError, match="nothing is not a directory"):
         open_run(tmp_path / "nothing")
 
 

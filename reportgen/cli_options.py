@@ -1,0 +1,161 @@
+"""The options that `build` and `inspect` share: what the page shows, and what is written."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reportgen.errors import OptionError
+
+if TYPE_CHECKING:
+    from reportgen.api import Report
+
+Command = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a report goes, in which form, and what goes beside it."""
+
+    path: str
+    form: Any
+    numbers: str | None
+    figures: str | None
+    figure_format: Any
+
+    def write(self, report: "Report") -> None:
+        """Write all that was asked for, and say what was written and what the page leaves out."""
+        path = report.save(self.path, self.form)
+        click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        if report.omitted:
+            click.echo(report.omitted)
+        if self.numbers:
+            click.echo(f"{len(report.write_numbers(self.numbers))} files of numbers in {self.numbers}")
+        if self.figures:
+            click.echo(
+                f"{len(report.write_figures(self.figures, self.figure_format))} files of figures in {self.figures}"
+            )
+
+
+def page_options(name: str) -> Callable[[Command], Command]:
+    """Add the shared options to a command, which gets `output: Output` and `view`, arguments for `api`.
+
+    `name` is the page's default name, without its suffix.
+    """
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def parsed(
+            *,
+            output: str | None,
+            form: str | None,
+            max_size: str,
+            layers: tuple[str, ...],
+            channels: str | None,
+            normalize: str | None,
+            value_range: str | None,
+            title: str | None,
+            numbers: str | None,
+            figures: str | None,
+            figure_format: str,
+            **others: Any,
+        ) -> None:
+            default = f"{name}.html" if form in (None, "html") else name
+            view = {
+                "layers": [pattern for group in layers for pattern in group.split(",") if pattern],
+                "channels": [number(text, "--channels", int) for text in channels.split(",")] if channels else [],
+                "normalize": _normalize(normalize, value_range),
+                "title": title,
+                "max_size": _bytes(max_size),
+            }
+            command(output=Output(output or default, form, numbers, figures, figure_format), view=view, **others)
+
+        decorated: Command = parsed
+        for option in reversed(_options(name)):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+def _options(name: str) -> Sequence[Callable[[Command], Command]]:
+    return (
+        click.option("-o", "--output", metavar="FILE|DIR", help=f"Default: {name}.html, or the folder {name}."),
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(["html", "dir", "md"]),
+            help="One file [default]; the page with its pictures, styles and scripts beside it; or Markdown.",
+        ),
+        click.option(
+            "--max-size",
+            default="10MB",
+            show_default=True,
+            metavar="SIZE|none",
+            help="Largest size of the page as one file; the page names what is left out for it.",
+        ),
+        click.option("--layers", multiple=True, metavar="GLOB,...", help="Layers to show, by path. Default: all."),
+        click.option("--channels", metavar="N,...", help="Channels to enlarge, counted from 0."),
+        click.option(
+            "--normalize",
+            type=click.Choice(["layer", "channel", "images", "range"]),
+            help="What shares one scale: a layer for an image [default], a channel, a layer, or all (--range).",
+        ),
+        click.option(
+            "--range", "value_range", metavar="A,B", help="Show A as black and B as white, clipping values outside."
+        ),
+        click.option("--title", metavar="TEXT", help="Title of the page."),
+        click.option("--numbers", metavar="DIR", help="Also write what the figures show, as CSV and JSON."),
+        click.option("--figures", metavar="DIR", help="Also write every figure for a paper, with captions and LaTeX."),
+        click.option(
+            "--figure-format",
+            default="svg",
+            show_default=True,
+            type=click.Choice(["svg", "pdf", "png"]),
+            help="File format of the figures for a paper.",
+        ),
+    )
+
+
+def _normalize(kind: str | None, value_range: str | None) -> str | tuple[float, float] | None:
+    fixed = numbers(value_range, "--range", ",", float)
+    if fixed is not None and kind not in (None, "range"):
+        raise OptionError(f"a fixed range and the normalisation {kind} exclude each other; give one of them")
+    return fixed or kind
+
+
+def _bytes(text: str) -> int | None:
+    """A size such as 10MB, 500KB or 1234567 in bytes (MB is a million); None for "none"."""
+    if text.lower() == "none":
+        return None
+    size, factor = text.upper().removesuffix("B"), 1
+    if size[-1:] in ("K", "M", "G"):
+        size, factor = size[:-1], {"K": 10**3, "M": 10**6, "G": 10**9}[size[-1]]
+    try:
+        count = int(float(size) * factor)
+    except (ValueError, OverflowError) as error:
+        raise OptionError(f"--max-size takes a size such as 10MB or 500KB, or none; not {text!r}") from error
+    if count <= 0:
+        raise OptionError(f"--max-size must be more than 0; it is {text!r}")
+    return count
+
+
+def number(text: str, option: str, kind: type) -> Any:
+    """A number of an option's value. Raises OptionError, naming the option, for anything else."""
+    try:
+        return kind(text)
+    except ValueError as error:
+        what = "whole numbers" if kind is int else "numbers"
+        raise OptionError(f"{option} takes {what}, not {text!r}") from error
+
+
+def numbers(text: str | None, option: str, between: str, kind: type) -> Any:
+    """The two numbers of an option's value, None where it was not given."""
+    if text is None:
+        return None
+    pair = tuple(number(part, option, kind) for part in text.split(between))
+    if len(pair) != 2 or (kind is int and min(pair) < 1):
+        raise OptionError(f"{option} takes two numbers joined by {between!r}, not {text!r}")
+    return pair

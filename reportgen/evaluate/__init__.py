@@ -1,0 +1,27 @@
+"""The one place where batches pass through a captured model: an evaluator, and reducers of what it computes.
+
+    evaluator = Evaluator(capture, [Ranges(), Predictions()])
+    ranges, (predictions, logit_gap) = evaluator(variables, inputs, labels)
+
+A further reducer is a class with the three methods of `Reducer`, in a file of its own.
+"""
+
+from reportgen.evaluate.evaluator import Evaluator, Examples, Reducer, predicted
+from reportgen.evaluate.observe import Observer, scores_classes
+from reportgen.evaluate.reducers import LabelSums, Maps, Predictions, Ranges, Vectors
+from reportgen.evaluate.top import Top
+
+__all__ = [
+    "Evaluator",
+    "Examples",
+    "LabelSums",
+    "Maps",
+    "Observer",
+    "Predictions",
+    "Ranges",
+    "Reducer",
+    "Top",
+    "Vectors",
+    "predicted",
+    "scores_classes",
+]

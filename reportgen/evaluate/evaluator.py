@@ -1,0 +1,156 @@
+"""Batches through a captured model, each reduced inside one jitted call, the parts merged in NumPy.
+
+A batch's activations live only inside its call: what comes out is what the reducers make of it. A batch of
+100 needs a tenth of the memory of one call over all examples, and less time.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from reportgen.capture import Capture
+
+T = TypeVar("T")
+
+BATCH, BATCH_BYTES = 100, 128 << 20
+"""Examples in a call, and bytes that their selected activations take, at most."""
+
+LEAST = 2
+"""Examples in the smallest batch: an array with a first axis of 1 may be no value per example at all."""
+
+AHEAD = 4
+"""Batches that are dispatched before the first of them is fetched."""
+
+
+class Examples(NamedTuple):
+    """One batch: inputs, a pytree of arrays [example, ...], and targets [example] or None."""
+
+    inputs: Any
+    targets: Any
+
+
+class Reducer(Protocol):
+    """What is kept of the activations and outputs of all batches."""
+
+    def batch(self, values: Mapping[str, jax.Array], output: Any, examples: Examples, real: jax.Array) -> Any:
+        """A pytree of arrays made of one batch. Runs inside jit.
+
+        `values` maps layer path -> [example, *layer.shape]; `real` [example] is False for the copies of the
+        last example that fill the last batch up.
+        """
+
+    def merge(self, total: Any, part: Any, count: int) -> Any:
+        """`total` (None at first) with the `part` of one more batch, whose first `count` examples are real.
+
+        The part's arrays may still be computed on the device: NumPy waits for those that it is given.
+        """
+
+    def result(self, total: Any) -> Any:
+        """What the total comes to, as NumPy arrays. Changes nothing: `total` may be merged further."""
+
+
+@runtime_checkable
+class SecondLook(Reducer, Protocol):
+    """A reducer that needs to see a rare batch once more, for what would cost too much to compute for each."""
+
+    def suspect(self, part: Any) -> bool:
+        """Whether the batch that this part is of must be looked at again."""
+
+    def look(self, values: Mapping[str, jax.Array]) -> Any:
+        """What the second look at the batch's activations gives. Runs inside jit."""
+
+    def corrected(self, part: Any, seen: Any) -> Any:
+        """The part, corrected by what the second look saw."""
+
+
+class Evaluator:
+    """The compiled evaluation of one captured model by some reducers."""
+
+    def __init__(self, capture: Capture, reducers: Sequence[Reducer]):
+        def reduced(variables: Any, examples: Examples, count: Any) -> list[Any]:
+            output, values = capture(variables, examples.inputs)
+            real = jnp.arange(size_of(examples.inputs)) < count
+            return [reducer.batch(values, output, examples, real) for reducer in reducers]
+
+        per_example = 4 * sum(math.prod(capture.network.layers[path].shape) for path in capture.selected)
+        self._size = min(BATCH, BATCH_BYTES // max(per_example, 1))
+        self._reducers = reducers
+        self._reduced: Callable[[Any, Examples, int], list[Any]] = jax.jit(reduced)
+        self._looks = {r: _look(capture, r) for r in reducers if isinstance(r, SecondLook)}
+
+    def __call__(
+        self,
+        variables: Any,
+        inputs: Any,
+        targets: np.ndarray | None = None,
+        *,
+        progress: Callable[[int, int], Any] | None = None,
+    ) -> list[Any]:
+        """Each reducer's result over all examples, in the reducers' order.
+
+        `inputs` is an array or LazyArray [example, ...], or a pytree of them; `progress` is told how many examples
+        are done, of how many.
+        """
+        of, size = size_of(inputs), self._size
+        totals: list[Any] = [None] * len(self._reducers)
+        done = 0
+        for count, examples, parts in _ahead(self._dispatched(variables, inputs, targets, max(LEAST, min(size, of)))):
+            for place, (reducer, part) in enumerate(zip(self._reducers, parts, strict=True)):
+                if isinstance(reducer, SecondLook) and reducer.suspect(part):
+                    part = reducer.corrected(part, self._looks[reducer](variables, examples.inputs))
+                totals[place] = reducer.merge(totals[place], part, count)
+            done += count
+            if progress is not None:
+                progress(done, of)
+        return [reducer.result(total) for reducer, total in zip(self._reducers, totals, strict=True)]
+
+    def _dispatched(
+        self, variables: Any, inputs: Any, targets: np.ndarray | None, size: int
+    ) -> Iterator[tuple[int, Examples, list[Any]]]:
+        """(how many are real, examples, parts) of each batch, which the device may still work on."""
+        of = size_of(inputs)
+        for start in range(0, of, size):
+            examples = jax.tree.map(lambda leaf: _filled(leaf[start : start + size], size), Examples(inputs, targets))  # noqa: B023
+            count = min(size, of - start)
+            yield count, examples, self._reduced(variables, examples, count)
+
+
+def _look(capture: Capture, reducer: SecondLook) -> Callable[[Any, Any], Any]:
+    look: Callable[[Any, Any], Any] = jax.jit(lambda variables, inputs: reducer.look(capture(variables, inputs)[1]))
+    return look
+
+
+def size_of(inputs: Any) -> int:
+    """How many examples the inputs hold."""
+    return int(jax.tree.leaves(inputs)[0].shape[0])
+
+
+def predicted(scores: jax.Array) -> jax.Array:
+    """[example]: the class with the largest of scores [example, class]; -1 where that is not finite or a score is NaN.
+
+    A score of -inf masks its class alone.
+    """
+    # argmax takes NaN for the largest.
+    best = jnp.argmax(scores, axis=-1)
+    return jnp.where(jnp.isfinite(jnp.max(scores, axis=-1)) & ~jnp.isnan(scores).any(axis=-1), best, -1)
+
+
+def _filled(array: np.ndarray, size: int) -> np.ndarray:
+    """The array with copies of its last example up to `size`, so that one compilation does."""
+    missing = size - len(array)
+    return array if not missing else np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
+
+
+def _ahead(batches: Iterable[T]) -> Iterator[T]:
+    """The same, `AHEAD` of them begun before the first is handed on: the device does not wait for Python."""
+    begun: deque[T] = deque()
+    for batch in batches:
+        begun.append(batch)
+        if len(begun) == AHEAD:
+            yield begun.popleft()
+    yield from begun

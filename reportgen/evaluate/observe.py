@@ -1,0 +1,93 @@
+"""What a run keeps of one state of the network: the evaluations of its batches, put together."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from reportgen.capture import Capture
+from reportgen.core.run import Batch, Classification, Observation
+from reportgen.evaluate.evaluator import Evaluator, Reducer, size_of
+from reportgen.evaluate.reducers import LabelSums, Maps, Predictions, Ranges, Vectors
+from reportgen.evaluate.top import Top
+
+Progress = Callable[[str, int, int], Any]
+
+
+class Observer:
+    """Observes a captured model on the batches "probe", "evaluation" and "embedding", as far as there are any.
+
+        observation = Observer(capture, batches, classes=10, embed_layer="hidden/relu")(variables, step=0, epoch=0)
+
+    `classes` is how many labels the evaluation targets have, 0 where there are no targets; where the output gives
+    no score per class (not `scored`), sums by label are over all examples, and nothing is predicted.
+    `embed_layer` is the path of a selected layer whose vectors are kept, None for none. An embedding batch without
+    inputs is the first examples of the evaluation batch. `top` asks for the top-activating examples.
+    """
+
+    def __init__(
+        self,
+        capture: Capture,
+        batches: Mapping[str, Batch],
+        classes: int,
+        embed_layer: str | None = None,
+        *,
+        scored: bool = True,
+        top: bool = False,
+    ):
+        self._batches = batches
+        self._maps = Evaluator(capture, [Maps()])
+        reducers: dict[str, Reducer] = {"ranges": Ranges()}
+        if classes:
+            reducers["sums"] = LabelSums(classes, correct=scored)
+        if classes and scored:
+            reducers["predictions"] = Predictions()
+        if top:
+            reducers["top"] = Top()
+        self._vectors: Evaluator | None = None
+        embedding = batches.get("embedding", Batch())
+        if embed_layer is not None:
+            reducers["vectors"] = Vectors(embed_layer, embedding.size)
+            if embedding.inputs is not None:
+                self._vectors = Evaluator(replace(capture, selected=(embed_layer,)), [reducers["vectors"]])
+        self._names = tuple(reducers)
+        self._evaluate = Evaluator(capture, list(reducers.values()))
+
+    def __call__(self, variables: Any, step: int, epoch: int, progress: Progress | None = None) -> Observation:
+        """The observation of the network with these variables. Waits for it.
+
+        `progress(what, done, of)` is told of the batches that are done.
+        """
+        note = partial(partial, progress) if progress is not None else lambda _: None
+        probe, evaluation, embedding = (
+            self._batches.get(name, Batch()) for name in ("probe", "evaluation", "embedding")
+        )
+        results: dict[str, Any] = {}
+        if evaluation.size:
+            values = self._evaluate(variables, evaluation.inputs, evaluation.targets, progress=note("evaluation"))
+            results = dict(zip(self._names, values, strict=True))
+        vectors = {"evaluation": results["vectors"]} if "vectors" in results else {}
+        if self._vectors is not None:
+            (vectors["embedding"],) = self._vectors(variables, embedding.inputs)
+        elif vectors:
+            vectors["embedding"] = vectors["evaluation"]
+        (maps,) = self._maps(variables, probe.inputs, progress=note("probe"))
+        ranges, top = results.get("ranges", {}), results.get("top", {})
+        return Observation(step, epoch, maps, ranges, vectors, _outcome(results), top)
+
+
+def _outcome(results: Mapping[str, Any]) -> Classification | None:
+    if "sums" not in results:
+        return None
+    predictions, gap = results.get("predictions", (np.zeros(0, np.int64), np.zeros(0, np.float32)))
+    sums, counts, inputs = results["sums"]
+    return Classification(predictions, gap, counts, sums, inputs)
+
+
+def scores_classes(capture: Capture, variables: Any, inputs: Any, classes: int) -> bool:
+    """Whether the model's output for the inputs is one score per class, so that it can be right or wrong."""
+    output = jax.eval_shape(lambda v, x: capture(v, x)[0], variables, inputs)
+    return bool(classes) and getattr(output, "shape", None) == (size_of(inputs), classes)

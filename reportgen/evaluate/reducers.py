@@ -1,0 +1,160 @@
+"""What a report needs of all examples: ranges, predictions, sums per label, vectors, maps."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from reportgen.evaluate.evaluator import Examples, predicted
+
+Values = Mapping[str, jax.Array]
+
+
+class Ranges:
+    """Layer path -> [2, channel] float32: each channel's least and largest value; NaN for one that holds a NaN."""
+
+    def batch(self, values: Values, output: Any, examples: Examples, real: jax.Array) -> Any:
+        # Copies of real examples change no range.
+        ranges = {path: _range(value) for path, value in values.items()}
+        # On the CPU, XLA's min and max of large arrays drop NaN. Sums are NaN wherever a value is, and seldom
+        # elsewhere (infinities of both signs): only then is each value looked at.
+        sums = [jnp.isnan(positions_summed(value)).any() for value in values.values()]
+        return ranges, jnp.array(sums, bool).any()
+
+    def suspect(self, part: Any) -> bool:
+        return bool(part[1])
+
+    def look(self, values: Values) -> Any:
+        return {path: _has_nan(value) for path, value in values.items()}
+
+    def corrected(self, part: Any, seen: Any) -> Any:
+        return {path: np.where(seen[path], np.nan, np.stack(found)) for path, found in part[0].items()}, False
+
+    def merge(self, total: Any, part: Any, count: int) -> Any:
+        here = {path: np.stack(found) for path, found in part[0].items()}
+        if total is None:
+            return here
+        # Both hand NaN on: one in any batch stays seen.
+        return {
+            path: np.stack([np.minimum(total[path][0], least), np.maximum(total[path][1], most)])
+            for path, (least, most) in here.items()
+        }
+
+    def result(self, total: Any) -> dict[str, np.ndarray]:
+        return dict(total or {})
+
+
+class Predictions:
+    """(predictions [example] int64, logit gap [example] float32), as in `core.run.Classification`."""
+
+    def batch(self, values: Values, output: Any, examples: Examples, real: jax.Array) -> Any:
+        gap = jax.vmap(lambda scores, label: jnp.max(scores) - scores[label])
+        return predicted(output), gap(output.astype(jnp.float32), examples.targets)
+
+    def merge(self, total: Any, part: Any, count: int) -> Any:
+        return [*(total or []), tuple(np.asarray(array)[:count] for array in part)]
+
+    def result(self, total: Any) -> tuple[np.ndarray, np.ndarray]:
+        predictions, gaps = zip(*total, strict=True)
+        return np.concatenate(predictions).astype(np.int64), np.concatenate(gaps).astype(np.float32)
+
+
+class LabelSums:
+    """(sums by layer path [label, channel] float64, examples [label] int64, input sums [label] float64).
+
+    Channels are summed over positions and over the examples of a label; `correct` counts only those that are
+    predicted correctly, for a model whose output is a score per label.
+    """
+
+    def __init__(self, labels: int, correct: bool = True):
+        self._labels = labels
+        self._correct = correct
+
+    def batch(self, values: Values, output: Any, examples: Examples, real: jax.Array) -> Any:
+        truth = examples.targets
+        counted = real & (predicted(output) == truth) if self._correct else real
+        share = ((truth[:, None] == jnp.arange(self._labels)) & counted[:, None]).astype(jnp.float32)
+
+        def per_label(per_example: jax.Array) -> jax.Array:
+            # One that does not count must not, not even as NaN * 0; and accelerators would round to bfloat16.
+            chosen = jnp.where(counted.reshape(-1, *[1] * (per_example.ndim - 1)), per_example, 0)
+            return jnp.matmul(share.T, chosen, precision=jax.lax.Precision.HIGHEST)
+
+        sums = {path: per_label(positions_summed(value)) for path, value in values.items()}
+        return sums, share.sum(axis=0), per_label(jax.vmap(_sum)(examples.inputs))
+
+    def merge(self, total: Any, part: Any, count: int) -> Any:
+        # Within a batch float32 is exact enough; over many batches it would not be.
+        wide = jax.tree.map(lambda array: np.asarray(array, np.float64), part)
+        return wide if total is None else jax.tree.map(np.add, total, wide)
+
+    def result(self, total: Any) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+        sums, counts, inputs = total
+        return sums, np.rint(counts).astype(np.int64), inputs
+
+
+class Vectors:
+    """[example, unit]: one layer's output for the first `most` examples, each flattened."""
+
+    def __init__(self, path: str, most: int):
+        self._path = path
+        self._most = most
+
+    def batch(self, values: Values, output: Any, examples: Examples, real: jax.Array) -> Any:
+        value = values[self._path]
+        return value.reshape(len(value), -1)
+
+    def merge(self, total: Any, part: Any, count: int) -> Any:
+        parts = total or []
+        return parts if sum(map(len, parts)) >= self._most and parts else [*parts, np.asarray(part)[:count]]
+
+    def result(self, total: Any) -> np.ndarray:
+        return np.concatenate(total)[: self._most]
+
+
+class Maps:
+    """Layer path -> [example, *layer.shape], whole."""
+
+    def batch(self, values: Values, output: Any, examples: Examples, real: jax.Array) -> Any:
+        return dict(values)
+
+    def merge(self, total: Any, part: Any, count: int) -> Any:
+        parts: dict[str, list[np.ndarray]] = {path: [] for path in part} if total is None else total
+        for path, value in part.items():
+            parts[path].append(np.asarray(value)[:count])
+        return parts
+
+    def result(self, total: Any) -> dict[str, np.ndarray]:
+        return {path: parts[0] if len(parts) == 1 else np.concatenate(parts) for path, parts in total.items()}
+
+
+def positions_summed(value: jax.Array) -> jax.Array:
+    """[example, channel]: each channel's sum over positions."""
+    wide = _wide(value)
+    return wide.sum(axis=tuple(range(1, wide.ndim - 1)))
+
+
+def _wide(value: jax.Array) -> jax.Array:
+    """Activations as float32 [example, ..., channel]."""
+    return (value[:, None] if value.ndim == 1 else value).astype(jnp.float32)
+
+
+def _range(value: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Least and largest value of each channel over a batch, with or without NaN."""
+    wide = _wide(value)
+    axes = tuple(range(wide.ndim - 1))
+    return wide.min(axis=axes, initial=jnp.inf), wide.max(axis=axes, initial=-jnp.inf)
+
+
+def _has_nan(value: jax.Array) -> jax.Array:
+    """[channel]: whether a channel has a NaN anywhere in a batch."""
+    wide = _wide(value)
+    return jnp.isnan(wide).any(axis=tuple(range(wide.ndim - 1)))
+
+
+def _sum(inputs: Any) -> jax.Array:
+    """The values of one example's inputs, summed."""
+    return functools.reduce(jnp.add, [leaf.astype(jnp.float32).sum() for leaf in jax.tree.leaves(inputs)])

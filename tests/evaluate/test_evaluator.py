@@ -1,0 +1,181 @@
+"""The evaluator and its reducers: NaN seen in every batch, few batches in flight, copies that never count."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from reportgen.analysis.health import ranges_health
+from reportgen.capture import prepare
+from reportgen.core.run import Batch, LazyArray
+from reportgen.evaluate import Evaluator, LabelSums, Maps, Observer, Predictions, Ranges, Top, Vectors, predicted
+from reportgen.evaluate.evaluator import AHEAD, BATCH
+
+
+class Net(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Conv(4, (1, 1), name="conv")(x)
+        return nn.Dense(3, name="output")(nn.relu(x).mean(axis=(1, 2)))
+
+
+def images_of(count: int, size: int = 8) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(count, size, size, 1)).astype(np.float32)
+
+
+VARIABLES = Net().init(jax.random.key(0), images_of(1))
+CAPTURE = prepare(Net(), VARIABLES, images_of(2))
+
+
+def ranges_of(images: np.ndarray) -> np.ndarray:
+    (ranges,) = Evaluator(CAPTURE, [Ranges()])(VARIABLES, images)
+    return ranges["conv"]
+
+
+def conv_of(images: np.ndarray) -> np.ndarray:
+    kernel, bias = (np.asarray(VARIABLES["params"]["conv"][name]) for name in ("kernel", "bias"))
+    return images * kernel[0, 0] + bias
+
+
+@pytest.mark.parametrize("where", [(0, 0, 0), (57, 3, 4), (99, 7, 7)])
+def test_one_nan_among_thousands_of_values_is_in_the_range(where):
+    """64 positions x 100 images are 6,400 values per channel; one pixel makes one value of each NaN."""
+    images = images_of(2 * BATCH)
+    images[where] = np.nan
+    ranges = ranges_of(images)
+    assert np.isnan(ranges).all()
+    assert ranges_health("conv", ranges, BATCH, np.zeros((0, 8, 8, 4))).non_finite == (0, 1, 2, 3)
+
+
+def test_ranges_are_numpys():
+    images = images_of(250)
+    values = conv_of(images).reshape(-1, 4)
+    np.testing.assert_allclose(ranges_of(images), [values.min(axis=0), values.max(axis=0)], rtol=1e-6)
+
+
+def test_a_layer_of_nothing_but_nan_is_broken_not_empty():
+    ranges = ranges_of(np.full((BATCH, 8, 8, 1), np.nan, np.float32))
+    assert ranges_health("conv", ranges, BATCH, np.zeros((0, 8, 8, 4))).non_finite == (0, 1, 2, 3)
+
+
+def test_infinities_of_both_signs_are_a_range_and_no_nan():
+    images = images_of(BATCH)
+    images[4, 2, 2], images[4, 5, 5] = np.inf, -np.inf
+    np.testing.assert_array_equal(ranges_of(images), [[-np.inf] * 4, [np.inf] * 4])
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_an_image_whose_scores_are_not_finite_has_no_prediction_and_is_never_right(value):
+    images = images_of(130)
+    images[[3, 120]] = value
+    right = np.asarray(Net().apply(VARIABLES, np.where(np.isfinite(images), images, 0))).argmax(axis=1)
+    # Class 0 is what argmax makes of NaN. All weights of this net are negative: -inf gives infinite scores.
+    labels = np.where(np.isin(np.arange(130), [3, 120]), 0, right)
+    # As the recorder has them; alone, XLA fuses relu into the mean, and its max drops NaN before the output has it.
+    evaluate = Evaluator(CAPTURE, [Ranges(), Predictions(), LabelSums(3)])
+    _, (predictions, _), (sums, counts, inputs) = evaluate(VARIABLES, images, labels)
+    assert np.flatnonzero(predictions == -1).tolist() == [3, 120]
+    assert counts.sum() == 128
+    assert np.isfinite(sums["conv"]).all() and np.isfinite(inputs).all()
+
+
+def test_a_score_of_minus_infinity_masks_its_class_alone():
+    nan, inf = np.nan, np.inf
+    scores = jnp.array([[-inf, 1, 2], [-inf, -inf, -inf], [inf, 0, 1], [nan, 0, 1], [0, 3, nan], [5, -inf, 1]])
+    assert predicted(scores).tolist() == [2, -1, -1, -1, -1, 0]
+
+
+class Counted:
+    """A reducer that notes which parts wait on the device."""
+
+    def __init__(self):
+        self.traced, self.merged = [], []
+
+    def batch(self, values, output, examples, real):
+        self.traced.append(len(output))
+        return jnp.sum(real)
+
+    def merge(self, total, part, count):
+        self.merged.append((int(part), count))
+        return (total or 0) + count
+
+    def result(self, total):
+        return total
+
+
+@pytest.mark.parametrize(
+    ("examples", "size", "counts"), [(8, 8, [8]), (1, 2, [1]), (100, 100, [100]), (250, 100, [100, 100, 50])]
+)
+def test_no_more_is_filled_up_than_the_last_batch(examples, size, counts):
+    reducer = Counted()
+    (total,) = Evaluator(CAPTURE, [reducer])(VARIABLES, images_of(examples))
+    assert reducer.traced == [size] and total == examples
+    assert reducer.merged == [(count, count) for count in counts]
+
+
+def test_few_batches_are_in_flight():
+    read, reducer = [], Counted()
+    images = images_of(12 * BATCH - 30, 2)
+
+    def part(chosen):
+        read.append(len(read) + 1 - len(reducer.merged))
+        return images[chosen]
+
+    progress = []
+    inputs = LazyArray(images.shape, part)
+    (total,) = Evaluator(CAPTURE, [reducer])(VARIABLES, inputs, progress=lambda *done: progress.append(done))
+    assert total == len(images) and max(read) == AHEAD and len(read) == 12
+    assert progress[0] == (100, 1170) and progress[-1] == (1170, 1170) and len(progress) == 12
+
+
+def test_vectors_are_of_the_first_examples_and_maps_are_whole():
+    images = images_of(5 * BATCH - 30, 2)
+    evaluate = Evaluator(CAPTURE, [Vectors("conv", 150), Maps()])
+    vectors, maps = evaluate(VARIABLES, images)
+    np.testing.assert_allclose(maps["conv"], conv_of(images), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(vectors, maps["conv"][:150].reshape(150, -1))
+    few = evaluate(VARIABLES, images[:3], size=2)
+    np.testing.assert_allclose(few[1]["conv"], maps["conv"][:3], rtol=1e-6)
+
+
+def test_sums_of_all_examples_where_nothing_is_predicted():
+    images, labels = images_of(130), np.arange(130) % 2
+    ((sums, counts, inputs),) = Evaluator(CAPTURE, [LabelSums(2, correct=False)])(VARIABLES, images, labels)
+    assert counts.tolist() == [65, 65]
+    values = conv_of(images.astype(np.float64)).sum(axis=(1, 2))
+    np.testing.assert_allclose(sums["conv"], [values[labels == i].sum(axis=0) for i in (0, 1)], rtol=1e-4)
+    np.testing.assert_allclose(inputs, [images[labels == i].sum(dtype=float) for i in (0, 1)], rtol=1e-4)
+
+
+def test_top_examples_are_those_of_a_sort_with_the_earlier_first_among_equals():
+    images = np.repeat(images_of(75), 2, axis=0)
+    images[20], images[30, 0, 0] = np.nan, np.inf
+    (top,) = Evaluator(CAPTURE, [Top(5)])(VARIABLES, images)
+    values = conv_of(images)
+    values = np.where(np.isfinite(values), values, -np.inf)
+    for channel in range(4):
+        largest = values[..., channel].reshape(150, -1).max(axis=1)
+        order = np.argsort(-largest, kind="stable")[:5]
+        assert top["conv"].examples[:, channel].tolist() == order.tolist()
+        np.testing.assert_allclose(top["conv"].values[:, channel], largest[order], rtol=1e-6)
+        for rank, example in enumerate(order):
+            y, x = top["conv"].positions[rank, channel]
+            np.testing.assert_allclose(values[example, y, x, channel], largest[example], rtol=1e-6)
+    (none,) = Evaluator(CAPTURE, [Top(5)])(VARIABLES, np.full_like(images[:3], np.nan))
+    assert np.isnan(none["conv"].values).all() and (none["conv"].examples == -1).all()
+    assert (none["conv"].positions == -1).all() and none["output"].positions.shape == (3, 3, 0)
+
+
+def test_an_observation_has_what_its_batches_allow():
+    images, labels = images_of(120), np.arange(120) % 3
+    probe, evaluation = Batch(4, images[:4]), Batch(120, images, labels)
+    whole = Observer(CAPTURE, {"probe": probe, "evaluation": evaluation, "embedding": Batch(50)}, 3, "output")
+    seen = whole(VARIABLES, step=6, epoch=2)
+    assert (seen.step, seen.epoch) == (6, 2) and set(seen.maps) == set(seen.ranges)
+    assert seen.vectors["embedding"].shape == seen.vectors["evaluation"].shape == (50, 3)
+    assert len(seen.outcome.predictions) == 120
+    other = {"probe": probe, "embedding": Batch(7, images[50:57])}
+    less = Observer(CAPTURE, other, 0, "output")(VARIABLES, step=0, epoch=0)
+    assert less.outcome is None and less.ranges == {} and set(less.vectors) == {"embedding"}
+    np.testing.assert_allclose(less.vectors["embedding"], Net().apply(VARIABLES, images[50:57]), rtol=1e-5)

@@ -1,0 +1,47 @@
+"""What can be mended is also what Python calls it: a missing file, a value, a thing that is there already."""
+
+import numpy as np
+import pytest
+
+import reportgen
+from reportgen import errors
+from reportgen.data.pictures import as_pictures
+from reportgen.npz import read_npz
+from reportgen.store import RunWriter
+from reportgen.weights import read
+
+EMPTY = {"classes": [], "layers": [], "config": {}, "provenance": {}, "embed_layer": None, "uncaptured": {}}
+
+
+@pytest.mark.parametrize(
+    ("use", "kind", "own"),
+    [
+        (lambda here: reportgen.open_run(here / "none"), FileNotFoundError, errors.RunError),
+        (lambda here: reportgen.open_run(here), FileNotFoundError, errors.RunError),
+        (lambda here: read(here / "none.npz", None), FileNotFoundError, errors.WeightsError),
+        (lambda here: read_npz(here / "none.npz", errors.DataError), FileNotFoundError, errors.DataError),
+        (lambda here: as_pictures([here / "none.png"]), FileNotFoundError, errors.DataError),
+        (lambda here: reportgen.load_dataset("none"), ValueError, errors.DataError),
+        (lambda here: reportgen.inspect("none", [np.zeros((8, 8))]), ValueError, errors.ModelError),
+        (lambda here: reportgen.inspect(), ValueError, errors.OptionError),
+    ],
+)
+def test_an_error_is_also_what_python_calls_it(tmp_path, use, kind, own):
+    with pytest.raises(own) as caught:
+        use(tmp_path)
+    assert isinstance(caught.value, kind) and isinstance(caught.value, errors.ReportgenError)
+
+
+def test_a_run_that_is_there_is_a_file_that_exists(tmp_path):
+    RunWriter(tmp_path / "run", EMPTY).close("finished", 0.0)
+    with pytest.raises(FileExistsError, match="already holds a run") as caught:
+        RunWriter(tmp_path / "run", EMPTY)
+    assert isinstance(caught.value, errors.RunError)
+    RunWriter(tmp_path / "run", EMPTY, overwrite=True).close("finished", 0.0)
+
+
+@pytest.mark.parametrize(("name", "now"), [("BuiltReport", "Report"), ("load", "load_dataset")])
+def test_an_earlier_name_works_and_says_its_new_one(name, now):
+    with pytest.warns(DeprecationWarning, match=f"reportgen.{name} is called reportgen.{now} now"):
+        assert getattr(reportgen, name) is getattr(reportgen, now)
+    assert name not in dir(reportgen)
