@@ -3,9 +3,10 @@
 document, whole = assemble(context, (*PAGES["training"], *installed()), title, size=size_of, max_size=10_000_000)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 from tqdm import tqdm
 
@@ -38,7 +39,7 @@ def assemble(
         headline=headline(context),
         key_figures=key_figures(context),
         sections=_present(drawn),
-        provenance={"config": dict(run.config), **run.provenance, "status": run.status},
+        provenance=_in_order({"config": dict(run.config)} | dict(run.provenance) | {"status": run.status}),
         warnings=(*warnings(context), *failed),
     )
     return document, drawn
@@ -67,6 +68,12 @@ def fitted(
         rest = f" It still has {megabytes(size)}: nothing more can be left out."
         document = replace(document, omitted=document.omitted + rest)
     return document
+
+
+def _in_order(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts by their names, so that a run has them alike in memory and on disk; what was asked for comes first."""
+    names = sorted(facts, key=lambda name: (name != "config", name))
+    return {name: _in_order(facts[name]) if isinstance(facts[name], Mapping) else facts[name] for name in names}
 
 
 def _present(drawn: Drawn) -> tuple[Section, ...]:

@@ -26,7 +26,7 @@ from reportgen.analysis.diffs import ParamDiff, differences
 from reportgen.analysis.embedding import Embedding, embed
 from reportgen.core.network import Layer, Network, Role
 from reportgen.core.pictures import are_pictures, image_range, to_pixels
-from reportgen.core.run import Batch, Classification, Observation, Run
+from reportgen.core.run import Batch, Classification, LazyArray, Observation, Run
 from reportgen.errors import OptionError, ReportgenError, choices
 from reportgen.sections.beside import computed_beside
 from reportgen.sections.limits import Limits
@@ -240,12 +240,18 @@ class PageContext:
 
     def evaluation_pixels(self, example: int) -> np.ndarray | None:
         """One evaluation input as a picture, as `pixels` has those of the probe; None where it was not kept."""
+        images, shades = self.evaluation_pictures
+        if not are_pictures(images.shape) or example >= len(images):
+            return None
+        return to_pixels(images[example : example + 1], shades)[0]
+
+    @cached_property
+    def evaluation_pictures(self) -> tuple[np.ndarray | LazyArray, tuple[float, float]]:
+        """What the evaluation batch has to show, pictures or else inputs, with the values of black and of white."""
         batch = self.run.batch("evaluation")
         if batch.pictures is not None:
-            return np.asarray(batch.pictures[example])
-        if not are_pictures(batch.images.shape) or example >= len(batch.images):
-            return None
-        return to_pixels(batch.images[example : example + 1], self.evaluation_range)[0]
+            return batch.pictures, (0.0, 255.0)
+        return batch.images, image_range(batch.images)
 
     @cached_property
     def size(self) -> tuple[int, int] | None:
@@ -256,11 +262,6 @@ class PageContext:
     def probe_range(self) -> tuple[float, float]:
         """What is black and what is white in a picture of a probe input."""
         return image_range(self.probe.images)
-
-    @cached_property
-    def evaluation_range(self) -> tuple[float, float]:
-        """The same for an evaluation input."""
-        return image_range(self.run.batch("evaluation").images)
 
     def maps(self, layer: Layer) -> np.ndarray:
         """[example, *layer.shape]: the layer's activations for the probe, read from disk once per layer in a row."""

@@ -70,7 +70,7 @@ def _finding(result: Confusion) -> str:
 
 
 def _misclassified(context: PageContext, result: Confusion) -> Figure | None:
-    images, labels = context.run.batch("evaluation").images, context.run.batch("evaluation").labels
+    (images, shades), labels = context.evaluation_pictures, context.run.batch("evaluation").labels
     # A run keeps the first images only where there are very many.
     chosen = [i for i in result.misclassified if i < len(images)][:IMAGES]
     if context.outcome is None or not chosen or not are_pictures(images.shape):
@@ -79,7 +79,7 @@ def _misclassified(context: PageContext, result: Confusion) -> Figure | None:
     picture = image_mosaic(
         images,
         chosen,
-        context.evaluation_range,
+        shades,
         labels=[f"{result.classes[labels[i]]} → {_predicted(result.classes, predictions[i])}" for i in chosen],
         values=[f"image {i}" + (f", margin {gaps[i]:.2f}" if np.isfinite(gaps[i]) else "") for i in chosen],
         columns=min(len(chosen), 10),

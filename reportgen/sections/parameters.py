@@ -102,13 +102,14 @@ def _row(context: PageContext, name: str, diff: ParamDiff | None) -> FigureRow:
     outputs = values.shape[-1]
     rule = "are largest" if diff is None else "changed most"
     fewer = "" if len(kept) == outputs else f" Shown are the {len(kept)} of {outputs} that {rule}."
+    at = "" if before is None else f" at {now.name}"
     picture, bar, reading = _heatmap(context, values, kept)
     figures = [
         Figure(
             f"parameters-{slug}-value",
             picture,
-            f"{name} at {now.name}: values from {bar.low} to {bar.high}.",
-            f"{name} at {now.name}, {shape}. {reading}{fewer}",
+            f"{name}{at}: values from {bar.low} to {bar.high}.",
+            f"{name}{at}, {shape}. {reading}{fewer}",
             bar,
             picture_export(picture, bar),
             wide=True,

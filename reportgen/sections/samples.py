@@ -16,7 +16,7 @@ CLASSES = 12
 def build(context: PageContext) -> Section | None:
     """The first evaluation images of each class, a row per class; None for data that are no pictures."""
     evaluation, classes = context.run.batch("evaluation"), context.run.classes
-    images = evaluation.images
+    images, shades = context.evaluation_pictures
     if not are_pictures(images.shape) or not len(images):
         return None
     labels = evaluation.labels[: len(images)]
@@ -29,12 +29,13 @@ def build(context: PageContext) -> Section | None:
     picture = image_mosaic(
         images,
         chosen,
-        context.evaluation_range,
+        shades,
         labels=[classes[label] for label in labels[chosen]],
         columns=columns,
     )
     assert picture is not None
-    low, high = context.evaluation_range
+    low, high = shades
+    fed = "as fed to the network" if evaluation.pictures is None else "before preprocessing"
     counts = np.bincount(evaluation.labels, minlength=len(classes))
     height, width = images.shape[1:3]
     figure = Figure(
@@ -42,7 +43,7 @@ def build(context: PageContext) -> Section | None:
         picture,
         f"{plural(len(chosen), 'image')} with their labels.",
         f"The first {PER_CLASS} evaluation images of each class"
-        f"{'' if len(classes) <= CLASSES else f' (of the first {CLASSES} classes)'}, as fed to the network: "
+        f"{'' if len(classes) <= CLASSES else f' (of the first {CLASSES} classes)'}, {fed}: "
         f"black is {low:g}, white is {high:g}. The label stands on each.",
         export=picture_export(picture),
         wide=True,

@@ -29,7 +29,7 @@ def build(context: PageContext) -> Section | None:
     layers = context.map_layers
     if not layers:
         return None
-    few = len(layers) * shown_images(context) <= FEW_GRIDS
+    few = len(layers) * len(context.names) <= FEW_GRIDS
     drawn = layers if few else _after_activation(context)
     table = _table(context)
     blocks: list[Block] = (
@@ -59,8 +59,8 @@ def build(context: PageContext) -> Section | None:
 def _after_activation(context: PageContext) -> tuple[Layer, ...]:
     """The layers that make new values, each after its activation function where that is shown too."""
     shown = {layer.path for layer in context.map_layers}
-    befores = {before.path for before, after in context.pairs if before is not None and after.path in shown}
-    layers = tuple(layer for layer in context.map_layers if layer.path not in befores)
+    after = {layer.path: context.network.activation_of(layer) for layer in context.map_layers}
+    layers = tuple(x for x in context.map_layers if (function := after[x.path]) is None or function.path not in shown)
     return tuple(layer for layer in layers if layer.role not in PASSING) or layers
 
 

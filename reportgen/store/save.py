@@ -17,7 +17,7 @@ def save_run(run: Run, path: str | Path, overwrite: bool = False) -> Path:
     Raises RunError where there is a run already (unless `overwrite`) or anything else, or it can't be written.
     """
     folder = Path(path)
-    seconds = run.provenance.get("seconds", 0.0)
+    seconds = run.provenance.get("seconds")
     writer = RunWriter(folder, run_header(run), overwrite=overwrite)
     try:
         writer.batches(run.batches)

@@ -146,8 +146,11 @@ class RunWriter:
         except OSError as error:
             raise RunError(f"{file.name} could not be written: {error.strerror or error}") from error
 
-    def close(self, status: str, seconds: float) -> None:
-        """Note how the recording ended ("finished", "interrupted", "failed"), and let go of the run."""
+    def close(self, status: str, seconds: float | None) -> None:
+        """Note how the recording ended ("finished", "interrupted", "failed"), and release the run directory.
+
+        `seconds` it took, None for a run that has no duration.
+        """
         try:
             failures = []
             for file in (self._steps, self._epochs):
@@ -157,7 +160,7 @@ class RunWriter:
                     failures.append(f"{file.name} could not be written: {error.strerror or error}")
             if failures:
                 raise RunError("; ".join(failures))
-            self._write_header(status, self._seconds_before + seconds)
+            self._write_header(status, None if seconds is None else self._seconds_before + seconds)
         finally:
             self._release()
 
@@ -165,9 +168,9 @@ class RunWriter:
         _OPEN.pop(str(self.path.resolve()), None)
         self._lock.release()
 
-    def _write_header(self, status: str, seconds: float) -> None:
+    def _write_header(self, status: str, seconds: float | None) -> None:
         header = {**self._header, "status": status}
-        if not os.environ.get("SOURCE_DATE_EPOCH"):
+        if seconds is not None and not os.environ.get("SOURCE_DATE_EPOCH"):
             # Who sets this asks for output that depends on no clock (reproducible-builds.org).
             header["provenance"] = {**self._header.get("provenance", {}), "seconds": round(seconds, 3)}
         content = json.dumps(header, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False)

@@ -10,7 +10,7 @@ import pytest
 
 import reportgen
 from reportgen.core.report import Document, Figure, FigureRow, Mosaic, Table
-from reportgen.data import make_dataset
+from reportgen.data import Dataset, make_dataset
 from reportgen.errors import ReportgenError
 from reportgen.page.html import html
 from reportgen.page.outline import figures, walk
@@ -20,7 +20,7 @@ from tests.inspection import nets
 ANCHORS = ("images", "changes", "chosen", "strongest", "maps", "activity", "mistakes", "parameters")
 
 
-def labelled() -> reportgen.Run:
+def labelled() -> Dataset:
     images = nets.pixels(20, seed=3)
     labels = np.arange(20) % 3
     return make_dataset("made", images[:3], np.array([0, 1, 2]), images, labels, ["a", "b", "c"])
@@ -48,6 +48,11 @@ def tables(document: Document, anchor: str) -> list[Table]:
     return [block for block in walk(section(document, anchor).blocks) if isinstance(block, Table)]
 
 
+def column(table: Table, name: str) -> dict[str, object]:
+    """The cells of a column by the rows' headers."""
+    return {row[0]: row[table.columns.index(name)] for row in table.rows}
+
+
 def test_the_sections_stand_in_the_order_of_an_inspection(saved):
     anchors = [section.anchor for section in saved[0].document.sections]
     assert anchors == [*ANCHORS, "health", "network", "overview", "samples"]
@@ -71,7 +76,7 @@ reportgen.build(sys.argv[1], channels=[1]).save(sys.argv[2])
 def test_every_layer_has_its_operations_and_the_verification_is_stated(saved):
     (table,) = (t for t in tables(saved[0].document, "network") if t.name == "layers")
     assert {"Operations", "Receptive field", "Step"} <= set(table.columns)
-    operations = dict(zip((row[0] for row in table.rows), (r[table.columns.index("Operations")] for r in table.rows)))
+    operations = column(table, "Operations")
     # A multiplication and an addition per weight, at 3x4 positions.
     assert operations["conv2"] >= 2 * 3 * 4 * 3 * 3 * 6 * 4
     assert "operations verified" in section(saved[0].document, "network").finding
@@ -156,7 +161,7 @@ def test_a_section_that_fails_is_left_out_of_both_pages_with_a_sentence(monkeypa
 
 
 def test_one_of_reportgens_own_sections_that_fails_is_left_out_with_a_sentence(monkeypatch):
-    from reportgen.sections import activity, maps
+    from reportgen.sections import maps
 
     def broken(context):
         raise ReportgenError("conv1 can't be drawn")
@@ -165,7 +170,6 @@ def test_one_of_reportgens_own_sections_that_fails_is_left_out_with_a_sentence(m
     document = inspect().document
     assert "A section (maps) is left out: conv1 can't be drawn." in document.warnings
     assert [s.anchor for s in document.sections][:3] == ["images", "changes", "strongest"]
-    assert activity
 
 
 @pytest.mark.parametrize("value", [2.5, -1.0])
@@ -191,7 +195,7 @@ def test_black_is_0_on_both_pages_where_no_value_is_negative(recorded):
 def test_a_training_page_has_what_an_inspection_has(recorded):
     document = reportgen.build(recorded, embedding="pca", channels=[1], normalize="images").document
     (table,) = (t for t in tables(document, "network") if t.name == "layers")
-    fields = dict(zip((row[0] for row in table.rows), (r[table.columns.index("Receptive field")] for r in table.rows)))
+    fields = column(table, "Receptive field")
     assert fields["conv1"] == "3×3" and fields["conv1/max_pool"] == "4×4"
     names = {figure.name for figure in figures(document)}
     assert "strongest-conv1-relu-0-over" in names, "the strongest channel is laid over the image"

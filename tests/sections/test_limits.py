@@ -72,19 +72,30 @@ def test_each_rung_is_at_most_as_large_as_the_one_before(run) -> None:
 
 def test_fewer_images_are_the_first_ones(run) -> None:
     every, few = (maps.build(context(run, images=n)) for n in (None, 2))
-    assert [row.title for row in rows(few)] == [row.title for row in rows(every)[: len(rows(few))]]
-    kept = {figure.name.split("-")[1] for row in rows(few) for figure in row.figures}
-    assert kept == {"0", "1"}
+    named = [
+        [f.name for row in rows(section) for f in row.figures if isinstance(f.picture, Mosaic)]
+        for section in (every, few)
+    ]
+    assert {name.rpartition("-")[2] for name in named[0]} == {str(i) for i in range(10)}
+    assert named[1] == [name for name in named[0] if name.endswith(("-0", "-1"))]
+    layers = [row.title for row in rows(every) if "further" not in row.title]
+    assert [row.title for row in rows(few)] == layers
     assert left_out(Limits(images=2), 10, 4) == ["feature maps of 8 of 10 probe images"]
 
 
 def test_channels_are_kept_by_rank_under_their_own_numbers(run) -> None:
     section = maps.build(context(run, channels=2))
     final = run.observations[list(run.observations)[-1]]
-    for row in rows(section)[:2]:
-        grid = row.figures[0]
-        assert isinstance(grid.picture, Mosaic)
-        values = final.maps[row.title][0]
+    grids = [
+        (row.title, image, grid)
+        for row in rows(section)
+        if "further" not in row.title
+        for image, grid in enumerate(row.figures)
+        if isinstance(grid.picture, Mosaic)
+    ]
+    assert len(grids) == 3 * 4
+    for layer, image, grid in grids:
+        values = final.maps[layer][image]
         largest = np.sort(np.argsort(-values.max(axis=(0, 1)), kind="stable")[:2])
         assert [int(label) for label in grid.picture.labels] == largest.tolist()
         strongest = int(values.max(axis=(0, 1)).argmax())
