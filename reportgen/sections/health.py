@@ -115,7 +115,7 @@ def _finding(context: PageContext) -> str:
             parts.append(f"{found.broken_layer[1].path} not finite{since}")
         elif not found.broken:
             parts.append(f"so are all activations on {_images(found)}")
-        parts.append(_dead(found, "dead" if found.whole or not alone else f"0 on all of the {_images(found)}"))
+        parts.append(_dead(found, "dead" if found.whole or not alone else "always 0"))
     lasts = [(updates[-1].ratio, name) for name, updates in found.updates.items() if updates]
     known = [last for last in lasts if isfinite(last[0])]
     if known:

@@ -48,7 +48,8 @@ def build(context: PageContext) -> Section:
 
 def _table(context: PageContext) -> Table:
     layers = tuple(context.network.layers.values())
-    fields = [_field(context, layer) for layer in layers] if context.size is not None else []
+    known = context.size is not None and any(layer.field is not None for layer in layers)
+    fields = [_field(context, layer) for layer in layers] if known else []
     columns: dict[str, tuple[str, list[Any]]] = {
         "Layer": ("l", [layer.path for layer in layers]),
         "Kind": ("l", [layer.op for layer in layers]),
@@ -61,10 +62,12 @@ def _table(context: PageContext) -> Table:
     }
     shown = {name: column for name, column in columns.items() if any(cell not in (None, "") for cell in column[1])}
     counted = "; operations are floating-point ones for one example, as XLA counts them"
+    given = "" if context.size is None else f" for an input of {'×'.join(map(str, context.size))} pixels"
     pixels = "; receptive field and step in pixels, rows × columns"
     return Table(
         "layers",
         "Layers in call order: modules, and the functional operations between them. Shapes are of one example's output"
+        f"{given}"
         f"{counted if 'Operations' in shown else ''}{pixels if 'Receptive field' in shown else ''}.",
         tuple(shown),
         tuple(zip(*(cells for _, cells in shown.values()), strict=True)),
