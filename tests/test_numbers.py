@@ -67,9 +67,12 @@ def forward(recorded):
     conv = conv + params["conv1/bias"]
     relu = np.maximum(conv, 0)
     pool = relu.reshape(-1, 4, 2, 4, 2, 4).max(axis=(2, 4))
-    hidden = pool.reshape(len(images), -1) @ params["hidden/kernel"].astype(np.float64) + params["hidden/bias"]
-    scores = np.maximum(hidden, 0) @ params["output/kernel"].astype(np.float64) + params["output/bias"]
-    values = {"conv1": conv, "conv1/relu": relu, "conv1/max_pool": pool, "hidden": hidden, "output": scores}
+    flat = pool.reshape(len(images), -1)
+    hidden = flat @ params["hidden/kernel"].astype(np.float64) + params["hidden/bias"]
+    hidden_relu = np.maximum(hidden, 0)
+    scores = hidden_relu @ params["output/kernel"].astype(np.float64) + params["output/bias"]
+    values = {"conv1": conv, "conv1/relu": relu, "conv1/max_pool": pool, "conv1/flatten": flat}
+    values |= {"hidden": hidden, "hidden/relu": hidden_relu, "output": scores}
     return images, data["evaluation_labels"], values
 
 
@@ -161,16 +164,21 @@ def test_channels(recorded, forward, numbers):
     maps = raw(recorded, "activations", 12)
     _, labels, values = forward
     written = rows(numbers, "channels.csv")
-    assert {row["layer"] for row in written} == {"conv1", "conv1/relu", "conv1/max_pool"}
+    assert {row["layer"] for row in written} == set(values)
+    assert len(written) == 10 * sum(value.shape[-1] for value in values.values())
     # The probe images are the first evaluation image of each class.
     first = [int(np.flatnonzero(labels == label)[0]) for label in range(10)]
+    names = [f"probe {label} ({label})" for label in range(10)]
     for row in written:
-        channel = maps[f"maps/{row['layer']}"][int(row["image"]), ..., int(row["channel"])]
+        image = names.index(row["image"])
+        channel = maps[f"maps/{row['layer']}"][image, ..., int(row["channel"])]
         assert float(row["max"]) == channel.max()
-        assert (int(row["y"]), int(row["x"])) == np.unravel_index(channel.argmax(), channel.shape)
+        # A layer without positions has no y and x.
+        place = tuple(int(row[axis]) for axis in ("y", "x") if row[axis])
+        assert place == np.unravel_index(channel.argmax(), channel.shape)
         assert float(row["min"]) == channel.min()
         assert float(row["mean"]) == pytest.approx(channel.astype(np.float64).mean(), rel=1e-6, abs=1e-9)
-        by_hand = values[row["layer"]][first[int(row["image"])], ..., int(row["channel"])]
+        by_hand = values[row["layer"]][first[image], ..., int(row["channel"])]
         np.testing.assert_allclose(channel, by_hand, rtol=1e-4, atol=1e-5)
 
 
@@ -308,7 +316,7 @@ def test_sentences_say_what_the_numbers_say(recorded, forward, numbers, built):
     guesses = values["output"].argmax(axis=1)
     right = guesses == labels
     accuracy = f"{100 * right.mean():.1f}\xa0%"
-    assert f"predicts {accuracy} of 100 test images right after 2 epochs" in built.headline
+    assert f"classifies {right.sum()} of 100 test images correctly ({accuracy}) after 2 epochs." in built.headline
     figures = dict(built.key_figures)
     lines = (recorded / "epochs.jsonl").read_text().splitlines()
     epochs = [{**row["measured"], **row["reported"]} for row in map(json.loads, lines)]
@@ -351,12 +359,10 @@ def test_sentences_say_what_the_numbers_say(recorded, forward, numbers, built):
     assert f"from {first:.1f}\xa0% to {last:.1f}\xa0% in 2 epochs" in finding
     assert f"{epochs[-1]['val_loss']:.4f}" in finding
 
-    finding = section(built, "maps").finding
+    finding = section(built, "strongest").finding
     maps = raw(recorded, "activations", 12)["maps/conv1"]
     strongest = [int(image.max(axis=(0, 1)).argmax()) for image in maps]
-    (channel, count) = re.findall(r"channel (\d+) has the largest single value for (\d+) of 10 probe images", finding)[
-        0
-    ]
+    ((channel, count),) = re.findall(r"In conv1, channel (\d+) has the largest value on (\d+) of 10 images", finding)
     assert strongest.count(int(channel)) == int(count) == max(strongest.count(c) for c in range(4))
 
     quality = rows(numbers, "embedding_quality.csv")
@@ -376,7 +382,7 @@ def test_sentences_say_what_the_numbers_say(recorded, forward, numbers, built):
     activity = next(row for row in rows(numbers, "activity_channels.csv") if row["layer"] == "conv1/relu")
     finding = section(built, "activity").finding
     assert f"Over {right.sum()} correctly predicted of 100 evaluation images" in finding
-    said = f"channel {activity['channel']} of conv1/relu answers most selectively, to {activity['answers_most_to']}"
+    said = f"channel {activity['channel']} of conv1/relu responds most selectively, to {activity['answers_most_to']}"
     assert f"{said} ({float(activity['multiple']):.1f} times its mean over labels" in finding
 
 

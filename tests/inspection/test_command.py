@@ -62,7 +62,7 @@ def test_the_page_and_all_numbers(files, monkeypatch, capsys):
     assert "page.html" in out
     page = (files / "out" / "page.html").read_text(encoding="utf-8")
     assert "A &amp; B" in page
-    for anchor in ("images", "changes", "chosen", "strongest", "maps", "filters", "network"):
+    for anchor in ("images", "changes", "chosen", "strongest", "maps", "parameters", "health", "network", "overview"):
         assert f'<section id="{anchor}"' in page
     assert str(files) not in page
     listed = rows(files / "numbers" / "channels.csv")
@@ -138,7 +138,8 @@ def test_labelled_images(recorded, files, monkeypatch, capsys):
     )
     assert code == 0, err
     page = (files / "page.html").read_text(encoding="utf-8")
-    assert '<section id="excite"' in page
+    activity = page.split('<section id="activity"')[1].split("</section>")[0]
+    assert 'id="excite-conv1"' in activity and 'id="activity-conv1-relu"' in activity
     excited = rows(files / "numbers" / "excitations.csv")
     assert len(excited) == (4 + 4 + 10) * 9
     assert len(rows(files / "numbers" / "activity.csv")) == (4 + 4 + 10) * 10

@@ -36,13 +36,13 @@ def test_both_eyes_have_the_known_values(data_folder):
     folder = data_folder / "squeezenet"
     network = from_model("squeezenet", weights=folder / "squeezenet1_1_notop.safetensors")
     pictures = as_pictures([folder / "face.png", folder / "face-one-eye.png"])
-    found = inspect_network(network, pictures, layers=["fire6/squeeze1x1/relu"])
-    maps = found.maps["fire6/squeeze1x1/relu"]
+    run = inspect_network(network, pictures, layers=["fire6/squeeze1x1/relu"])
+    maps = run.observations[0].maps["fire6/squeeze1x1/relu"]
     for channel, known in EYES.items():
         eyes = [maps[i, 4:7, columns, channel].max() for i in range(2) for columns in (slice(4, 7), slice(7, 9))]
         assert eyes == pytest.approx(known, rel=1e-3)
     # At a position of the covered eye's peak: rows 56 to 134 of 227, the middle at row and column 95.
-    assert found.fields["fire6/squeeze1x1/relu"].centre(5, 5) == (95, 95)
+    assert run.network.layers["fire6/squeeze1x1/relu"].field.centre(5, 5) == (95, 95)
 
 
 def test_the_page_says_it_in_its_own_words(page):

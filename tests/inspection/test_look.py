@@ -1,4 +1,4 @@
-"""What inspect_network keeps, against the model's own forward pass."""
+"""The run of one state that inspect_network makes, against the model's own forward pass."""
 
 import dataclasses
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+import reportgen
 from reportgen.data import make_dataset
 from reportgen.data.pictures import as_pictures
 from reportgen.errors import DataError, ModelError, OptionError, ReportgenError, RunError, WeightsError
@@ -23,13 +24,23 @@ def inspect(pixels=None, takes=3, **options):
     return inspect_network(network, as_pictures(nets.pixels() if pixels is None else pixels), **options)
 
 
-def by_hand(params, inputs):
+def maps(run):
+    """The activations of a run of one state."""
+    (observation,) = run.observations.values()
+    return observation.maps
+
+
+def inputs(run):
+    return run.batch("probe").inputs
+
+
+def by_hand(params, images):
     """conv1 and its relu in plain NumPy."""
     kernel, bias = (np.asarray(params["conv1"][name], np.float64) for name in ("kernel", "bias"))
-    padded = np.pad(inputs.astype(np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
-    made = np.zeros((*inputs.shape[:3], kernel.shape[3]))
-    for y in range(inputs.shape[1]):
-        for x in range(inputs.shape[2]):
+    padded = np.pad(images.astype(np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    made = np.zeros((*images.shape[:3], kernel.shape[3]))
+    for y in range(images.shape[1]):
+        for x in range(images.shape[2]):
             window = padded[:, y : y + 3, x : x + 3]
             made[:, y, x] = np.einsum("nhwc,hwco->no", window, kernel) + bias
     return made, np.maximum(made, 0)
@@ -40,34 +51,36 @@ def test_maps_are_what_the_model_computes(count):
     pixels = nets.pixels(count)
     found = inspect(pixels)
     before, after = by_hand(nets.variables(nets.small())["params"], pixels / np.float32(255))
-    assert found.inputs.dtype == np.float32
-    assert np.array_equal(found.inputs, pixels / np.float32(255))
-    assert found.maps["conv1"].shape == (count, 10, 12, 6)
-    assert np.allclose(found.maps["conv1"], before, atol=1e-5)
-    assert np.allclose(found.maps["conv1/relu"], after, atol=1e-5)
-    output = nets.small().apply(nets.variables(nets.small()), found.inputs)
-    assert np.allclose(found.maps["output"], output, atol=1e-6)
-    assert found.warnings == ()
+    assert inputs(found).dtype == np.float32
+    assert np.array_equal(inputs(found), pixels / np.float32(255))
+    assert maps(found)["conv1"].shape == (count, 10, 12, 6)
+    assert np.allclose(maps(found)["conv1"], before, atol=1e-5)
+    assert np.allclose(maps(found)["conv1/relu"], after, atol=1e-5)
+    output = nets.small().apply(nets.variables(nets.small()), inputs(found))
+    assert np.allclose(maps(found)["output"], output, atol=1e-6)
+    assert found.notes == ()
 
 
 def test_layers_are_chosen_by_glob_and_the_other_side_of_relu_comes_along():
     found = inspect(layers=["conv1"])
-    assert found.chosen == ("conv1",)
-    assert set(found.maps) == {"conv1", "conv1/relu"}
+    assert found.config["layers"] == ["conv1"]
+    assert set(maps(found)) == {"conv1", "conv1/relu"}
     assert [layer.path for layer in found.network.layers.values()][:3] == ["conv1", "conv1/relu", "conv1/max_pool"]
     with pytest.raises(ReportgenError, match=r"no layer matches 'conf1'; did you mean conv1"):
         inspect(layers=["conf1"])
 
 
 def test_a_channel_that_no_named_layer_has():
+    run = inspect()
     with pytest.raises(OptionError, match=r"conv1(/relu)? has no channel 6") as problem:
-        inspect(layers=["conv1*"], channels=[6])
+        reportgen.build(run, layers=["conv1*"], channels=[6])
     assert "0 to 5, counted from 0" in str(problem.value)
     with pytest.raises(OptionError, match="conv2 has no channel 5: its channels are 0 to 3"):
-        inspect(layers=["conv1", "conv2"], channels=[5])
+        reportgen.build(run, layers=["conv1", "conv2"], channels=[5])
     with pytest.raises(OptionError, match="no channel -1"):
-        inspect(channels=[-1])
-    assert inspect(channels=[5]).channels == (5,)
+        reportgen.build(run, channels=[-1])
+    chosen = next(s for s in reportgen.build(run, channels=[5]).document.sections if s.anchor == "chosen")
+    assert "channel 5" in chosen.blocks[-1].title
 
 
 def test_larger_images_work_where_the_model_allows():
@@ -77,25 +90,25 @@ def test_larger_images_work_where_the_model_allows():
 
 def test_images_get_the_channels_that_the_parameters_need():
     grey = inspect(nets.pixels(channels=1))
-    assert grey.inputs.shape[-1] == 3
-    assert "repeated" in grey.pictures[0].notes[0]
+    assert inputs(grey).shape[-1] == 3
+    assert "repeated" in grey.batch("probe").notes[0]
     colour = inspect(nets.pixels(), takes=1)
-    assert colour.inputs.shape[-1] == 1
-    assert "made grey" in colour.pictures[0].notes[0]
+    assert inputs(colour).shape[-1] == 1
+    assert "made grey" in colour.batch("probe").notes[0]
 
 
 def test_sizes_that_differ_are_refused_and_size_mends_it():
     images = [nets.pixels(1)[0], np.zeros((8, 8, 3), np.uint8)]
     with pytest.raises(DataError, match="two sizes"):
         inspect(images)
-    assert inspect(images, size=(9, 9)).inputs.shape == (2, 9, 9, 3)
+    assert inputs(inspect(images, size=(9, 9))).shape == (2, 9, 9, 3)
 
 
 def test_nan_in_the_weights_is_counted_and_named():
     variables = jax.tree.map(np.array, nets.variables(nets.small()))
     variables["params"]["conv1"]["bias"][2] = np.nan
     found = inspect(variables=variables, layers=["conv1"])
-    assert found.warnings == (
+    assert found.notes == (
         "NaN or infinite activations in conv1 (240 of 1,440 values); they are violet in the figures.",
     )
 
@@ -103,20 +116,20 @@ def test_nan_in_the_weights_is_counted_and_named():
 def test_verification_replays_every_operation():
     found = inspect(verify=True)
     count = sum(layer.alias_of is None for layer in found.network.layers.values())
-    assert found.verified == f"{count} of {count} operations verified"
+    assert found.provenance["verification"] == f"{count} of {count} operations verified"
 
 
 def test_an_nnx_module_brings_its_own_parameters():
     model = nets.Nnx(nnx.Rngs(0))
     found = inspect_network(from_model(model), as_pictures(nets.pixels()))
-    assert np.allclose(found.maps["head"], model(found.inputs), atol=1e-6)
-    assert found.source == "the parameters handed over"
+    assert np.allclose(maps(found)["head"], model(inputs(found)), atol=1e-6)
+    assert found.provenance["parameters"] == "the parameters handed over"
 
 
 def test_without_weights_the_page_is_warned():
     found = inspect_network(from_model("lenet"), as_pictures(np.zeros((1, 28, 28), np.uint8)), layers=["conv1"])
-    assert "random initial values" in found.warnings[0]
-    assert found.source == "random initial values (seed 0)"
+    assert "random initial values" in found.notes[0]
+    assert found.provenance["parameters"] == "random initial values (seed 0)"
 
 
 def test_a_built_in_model_brings_the_preprocessing_that_it_was_trained_with():
@@ -124,8 +137,8 @@ def test_a_built_in_model_brings_the_preprocessing_that_it_was_trained_with():
     assert from_model("lenet").preprocess == "unit"
     found = inspect(preprocess="caffe")
     expected = nets.pixels()[..., ::-1] - np.array([103.939, 116.779, 123.68])
-    assert np.allclose(found.inputs, expected, atol=1e-4)
-    assert found.preprocessing.planes == ("B", "G", "R")
+    assert np.allclose(inputs(found), expected, atol=1e-4)
+    assert found.batch("probe").preprocessing.planes == ("B", "G", "R")
 
 
 def test_a_model_that_cannot_take_the_images():
@@ -151,8 +164,8 @@ def test_weights_that_do_not_fit_are_listed_side_by_side(tmp_path):
         inspect_network(network, as_pictures(nets.pixels()))
     network = from_model(nets.small(), weights=tmp_path / "w.npz", rename=["conv_one=conv1"])
     found = inspect_network(network, as_pictures(nets.pixels()))
-    assert np.allclose(found.maps["conv1"], inspect().maps["conv1"])
-    assert found.source == "w.npz"
+    assert np.allclose(maps(found)["conv1"], maps(inspect())["conv1"])
+    assert found.provenance["parameters"] == "w.npz"
 
 
 def test_options_that_exclude_each_other():
@@ -172,7 +185,7 @@ def test_weights_and_labelled_images_may_both_tell_the_number_of_classes(tmp_pat
     np.savez(tmp_path / "w.npz", **flat)
     # The factory can't be called without a number of classes; a network without a classifier ignores it.
     network = from_model("tests.inspection.nets:three_classes", weights=tmp_path / "w.npz", num_classes=3)
-    assert "output" in inspect_network(network, as_pictures(nets.pixels())).maps
+    assert "output" in maps(inspect_network(network, as_pictures(nets.pixels())))
     with pytest.raises(ModelError, match="without the number of classes"):
         inspect_network(
             from_model("tests.inspection.nets:three_classes", weights=tmp_path / "w.npz"), as_pictures(nets.pixels())
@@ -186,17 +199,17 @@ def test_a_runs_network_gives_what_the_run_recorded(recorded):
     run = open_run(recorded)
     step = max(run.observations)
     for path in ("conv1", "conv1/relu", "hidden/relu", "output"):
-        assert np.allclose(found.maps[path], run.observations[step].maps[path], atol=1e-6)
-    assert found.preprocessing.words == "as the run recorded them"
-    assert found.source == f"the parameters of run 'run' at step {step}"
-    assert len(found.pictures) == 10
+        assert np.allclose(maps(found)[path], run.observations[step].maps[path], atol=1e-6)
+    assert found.batch("probe").preprocessing.words == "as the run recorded them"
+    assert found.provenance["parameters"] == f"the parameters of run 'run' at step {step}"
+    assert len(found.batch("probe").names) == 10
 
 
 def test_an_earlier_step_of_a_run(recorded):
     found = inspect_network(from_run(recorded, model=tiny_model(), step=0), None)
     from reportgen.store import open_run
 
-    assert np.allclose(found.maps["conv1"], open_run(recorded).observations[0].maps["conv1"], atol=1e-6)
+    assert np.allclose(maps(found)["conv1"], open_run(recorded).observations[0].maps["conv1"], atol=1e-6)
     with pytest.raises(OptionError, match=r"no snapshot of step 99.*kept: 0, 1, 2"):
         from_run(recorded, model=tiny_model(), step=99)
 
@@ -210,7 +223,8 @@ def test_pictures_of_another_size_than_the_runs_get_a_hint(recorded):
     pictures = as_pictures(np.zeros((1, 20, 20), np.uint8))
     with pytest.raises(ReportgenError, match="--size 8x8 resizes them"):
         inspect_network(from_run(recorded, model=tiny_model()), pictures)
-    assert inspect_network(from_run(recorded, model=tiny_model()), pictures, size=(8, 8)).inputs.shape == (1, 8, 8, 1)
+    resized = inspect_network(from_run(recorded, model=tiny_model()), pictures, size=(8, 8))
+    assert inputs(resized).shape == (1, 8, 8, 1)
 
 
 def test_batch_statistics_of_a_run_are_found_where_they_were_kept(tmp_path):
@@ -222,8 +236,8 @@ def test_batch_statistics_of_a_run_are_found_where_they_were_kept(tmp_path):
     from reportgen.store import open_run
 
     recorded = open_run(tmp_path / "run")
-    assert np.allclose(found.maps["norm"], recorded.observations[3].maps["norm"], atol=1e-6)
-    assert inspect_network(from_run(tmp_path / "run", step=2), None, layers=["norm"]).maps["norm"].size
+    assert np.allclose(maps(found)["norm"], recorded.observations[3].maps["norm"], atol=1e-6)
+    assert maps(inspect_network(from_run(tmp_path / "run", step=2), None, layers=["norm"]))["norm"].size
     for name in ("00000001", "00000002"):  # as a loop that hands its parameters alone to step() leaves them
         file = tmp_path / "run" / "snapshots" / f"{name}.safetensors"
         tensors = Tensors(file)
@@ -245,36 +259,39 @@ def test_what_excites_each_channel_agrees_with_a_loop():
     labels = np.random.default_rng(6).integers(0, 3, 230)
     data = make_dataset("made", images[:3], np.array([0, 1, 2]), images, labels, ["a", "b", "c"])
     found = inspect(layers=["conv2"], dataset=data)
-    labelled = found.labelled
-    assert labelled is not None
-    excited = labelled.layers["conv2"]
+    (observation,) = found.observations.values()
+    top, outcome, evaluation = observation.top["conv2"], observation.outcome, found.batch("evaluation")
     maps, right = naive(nets.small(), nets.variables(nets.small()), data.test_images, labels)
-    assert labelled.predicted == right.sum()
-    assert list(labelled.label_counts) == [int((right & (labels == label)).sum()) for label in range(3)]
+    assert found.classes == ("a", "b", "c") and evaluation.size == 230
+    assert np.array_equal(evaluation.targets, labels)
+    assert np.allclose(evaluation.pictures, images, atol=1e-4)
+    assert list(outcome.label_counts) == [int((right & (labels == label)).sum()) for label in range(3)]
     sums = [data.test_images[right & (labels == label)].sum(dtype=np.float64) for label in range(3)]
-    assert labelled.input_sums == pytest.approx(sums, rel=1e-5)
+    assert outcome.input_sums == pytest.approx(sums, rel=1e-5)
     for channel in range(4):
-        top = maps[..., channel].reshape(230, -1).max(axis=1)
-        order = np.argsort(-top, kind="stable")[: len(excited.values)]
-        assert excited.values[:, channel] == pytest.approx(top[order], abs=1e-5)
-        for rank, image in enumerate(excited.examples[:, channel]):
-            y, x = excited.positions[rank, channel]
-            assert maps[image, y, x, channel] == pytest.approx(excited.values[rank, channel], abs=1e-5)
+        largest = maps[..., channel].reshape(230, -1).max(axis=1)
+        order = np.argsort(-largest, kind="stable")[: len(top.values)]
+        assert top.values[:, channel] == pytest.approx(largest[order], abs=1e-5)
+        for rank, image in enumerate(top.examples[:, channel]):
+            y, x = top.positions[rank, channel]
+            assert maps[image, y, x, channel] == pytest.approx(top.values[rank, channel], abs=1e-5)
         for label in range(3):
             total = maps[right & (labels == label)][..., channel].sum()
-            assert labelled.label_sums["conv2"][label, channel] == pytest.approx(total, abs=1e-3)
+            assert outcome.label_sums["conv2"][label, channel] == pytest.approx(total, abs=1e-3)
 
 
 def test_a_dataset_that_the_network_gives_no_scores_for_counts_all_images():
     images = nets.pixels(12, channels=1)
     labels = np.arange(12) % 2
     data = make_dataset("two", images[:2], labels[:2], images, labels, ["a", "b"])
-    labelled = inspect(layers=["conv1"], dataset=data).labelled
-    assert labelled is not None and labelled.predicted is None
-    assert list(labelled.label_counts) == [6, 6]
-    assert labelled.images.shape[-1] == 3
+    found = inspect(layers=["conv1"], dataset=data)
+    (observation,) = found.observations.values()
+    assert list(observation.outcome.label_counts) == [6, 6]
+    assert found.batch("evaluation").pictures.shape[-1] == 3
+    activity = next(s for s in reportgen.build(found).document.sections if s.anchor == "activity")
+    assert activity.finding.startswith("Over all 12 evaluation images")
 
 
-def test_the_inspection_is_frozen():
+def test_the_run_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        inspect().model = "other"
+        inspect().kind = "other"

@@ -9,16 +9,16 @@ import pytest
 
 from reportgen import build
 from reportgen.sections import context as context_module
-from reportgen.sections.context import Context, Options
+from reportgen.sections.context import Moment, Options, PageContext
 from reportgen.store import open_run
 
 
 def test_an_embedding_begun_beside_the_sections_is_the_one_computed_when_asked_for(recorded):
-    run, options = open_run(recorded), Options(0, 12)
-    begun = Context(run, options)
+    run = open_run(recorded)
+    begun = PageContext(Moment(run, 12), Moment(run, 0), Options())
     with begun.embedding_begun():
         found = begun.embedding
-    np.testing.assert_array_equal(found.frames, Context(run, options).embedding.frames)
+    np.testing.assert_array_equal(found.frames, PageContext(Moment(run, 12), Moment(run, 0), Options()).embedding.frames)
     assert found.method == "umap" and len(found.frames) == 3
 
 
@@ -36,7 +36,7 @@ def test_an_embedding_is_given_up_with_its_report(recorded, monkeypatch):
             raise
 
     monkeypatch.setattr(context_module, "embed", slow)
-    context = Context(open_run(recorded), Options(0, 12))
+    context = PageContext(Moment(open_run(recorded), 12), None, Options())
     with pytest.raises(KeyboardInterrupt), context.embedding_begun():
         assert started.wait(60) and not ended.is_set()
         raise KeyboardInterrupt
@@ -45,5 +45,6 @@ def test_an_embedding_is_given_up_with_its_report(recorded, monkeypatch):
 
 def test_sections_stand_in_reading_order_whatever_was_drawn_first(recorded):
     anchors = [section.anchor for section in build(recorded, embedding="pca").document.sections]
-    expected = ["embedding", "curves", "overlay", "mistakes", "parameters", "explorer", "change", "activity", "maps"]
-    assert anchors == [*expected, "health", "overview", "samples"]
+    expected = ["embedding", "curves", "overlay", "mistakes", "parameters", "explorer", "change", "activity"]
+    rest = ["images", "strongest", "maps", "health", "network", "overview", "samples"]
+    assert anchors == [*expected, *rest]

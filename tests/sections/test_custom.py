@@ -39,7 +39,7 @@ def drawn():
 
 
 def test_text_figure_and_rows_become_a_section(built) -> None:
-    report = built.add_section(
+    report = built.with_section(
         "Ablation",
         "Two\n\nparagraphs.",
         drawn(),
@@ -63,12 +63,12 @@ def test_text_figure_and_rows_become_a_section(built) -> None:
     assert table.columns == ("rate", "accuracy") and table.rows == ((0.5, 0.25), (1, None))
     page = html(report.document)
     assert "Loss &lt;b&gt;by&lt;/b&gt; rate" in page and 'id="ablation-3"' in page
-    again = built.add_section("Ablation", drawn()).document.sections[-1].blocks[0]
+    again = built.with_section("Ablation", drawn()).document.sections[-1].blocks[0]
     assert again.picture.data == figure.picture.data, "the same figure gives the same bytes"
 
 
 def test_a_users_figure_goes_into_a_paper_in_its_own_size(tmp_path) -> None:
-    report = Report(sample()).add_section("Mine", drawn())
+    report = Report(sample()).with_section("Mine", drawn())
     for form in ("svg", "pdf", "png"):
         report.write_figures(tmp_path / form, form)
     assert (tmp_path / "pdf" / "mine-1.pdf").read_bytes().startswith(b"%PDF")
@@ -81,7 +81,7 @@ def test_a_users_figure_goes_into_a_paper_in_its_own_size(tmp_path) -> None:
 def test_titles_may_repeat_and_blocks_pass_through(built) -> None:
     table = Table("mine", "Mine.", ("a",), ((1,),))
     report = (
-        built.add_section("Overview", table).add_section("Overview", "b").add_section("概要", "c").add_section("!", "d")
+        built.with_section("Overview", table).with_section("Overview", "b").with_section("概要", "c").with_section("!", "d")
     )
     anchors = [section.anchor for section in report.document.sections]
     assert anchors[-4:] == ["overview-2", "overview-3", "x", "x-2"]
@@ -147,7 +147,7 @@ def test_a_section_that_fails_is_named(monkeypatch, name, message) -> None:
     entry(monkeypatch, f"{__name__}:{name}")
     (make,) = installed()
     with pytest.raises(ReportgenError, match=message):
-        make(None)
+        make.build(None)
 
 
 def test_the_example_package_adds_its_section_once_installed(recorded, tmp_path) -> None:
@@ -182,6 +182,6 @@ def test_effective_rank_of_known_matrices(monkeypatch) -> None:
 
 def test_a_users_picture_is_readable(built) -> None:
     """Its SVG is drawn on white: legible on a dark page too."""
-    figure = built.add_section("Mine", drawn()).document.sections[-1].blocks[0]
+    figure = built.with_section("Mine", drawn()).document.sections[-1].blocks[0]
     assert b"fill: #ffffff" in figure.picture.data
     assert Image.open(io.BytesIO(figure.export("png"))).convert("RGB").getpixel((0, 0)) == (255, 255, 255)

@@ -10,8 +10,8 @@ from reportgen import build
 from reportgen.core.report import Explorer, Figure, FigureRow, Mosaic
 from reportgen.page.html import html
 from reportgen.page.outline import figures, walk
-from reportgen.sections import LADDER, Context, Limits, Options, left_out, maps
-from reportgen.sections.limits import coarse
+from reportgen.sections import Moment, Options, PageContext, maps
+from reportgen.sections.limits import LADDER, Limits, coarse, left_out
 from reportgen.store import open_run
 
 
@@ -29,14 +29,15 @@ def rows(section) -> list[FigureRow]:
     return [block for block in walk(section.blocks) if isinstance(block, FigureRow)]
 
 
-def context(run, **limits) -> Context:
-    return Context(run, Options(0, 12, embedding="pca")).limited(Limits(**limits))
+def context(run, **limits) -> PageContext:
+    options = Options(embedding="pca")
+    return PageContext(Moment(run, 12), Moment(run, 0), options).limited(Limits(**limits))
 
 
 def test_a_page_that_fits_leaves_nothing_out(run, whole) -> None:
     built = build(run, embedding="pca").document
     assert html(built) == html(whole)
-    assert not built.extra and "left-out" not in html(built).split("</style>")[1]
+    assert not built.omitted and "left-out" not in html(built).split("</style>")[1]
 
 
 @pytest.mark.parametrize("share", [0.9, 0.75, 0.65])
@@ -56,7 +57,7 @@ def test_a_page_is_as_small_as_asked_and_says_what_it_lacks(run, whole, share) -
 
 def test_nothing_more_can_be_left_out_than_all_rungs_do(run) -> None:
     built = build(run, embedding="pca", max_size=1000).document
-    assert "nothing more can be left out" in built.extra["left_out"]
+    assert "nothing more can be left out" in built.omitted
     assert not [block for section in built.sections for block in section.blocks if isinstance(block, Explorer)]
 
 

@@ -32,8 +32,9 @@ def test_a_run_of_format_1_is_built_with_all_that_it_holds():
     assert np.isfinite(run.observations[4].maps["conv1"]).all()
     report = build(RUN, embedding="pca").document
     anchors = [section.anchor for section in report.sections]
-    expected = ["embedding", "curves", "overlay", "mistakes", "parameters", "explorer", "change", "activity", "maps"]
-    assert anchors == [*expected, "health", "overview", "samples"]
+    expected = ["embedding", "curves", "overlay", "mistakes", "parameters", "explorer", "change", "activity"]
+    rest = ["images", "strongest", "maps", "health", "network", "overview", "samples"]
+    assert anchors == [*expected, *rest]
     assert report.warnings == ()
 
 

@@ -6,7 +6,7 @@ Vetterli, "The effective rank", EUSIPCO 2007). A matrix with k equal singular va
 
 import numpy as np
 
-from reportgen import Section, Table, Text
+from reportgen import PageContext, Section, Table, Text
 
 
 def effective_rank(kernel: np.ndarray) -> float:
@@ -16,9 +16,11 @@ def effective_rank(kernel: np.ndarray) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def build(context) -> Section | None:
-    """A row per kernel; None for a run whose parameters have no matrix among them."""
-    before, after = (context.run.snapshots[s].params for s in (context.options.from_step, context.options.to_step))
+def build(context: PageContext) -> Section | None:
+    """A row per kernel; None without an earlier moment, or where no parameter is a matrix."""
+    if context.before is None:
+        return None
+    before, after = context.before.params, context.now.params
     kernels = [name for name in before if before[name].ndim >= 2 and context.chosen(name)]
     if not kernels:
         return None
@@ -29,7 +31,7 @@ def build(context) -> Section | None:
     table = Table(
         "rank-kernels",
         "Effective rank of every kernel as a matrix with a column per output channel.",
-        ("Kernel", f"Step {context.options.from_step}", f"Step {context.options.to_step}", "Output channels"),
+        ("Kernel", context.before.name.capitalize(), context.now.name.capitalize(), "Output channels"),
         tuple(rows),
     )
     method = Text("The exponential of the entropy of the singular values, as shares of their sum.", "method")
