@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from reportgen.core.run import Run
     from reportgen.data import load
     from reportgen.errors import ReportgenError
-    from reportgen.record import Recorder
+    from reportgen.record import Keep, Recorder
     from reportgen.store import open_run
     from reportgen.training import train
 
 _HOME = {
     "BuiltReport": "reportgen.api",
     "Figure": "reportgen.core.report",
+    "Keep": "reportgen.record",
     "Recorder": "reportgen.record",
     "ReportgenError": "reportgen.errors",
     "Run": "reportgen.core.run",
@@ -41,6 +42,7 @@ _HOME = {
 __all__ = [
     "BuiltReport",
     "Figure",
+    "Keep",
     "Recorder",
     "ReportgenError",
     "Run",
