@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reportgen.core.run import Run
     from reportgen.data import load
     from reportgen.errors import ReportgenError
-    from reportgen.record import Recorder
+    from reportgen.record import Keep, Recorder
     from reportgen.store import open_run
     from reportgen.training import train
 
@@ -29,6 +29,7 @@ __version__ = "0.1.0"
 _HOME = {
     "BuiltReport": "reportgen.api",
     "Figure": "reportgen.core.report",
+    "Keep": "reportgen.record",
     "Recorder": "reportgen.record",
     "ReportgenError": "reportgen.errors",
     "Run": "reportgen.core.run",
@@ -45,6 +46,7 @@ _HOME = {
 __all__ = [
     "BuiltReport",
     "Figure",
+    "Keep",
     "Recorder",
     "ReportgenError",
     "Run",

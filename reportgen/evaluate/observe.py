@@ -23,6 +23,7 @@ class Observer:
     """
 
     def __init__(self, capture: Capture, batches: Mapping[str, Batch], classes: int, embed_layer: str | None):
+        self.network = capture.network
         self._batches = batches
         self._maps = Evaluator(capture, [Maps()])
         reducers: dict[str, Reducer] = {"ranges": Ranges()}

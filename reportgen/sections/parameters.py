@@ -84,7 +84,6 @@ def _scatter(context: Context, diff: ParamDiff) -> Figure:
 
 
 def _figures(context: Context, diff: ParamDiff, start: int, end: int) -> FigureRow:
-    after = diff.before + diff.delta
     name = context.slug(diff.name)
     shape = "×".join(map(str, diff.before.shape))
     kept = _kept(diff, context.limits.channels)
@@ -92,7 +91,7 @@ def _figures(context: Context, diff: ParamDiff, start: int, end: int) -> FigureR
     fewer = "" if len(kept) == outputs else f" Shown are the {len(kept)} of {outputs} that changed most."
     pair = []
     for kind, values, words in (
-        ("value", after, f"at step {end}"),
+        ("value", diff.after, f"at step {end}"),
         ("change", diff.delta, f"change from step {start} to step {end}"),
     ):
         laid_out = kernel_tiles(values[..., kept])
