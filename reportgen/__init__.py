@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reportgen.core.run import Run
     from reportgen.data import load_dataset
     from reportgen.errors import ReportgenError
-    from reportgen.record import Recorder
+    from reportgen.record import Keep, Recorder
     from reportgen.sections import PageContext
     from reportgen.store import open_run, save_run
     from reportgen.training import train
@@ -30,6 +30,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Figure": "reportgen.core.report",
+    "Keep": "reportgen.record",
     "PageContext": "reportgen.sections",
     "Recorder": "reportgen.record",
     "Report": "reportgen.api",
@@ -48,6 +49,7 @@ _HOME = {
 
 __all__ = [
     "Figure",
+    "Keep",
     "PageContext",
     "Recorder",
     "Report",

@@ -254,12 +254,12 @@ def _again(
     from reportgen.training import read_report
 
     asked = read_report(report)
-    data = load_dataset(dataset if "dataset" in given else asked.dataset, data_dir)
+    data = load_dataset(dataset if "dataset" in given else asked.config.dataset, data_dir)
     asked.check(data)
     for version in asked.versions():
         click.echo(f"The report was made with {version}: the last digits may differ.", err=True)
     chosen = {name: value for name, value in asked.options.items() if name not in given}
-    return data, model if "model" in given else asked.model, {**options, **chosen}
+    return data, model if "model" in given else asked.config.model, {**options, **chosen}
 
 
 def _train(path: Path, dataset: Any, model: str, **options: Any) -> Any:

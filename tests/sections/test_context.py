@@ -18,7 +18,9 @@ def test_an_embedding_begun_beside_the_sections_is_the_one_computed_when_asked_f
     begun = PageContext(Moment(run, 12), Moment(run, 0), Options())
     with begun.embedding_begun():
         found = begun.embedding
-    np.testing.assert_array_equal(found.frames, PageContext(Moment(run, 12), Moment(run, 0), Options()).embedding.frames)
+    np.testing.assert_array_equal(
+        found.frames, PageContext(Moment(run, 12), Moment(run, 0), Options()).embedding.frames
+    )
     assert found.method == "umap" and len(found.frames) == 3
 
 

@@ -81,7 +81,10 @@ def test_a_users_figure_goes_into_a_paper_in_its_own_size(tmp_path) -> None:
 def test_titles_may_repeat_and_blocks_pass_through(built) -> None:
     table = Table("mine", "Mine.", ("a",), ((1,),))
     report = (
-        built.with_section("Overview", table).with_section("Overview", "b").with_section("概要", "c").with_section("!", "d")
+        built.with_section("Overview", table)
+        .with_section("Overview", "b")
+        .with_section("概要", "c")
+        .with_section("!", "d")
     )
     anchors = [section.anchor for section in report.document.sections]
     assert anchors[-4:] == ["overview-2", "overview-3", "x", "x-2"]
