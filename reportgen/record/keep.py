@@ -27,11 +27,13 @@ class Keep:
               number n for every n-th; None: each, and fewer of a model with more than a million parameters
     layers    glob patterns on layer paths: whose activations are kept
     embed     path of the layer to embed; None: the last hidden vector before the output
+    top       also the examples with the largest activations of each channel; evaluating then takes about twice as long
     """
 
     every: str | int | None = None
     layers: Sequence[str] = ("*",)
     embed: str | None = None
+    top: bool = False
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,9 @@ def prepare_model(
         "uncaptured": dict(capture.network.uncaptured),
         "embed_layer": embed,
     }
-    return Prepared(batches, Observer(capture, batches, len(classes) if scored else 0, embed), header, provenance)
+    return Prepared(
+        batches, Observer(capture, batches, len(classes) if scored else 0, embed, top=keep.top), header, provenance
+    )
 
 
 def _embedding_layer(capture: Capture, path: str | None) -> str | None:
