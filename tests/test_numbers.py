@@ -362,8 +362,9 @@ def test_sentences_say_what_the_numbers_say(recorded, forward, numbers, built):
     finding = section(built, "strongest").finding
     maps = raw(recorded, "activations", 12)["maps/conv1"]
     strongest = [int(image.max(axis=(0, 1)).argmax()) for image in maps]
-    ((channel, count),) = re.findall(r"In conv1, channel (\d+) has the largest value on (\d+) of 10 images", finding)
-    assert strongest.count(int(channel)) == int(count) == max(strongest.count(c) for c in range(4))
+    counts = [strongest.count(channel) for channel in range(4)]
+    where = "all" if max(counts) == 10 else f"{max(counts)} of 10"
+    assert finding.startswith(f"In conv1, channel {counts.index(max(counts))} has the largest value on {where} images")
 
     quality = rows(numbers, "embedding_quality.csv")
     finding = section(built, "embedding").finding

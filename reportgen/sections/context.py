@@ -144,10 +144,10 @@ class PageContext:
         }
         return frozenset(need for need, is_met in met.items() if is_met)
 
-    def chosen(self, path: str) -> bool:
-        """Whether a layer, or a parameter by its layer, is among those to show."""
+    def chosen(self, name: str) -> bool:
+        """Whether a parameter, by its own name or its layer's path, is among those to show."""
         patterns = self.options.layers
-        return any(fnmatchcase(path, p) or fnmatchcase(path.rpartition("/")[0], p) for p in patterns)
+        return any(fnmatchcase(name, p) or fnmatchcase(name.rpartition("/")[0], p) for p in patterns)
 
     def slug(self, path: str) -> str:
         """A stable part of an anchor for a path; paths that differ get slugs that differ."""
@@ -175,8 +175,8 @@ class PageContext:
         recorded = None if self.observation is None else self.observation.maps
         return tuple(
             layer
-            for layer in self.network.distinct
-            if self.chosen(layer.path) and (recorded is None or layer.path in recorded)
+            for layer in self.network.select(self.options.layers)
+            if layer.alias_of is None and (recorded is None or layer.path in recorded)
         )
 
     @cached_property

@@ -83,7 +83,7 @@ def _patch(
     else:
         y, x = (int(place) for place in top.positions[rank, channel])
         top_row, left = (edge[0] for edge in field.seen(max(y, 0), max(x, 0)))
-        patch = np.ma.masked_all((field.height, field.width, image.shape[2]), image.dtype)
+        patch = _masked((field.height, field.width, image.shape[2]))
         rows, columns = (
             (max(0, -start), min(size, length - start))
             for start, size, length in ((top_row, field.height, height), (left, field.width, width))
@@ -92,8 +92,12 @@ def _patch(
             top_row + rows[0] : top_row + rows[1], left + columns[0] : left + columns[1]
         ]
     if index < 0:
-        patch = np.ma.masked_all(patch.shape, patch.dtype)
+        patch = _masked(patch.shape)
     return patch[..., 0] if patch.shape[2] == 1 else patch
+
+
+def _masked(shape: tuple[int, ...]) -> np.ma.MaskedArray:
+    return np.ma.array(np.zeros(shape, np.float32), mask=True)
 
 
 def example_rows(context: PageContext) -> Iterator[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""Health of the training: values that are not finite, channels that died, updates too large or none."""
+"""Health: values that are not finite, channels that died, and, of a training, updates too large or none."""
 
 from collections.abc import Iterator, Sequence
 from math import isfinite
@@ -27,7 +27,7 @@ def build(context: PageContext) -> Section:
     found = context.checkup
     blocks: list[Block] = [Text(warning, "warning") for warning in warnings(context)]
     if found.channels:
-        blocks.append(_layers(found))
+        blocks.append(_layers(context))
     if any(found.updates.values()):
         blocks.append(_updates(found))
     blocks.append(Text(_method(context), "method"))
@@ -36,12 +36,13 @@ def build(context: PageContext) -> Section:
         Numbers("health_updates.csv", _UPDATE_COLUMNS, lambda: _update_rows(found)),
         Numbers("health_parameters.csv", _BROKEN_COLUMNS, lambda: _broken_rows(found)),
     )
-    return Section("health", "Health of the training", _finding(context), tuple(blocks), numbers)
+    title = "Health of the network" if context.before is None else "Health of the training"
+    return Section("health", title, _finding(context), tuple(blocks), numbers)
 
 
 def warnings(context: PageContext) -> list[str]:
     """What makes the other numbers of the page doubtful, a sentence each."""
-    found, said = context.checkup, []
+    found, said, alone = context.checkup, [], context.before is None
     if found.loss:
         step, count = found.loss
         said.append(
@@ -51,12 +52,13 @@ def warnings(context: PageContext) -> list[str]:
         )
     if found.broken:
         first = found.broken[0]
+        since = "" if alone else f" from step {first.step} (epoch {first.epoch}) on"
         names = _some([part.name for part in found.broken])
         said.append(
-            f"NaN or infinite parameters from step {first.step} (epoch {first.epoch}) on, in {names}: "
+            f"NaN or infinite parameters{since}, in {names}: "
             f"{sum(p.nan + p.infinite for p in found.broken):,} of {sum(p.size for p in found.broken):,} values there."
         )
-    if found.broken_layer:
+    if found.broken_layer and not alone:  # the notes of an inspection say it
         epoch, layer = found.broken_layer
         said.append(
             f"NaN or infinite activations from epoch {epoch} on, first in {layer.path}: "
@@ -65,8 +67,11 @@ def warnings(context: PageContext) -> list[str]:
     for layer in (health[-1] for health in found.channels.values()):
         dead, constant = len(layer.dead), len(layer.constant)
         of = f"of {plural(layer.channels, 'channel')} of {layer.path}"
+        if alone and not found.whole:
+            continue  # on a few images many channels of a sound network are 0
         if layer.channels > 1 and dead >= MOST_DEAD * layer.channels:
-            said.append(f"{dead} {of} are dead after epoch {found.epochs[-1]}: always 0 on {_images(found)}.")
+            after = "" if alone else f" after epoch {found.epochs[-1]}"
+            said.append(f"{dead} {of} are dead{after}: always 0 on {_images(found)}.")
         elif constant and dead + constant == layer.channels:
             said.append(f"All channels of {layer.path} have the same value on {_images(found)}.")
     said += _one_class(context)
@@ -95,20 +100,22 @@ def _one_class(context: PageContext) -> list[str]:
 
 
 def _finding(context: PageContext) -> str:
-    found = context.checkup
+    found, alone = context.checkup, context.before is None
     steps = f"{len(found.looked):,} of {plural(len(context.run.snapshots), 'kept snapshot')}"
     parts = []
     if found.broken:
         first = found.broken[0]
-        parts.append(f"{plural(len(found.broken), 'parameter')} not finite from step {first.step} on")
+        since = "" if alone else f" from step {first.step} on"
+        parts.append(f"{plural(len(found.broken), 'parameter')} not finite{since}")
     else:
-        parts.append(f"All parameters are finite in the {steps} that were looked at")
+        parts.append(f"All parameters are finite{'' if alone else f' in the {steps} that were looked at'}")
     if found.channels:
         if found.broken_layer:
-            parts.append(f"{found.broken_layer[1].path} not finite from epoch {found.broken_layer[0]} on")
+            since = "" if alone else f" from epoch {found.broken_layer[0]} on"
+            parts.append(f"{found.broken_layer[1].path} not finite{since}")
         elif not found.broken:
             parts.append(f"so are all activations on {_images(found)}")
-        parts.append(_dead(found))
+        parts.append(_dead(found, "dead" if found.whole or not alone else f"0 on all of the {_images(found)}"))
     lasts = [(updates[-1].ratio, name) for name, updates in found.updates.items() if updates]
     known = [last for last in lasts if isfinite(last[0])]
     if known:
@@ -121,18 +128,19 @@ def _finding(context: PageContext) -> str:
     return "; ".join(parts) + "."
 
 
-def _dead(found: Checkup) -> str:
+def _dead(found: Checkup, dead: str) -> str:
     last = [health[-1] for health in found.channels.values()]
     some = [layer for layer in last if layer.dead]
     if not some:
-        return "no channel is dead"
+        return f"no channel is {dead}"
     worst = max(some, key=lambda layer: len(layer.dead) / layer.channels)
-    text = f"{len(worst.dead)} of {plural(worst.channels, 'channel')} of {worst.path} are dead"
+    text = f"{len(worst.dead)} of {plural(worst.channels, 'channel')} of {worst.path} are {dead}"
     rest = f"{plural(len(some), 'layer')} of {len(last)} have dead channels; in the worst, "
     return text if len(some) == 1 else rest + text
 
 
-def _layers(found: Checkup) -> Table:
+def _layers(context: PageContext) -> Table:
+    found, alone = context.checkup, context.before is None
     picked = np.unique(np.linspace(0, len(found.epochs) - 1, min(SHOWN, len(found.epochs))).round().astype(int))
     epochs = [found.epochs[i] for i in picked]
     rows = []
@@ -153,10 +161,11 @@ def _layers(found: Checkup) -> Table:
         "health-layers",
         f"Channels over {_images(found)}. Dead: always 0. Constant: always one other value. Saturated: 95 % of the "
         "values on the probe images within 1 % of an end of the activation function's range; no data for functions "
-        f"without ends. Not finite: with NaN or infinite values. All but the dead after epoch {found.epochs[-1]}.",
+        "without ends. Not finite: with NaN or infinite values."
+        f"{'' if alone else f' All but the dead after epoch {found.epochs[-1]}.'}",
         (
             *("Layer", "Channels"),
-            *(f"Dead, epoch {epoch}" for epoch in epochs),
+            *("Dead" if alone else f"Dead, epoch {epoch}" for epoch in epochs),
             *("Which", "Constant", "Saturated", "Not finite"),
         ),
         tuple(rows),
@@ -194,10 +203,14 @@ def _method(context: PageContext) -> str:
     found, kept = context.checkup, len(context.run.snapshots)
     where = f"steps {_some([str(step) for step in found.looked])}" if len(found.looked) < kept else "every kept step"
     epochs = len(context.run.observations)
-    text = f"Parameters were looked at in {where}, activations after {len(found.epochs)} of {plural(epochs, 'epoch')}"
-    text += " (epoch 0 is before training). Pooling and flattening layers are left out: they hand on what died before."
+    text = "Pooling and flattening layers are left out: they hand on what died before."
+    if context.before is not None:
+        text = (
+            f"Parameters were looked at in {where}, activations after {len(found.epochs)} of "
+            f"{plural(epochs, 'epoch')} (epoch 0 is before training). {text}"
+        )
     if found.channels and not found.whole:
-        text += " This run did not note the extremes over the evaluation set: channels were judged by the probe images."
+        text += " Channels were judged by the probe images alone: their ranges over an evaluation set are not known."
     return text
 
 

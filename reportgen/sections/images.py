@@ -33,10 +33,8 @@ def build(context: PageContext) -> Section:
         rows = tuple(_planes(context, index) for index in range(min(len(context.names), OPEN)))
         blocks.append(Fold("The input's channels, one by one", rows))
     height, width = inputs.shape[1:3]
-    how = "as they were handed over" if stated is None else stated.words
-    finding = (
-        f"The network sees {plural(len(context.names), 'image')} of {height}×{width} pixels (height × width): {how}."
-    )
+    how = ", as they were handed over" if stated is None else f" (height × width): {stated.words}"
+    finding = f"The network sees {plural(len(context.names), 'image')} of {height}×{width} pixels{how}."
     if len(context.names) == 2 and Need.COMPARABLE in context.offers:
         finding += f" {differ_words(context, 1)}"
     return Section("images", "The images as the network sees them", finding, tuple(blocks))

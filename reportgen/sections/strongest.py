@@ -3,7 +3,7 @@
 from collections import Counter
 
 from reportgen.analysis.channels import Peak, ranking, strongest
-from reportgen.core.network import Layer
+from reportgen.core.network import PASSING, Layer
 from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, FigureRow, Fold, Section, Table, Text
 from reportgen.sections.context import PageContext
@@ -30,7 +30,7 @@ def build(context: PageContext) -> Section | None:
     if not layers:
         return None
     few = len(layers) * shown_images(context) <= FEW_GRIDS
-    drawn = layers if few else _without_befores(context)
+    drawn = layers if few else _after_activation(context)
     table = _table(context)
     blocks: list[Block] = (
         [table] if len(table.rows) <= ROWS_OPEN else [Fold("The strongest channels, listed", (table,))]
@@ -39,8 +39,8 @@ def build(context: PageContext) -> Section | None:
         blocks.append(
             Text(
                 f"With {len(layers) * shown_images(context)} grids on this page, the strongest channel is drawn after "
-                "the activation function only where a layer has one, and the ten strongest stand in tables; choose "
-                "fewer layers to see all of them enlarged."
+                "the activation function only where a layer has one, pooling and joining layers are left out, and the "
+                "ten strongest stand in tables; choose fewer layers to see all of them enlarged."
             )
         )
     blocks += by_module([(layer, tuple(_layer(context, layer, few))) for layer in drawn])
@@ -56,10 +56,12 @@ def build(context: PageContext) -> Section | None:
     return Section("strongest", "The strongest channels", finding(context), tuple(blocks))
 
 
-def _without_befores(context: PageContext) -> tuple[Layer, ...]:
-    drawn = {after.path for _, after in context.pairs}
-    befores = {before.path for before, _ in context.pairs if before is not None}
-    return tuple(layer for layer in context.map_layers if layer.path in drawn or layer.path not in befores)
+def _after_activation(context: PageContext) -> tuple[Layer, ...]:
+    """The layers that make new values, each after its activation function where that is shown too."""
+    shown = {layer.path for layer in context.map_layers}
+    befores = {before.path for before, after in context.pairs if before is not None and after.path in shown}
+    layers = tuple(layer for layer in context.map_layers if layer.path not in befores)
+    return tuple(layer for layer in layers if layer.role not in PASSING) or layers
 
 
 def finding(context: PageContext) -> str:
