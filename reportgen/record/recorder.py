@@ -90,7 +90,7 @@ class Recorder:
         probe: Any,
         evaluation: Any = None,
         embedding: Any = None,
-        apply: Callable | None = None,
+        apply: Callable[[Any, Any, Any], Any] | None = None,
         classes: Sequence[str] | None = None,
         layers: Sequence[str] = ("*",),
         embed_layer: str | None = None,

@@ -83,7 +83,7 @@ def _patch(
     else:
         y, x = (int(place) for place in top.positions[rank, channel])
         top_row, left = (edge[0] for edge in field.seen(max(y, 0), max(x, 0)))
-        patch = np.ma.masked_all((field.height, field.width, image.shape[2]), image.dtype)
+        patch = np.ma.MaskedArray(np.zeros((field.height, field.width, image.shape[2]), image.dtype), mask=True)
         rows, columns = (
             (max(0, -start), min(size, length - start))
             for start, size, length in ((top_row, field.height, height), (left, field.width, width))
@@ -92,7 +92,7 @@ def _patch(
             top_row + rows[0] : top_row + rows[1], left + columns[0] : left + columns[1]
         ]
     if index < 0:
-        patch = np.ma.masked_all(patch.shape, patch.dtype)
+        patch = np.ma.MaskedArray(np.zeros(patch.shape, patch.dtype), mask=True)
     return patch[..., 0] if patch.shape[2] == 1 else patch
 
 
