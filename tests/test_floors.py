@@ -18,6 +18,7 @@ FLOORS = [
     {"record", "sections", "inspection"},
     {"training"},
     {"api"},
+    {"cli_options"},
     {"cli"},
 ]
 WITHOUT_JAX = {"errors", "npz", "core", "store", "analysis", "figures", "page", "sections", "data"}

@@ -245,7 +245,8 @@ class PageContext:
             return np.asarray(batch.pictures[example])
         if not are_pictures(batch.images.shape) or example >= len(batch.images):
             return None
-        return to_pixels(batch.images[example : example + 1], self.evaluation_range)[0]
+        pixels: np.ndarray = to_pixels(batch.images[example : example + 1], self.evaluation_range)[0]
+        return pixels
 
     @cached_property
     def size(self) -> tuple[int, int] | None:
