@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from reportgen.capture import Capture
@@ -35,7 +36,7 @@ def excitations(
     labels, names = dataset.test_labels, dataset.classes
     shape = preprocess(pictures[:1] * np.float32(255)).shape[1:]
     inputs = LazyArray((len(pictures), *shape), lambda chosen: preprocess(pictures[chosen] * np.float32(255)))
-    scored = scores_classes(capture, variables, jax.ShapeDtypeStruct((2, *shape), np.float32), len(names))
+    scored = scores_classes(capture, variables, jax.eval_shape(lambda: jnp.zeros((2, *shape))), len(names))
     layers = [layer for layer in capture.layers if layer.path in capture.selected]
     evaluate = Evaluator(capture, [Top(), LabelSums(len(names), correct=scored)])
     size = _batch_size(layers)

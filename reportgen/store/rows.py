@@ -100,4 +100,5 @@ def _number(value: Any) -> float:
         return _TEXTS[value]
     if not is_number(value):
         raise ValueError(f"{value!r} is not a number")
-    return value
+    number: float = value
+    return number

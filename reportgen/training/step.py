@@ -26,7 +26,7 @@ class State(NamedTuple):
     step: jax.Array
 
 
-def make_update(model: Any, optimizer: optax.GradientTransformation) -> Callable:
+def make_update(model: Any, optimizer: optax.GradientTransformation) -> Callable[..., tuple[State, tuple[Any, Any]]]:
     """The jitted update: (state, images, labels, key) -> (state, (mean loss, correct predictions)).
 
     Softmax cross-entropy on integer labels. Dropout draws from `key` folded with the step.
@@ -35,8 +35,10 @@ def make_update(model: Any, optimizer: optax.GradientTransformation) -> Callable
     forward = forward_of(model)
 
     @jax.jit
-    def update(state: State, images: jax.Array, labels: jax.Array, key: jax.Array):
-        def loss_of(params):
+    def update(
+        state: State, images: jax.Array, labels: jax.Array, key: jax.Array
+    ) -> tuple[State, tuple[jax.Array, jax.Array]]:
+        def loss_of(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
             scores, others = forward.train(params, state.others, images, jax.random.fold_in(key, state.step))
             losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
             return losses.mean(), (_correct(scores, labels), others)
@@ -60,7 +62,7 @@ def make_loss(model: Any) -> Callable[[Any, np.ndarray, np.ndarray], float]:
     forward = forward_of(model)
 
     @jax.jit
-    def batch_loss(variables, images, labels, count):
+    def batch_loss(variables: Any, images: Any, labels: Any, count: Any) -> jax.Array:
         scores = forward.evaluate(variables, images)
         losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
         return jnp.sum(jnp.where(jnp.arange(len(labels)) < count, losses, 0))
