@@ -68,7 +68,7 @@ class Tensors(Mapping[str, np.ndarray]):
         if name not in self.described:
             raise KeyError(name)
         with _damage_named(self.path), safe_open(self.path, "np") as file:
-            array = file.get_tensor(name)
+            array: np.ndarray = file.get_tensor(name)
         self._compare(name, _checksum(name, array))
         return array
 
@@ -93,7 +93,7 @@ class Tensors(Mapping[str, np.ndarray]):
                 found = array[numbers[0] : numbers[-1] + 1] if numbers else array[0:1][:0]
             else:
                 found = np.stack([array[number] for number in numbers])
-        return found.reshape(wanted.shape + shape[1:])
+        return np.asarray(found).reshape(wanted.shape + shape[1:])
 
     def check(self, name: str) -> None:
         """Read one array part by part, for one that need not be in memory as a whole; DamagedError as above."""
@@ -136,7 +136,7 @@ class _damage_named:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind, error, traceback) -> None:
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if isinstance(error, FileNotFoundError):
             raise DamagedError(f"{self._path} is missing") from error
         if isinstance(error, _DAMAGE):
