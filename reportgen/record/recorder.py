@@ -150,10 +150,15 @@ class Recorder:
         variables = variables_of(self._model, params)
         self._step += 1
         step, epoch = self._step, self._epoch + 1
-        if self._every and step % self._every == 0:
-            self._keep(variables, epoch)
-        copies = _held(given)
-        self._background.submit(lambda: self._writer.step_rows(MetricRow(step, epoch, reported=numbers(copies))))
+        trees = self._collected(variables) if self._every and step % self._every == 0 else {}
+        # Metrics on the device are copied like parameters: the loop may delete or donate what it was given.
+        held = {name: value for name, value in given.items() if isinstance(value, jax.Array)}
+        # One call for all, queued on the device behind the update that made them.
+        copies, held = _copied((trees, held))
+        if trees:
+            self._submit_snapshot(copies, epoch)
+        row = {**given, **held}
+        self._background.submit(lambda: self._writer.step_rows(MetricRow(step, epoch, reported=numbers(row))))
 
     def epoch(self, variables: Any, *, steps: int | None = None, losses: Any = None, **reported: Any) -> None:
         """Close an epoch: records activations, predictions, vectors, the measured val_accuracy, and metrics.
@@ -229,17 +234,21 @@ class Recorder:
         else:
             self.close("interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
 
+    def _collected(self, variables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Collection -> name -> array, of the collections that the model began with."""
+        return {kind: flat_names(tree) for kind, tree in variables.items() if kind in self._collections}
+
     def _keep(self, variables: Mapping[str, Any], epoch: int) -> None:
-        """Hand a copy of the variables, of the collections that the model began with, to the writer thread."""
+        """Hand a copy of the variables to the writer thread."""
+        self._submit_snapshot(_copied(self._collected(variables)), epoch)
+
+    def _submit_snapshot(self, copies: Mapping[str, Mapping[str, Any]], epoch: int) -> None:
         step = self._step
-        trees = {kind: flat_names(tree) for kind, tree in variables.items() if kind in self._collections}
-        self._kept = step, set(trees)
-        # The copy is queued on the device behind the update that made the parameters, so a loop that
-        # donates them to its next update can go on.
-        copies = _copied(trees)
+        self._kept = step, set(copies)
 
         def write() -> None:
-            self._writer.snapshot(step, epoch, jax.tree.map(np.asarray, copies))
+            arrays = {kind: {name: np.asarray(leaf) for name, leaf in tree.items()} for kind, tree in copies.items()}
+            self._writer.snapshot(step, epoch, arrays)
 
         self._background.submit(write)
 
@@ -253,12 +262,6 @@ class Recorder:
         row = MetricRow(self._step, self._epoch, measured, numbers(given))
         self._background.submit(lambda: self._writer.observation(observation))
         self._background.submit(lambda: self._writer.epoch_row(row))
-
-
-def _held(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values, those on the device copied like parameters: the loop may delete or donate what it was given."""
-    arrays = {name: value for name, value in values.items() if isinstance(value, jax.Array)}
-    return {**values, **_copied(arrays)} if arrays else dict(values)
 
 
 def _losses(losses: Any, steps: int | None) -> list[Any]:

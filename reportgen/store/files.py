@@ -90,7 +90,7 @@ class Tensors(Mapping[str, np.ndarray]):
                 found: np.ndarray = array[numbers[0] : numbers[-1] + 1] if numbers else array[0:1][:0]
             else:
                 found = np.stack([array[number] for number in numbers])
-        return found.reshape(wanted.shape + shape[1:])
+        return np.asarray(found).reshape(wanted.shape + shape[1:])
 
     def check(self, name: str) -> None:
         """Read one array part by part, for one that need not be in memory as a whole; DamagedError as above."""
