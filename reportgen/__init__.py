@@ -16,7 +16,7 @@ from warnings import warn
 from reportgen.errors import naming_the_extra
 
 if TYPE_CHECKING:
-    from reportgen.api import Report, build, inspect
+    from reportgen.api import Checkpoint, Report, build, inspect
     from reportgen.core.report import Figure, Section, Table, Text
     from reportgen.core.run import Run
     from reportgen.data import load_dataset
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Checkpoint": "reportgen.api",
     "Figure": "reportgen.core.report",
     "Keep": "reportgen.record",
     "PageContext": "reportgen.sections",
@@ -48,6 +49,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Checkpoint",
     "Figure",
     "Keep",
     "PageContext",
