@@ -29,7 +29,7 @@ def lenet(folder: Path) -> None:
     print(page.save(folder / "digit.html"))
 
     # The console's recipe for signed values: -1 is black, 1 is white, what lies outside is clipped and counted.
-    page = reportgen.inspect(run=run, images=seven, layers=["conv1", "conv1/max_pool"], value_range=(-1, 1))
+    page = reportgen.inspect(run=run, images=seven, layers=["conv1", "conv1/max_pool"], normalize=(-1, 1))
     print(page.save(folder / "digit-fixed-range.html"))
 
     # Which digits excite each channel most, with the part of the image that does it, and activity per label.

@@ -16,12 +16,12 @@ from warnings import warn
 from reportgen.errors import naming_the_extra
 
 if TYPE_CHECKING:
-    from reportgen.api import Report, build, inspect
+    from reportgen.api import Checkpoint, Report, build, inspect
     from reportgen.core.report import Figure, Section, Table, Text
     from reportgen.core.run import Run
     from reportgen.data import load_dataset
     from reportgen.errors import ReportgenError
-    from reportgen.record import Recorder
+    from reportgen.record import Keep, Recorder
     from reportgen.sections import PageContext
     from reportgen.store import open_run, save_run
     from reportgen.training import train
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Checkpoint": "reportgen.api",
     "Figure": "reportgen.core.report",
+    "Keep": "reportgen.record",
     "PageContext": "reportgen.sections",
     "Recorder": "reportgen.record",
     "Report": "reportgen.api",
@@ -47,7 +49,9 @@ _HOME = {
 }
 
 __all__ = [
+    "Checkpoint",
     "Figure",
+    "Keep",
     "PageContext",
     "Recorder",
     "Report",

@@ -10,7 +10,7 @@ import csv
 import json
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,6 +37,22 @@ from reportgen.store import open_run, save_run, with_what_is_whole
 
 MAX_SIZE = 10_000_000
 """Bytes that a page as one file has at most, unless asked for otherwise."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights from elsewhere, and how they are read.
+
+    path      a file (.safetensors, .npz, .msgpack) or an Orbax folder
+    step      which of an Orbax folder's; None: the last
+    rename    rules OLD=NEW that bring its names to the model's
+    layout    of its kernels: "hwio" as in Flax, or "oihw" as in PyTorch
+    """
+
+    path: str | Path
+    step: int | None = None
+    rename: Sequence[str] = ()
+    layout: Literal["hwio", "oihw"] = "hwio"
 
 
 @dataclass(frozen=True)
@@ -191,7 +207,7 @@ def inspect(
     model: Any = None,
     images: str | Path | Sequence[Any] = (),
     *,
-    weights: str | Path | None = None,
+    weights: str | Path | Checkpoint | None = None,
     variables: Any = None,
     run: str | Path | None = None,
     step: int | None = None,
@@ -199,25 +215,23 @@ def inspect(
     channels: Sequence[int] = (),
     preprocess: str | Callable[[Any], Any] | None = None,
     normalize: str | tuple[float, float] | None = None,
-    value_range: tuple[float, float] | None = None,
     size: tuple[int, int] | None = None,
     dataset: Any = None,
-    rename: Sequence[str] = (),
-    layout: str = "hwio",
     apply: Callable[[Any, Any, Any], Any] | None = None,
     verify: bool = False,
     title: str | None = None,
     max_size: int | None = MAX_SIZE,
     save_to: str | Path | None = None,
     progress: bool = False,
+    **earlier: Any,
 ) -> Report:
     """Show what each layer and channel of a network answers to chosen images. No training.
 
-    `model` is a name, MODULE:FACTORY, or a Linen or NNX module; its parameters come from `weights` (a
-    checkpoint file or folder, with `rename` rules OLD=NEW and `layout` "oihw" for kernels of other
-    frameworks), from `variables`, or from the recorded `run` after `step` updates. `images` are paths, or
-    arrays [height, width] or [height, width, 1 or 3], uint8 or from 0 to 1; without any, a run's probe
-    images are taken. `layers` are glob patterns, `channels` the numbers to show enlarged (from 0).
+    `model` is a name, MODULE:FACTORY, or a Linen or NNX module; its parameters come from `weights` (a checkpoint
+    file or folder, or a `Checkpoint` that says how to read it), from `variables`, or from the recorded `run` after
+    `step` updates. `images` are paths, or arrays [height, width] or [height, width, 1 or 3], uint8 or from 0 to 1;
+    without any, a run's probe images are taken. `layers` are glob patterns, `channels` the numbers to show enlarged
+    (from 0).
 
     `preprocess` is "caffe", "imagenet", "unit", "none", or a function of pixels [image, h, w, channel],
     0 to 255; by default what the built-in model was trained on, else "unit". `size` (height, width) resizes
@@ -234,11 +248,8 @@ def inspect(
     from reportgen.data import Dataset, load_dataset
     from reportgen.data.pictures import as_pictures
 
-    if value_range is not None:
-        warnings.warn("give the range as normalize=(A, B) in place of value_range", DeprecationWarning, stacklevel=2)
-        if normalize not in (None, "range"):
-            raise OptionError(f"a fixed range and the normalisation {normalize} exclude each other; give one of them")
-        normalize = value_range
+    if earlier:
+        weights, normalize = _earlier(earlier, weights, step, normalize)
     options = _options(layers, channels, normalize, "pca")
     given: Sequence[Any] = [images] if isinstance(images, str | Path) else images
     pictures = as_pictures(given) if len(given) else None
@@ -251,8 +262,12 @@ def inspect(
         raise OptionError("nothing to look into: give a model (with its weights) or a run")
     else:
         classes = None if data is None else len(data.classes)
-        loaded = {"weights": weights, "variables": variables, "rename": rename, "layout": layout, "step": step}
-        network = from_model(model, **loaded, num_classes=classes)
+        read = weights if isinstance(weights, Checkpoint | None) else Checkpoint(weights, step)
+        how: dict[str, Any] = {"step": step, "variables": variables, "num_classes": classes}
+        if read is not None:
+            at = step if read.step is None else read.step
+            how |= {"weights": read.path, "step": at, "rename": read.rename, "layout": read.layout}
+        network = from_model(model, **how)
     with tqdm(desc="inspect", unit="batch", disable=not progress) as bar:
 
         def note(what: str, done: int, of: int) -> None:
@@ -274,6 +289,25 @@ def inspect(
     if save_to is not None:
         save_run(found, save_to)
     return _built(Moment(found, next(iter(found.snapshots))), None, options, title, max_size, progress)
+
+
+def _earlier(
+    earlier: Mapping[str, Any], weights: Any, step: int | None, normalize: str | tuple[float, float] | None
+) -> tuple[Any, str | tuple[float, float] | None]:
+    """(weights, normalize) with what was given by the names of the release before, which are warned about."""
+    for name in earlier:
+        if name not in ("value_range", "rename", "layout"):
+            raise TypeError(f"inspect() got an unexpected keyword argument {name!r}")
+        now = "normalize=(A, B)" if name == "value_range" else f"weights=Checkpoint(path, {name}=...)"
+        warnings.warn(f"inspect({name}=...) is {now} now", DeprecationWarning, stacklevel=3)
+    if earlier.get("value_range") is not None:
+        if normalize not in (None, "range"):
+            raise OptionError(f"a fixed range and the normalisation {normalize} exclude each other; give one of them")
+        normalize = earlier["value_range"]
+    reading = {name: earlier[name] for name in ("rename", "layout") if earlier.get(name)}
+    if reading and weights is None:
+        raise OptionError("rename and layout say how weights are read: give weights too")
+    return (Checkpoint(weights, step, **reading) if reading else weights), normalize
 
 
 def _options(

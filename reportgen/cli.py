@@ -207,6 +207,9 @@ def inspect(
     size: str | None,
     dataset: str | None,
     data_dir: str | None,
+    weights: str | None,
+    rename: tuple[str, ...],
+    layout: Any,
     output: Output,
     view: dict[str, Any],
     **options: Any,
@@ -222,13 +225,16 @@ def inspect(
     """
     if data_dir is not None and dataset is None:
         raise OptionError("--data-dir says where a dataset's files lie: give --dataset too")
+    if weights is None and (rename or layout != "hwio"):
+        raise OptionError("--rename and --layout say how weights are read: give --weights too")
     shape = numbers(f"{size}x{size}" if size and "x" not in size else size, "--size", "x", int)
     from reportgen import api
     from reportgen.data import load_dataset
 
     data = None if dataset is None else load_dataset(dataset, data_dir)
-    given = (*images, *pictures)
-    output.write(api.inspect(images=given, size=shape, dataset=data, progress=True, **view, **options))
+    checkpoint = None if weights is None else api.Checkpoint(weights, options["step"], rename, layout)
+    read = {"images": (*images, *pictures), "weights": checkpoint, "size": shape, "dataset": data}
+    output.write(api.inspect(**read, **view, **options, progress=True))
 
 
 def _check_demo(run: Path) -> None:
@@ -254,12 +260,12 @@ def _again(
     from reportgen.training import read_report
 
     asked = read_report(report)
-    data = load_dataset(dataset if "dataset" in given else asked.dataset, data_dir)
+    data = load_dataset(dataset if "dataset" in given else asked.config.dataset, data_dir)
     asked.check(data)
     for version in asked.versions():
         click.echo(f"The report was made with {version}: the last digits may differ.", err=True)
     chosen = {name: value for name, value in asked.options.items() if name not in given}
-    return data, model if "model" in given else asked.model, {**options, **chosen}
+    return data, model if "model" in given else asked.config.model, {**options, **chosen}
 
 
 def _train(path: Path, dataset: Any, model: str, **options: Any) -> Any:

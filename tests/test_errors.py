@@ -7,8 +7,10 @@ import reportgen
 from reportgen import errors
 from reportgen.data.pictures import as_pictures
 from reportgen.npz import read_npz
+from reportgen.page.outline import figures
 from reportgen.store import RunWriter
 from reportgen.weights import read
+from tests.conftest import tiny_model
 
 EMPTY = {"classes": [], "layers": [], "config": {}, "provenance": {}, "embed_layer": None, "uncaptured": {}}
 
@@ -45,3 +47,13 @@ def test_an_earlier_name_works_and_says_its_new_one(name, now):
     with pytest.warns(DeprecationWarning, match=f"reportgen.{name} is called reportgen.{now} now"):
         assert getattr(reportgen, name) is getattr(reportgen, now)
     assert name not in dir(reportgen)
+
+
+def test_inspects_earlier_arguments_work_and_say_their_new_form(recorded):
+    with pytest.warns(DeprecationWarning, match=r"inspect\(value_range=...\) is normalize=\(A, B\) now"):
+        report = reportgen.inspect(run=recorded, model=tiny_model(), layers=["conv1"], value_range=(0, 1))
+    assert any("Fixed range 0 (black) to 1 (white)" in figure.caption for figure in figures(report.document))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        reportgen.inspect(run=recorded, colour="red")
+    with pytest.warns(DeprecationWarning), pytest.raises(errors.OptionError, match="exclude each other"):
+        reportgen.inspect(run=recorded, normalize="channel", value_range=(0, 1))

@@ -21,7 +21,7 @@ from reportgen.errors import DataError, OptionError, choices
 class ParamDiff:
     """One parameter's change from a snapshot to a later one: delta = after - before.
 
-    before         the parameter in the earlier snapshot, its own shape, float64
+    before, after  the parameter in the earlier and in the later snapshot, its own shape, float64
     delta          the change, same shape, float64; NaN or infinite where either value is
     size           number of elements; `non_finite` of them have no finite difference, and the rest are
                    what the numbers below are over
@@ -46,7 +46,12 @@ class ParamDiff:
     away: int
     toward: int
     before: np.ndarray = field(repr=False)
-    delta: np.ndarray = field(repr=False)
+    after: np.ndarray = field(repr=False)
+
+    @property
+    def delta(self) -> np.ndarray:
+        """after - before."""
+        return _change(self.before, self.after)
 
 
 def difference(before: np.ndarray, after: np.ndarray, name: str = "parameter") -> ParamDiff:
@@ -60,9 +65,7 @@ def difference(before: np.ndarray, after: np.ndarray, name: str = "parameter") -
             f"{name} has shape {start.shape} in the first snapshot and {end.shape} in the second; "
             "only parameters of one shape can be compared."
         )
-    # inf - inf and a difference beyond float64 are what `non_finite` is for.
-    with np.errstate(invalid="ignore", over="ignore"):
-        delta = end - start
+    delta = _change(start, end)
     finite = np.isfinite(delta)
     initial, change = start[finite], delta[finite]
     rose, fell = change > 0, change < 0
@@ -80,8 +83,14 @@ def difference(before: np.ndarray, after: np.ndarray, name: str = "parameter") -
         away=int((positive & rose).sum() + (negative & fell).sum()),
         toward=int((positive & fell).sum() + (negative & rose).sum()),
         before=start,
-        delta=delta,
+        after=end,
     )
+
+
+def _change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    # inf - inf and a difference beyond float64 are what `non_finite` is for.
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray(after - before)
 
 
 def differences(

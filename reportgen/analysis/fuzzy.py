@@ -91,13 +91,14 @@ def _compiled() -> Callable[..., None]:
     with naming_the_extra():
         from numba import njit
 
-    options = {"nogil": True, "fastmath": True}
-    loop: Callable[..., None]
+    def compiled(cache: bool) -> Callable[..., None]:
+        loop: Callable[..., None] = njit(nogil=True, fastmath=True, cache=cache)(_descend)
+        return loop
+
     try:
-        loop = njit(cache=True, **options)(_descend)
+        return compiled(cache=True)
     except RuntimeError:  # no folder that numba could write to: compiled by each process
-        loop = njit(**options)(_descend)
-    return loop
+        return compiled(cache=False)
 
 
 def _descend(

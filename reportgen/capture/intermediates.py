@@ -19,6 +19,7 @@ import flax.linen as nn
 import jax
 from flax.core.scope import in_filter
 from flax.core.tracers import current_trace
+from jax.extend.core import Literal
 
 from reportgen.capture.marks import traced
 
@@ -104,7 +105,7 @@ MOVES = ("transpose", "broadcast_in_dim")
 
 def ways_back(variable: Any, made_by: Mapping[Any, Any], moved: Mapping[Any, Any]) -> Iterator[Any]:
     """The variable, then those that it is made from by `MOVES`, or according to `moved` (out of loops)."""
-    while True:
+    while not isinstance(variable, Literal):
         yield variable
         equation = made_by.get(variable)
         if variable in moved:

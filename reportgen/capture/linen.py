@@ -120,4 +120,5 @@ def is_library(cls: type) -> bool:
 
 
 def _in_evaluation(model: nn.Module, variables: Mapping[str, Any], images: jax.Array) -> Any:
-    return model.apply(variables, images, **evaluation_arguments(type(model).__call__))
+    arguments: dict[str, Any] = {**evaluation_arguments(type(model).__call__)}
+    return model.apply(variables, images, **arguments)

@@ -102,7 +102,7 @@ class NnxForward:
             for number, result in enumerate(variable.get_value()):
                 for place, value in jax.tree_util.tree_leaves_with_path(result):
                     if isinstance(value, jax.Array):
-                        call = Call("/".join(map(str, path)), method, number, jax.tree_util.keystr(place))
+                        call = Call("/".join(map(str, path)), str(method), number, jax.tree_util.keystr(place))
                         found[call] = value
         return found
 

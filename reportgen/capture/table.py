@@ -85,7 +85,7 @@ class _Table:
             elif point.tag is not None and point.tag.library:
                 self._constant_library[_name(point.tag)] = point.tag.module
             elif point.tag is not None:
-                self._constant[_name(point.tag)] = CONSTANT
+                self._constant[_name(point.tag) + point.tag.leaf] = CONSTANT
             elif point.operation is not None and varies and point.variable not in self._path_of:
                 self._add_operation(point, point.operation)
         shown = {path.split("#")[0] for path in self._layers}

@@ -38,6 +38,7 @@ class Observer:
         scored: bool = True,
         top: bool = False,
     ):
+        self.network = capture.network
         self._batches = batches
         self._maps = Evaluator(capture, [Maps()])
         reducers: dict[str, Reducer] = {"ranges": Ranges()}

@@ -51,8 +51,7 @@ class Predictions:
     """(predictions [example] int64, logit gap [example] float32), as in `core.run.Classification`."""
 
     def batch(self, values: Values, output: Any, examples: Examples, real: jax.Array) -> Any:
-        gap = jax.vmap(lambda scores, label: jnp.max(scores) - scores[label])
-        return predicted(output), gap(output.astype(jnp.float32), examples.targets)
+        return predicted(output), jax.vmap(_gap)(output.astype(jnp.float32), examples.targets)
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
         return [*(total or []), tuple(np.asarray(array)[:count] for array in part)]
@@ -155,6 +154,12 @@ def _has_nan(value: jax.Array) -> jax.Array:
     return jnp.isnan(wide).any(axis=tuple(range(wide.ndim - 1)))
 
 
+def _gap(scores: jax.Array, label: jax.Array) -> jax.Array:
+    """How far one example's largest score is above the score of its label."""
+    return jnp.max(scores) - scores[label]
+
+
 def _sum(inputs: Any) -> jax.Array:
     """The values of one example's inputs, summed."""
-    return functools.reduce(jnp.add, [leaf.astype(jnp.float32).sum() for leaf in jax.tree.leaves(inputs)])
+    sums: list[jax.Array] = [leaf.astype(jnp.float32).sum() for leaf in jax.tree.leaves(inputs)]
+    return functools.reduce(jnp.add, sums)

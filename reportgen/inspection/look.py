@@ -157,7 +157,7 @@ def _fitted(
     given: Batch | None,
     preprocess: str | Callable[[np.ndarray], Any] | None,
     layers: Sequence[str],
-    apply: Callable | None,
+    apply: Callable[[Any, Any, Any], Any] | None,
 ) -> tuple[tuple[Picture, ...], Way, np.ndarray, dict[str, Any], Capture]:
     """Pictures with as many channels as the network takes, and the network built for them.
 
@@ -204,7 +204,7 @@ def _prepared(
     model: Any,
     variables: dict[str, Any],
     inputs: np.ndarray,
-    apply: Callable | None,
+    apply: Callable[[Any, Any, Any], Any] | None,
     layers: Sequence[str],
 ) -> Capture:
     try:

@@ -192,9 +192,9 @@ def _initial(model: Any, shape: Shape, name: str, *, values: bool) -> dict[str, 
     def init(images: Any) -> Any:
         return model.init(jax.random.key(0), images, **arguments)
 
-    example = jax.ShapeDtypeStruct((2, *shape), np.float32)
+    example = np.zeros((2, *shape), np.float32)
     try:
-        return dict(jax.jit(init)(np.zeros(example.shape, np.float32)) if values else jax.eval_shape(init, example))
+        return dict(jax.jit(init)(example) if values else jax.eval_shape(init, example))
     except ReportgenError:
         raise
     except Exception as problem:  # whatever the user's model, Flax and jax raise

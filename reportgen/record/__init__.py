@@ -3,6 +3,7 @@
 from reportgen.record import Recorder
 """
 
+from reportgen.record.keep import Keep, Start
 from reportgen.record.recorder import Recorder
 
-__all__ = ["Recorder"]
+__all__ = ["Keep", "Recorder", "Start"]

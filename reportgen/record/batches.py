@@ -15,6 +15,9 @@ from reportgen.core.run import Batch
 from reportgen.errors import DataError
 from reportgen.store import as_bytes
 
+EMBEDDED = 2000
+"""Evaluation examples that are embedded where no others are given."""
+
 INPUT_BYTES = 64 << 20
 """Evaluation inputs kept in the run (a byte per value where they were bytes once)."""
 
@@ -43,6 +46,15 @@ def batch_of(name: str, given: Any) -> Batch:
             f"got inputs {told} and labels {list(targets.shape)} of type {targets.dtype}"
         )
     return Batch(shapes[0][0], inputs, targets.astype(np.int64))
+
+
+def all_batches(probe: Any, evaluation: Any, embedding: Any) -> dict[str, Batch]:
+    """The batches of a run by name; without an embedding, it is the first evaluation examples, not given again."""
+    given = {"probe": probe, "evaluation": evaluation, "embedding": embedding}
+    batches = {name: batch_of(name, value) for name, value in given.items() if value is not None}
+    if embedding is None and evaluation is not None:
+        batches["embedding"] = replace(first(batches["evaluation"], EMBEDDED), inputs=None)
+    return batches
 
 
 def first(batch: Batch, count: int) -> Batch:

@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from reportgen.errors import OptionError
@@ -37,9 +38,9 @@ def metrics(values: Mapping[str, Any]) -> Mapping[str, Any]:
             raise OptionError(f"the metric {name!r} must be a scalar number, not {type(value).__name__}")
         if shape != ():
             raise OptionError(f"the metric {name!r} must be a scalar number, not an array of shape {shape}: average it")
-        if not (jax.dtypes.issubdtype(dtype, np.number) or jax.dtypes.issubdtype(dtype, np.bool_)):
+        if not (jnp.issubdtype(dtype, np.number) or jnp.issubdtype(dtype, np.bool_)):
             raise OptionError(f"the metric {name!r} must be a scalar number, not of type {dtype}")
-        if jax.dtypes.issubdtype(dtype, np.complexfloating):
+        if jnp.issubdtype(dtype, np.complexfloating):
             raise OptionError(f"the metric {name!r} must be a real number, not {dtype}")
     return values
 
@@ -84,7 +85,7 @@ def plain(value: Any, name: str) -> Any:
         return value.name
     if isinstance(value, np.generic | np.ndarray | jax.Array) and np.size(value) <= MOST_ITEMS:
         array = np.asarray(value)
-        if array.dtype.kind in "biufU" or jax.dtypes.issubdtype(array.dtype, np.floating):
+        if array.dtype.kind in "biufU" or jnp.issubdtype(array.dtype, np.floating):
             return plain(array.tolist(), name)
     elif callable(value) and isinstance(text := getattr(value, "__qualname__", getattr(value, "__name__", None)), str):
         return text

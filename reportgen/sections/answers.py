@@ -89,7 +89,8 @@ def after_activation(context: PageContext) -> list[Layer]:
 def _share(context: PageContext, layer: Layer) -> np.ndarray:
     """[channel]: the largest share of change over all further images."""
     shares = np.stack([change.share for change in context.changes[layer.path]])
-    return np.nan_to_num(shares, nan=-1.0).max(axis=0)
+    largest: np.ndarray = np.nan_to_num(shares, nan=-1.0).max(axis=0)
+    return largest
 
 
 def max_share(context: PageContext, layer: Layer, channel: int) -> float:

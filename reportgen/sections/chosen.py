@@ -8,7 +8,7 @@ from reportgen.core.report import Block, FigureRow, Section, Text
 from reportgen.sections.answers import max_share
 from reportgen.sections.context import PageContext
 from reportgen.sections.enlarged import channel_figure, original, overlay_figure
-from reportgen.sections.maps import OPEN_IMAGES, place_words, shown_images
+from reportgen.sections.maps import FEW, place_words, shown_images
 from reportgen.sections.words import listed, plural
 
 Shown = tuple[Layer | None, Layer, int]
@@ -51,7 +51,7 @@ def build(context: PageContext) -> Section | None:
 
 def _images(context: PageContext) -> int:
     """Images drawn: all, or of many the first few."""
-    return min(shown_images(context), OPEN_IMAGES)
+    return min(shown_images(context), FEW)
 
 
 def _drawn(context: PageContext, shown: list[Shown]) -> list[Shown]:

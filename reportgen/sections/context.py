@@ -243,7 +243,8 @@ class PageContext:
         images, shades = self.evaluation_pictures
         if not are_pictures(images.shape) or example >= len(images):
             return None
-        return to_pixels(images[example : example + 1], shades)[0]
+        pixels: np.ndarray = to_pixels(images[example : example + 1], shades)[0]
+        return pixels
 
     @cached_property
     def evaluation_pictures(self) -> tuple[np.ndarray | LazyArray, tuple[float, float]]:

@@ -23,7 +23,8 @@ from reportgen.sections.scale import layer_range, scaled
 def pixels_of(context: PageContext, index: int) -> np.ndarray:
     """The picture [height, width, 1 or 3], from 0 to 255."""
     assert context.pixels is not None
-    return context.pixels[index]
+    pixels: np.ndarray = context.pixels[index]
+    return pixels
 
 
 def frame_of(context: PageContext, index: int) -> Frame:

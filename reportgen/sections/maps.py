@@ -19,8 +19,8 @@ from reportgen.sections.limits import coarse
 from reportgen.sections.scale import layer_range, scaled, value_words
 from reportgen.sections.words import NBSP, plural
 
-OPEN_IMAGES = 4
-"""Examples of a layer that stand open; of more, the rest are in a fold."""
+FEW = 4
+"""Examples up to which all stand open; of more, only the first."""
 
 UNFOLDED_LAYERS = 12
 """Layers up to which all stand open; of more, each module is a fold."""
@@ -100,12 +100,17 @@ def shown_images(context: PageContext) -> int:
     return min(len(context.names), context.limits.images or len(context.names))
 
 
+def open_images(context: PageContext) -> int:
+    """How many examples of a layer stand open; the rest are in a fold."""
+    return FEW if shown_images(context) <= FEW else 1
+
+
 def _rows_of(context: PageContext, layer: Layer) -> tuple[Block, ...]:
     if not layer.has_maps:
         return (FigureRow((_vectors(context, layer),), layer.path),)
     grids = [_grid(context, layer, index) for index in range(shown_images(context))]
-    first = FigureRow(tuple(grids[:OPEN_IMAGES]), layer.path)
-    rest = tuple(grids[OPEN_IMAGES:])
+    first = FigureRow(tuple(grids[: open_images(context)]), layer.path)
+    rest = tuple(grids[open_images(context) :])
     name = f"{layer.path} for {plural(len(rest), 'further input')}"
     return (first, Fold(name, (FigureRow(rest, name),))) if rest else (first,)
 

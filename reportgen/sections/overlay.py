@@ -76,7 +76,8 @@ def thumbnail(pixels: np.ndarray, frame: Frame) -> np.ndarray:
         np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), Image.Resampling.LANCZOS))
         for plane in np.moveaxis(pixels.astype(np.float32), -1, 0)
     ]
-    return np.clip(np.stack(planes, axis=-1), 0, 255)
+    drawn: np.ndarray = np.clip(np.stack(planes, axis=-1), 0, 255)
+    return drawn
 
 
 def laid_over(pixels: np.ndarray, enlarged: np.ma.MaskedArray, low: float, high: float) -> np.ndarray:
@@ -97,4 +98,5 @@ def laid_over(pixels: np.ndarray, enlarged: np.ma.MaskedArray, low: float, high:
     over = np.array(rgb(POSITIVE if low < 0 else LARGE), float)
     tint = np.where(share < 0, np.array(rgb(NEGATIVE), float), over)
     opacity = 0.8 * np.abs(share)
-    return np.rint(np.clip(grey * (1 - opacity) + tint * opacity, 0, 255)).astype(np.uint8)
+    mixed: np.ndarray = np.rint(np.clip(grey * (1 - opacity) + tint * opacity, 0, 255)).astype(np.uint8)
+    return mixed

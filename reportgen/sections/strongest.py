@@ -14,7 +14,7 @@ from reportgen.sections.enlarged import (
     overlays_figure,
     tiles_figure,
 )
-from reportgen.sections.maps import OPEN_IMAGES, by_module, peak_words, place_words, shown_images
+from reportgen.sections.maps import by_module, open_images, peak_words, place_words, shown_images
 from reportgen.sections.words import plural
 
 FEW_GRIDS = 16
@@ -82,10 +82,10 @@ def finding(context: PageContext) -> str:
 def _layer(context: PageContext, layer: Layer, few: bool) -> list[Block]:
     images = shown_images(context)
     parts = [_image(context, layer, index, few) for index in range(images)]
-    blocks = [block for part in parts[:OPEN_IMAGES] for block in part]
-    rest = tuple(block for part in parts[OPEN_IMAGES:] for block in part)
+    blocks = [block for part in parts[: open_images(context)] for block in part]
+    rest = tuple(block for part in parts[open_images(context) :] for block in part)
     if rest:
-        blocks.append(Fold(f"{layer.path} on {plural(images - OPEN_IMAGES, 'further image')}", rest))
+        blocks.append(Fold(f"{layer.path} on {plural(images - open_images(context), 'further image')}", rest))
     return blocks
 
 

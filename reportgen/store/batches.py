@@ -145,7 +145,8 @@ def _stated_batches(tensors: Tensors) -> dict[str, Stated]:
     """What the file says of each batch that it has. Format 1 had all, with labels."""
     try:
         content = cleaned(msgspec.json.decode(tensors.metadata["batches"]))
-        return msgspec.convert(content, dict[Literal["probe", "evaluation", "embedding"], Stated])
+        stated: dict[str, Stated] = msgspec.convert(content, dict[Literal["probe", "evaluation", "embedding"], Stated])
+        return stated
     except (KeyError, ValueError, RecursionError):
         return {name: Stated(0, True, inputs=name in WITH_INPUTS) for name in BATCHES}
 

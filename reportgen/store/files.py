@@ -14,6 +14,7 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy, which safetensors then returns)
@@ -64,7 +65,7 @@ class Tensors(Mapping[str, np.ndarray]):
         if name not in self.described:
             raise KeyError(name)
         with _damage_named(self.path), safe_open(self.path, "np") as file:
-            array = file.get_tensor(name)
+            array: np.ndarray = file.get_tensor(name)
         self._compare(name, _checksum(name, array))
         return array
 
@@ -86,10 +87,10 @@ class Tensors(Mapping[str, np.ndarray]):
                 raise DamagedError(f"{self.path} was replaced while it was read")
             array = file.get_slice(name)
             if numbers == list(range(numbers[0], numbers[-1] + 1) if numbers else ()):
-                found = array[numbers[0] : numbers[-1] + 1] if numbers else array[0:1][:0]
+                found: np.ndarray = array[numbers[0] : numbers[-1] + 1] if numbers else array[0:1][:0]
             else:
                 found = np.stack([array[number] for number in numbers])
-        return found.reshape(wanted.shape + shape[1:])
+        return np.asarray(found).reshape(wanted.shape + shape[1:])
 
     def check(self, name: str) -> None:
         """Read one array part by part, for one that need not be in memory as a whole; DamagedError as above."""
@@ -132,7 +133,9 @@ class _damage_named:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind, error, traceback) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         if isinstance(error, FileNotFoundError):
             raise DamagedError(f"{self._path} is missing") from error
         if isinstance(error, _DAMAGE):

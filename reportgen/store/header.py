@@ -8,7 +8,7 @@ Nothing is believed: a size that is only claimed is compared with what may be, a
 import math
 import unicodedata
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import msgspec
 
@@ -110,6 +110,6 @@ def _unfit(character: str) -> bool:
     return category == "Cs" or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a JSON value is a number that float64 can hold."""
     return isinstance(value, float) or (type(value) is int and abs(value) < 2**1000)

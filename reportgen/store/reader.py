@@ -139,9 +139,13 @@ def _rows(file: Path, problems: list[str]) -> tuple[MetricRow, ...]:
     return known
 
 
-def snapshot_epoch(run: Path, step: int) -> int:
-    """The epoch that the snapshot of `step` belongs to. Raises RunError when it is not there or damaged."""
-    return read_place(Tensors(layout.step_file(run / layout.SNAPSHOTS, step)))[1]
+def snapshot_at(run: Path, step: int) -> tuple[int, dict[str, tuple[int, ...]]]:
+    """The epoch of the snapshot of `step`, and its parameters' shapes by name.
+
+    Raises RunError when it is not there or damaged.
+    """
+    tensors = Tensors(layout.step_file(run / layout.SNAPSHOTS, step))
+    return read_place(tensors)[1], parameter_shapes(tensors)
 
 
 def _files(folder: Path, problems: list[str], verify: bool) -> dict[int, Tensors]:

@@ -23,6 +23,7 @@ MOST_COLUMNS = 256
 RESERVED = ("step", "epoch", "measured", "reported", *(f"{name}_reported" for name in MEASURED))
 """Names that no reported metric may have."""
 
+_ENCODE = json.JSONEncoder(allow_nan=False).encode
 _TEXTS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
@@ -30,7 +31,7 @@ def row_line(row: MetricRow) -> str:
     """The row as a line of a .jsonl file."""
     parts = {"measured": row.measured, "reported": row.reported}
     content = {name: {key: _valid(value) for key, value in part.items()} for name, part in parts.items() if part}
-    return json.dumps({"step": row.step, "epoch": row.epoch, **content}, allow_nan=False) + "\n"
+    return _ENCODE({"step": row.step, "epoch": row.epoch, **content}) + "\n"
 
 
 def read_rows(file: Path) -> tuple[list[MetricRow], int]:
@@ -100,4 +101,5 @@ def _number(value: Any) -> float:
         return _TEXTS[value]
     if not is_number(value):
         raise ValueError(f"{value!r} is not a number")
-    return value
+    number: float = value
+    return number

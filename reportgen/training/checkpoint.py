@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from reportgen.errors import RunError
@@ -68,10 +67,7 @@ def latest(run: Path, like: Any) -> tuple[int, Any]:
         epochs = sorted(manager.all_steps(), reverse=True)
         if not epochs:
             raise RunError(f"{run} has no whole checkpoint to resume from; record it with --overwrite")
-        wanted = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x)),
-            {"state": like, "crc32": np.uint32(0)},
-        )
+        wanted = jax.eval_shape(lambda tree: tree, {"state": like, "crc32": np.uint32(0)})
         problem: Exception = ValueError("its values do not match their checksum")
         for epoch in epochs:
             try:

@@ -5,7 +5,7 @@ summary = train("runs/lenet", load("mnist5k"), build("lenet", 10), epochs=10)
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import optax
 from tqdm import tqdm
 
 from reportgen.data import Dataset
-from reportgen.errors import DataError, OptionError, ReportgenError
+from reportgen.errors import DataError, ReportgenError
 from reportgen.inspection.network import cannot_take
-from reportgen.record import Recorder
+from reportgen.record import Keep, Recorder, Start
 from reportgen.training.checkpoint import Checkpoints, latest
+from reportgen.training.config import TrainConfig
 from reportgen.training.forward import forward_of
 from reportgen.training.resume import begun_with, check_more, check_same
 from reportgen.training.step import State, make_loss, make_update
@@ -64,96 +65,125 @@ def train(
     Raises OptionError for values that make no sense, RunError when `path` can't be recorded into or was
     begun with other options, ModelError when the model can't take the images.
     """
-    _check(epochs, batch_size, learning_rate, embed_size)
-    started = time.monotonic()
-    path = Path(path)
-    batch_size = min(batch_size, len(dataset.train_labels))
-    key = jax.random.key(seed)
-    config: dict[str, Any] = {
-        "model": model_name or type(model).__name__,
-        "dataset": dataset.name,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "optimizer": "adam",
-        "seed": seed,
-        "embed_size": embed_size,
-        **({} if embed_layer is None else {"embed_layer": embed_layer}),
-    }
-    if resume:
-        check_same(path, {**config, "snapshot_every": snapshot_every}, dataset.fingerprint)
-        if snapshot_every is None and (before := begun_with(path)) is not None:
-            snapshot_every = before[0].get("snapshot_every")
-    variables = _initial(model, config["model"], key, dataset.train_images[:batch_size])
-    optimizer = optax.adam(learning_rate)
-    params = variables.pop("params")
-    state = State(params, variables, optimizer.init(params), jnp.zeros((), jnp.int32))
-    update = make_update(model, optimizer)
-    loss_of = make_loss(model)
-
-    def test_loss() -> float:
-        return loss_of({"params": state.params, **state.others}, dataset.test_images, dataset.test_labels)
-
-    done = 0
-    if resume:
-        done, restored = latest(path, like=state._asdict())
-        check_more(path, epochs, done)
-        state = State(**restored)
-    loss_now = test_loss()
-    recorder = Recorder(
-        path,
-        model,
-        {"params": state.params, **state.others},
-        probe=_first_of_each_class(dataset),
-        evaluation=(dataset.test_images, dataset.test_labels),
-        embedding=(dataset.train_images[:embed_size], dataset.train_labels[:embed_size]),
-        classes=dataset.classes,
+    name = model_name or type(model).__name__
+    config = TrainConfig(
+        name,
+        dataset.name,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        embed_size=embed_size,
         embed_layer=embed_layer,
         snapshot_every=snapshot_every,
-        config=config,
-        facts={
-            "dataset_fingerprint": dataset.fingerprint,
-            "train_images": len(dataset.train_labels),
-            "test_images": len(dataset.test_labels),
-        },
-        initial={"val_loss": loss_now},
-        overwrite=overwrite,
-        resume_at=int(state.step) if resume else None,
     )
-    with recorder, Checkpoints(path) as checkpoints:
-        if not resume:
-            recorder.flush()
-            checkpoints.save(0, state._asdict())
-        per_epoch = len(dataset.train_labels) // batch_size
-        bar = tqdm(total=epochs * per_epoch, initial=done * per_epoch, unit="step", disable=not progress)
-        with bar:
-            for epoch in range(done, epochs):
-                losses, corrects = [], []
-                for images, labels in _batches(dataset, batch_size, seed, epoch):
-                    state, (loss, correct) = update(state, images, labels, key)
-                    recorder.step({"params": state.params, **state.others}, loss=loss)
-                    losses.append(loss)
-                    corrects.append(correct)
-                    bar.update()
-                loss_now = test_loss()
-                recorder.epoch(
-                    {"params": state.params, **state.others},
-                    train_loss=np.mean(np.asarray(losses, np.float64)),
-                    train_accuracy=np.sum(np.asarray(corrects, np.int64)) / (per_epoch * batch_size),
-                    val_loss=loss_now,
-                )
-                if recorder.accuracy is not None:
-                    bar.set_postfix(test_accuracy=f"{recorder.accuracy:.4f}")
-                # A checkpoint promises that the run before it is there: resuming goes on from its last step.
-                recorder.flush()
-                checkpoints.save(epoch + 1, state._asdict())
-    return Summary(
-        steps=int(state.step),
-        epochs=epochs,
-        test_accuracy=recorder.accuracy,
-        test_loss=loss_now,
-        seconds=time.monotonic() - started,
-    )
+    config.check()
+    started = time.monotonic()
+    training = _Training(Path(path), dataset, model, config)
+    if resume:
+        training.resume()
+    steps = training.run(overwrite, progress)
+    return Summary(steps, epochs, training.accuracy, training.loss, time.monotonic() - started)
+
+
+class _Training:
+    """One training: the state that it is at, and the functions that change it."""
+
+    def __init__(self, path: Path, dataset: Dataset, model: Any, config: TrainConfig):
+        self._path, self._dataset, self._model = path, dataset, model
+        self._config = config = replace(config, batch_size=min(config.batch_size, len(dataset.train_labels)))
+        self._key = jax.random.key(config.seed)
+        variables = _initial(model, config.model, self._key, dataset.train_images[: config.batch_size])
+        optimizer = optax.adam(config.learning_rate)
+        params = variables.pop("params")
+        self._state = State(params, variables, optimizer.init(params), jnp.zeros((), jnp.int32))
+        self._update = make_update(model, optimizer)
+        self._loss_of = make_loss(model)
+        self._done = 0
+        self._resumed = False
+        self.loss = float("nan")
+        self.accuracy: float | None = None
+
+    def resume(self) -> None:
+        """Go on from the last checkpoint of the run, which was begun with the same options."""
+        check_same(self._path, self._config, self._dataset.fingerprint)
+        if self._config.snapshot_every is None and (before := begun_with(self._path)) is not None:
+            self._config = replace(self._config, snapshot_every=before[0].get("snapshot_every"))
+        self._done, state = latest(self._path, like=self._state._asdict())
+        check_more(self._path, self._config.epochs, self._done)
+        self._state = State(**state)
+        self._resumed = True
+
+    def run(self, overwrite: bool, progress: bool) -> int:
+        """Train and record the epochs that are left; returns the number of updates in all."""
+        per_epoch = len(self._dataset.train_labels) // self._config.batch_size
+        total = {"total": self._config.epochs * per_epoch, "initial": self._done * per_epoch}
+        self.loss = self._test_loss()
+        with self._recorder(overwrite) as recorder, Checkpoints(self._path) as checkpoints:
+            if not self._resumed:
+                self._checkpoint(recorder, checkpoints, 0)
+            self.accuracy = recorder.accuracy
+            with tqdm(**total, unit="step", disable=not progress) as bar:
+                for epoch in range(self._done, self._config.epochs):
+                    self._epoch(recorder, epoch, bar)
+                    self._checkpoint(recorder, checkpoints, epoch + 1)
+        return int(self._state.step)
+
+    def _epoch(self, recorder: Recorder, epoch: int, bar: Any) -> None:
+        losses, corrects = [], []
+        size = self._config.batch_size
+        for images, labels in _batches(self._dataset, size, self._config.seed, epoch):
+            self._state, (loss, correct) = self._update(self._state, images, labels, self._key)
+            recorder.step(self._variables, loss=loss)
+            losses.append(loss)
+            corrects.append(correct)
+            bar.update()
+        self.loss = self._test_loss()
+        recorder.epoch(
+            self._variables,
+            train_loss=np.mean(np.asarray(losses, np.float64)),
+            train_accuracy=np.sum(np.asarray(corrects, np.int64)) / (len(losses) * size),
+            val_loss=self.loss,
+        )
+        self.accuracy = recorder.accuracy
+        if self.accuracy is not None:
+            bar.set_postfix(test_accuracy=f"{self.accuracy:.4f}")
+
+    @property
+    def _variables(self) -> dict[str, Any]:
+        return {"params": self._state.params, **self._state.others}
+
+    def _test_loss(self) -> float:
+        return self._loss_of(self._variables, self._dataset.test_images, self._dataset.test_labels)
+
+    def _recorder(self, overwrite: bool) -> Recorder:
+        data, config = self._dataset, self._config
+        return Recorder(
+            self._path,
+            self._model,
+            self._variables,
+            probe=_first_of_each_class(data),
+            evaluation=(data.test_images, data.test_labels),
+            embedding=(data.train_images[: config.embed_size], data.train_labels[: config.embed_size]),
+            classes=data.classes,
+            keep=Keep(every=config.snapshot_every, embed=config.embed_layer),
+            config=config.as_json(),
+            overwrite=overwrite,
+            start=Start(
+                resume_at=int(self._state.step) if self._resumed else None,
+                facts={
+                    "dataset_fingerprint": data.fingerprint,
+                    "train_images": len(data.train_labels),
+                    "test_images": len(data.test_labels),
+                },
+                initial={"val_loss": self.loss},
+            ),
+        )
+
+    def _checkpoint(self, recorder: Recorder, checkpoints: Checkpoints, epoch: int) -> None:
+        # A checkpoint promises that the run before it is there: resuming goes on from its last step.
+        recorder.flush()
+        checkpoints.save(epoch, self._state._asdict())
 
 
 def _initial(model: Any, name: str, key: jax.Array, images: np.ndarray) -> dict[str, Any]:
@@ -168,18 +198,6 @@ def _initial(model: Any, name: str, key: jax.Array, images: np.ndarray) -> dict[
     except Exception as problem:  # whatever the user's model, Flax and jax raise
         raise cannot_take(name, images.shape[1:], problem) from problem
     return variables
-
-
-def _check(epochs: int, batch_size: int, learning_rate: float, embed_size: int) -> None:
-    for name, value, least in (
-        ("epochs", epochs, 0),
-        ("batch size", batch_size, 1),
-        ("embed size", embed_size, 3),
-    ):
-        if value < least:
-            raise OptionError(f"{name} must be at least {least}, not {value}")
-    if not (np.isfinite(learning_rate) and learning_rate > 0):
-        raise OptionError(f"the learning rate must be a positive number, not {learning_rate}")
 
 
 def _first_of_each_class(dataset: Dataset, most: int = 10) -> tuple[np.ndarray, np.ndarray]:

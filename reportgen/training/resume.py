@@ -4,13 +4,13 @@ check_same(run, config, dataset.fingerprint)       # RunError names what differs
 check_more(run, epochs=5, done=5)                  # OptionError: nothing is left to do
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from reportgen.errors import OptionError, RunError
 from reportgen.store import layout
 from reportgen.store.reader import read_header
+from reportgen.training.config import TrainConfig
 
 
 def begun_with(run: Path) -> tuple[dict[str, Any], str, str] | None:
@@ -21,23 +21,15 @@ def begun_with(run: Path) -> tuple[dict[str, Any], str, str] | None:
     return header.config, str(header.provenance.get("dataset_fingerprint")), header.status
 
 
-def check_same(run: Path, config: Mapping[str, Any], fingerprint: str) -> None:
+def check_same(run: Path, config: TrainConfig, fingerprint: str) -> None:
     """Raise RunError when the run in `run` was begun with other options than `config`, or with other data.
 
-    All differences are named, side by side. `epochs` may differ; snapshot_every None asks for what the run has.
+    All differences are named, side by side.
     """
     before = begun_with(run)
     if before is None:
         return
-    was = {name: value for name, value in before[0].items() if name not in ("epochs", "layers")}
-    now = {name: value for name, value in config.items() if name != "epochs"}
-    every = now.get("snapshot_every")
-    now["snapshot_every"] = was.get("snapshot_every") if every is None else 1 if every == "batch" else every
-    differences = [
-        f"{name} {_shown(was, name)}, now {_shown(now, name)}"
-        for name in [*was, *(name for name in now if name not in was)]
-        if was.get(name) != now.get(name)
-    ]
+    differences = config.differences(before[0])
     if fingerprint != before[1]:
         differences.append(f"fingerprint of the data {before[1][:12]}, now {fingerprint[:12]}")
     if differences:
@@ -52,7 +44,3 @@ def check_more(run: Path, epochs: int, done: int) -> None:
     before = begun_with(run)
     if epochs < done or (epochs == done and before is not None and before[2] == "finished"):
         raise OptionError(f"nothing is left to do: {run} has {done} epochs, and {epochs} are asked for; ask for more")
-
-
-def _shown(config: Mapping[str, Any], name: str) -> str:
-    return str(config[name]) if name in config else "not given"

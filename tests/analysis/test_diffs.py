@@ -134,3 +134,10 @@ def test_what_does_not_match_is_said():
             Snapshot(0, 0, {"params": {"a": np.zeros(1)}}),
             Snapshot(4, 1, {"params": {"a": np.zeros(1), "b": np.zeros(1)}}),
         )
+
+
+def test_a_value_that_was_nan_before_and_is_finite_after_is_what_it_is_after():
+    diff = difference(np.array([[np.nan, 1.0, np.inf]]), np.array([[0.5, 2.0, 3.0]], np.float32))
+    assert diff.after.tolist() == [[0.5, 2.0, 3.0]]
+    np.testing.assert_array_equal(diff.delta, [[np.nan, 1.0, -np.inf]])
+    assert diff.non_finite == 2 and diff.mean == 1.0

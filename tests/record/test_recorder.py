@@ -16,7 +16,7 @@ from flax.training.train_state import TrainState
 
 from reportgen import build
 from reportgen.errors import DataError, ModelError, OptionError, RunError
-from reportgen.record import Recorder
+from reportgen.record import Keep, Recorder, Start, keep, prepared
 from reportgen.record import recorder as module
 from reportgen.store import RunWriter, open_run
 
@@ -305,9 +305,9 @@ def test_a_failure_of_the_writer_is_raised_in_the_loop(tmp_path, variables, monk
 )
 def test_how_often_snapshots_are_kept(tmp_path, variables, monkeypatch, asked, most, expected):
     assert sum(x.size for x in jax.tree.leaves(variables["params"])) == 520
-    monkeypatch.setattr(module, "EVERY_BATCH_UP_TO", most)
+    monkeypatch.setattr(keep, "EVERY_BATCH_UP_TO", most)
     with Recorder(
-        tmp_path / "run", Net(), variables, probe=DATA["probe"], evaluation=DATA["probe"], snapshot_every=asked
+        tmp_path / "run", Net(), variables, probe=DATA["probe"], evaluation=DATA["probe"], keep=Keep(every=asked)
     ) as recorder:
         for _ in range(5):
             recorder.step(variables["params"], loss=1.0)
@@ -319,7 +319,7 @@ def test_fewer_probe_images_are_kept_where_their_maps_are_large(recorded, tmp_pa
     whole, _, _ = recorded
     assert "probe_images_kept" not in whole.provenance
     floats = sum(math.prod(layer.shape) for layer in whole.network.distinct)
-    monkeypatch.setattr(module, "MAPS_BYTES", 2 * 4 * floats)
+    monkeypatch.setattr(prepared, "MAPS_BYTES", 2 * 4 * floats)
     with Recorder(tmp_path / "run", Net(), variables, **DATA):
         pass
     run = open_run(tmp_path / "run")
@@ -328,7 +328,7 @@ def test_fewer_probe_images_are_kept_where_their_maps_are_large(recorded, tmp_pa
 
 
 def test_verification_is_noted_in_the_run(tmp_path, variables):
-    with Recorder(tmp_path / "run", Net(), variables, **DATA, layers=["conv"], verify=True):
+    with Recorder(tmp_path / "run", Net(), variables, **DATA, keep=Keep(layers=["conv"]), verify=True):
         pass
     provenance = open_run(tmp_path / "run").provenance
     assert provenance["verification"] == "7 of 7 operations verified"
@@ -344,10 +344,10 @@ def test_verification_is_noted_in_the_run(tmp_path, variables):
         ({"evaluation": (IMAGES, LABELS / 2)}, DataError, r"evaluation must be .* whole number"),
         ({"classes": ["a", "b"]}, DataError, "labels run from 0 to 3, but there are 2 classes"),
         ({"probe": (IMAGES[:1], np.array([-1]))}, DataError, "labels run from -1"),
-        ({"snapshot_every": 0}, OptionError, "can't be kept every 0"),
-        ({"snapshot_every": "hour"}, OptionError, "can't be kept every 'hour'"),
-        ({"embed_layer": "hiden"}, ModelError, "no layer 'hiden' to embed; did you mean hidden"),
-        ({"layers": ["covn"]}, ModelError, "no layer matches 'covn'; did you mean conv"),
+        ({"keep": Keep(every=0)}, OptionError, "can't be kept every 0"),
+        ({"keep": Keep(every="hour")}, OptionError, "can't be kept every 'hour'"),
+        ({"keep": Keep(embed="hiden")}, ModelError, "no layer 'hiden' to embed; did you mean hidden"),
+        ({"keep": Keep(layers=["covn"])}, ModelError, "no layer matches 'covn'; did you mean conv"),
     ],
 )
 def test_bad_arguments_are_told_and_no_run_is_made(tmp_path, variables, changes, error, message):
@@ -461,3 +461,52 @@ def test_a_snapshot_has_the_collections_that_were_handed_over_with_it(tmp_path, 
     np.testing.assert_array_equal(snapshots[0].variables["batch_stats"]["norm/var"], 1)
     np.testing.assert_array_equal(snapshots[3].variables["batch_stats"]["norm/var"], 2)
     assert set(snapshots[1].params) == set(snapshots[0].params)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now"),
+    [
+        ({"layers": ["conv"]}, {"keep": Keep(layers=["conv"])}),
+        ({"embed_layer": "hidden"}, {"keep": Keep(embed="hidden")}),
+        ({"snapshot_every": "epoch"}, {"keep": Keep(every="epoch")}),
+        ({"facts": {"train_images": 3}}, {"start": Start(facts={"train_images": 3})}),
+        ({"initial": {"val_loss": 2.5}}, {"start": Start(initial={"val_loss": 2.5})}),
+    ],
+    ids=str,
+)
+def test_the_options_of_the_release_before_are_taken_and_warned_about(tmp_path, variables, earlier, now):
+    (name,), data = earlier, {"probe": DATA["probe"], "evaluation": DATA["probe"]}
+    with pytest.warns(DeprecationWarning, match=rf"Recorder\({name}=...\) is (keep=Keep|start=Start)\("):
+        Recorder(tmp_path / "before", Net(), variables, **data, **earlier).close()
+    Recorder(tmp_path / "now", Net(), variables, **data, **now).close()
+    before, after = (open_run(tmp_path / folder) for folder in ("before", "now"))
+    assert (before.config, before.embed_layer, before.epochs) == (after.config, after.embed_layer, after.epochs)
+    assert set(before.observations[0].maps) == set(after.observations[0].maps)
+    assert {**before.provenance, "seconds": 0} == {**after.provenance, "seconds": 0}
+    with pytest.raises(TypeError, match="unexpected keyword argument 'layer'"):
+        Recorder(tmp_path / "other", Net(), variables, **data, layer="conv")
+
+
+@pytest.mark.parametrize("step", [2, np.int64(2), jnp.int32(2)], ids=["int", "NumPy", "JAX"])
+def test_a_recording_goes_on_from_a_step(tmp_path, variables, step):
+    data = {"probe": DATA["probe"], "evaluation": DATA["probe"]}
+    with Recorder(tmp_path / "run", Net(), variables, **data) as recorder:
+        for _ in range(3):
+            recorder.step(variables, loss=1.0)
+            recorder.epoch(variables)
+    with Recorder(tmp_path / "run", Net(), variables, **data, start=Start(resume_at=step)) as recorder:
+        recorder.step(variables, loss=2.0)
+        recorder.epoch(variables)
+    run = open_run(tmp_path / "run")
+    assert list(run.snapshots) == list(run.observations) == [0, 1, 2, 3]
+    assert [row["train_loss"] for row in run.steps] == [1, 1, 2] and run.observations[3].epoch == 3
+    with pytest.raises(OptionError, match="resume_at must be a step"):
+        Start(resume_at="2")
+
+
+def test_another_network_does_not_go_on_with_a_run(tmp_path, variables):
+    Recorder(tmp_path / "run", Net(), variables, **DATA).close()
+    wider = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf], axis=-1), variables)
+    with pytest.raises(RunError, match=r"of another network: conv/bias is \(3,\) in it, \(6,\) in this model"):
+        Recorder(tmp_path / "run", Net(), wider, **DATA, start=Start(resume_at=0))
+    assert list(open_run(tmp_path / "run").snapshots) == [0]

@@ -6,7 +6,7 @@ import pytest
 
 from reportgen.core.run import MetricRow
 from reportgen.errors import RunError
-from reportgen.store import RunWriter, layout, open_run, snapshot_epoch
+from reportgen.store import RunWriter, layout, open_run, snapshot_at
 from reportgen.store.files import Tensors
 from reportgen.store.rows import read_rows, row_line
 
@@ -184,7 +184,7 @@ def test_the_run_directory_can_not_be_a_file(tmp_path):
 
 
 def test_the_epoch_of_a_snapshot(recorded):
-    assert [snapshot_epoch(recorded, step) for step in (0, 6, 7)] == [0, 1, 2]
+    assert [snapshot_at(recorded, step)[0] for step in (0, 6, 7)] == [0, 1, 2]
 
 
 def test_the_run_file_names_no_path_and_no_user(recorded):

@@ -1,0 +1,98 @@
+"""Options of a recorder: what is kept, and how a recording begins.
+
+Recorder(path, model, variables, probe=probe, keep=Keep(every="epoch", layers=("conv*",)))
+"""
+
+import operator
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from reportgen.errors import OptionError
+
+EVERY_BATCH_UP_TO = 1_000_000
+"""Parameters up to which every update is kept by default; of a larger model every k-th, such that at most this
+many numbers are written per update on average."""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What of a training is kept.
+
+    every     after which updates variables are kept: "batch" for each, "epoch" for the last of each epoch, or a
+              number n for every n-th; None: each, and fewer of a model with more than a million parameters
+    layers    glob patterns on layer paths: whose activations are kept
+    embed     path of the layer to embed; None: the last hidden vector before the output
+    top       also the examples with the largest activations of each channel; evaluating then takes about twice as long
+    """
+
+    every: str | int | None = None
+    layers: Sequence[str] = ("*",)
+    embed: str | None = None
+    top: bool = False
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a recording begins, for a training that knows more than its loop.
+
+    resume_at   step to go on from, of the run that is there: later snapshots and rows are dropped
+    facts       further provenance: JSON values that are known of data and place
+    initial     metrics of the network before training (val_loss=...)
+    """
+
+    resume_at: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    initial: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.resume_at is not None:
+            object.__setattr__(self, "resume_at", _step(self.resume_at))
+
+
+_EARLIER = {
+    "layers": "keep=Keep(layers=...)",
+    "embed_layer": "keep=Keep(embed=...)",
+    "snapshot_every": "keep=Keep(every=...)",
+    **{name: f"start=Start({name}=...)" for name in ("resume_at", "facts", "initial")},
+}
+_FIELD = {"embed_layer": "embed", "snapshot_every": "every"}
+
+
+def with_earlier(earlier: Mapping[str, Any], keep: Keep, start: Start) -> tuple[Keep, Start]:
+    """The options with those that were given by the names of the release before, which are warned about."""
+    for name, value in earlier.items():
+        if name not in _EARLIER:
+            raise TypeError(f"Recorder() got an unexpected keyword argument {name!r}")
+        warnings.warn(f"Recorder({name}=...) is {_EARLIER[name]} now", DeprecationWarning, stacklevel=3)
+        if value is None:
+            continue
+        if "Keep" in _EARLIER[name]:
+            keep = replace(keep, **{_FIELD.get(name, name): value})
+        else:
+            start = replace(start, **{name: value})
+    return keep, start
+
+
+def interval(every: str | int | None, variables: Mapping[str, Any]) -> int:
+    """Keep every n-th update; 0 keeps the ends of epochs alone."""
+    if every is None:
+        count = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(variables["params"]))
+        return max(1, -(-count // EVERY_BATCH_UP_TO))
+    named = {"batch": 1, "epoch": 0}
+    if every in named:
+        return named[str(every)]
+    if isinstance(every, int) and every >= 1:
+        return every
+    raise OptionError(f"snapshots can't be kept every {every!r}: give batch, epoch, or a number of batches")
+
+
+def _step(value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise OptionError(f"resume_at must be a step, a whole number, not {value!r}") from error

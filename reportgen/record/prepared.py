@@ -1,0 +1,106 @@
+"""A model made ready for recording: its capture, the layer to embed, what run.json says of it.
+
+prepared = prepare_model(model, variables, batches, classes, apply, keep)
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from reportgen.capture import Capture, check, prepare
+from reportgen.core.network import Layer
+from reportgen.core.run import Batch
+from reportgen.errors import ModelError, choices
+from reportgen.evaluate import Observer, scores_classes
+from reportgen.record.batches import examples, first
+from reportgen.record.keep import Keep
+
+MAPS_BYTES = 64 << 20
+"""Probe activations kept per recorded epoch; of a larger network, those of fewer probe examples are kept."""
+
+VERIFIED_EXAMPLES = 4
+"""Probe examples that a verification looks at."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A captured model with the batches that are kept, and how to observe it.
+
+    `header` is what run.json says of the network, `provenance` what is known of its capture.
+    """
+
+    batches: Mapping[str, Batch]
+    observe: Observer
+    header: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+
+def prepare_model(
+    model: Any,
+    variables: Any,
+    batches: Mapping[str, Batch],
+    classes: Sequence[str],
+    apply: Callable[[Any, Any, Any], Any] | None,
+    keep: Keep,
+    verify: bool,
+) -> Prepared:
+    """Trace the model. Raises ModelError when it can't be called, or for a layer that it does not have."""
+    whole = batches["probe"]
+    example = examples(whole.inputs, 1)
+    capture = prepare(model, variables, example, apply=apply, layers=keep.layers)
+    embed = _embedding_layer(capture, keep.embed) if "embedding" in batches else None
+    if embed is not None and embed not in capture.selected:
+        capture = replace(capture, selected=(*capture.selected, embed))
+    count = _probe_count(capture.network.distinct, whole.size)
+    batches = {**batches, "probe": first(whole, count)}
+    labelled = batches.get("evaluation", Batch()).targets is not None
+    scored = labelled and scores_classes(capture, variables, example, len(classes))
+    provenance: dict[str, Any] = {}
+    if capture.forward.flax_capture_error:
+        provenance["flax_capture_not_used"] = capture.forward.flax_capture_error
+    if count < whole.size:
+        provenance["probe_images_kept"] = (
+            f"{count} of {whole.size}: the feature maps of more would take over {MAPS_BYTES >> 20} MiB an epoch"
+        )
+    if verify:
+        provenance |= _verified(capture, variables, whole.inputs)
+    header = {
+        "layers": [asdict(layer) for layer in capture.network.layers.values()],
+        "uncaptured": dict(capture.network.uncaptured),
+        "embed_layer": embed,
+    }
+    return Prepared(
+        batches, Observer(capture, batches, len(classes) if scored else 0, embed, top=keep.top), header, provenance
+    )
+
+
+def _embedding_layer(capture: Capture, path: str | None) -> str | None:
+    """The layer to embed: the one of that path, else the last vector before the layer that gives the output."""
+    named = capture.network.layers
+    if path is not None:
+        if path not in named:
+            raise ModelError(f"there is no layer {path!r} to embed; {choices(path, named)}")
+        return named[path].alias_of or path
+    layers = tuple(named.values())
+    with_params = [i for i, layer in enumerate(layers) if layer.parameters]
+    before_output = layers[: with_params[-1]] if with_params else ()
+    vectors = [layer.path for layer in before_output if len(layer.shape) == 1 and layer.alias_of is None]
+    return vectors[-1] if vectors else None
+
+
+def _probe_count(layers: Sequence[Layer], probe: int) -> int:
+    each = sum(int(np.prod(layer.shape)) * 4 for layer in layers if layer.alias_of is None)
+    return max(1, min(probe, MAPS_BYTES // max(each, 1)))
+
+
+def _verified(capture: Capture, variables: Any, inputs: Any) -> dict[str, Any]:
+    """What a verification of all layers found, as provenance."""
+    every = replace(capture, selected=tuple(layer.path for layer in capture.network.distinct))
+    found = check(every, variables, examples(inputs, VERIFIED_EXAMPLES))
+    if not found:
+        failed = "; ".join(f"{path} {text}" for path, text in found.failed.items())
+        warnings.warn(f"{found}: {failed}", UserWarning, stacklevel=4)
+    return {"verification": str(found), "verification_flax": found.flax, "verification_failed": dict(found.failed)}
