@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reportgen.analysis.wide import correlation, mean, wide
+from reportgen.core.arrays import WideArray
 from reportgen.core.run import Snapshot
 from reportgen.errors import DataError, OptionError, choices
 
@@ -45,8 +46,8 @@ class ParamDiff:
     correlation: float | None
     away: int
     toward: int
-    before: np.ndarray = field(repr=False)
-    delta: np.ndarray = field(repr=False)
+    before: WideArray = field(repr=False)
+    delta: WideArray = field(repr=False)
 
 
 def difference(before: np.ndarray, after: np.ndarray, name: str = "parameter") -> ParamDiff:
