@@ -86,7 +86,7 @@ class LabelSums:
     def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
         truth = examples.targets
         counted = real & (predicted(output) == truth) if self._correct else real
-        share = ((truth[:, None] == jnp.arange(self._labels)) & counted[:, None]).astype(jnp.float32)
+        share = ((truth[:, None] == jnp.arange(self._labels)[None]) & counted[:, None]).astype(jnp.float32)
 
         def per_label(per_example: jax.Array) -> jax.Array:
             # One that does not count must not, not even as NaN * 0; and accelerators would round to bfloat16.
