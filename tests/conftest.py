@@ -9,9 +9,12 @@ import os
 
 # Before jax is imported anywhere: no accelerator is probed for.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Nor is an array given axes that nobody wrote: many programs of JAX run so, and what runs here must too.
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -132,6 +135,15 @@ def umap_():
     for name, function in list(vars(umap_).items()):
         setattr(umap_, name, getattr(function, "py_func", function))
     return umap_
+
+
+@pytest.fixture
+def ranks_promoted() -> Iterator[None]:
+    """For models that rely on JAX giving arrays the axes that they lack."""
+    import jax
+
+    with jax.numpy_rank_promotion("allow"):
+        yield
 
 
 @pytest.fixture

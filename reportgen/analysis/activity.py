@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from reportgen.analysis.wide import wide
+from reportgen.core.arrays import ByLabel, ChannelNumbers, LabelCounts, PerChannel, PerLabel
 from reportgen.core.run import Observation
 from reportgen.errors import DataError, OptionError, choices
 
@@ -40,15 +41,15 @@ class LabelActivity:
                  is no preferred label or a value is negative (a multiple of a mixed mean says nothing)
     """
 
-    images: np.ndarray
-    input_mean: np.ndarray
-    activity: np.ndarray
-    ratio: np.ndarray
+    images: LabelCounts
+    input_mean: PerLabel
+    activity: ByLabel
+    ratio: ByLabel
     compared: Literal["ratio", "activity"]
-    selectivity: np.ndarray
-    order: np.ndarray
-    preferred: np.ndarray
-    multiple: np.ndarray
+    selectivity: PerChannel
+    order: ChannelNumbers
+    preferred: ChannelNumbers
+    multiple: PerChannel
 
 
 def label_activity(sums: np.ndarray, counts: np.ndarray, input_sums: np.ndarray) -> LabelActivity:
@@ -103,7 +104,7 @@ def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(result) & (bottom != 0), result, np.nan)
 
 
-def _compare(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _compare(values: ByLabel) -> tuple[PerChannel, ChannelNumbers, PerChannel]:
     """Selectivity, preferred label and its multiple, per channel of values [label, channel] with NaN."""
     labels, channels = values.shape
     if labels == 0:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reportgen.analysis.wide import wide
+from reportgen.core.arrays import ChannelNumbers, ChannelPlaces, PerChannel
 from reportgen.errors import DataError
 
 SHARE = 0.5
@@ -36,12 +37,12 @@ class Changes:
     order        [channel] int64: channels by falling share, ties by number, no data last
     """
 
-    largest: np.ndarray
-    position: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-    share: np.ndarray
-    order: np.ndarray
+    largest: PerChannel
+    position: ChannelPlaces
+    before: PerChannel
+    after: PerChannel
+    share: PerChannel
+    order: ChannelNumbers
 
 
 def changes(first: np.ndarray, second: np.ndarray) -> Changes:
@@ -59,7 +60,7 @@ def changes(first: np.ndarray, second: np.ndarray) -> Changes:
     some = known.any(axis=0)
     across = np.arange(channels)
 
-    def there(values: np.ndarray) -> np.ndarray:
+    def there(values: np.ndarray) -> PerChannel:
         return np.where(some, values[at, across], np.nan)
 
     largest = there(difference)

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from reportgen.analysis.wide import wide
+from reportgen.core.arrays import ByExample, ByExampleCounts, ByExamplePlaces, ChannelNumbers, PerChannel
 from reportgen.errors import DataError, OptionError, choices
 
 
@@ -27,11 +28,11 @@ class ChannelStats:
     non_finite   [image, channel] int64: how many values are NaN or infinite
     """
 
-    maximum: np.ndarray
-    minimum: np.ndarray
-    mean: np.ndarray
-    position: np.ndarray
-    non_finite: np.ndarray
+    maximum: ByExample
+    minimum: ByExample
+    mean: ByExample
+    position: ByExamplePlaces
+    non_finite: ByExampleCounts
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def channel_stats(maps: np.ndarray) -> ChannelStats:
     return ChannelStats(maximum, minimum, mean, position, non_finite)
 
 
-def _first(values: np.ndarray, wanted: np.ndarray, block: int = 256) -> np.ndarray:
+def _first(values: np.ndarray, wanted: PerChannel, block: int = 256) -> ChannelNumbers:
     """First row of values [place, channel] at which each channel equals `wanted` [channel]; -1 if none.
 
     NumPy's argmax along the first axis copies the whole transposed array; comparing block by block
@@ -99,10 +100,10 @@ def _first(values: np.ndarray, wanted: np.ndarray, block: int = 256) -> np.ndarr
 def _masked(
     values: np.ndarray,
     image: int,
-    maximum: np.ndarray,
-    minimum: np.ndarray,
-    mean: np.ndarray,
-    non_finite: np.ndarray,
+    maximum: ByExample,
+    minimum: ByExample,
+    mean: ByExample,
+    non_finite: ByExampleCounts,
 ) -> None:
     """Fill one image's row of the results from the finite ones among `values` [place, channel]."""
     finite = np.isfinite(values)

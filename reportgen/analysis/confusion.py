@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reportgen.core.arrays import Chosen, ClassMatrix, Labels
 from reportgen.errors import DataError
 
 
@@ -37,13 +38,13 @@ class Confusion:
     """
 
     classes: tuple[str, ...]
-    matrix: np.ndarray
+    matrix: ClassMatrix
     unpredicted: tuple[int, ...]
     images: int
     accuracy: float | None
     class_accuracy: tuple[float | None, ...]
     mistakes: tuple[Mistake, ...]
-    misclassified: np.ndarray
+    misclassified: Chosen
 
 
 def confusion(
@@ -93,7 +94,7 @@ def confusion(
     )
 
 
-def _indices(values: np.ndarray, classes: int, what: str, least: int) -> np.ndarray:
+def _indices(values: np.ndarray, classes: int, what: str, least: int) -> Labels:
     """`values` as int64 indices of existing classes (from `least` on), or a DataError that says which is none."""
     array = np.asarray(values)
     if array.size == 0:

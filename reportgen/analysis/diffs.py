@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reportgen.analysis.wide import correlation, mean, wide
+from reportgen.core.arrays import WideArray
 from reportgen.core.run import Snapshot
 from reportgen.errors import DataError, OptionError, choices
 
@@ -45,11 +46,11 @@ class ParamDiff:
     correlation: float | None
     away: int
     toward: int
-    before: np.ndarray = field(repr=False)
-    after: np.ndarray = field(repr=False)
+    before: WideArray = field(repr=False)
+    after: WideArray = field(repr=False)
 
     @property
-    def delta(self) -> np.ndarray:
+    def delta(self) -> WideArray:
         """after - before."""
         return _change(self.before, self.after)
 

@@ -23,6 +23,17 @@ import numpy as np
 from reportgen.analysis.fuzzy import fuzzy_graph, lay_out, memberships
 from reportgen.analysis.neighbors import NEIGHBORS, Block, label_accuracy, measured, nearest, trustworthiness
 from reportgen.analysis.wide import wide
+from reportgen.core.arrays import (
+    Frames,
+    Layout,
+    NeighborDistances,
+    NeighborPlaces,
+    PerUnit,
+    Placed,
+    Plane,
+    PointIndices,
+    Points,
+)
 from reportgen.errors import DataError, OptionError, choices
 
 if TYPE_CHECKING:
@@ -47,8 +58,8 @@ PLACED_BY = 15
 class Projection:
     """The linear map of a "pca" embedding's last frame: position = (vector - centre) @ basis, [d] and [d, 2]."""
 
-    centre: np.ndarray
-    basis: np.ndarray
+    centre: PerUnit
+    basis: Plane
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +83,8 @@ class Embedding:
     projection    of the last frame, for pca
     """
 
-    frames: np.ndarray
-    points: np.ndarray
+    frames: Frames
+    points: PointIndices
     dropped: int
     labels: np.ndarray
     method: str
@@ -114,7 +125,7 @@ def embed(
     neighbors = min(UMAP_NEIGHBORS, len(points) - 1) if method == "umap" else 0
 
     projection = None
-    layouts: list[np.ndarray] = []
+    layouts: list[Layout] = []
     rated: list[Future[tuple[float | None, float | None]]] = []
     basis = _principal(np.concatenate(unit)) if method == "pca" else None
     # A frame is laid out after the one before it; on another core meanwhile the next one's neighbours are found, and
@@ -155,7 +166,7 @@ def place(
     train_layout: np.ndarray,
     new_vectors: np.ndarray,
     projection: Projection | None = None,
-) -> np.ndarray:
+) -> Placed:
     """Positions [m, 2] float64 of `new_vectors` [m, unit] in a finished layout; NaN for non-finite vectors.
 
     With a `projection` (pca), by that linear map. Otherwise each goes to the geometric median of the
@@ -189,18 +200,18 @@ def place(
     return placed
 
 
-def align(layout: np.ndarray, onto: np.ndarray) -> np.ndarray:
+def align(layout: Layout, onto: Layout) -> Layout:
     """`layout` [n, 2] turned, mirrored and shifted, not scaled, to the least squared distance from `onto`.
 
     Orthogonal Procrustes (Schönemann 1966).
     """
     moved, target = layout - layout.mean(axis=0), onto - onto.mean(axis=0)
     left, _, right = np.linalg.svd(moved.T @ target)
-    aligned: np.ndarray = moved @ (left @ right) + onto.mean(axis=0)
+    aligned: Layout = moved @ (left @ right) + onto.mean(axis=0)
     return aligned
 
 
-def movement(before: np.ndarray, after: np.ndarray) -> float | None:
+def movement(before: Layout, after: Layout) -> float | None:
     """Mean distance between [n, 2] positions before and after / RMS radius after; None for radius 0."""
     radius = _radius(after - after.mean(axis=0))
     return float(np.linalg.norm(after - before, axis=1).mean() / radius) if radius > 0 else None
@@ -219,16 +230,16 @@ def _matching(frames: list[np.ndarray], labels: np.ndarray) -> tuple[list[np.nda
     return [wide(frame, "the embedded vectors") for frame in frames], labels
 
 
-def _centre(frame: np.ndarray) -> np.ndarray:
+def _centre(frame: Points) -> PerUnit:
     """Mean row, exact for a column whose values are all equal."""
     first = frame[0]
     with np.errstate(over="ignore"):
         offset = (frame - first).mean(axis=0)
-    centre: np.ndarray = np.where(np.isfinite(offset), first + offset, (frame / len(frame)).sum(axis=0))
+    centre: PerUnit = np.where(np.isfinite(offset), first + offset, (frame / len(frame)).sum(axis=0))
     return centre
 
 
-def _radius(centred: np.ndarray) -> float:
+def _radius(centred: Points) -> float:
     """Root mean squared distance of the rows from 0, without overflow."""
     largest = float(np.abs(centred).max(initial=0.0))
     if largest == 0.0:
@@ -236,7 +247,7 @@ def _radius(centred: np.ndarray) -> float:
     return largest * float(np.sqrt(np.square(centred / largest).sum(axis=1).mean()))
 
 
-def _unit(frame: np.ndarray) -> np.ndarray:
+def _unit(frame: Points) -> Points:
     """The rows around their centre at an RMS radius of 1; zeros where all are equal."""
     # Halved, for the distance of two values near the largest number is beyond it.
     centred = frame / 2 - _centre(frame / 2)
@@ -244,7 +255,7 @@ def _unit(frame: np.ndarray) -> np.ndarray:
     return centred / radius if radius > 0 else np.zeros_like(centred)
 
 
-def _principal(rows: np.ndarray) -> np.ndarray:
+def _principal(rows: Points) -> Plane:
     """The first two principal directions [d, 2] of centred rows, the largest loading of each positive."""
     width = rows.shape[1]
     if width <= 1024:
@@ -271,7 +282,7 @@ def _beside() -> Iterator[ThreadPoolExecutor]:
             raise
 
 
-def _neighborhood(frame: np.ndarray, neighbors: int) -> "tuple[list[Block] | None, csr_matrix | None]":
+def _neighborhood(frame: Points, neighbors: int) -> "tuple[list[Block] | None, csr_matrix | None]":
     """What `measured` gives for a frame, and its graph for UMAP with so many neighbours; None where it needs none."""
     between = measured(frame)
     if neighbors == 0 or not frame.any():
@@ -281,14 +292,14 @@ def _neighborhood(frame: np.ndarray, neighbors: int) -> "tuple[list[Block] | Non
 
 
 def _rated(
-    frame: np.ndarray, layout: np.ndarray, labels: np.ndarray, between: list[Block] | None
+    frame: Points, layout: Layout, labels: np.ndarray, between: list[Block] | None
 ) -> tuple[float | None, float | None]:
     """(trustworthiness, neighbour accuracy) of a frame's layout; `between` is used up."""
     shown, _ = nearest(layout, min(NEIGHBORS, len(layout) - 1))
     return trustworthiness(frame, layout, NEIGHBORS, shown, between), label_accuracy(layout, labels, NEIGHBORS, shown)
 
 
-def _umap_frame(frame: np.ndarray, previous: np.ndarray | None, graph: "csr_matrix | None") -> np.ndarray:
+def _umap_frame(frame: Points, previous: Layout | None, graph: "csr_matrix | None") -> Layout:
     """Lay out unit vectors [n, d] by UMAP, started from and aligned to the previous frame [n, 2].
 
     Without a graph, all lie in one place.
@@ -306,7 +317,7 @@ def _umap_frame(frame: np.ndarray, previous: np.ndarray | None, graph: "csr_matr
     return layout - layout.mean(axis=0) if previous is None else align(layout, previous)
 
 
-def _median(positions: np.ndarray, weights: np.ndarray, floor: float) -> np.ndarray:
+def _median(positions: NeighborPlaces, weights: NeighborDistances, floor: float) -> Placed:
     """Weighted geometric median [m, 2] of `positions` [m, k, 2], by ten steps of Weiszfeld's iteration.
 
     Distances below `floor` count as `floor`: a position that the median falls on must not pull without bound.

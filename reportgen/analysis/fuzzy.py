@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reportgen.analysis.neighbors import nearest
+from reportgen.core.arrays import Layout, NeighborDistances, Neighbors
 from reportgen.errors import naming_the_extra
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ NEGATIVE_SAMPLES = 5
 STEEPEST = 4.0
 
 
-def memberships(distances: np.ndarray, target: float) -> np.ndarray:
+def memberships(distances: NeighborDistances, target: float) -> NeighborDistances:
     """UMAP's membership strengths [m, k], from 0 to 1, of neighbours at sorted `distances` [m, k].
 
     exp(-(distance - nearest) / sigma), sigma per row such that they add up to `target`; 1 for the nearest
@@ -49,7 +50,7 @@ def memberships(distances: np.ndarray, target: float) -> np.ndarray:
     return strengths
 
 
-def fuzzy_graph(indices: np.ndarray, distances: np.ndarray) -> "csr_matrix":
+def fuzzy_graph(indices: Neighbors, distances: NeighborDistances) -> "csr_matrix":
     """The fuzzy union [n, n] of every point's memberships, from its `indices` and `distances` [n, k].
 
     The neighbours without the point itself, nearest first. umap-learn's `fuzzy_simplicial_set` for k + 1
@@ -64,7 +65,7 @@ def fuzzy_graph(indices: np.ndarray, distances: np.ndarray) -> "csr_matrix":
     return one_way + one_way.T - one_way.multiply(one_way.T)
 
 
-def lay_out(graph: "csr_matrix", start: np.ndarray, passes: int, rate: float, seed: int) -> np.ndarray:
+def lay_out(graph: "csr_matrix", start: Layout, passes: int, rate: float, seed: int) -> Layout:
     """Positions [n, 2] float64 after `passes` of stochastic gradient descent from `start` [n, 2].
 
     In each pass an edge of the symmetric `graph` [n, n] pulls its ends together as often as its strength says (the

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reportgen.analysis.wide import norm, wide
+from reportgen.core.arrays import IntervalNumbers, PerInterval
 from reportgen.core.run import Snapshot
 from reportgen.errors import DataError, OptionError, choices
 
@@ -51,9 +52,9 @@ class UpdateRatio:
     """
 
     name: str
-    steps: np.ndarray
-    updates: np.ndarray
-    ratio: np.ndarray
+    steps: IntervalNumbers
+    updates: IntervalNumbers
+    ratio: PerInterval
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,8 @@ def update_ratios(snapshots: Mapping[int, Snapshot], names: Sequence[str] | None
             if name in previous:
                 ratios[name].append(_ratio(previous[name], after, name))
             previous[name] = after
-    return tuple(
-        UpdateRatio(name, np.array(steps[1:], dtype=np.int64), np.diff(steps), np.array(ratios[name])) for name in names
-    )
+    ends = np.array(steps, dtype=np.int64)
+    return tuple(UpdateRatio(name, ends[1:], np.diff(ends), np.array(ratios[name])) for name in names)
 
 
 def layer_health(path: str, maps: np.ndarray, kind: str = "", label_sums: np.ndarray | None = None) -> LayerHealth:

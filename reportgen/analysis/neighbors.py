@@ -12,16 +12,18 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from reportgen.core.arrays import NeighborDistances, Neighbors, Points, Positions, Queries, QueryDistances
+
 #: Neighbours looked at by the two measures, as in the measurements behind the choice of layout.
 NEIGHBORS = 15
 #: Trustworthiness is averaged over at most this many points, evenly spaced; each is still compared with all.
 RATED = 2000
 
 #: Rows of queries, and their squared distances to all points, in units of the points' scale.
-Block = tuple[slice, np.ndarray]
+Block = tuple[slice, QueryDistances]
 
 
-def measured(points: np.ndarray) -> list[Block] | None:
+def measured(points: Points) -> list[Block] | None:
     """The distances between all `points` [n, d], for `nearest` and then `trustworthiness` of the same points.
 
     None for more than `RATED` points, whose distances would fill the memory: then each measures anew.
@@ -30,8 +32,8 @@ def measured(points: np.ndarray) -> list[Block] | None:
 
 
 def nearest(
-    points: np.ndarray, k: int, queries: np.ndarray | None = None, blocks: Iterable[Block] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+    points: Points, k: int, queries: Queries | None = None, blocks: Iterable[Block] | None = None
+) -> tuple[Neighbors, NeighborDistances]:
     """The `k` nearest rows of `points` [n, d], nearest first: indices int64 and distances float64, [m, k].
 
     Of each row of `queries` [m, d]; without queries, of each row of `points` among the other n - 1.
@@ -57,10 +59,10 @@ def nearest(
 
 
 def trustworthiness(
-    vectors: np.ndarray,
-    layout: np.ndarray,
+    vectors: Points,
+    layout: Positions,
     k: int = NEIGHBORS,
-    shown: np.ndarray | None = None,
+    shown: Neighbors | None = None,
     blocks: Iterable[Block] | None = None,
 ) -> float | None:
     """How far neighbours in `layout` [n, 2] are neighbours in `vectors` [n, d]: 1 is best, chance is about .5.
@@ -90,7 +92,7 @@ def trustworthiness(
 
 
 def label_accuracy(
-    layout: np.ndarray, labels: np.ndarray, k: int = NEIGHBORS, shown: np.ndarray | None = None
+    layout: Positions, labels: np.ndarray, k: int = NEIGHBORS, shown: Neighbors | None = None
 ) -> float | None:
     """Fraction of points whose label is the commonest among their `k` nearest others in `layout` [n, 2].
 
@@ -109,7 +111,7 @@ def label_accuracy(
     return float((votes.argmax(axis=1) == codes).mean())
 
 
-def _scale(points: np.ndarray) -> float:
+def _scale(points: Points) -> float:
     """Largest distance of a coordinate from its column's middle; 0 where all rows are equal."""
     if points.size == 0:
         return 0.0
@@ -118,7 +120,7 @@ def _scale(points: np.ndarray) -> float:
     return float(np.max(points.max(axis=0) / 2 - points.min(axis=0) / 2))
 
 
-def _blocks(points: np.ndarray, queries: np.ndarray, alone: bool) -> Iterator[Block]:
+def _blocks(points: Points, queries: Queries, alone: bool) -> Iterator[Block]:
     """Squared distances [rows, n] of blocks of `queries` to all `points`, in units of the points' scale.
 
     `alone` says that the queries are the points: each one's distance to itself is infinite.

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reportgen.core.arrays import Levels
+
 LEVELS = 127
 NOT_FINITE = -128
 """The level of NaN and infinite values."""
 
 
-def quantise(values: np.ndarray) -> tuple[np.ndarray, float]:
+def quantise(values: np.ndarray) -> tuple[Levels, float]:
     """Levels int8 of the same shape, and the scale; values that are not finite become `NOT_FINITE`.
 
     The scale is the largest finite absolute value / 127, or 1 where all values are 0 or not finite.
@@ -31,7 +33,7 @@ def quantise(values: np.ndarray) -> tuple[np.ndarray, float]:
     return levels, scale
 
 
-def pack(parameters: Sequence[np.ndarray]) -> bytes:
+def pack(parameters: Sequence[Levels]) -> bytes:
     """zlib bytes of int8 levels [step, ...]: parameter after parameter, step after step, as differences mod 256.
 
     Neighbouring steps differ little, so differences compress several times better than levels.

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.arrays import WideArray
 from reportgen.errors import DataError
 
 
-def wide(values: Any, what: str) -> np.ndarray:
+def wide(values: Any, what: str) -> WideArray:
     """`values` as a float64 array of the same shape (bfloat16 and other ml_dtypes included).
 
     Raises DataError, naming `what`, for complex numbers, text, objects and records.
@@ -25,7 +26,7 @@ def wide(values: Any, what: str) -> np.ndarray:
     return array.astype(np.float64)
 
 
-def mean(values: np.ndarray) -> float | None:
+def mean(values: WideArray) -> float | None:
     """Mean of a float64 array of finite values, without overflow on the way; None when it is empty."""
     if values.size == 0:
         return None
@@ -35,7 +36,7 @@ def mean(values: np.ndarray) -> float | None:
     return float((values / largest).mean()) * largest
 
 
-def norm(values: np.ndarray) -> float:
+def norm(values: WideArray) -> float:
     """Euclidean norm of a float64 array of finite values; inf where it is beyond float64, 0 when empty."""
     largest = float(np.abs(values).max(initial=0.0))
     if largest == 0.0:
@@ -43,7 +44,7 @@ def norm(values: np.ndarray) -> float:
     return float(np.sqrt(np.square(values / largest).sum())) * largest
 
 
-def correlation(first: np.ndarray, second: np.ndarray) -> float | None:
+def correlation(first: WideArray, second: WideArray) -> float | None:
     """Pearson's correlation of two equally long float64 arrays of finite values.
 
     None where it is undefined: fewer than two values, or one side constant. Each side is shifted by

@@ -5,6 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
+from reportgen.core.arrays import PixelBatch, Pixels
+
 
 class Sized(Protocol):
     """An array, or something that reads a part of one when it is asked for."""
@@ -23,7 +25,7 @@ class Picture:
     """
 
     name: str
-    pixels: np.ndarray
+    pixels: Pixels
     notes: tuple[str, ...] = ()
 
 
@@ -43,7 +45,7 @@ def image_range(images: Sized) -> tuple[float, float]:
     return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high if high > low else low + 1)
 
 
-def to_pixels(images: np.ndarray, shades: tuple[float, float]) -> np.ndarray:
+def to_pixels(images: np.ndarray, shades: tuple[float, float]) -> PixelBatch:
     """float32 [n, height, width, 1 or 3] from 0 to 255: `shades` are the values of black and of white."""
     low, high = shades
     shown = images[..., None] if images.ndim == 3 else images

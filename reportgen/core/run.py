@@ -20,6 +20,20 @@ from typing import Any, Literal
 
 import numpy as np
 
+from reportgen.core.arrays import (
+    Activations,
+    ByLabel,
+    ChannelRanges,
+    EmbeddingVectors,
+    LabelCounts,
+    Labels,
+    LogitGaps,
+    PerLabel,
+    PixelBatch,
+    RankedExamples,
+    RankedPlaces,
+    RankedValues,
+)
 from reportgen.core.network import Network
 
 
@@ -55,11 +69,11 @@ class Classification:
     input_sums    [label] float64: the input's values summed over the same examples
     """
 
-    predictions: np.ndarray
-    logit_gap: np.ndarray
-    label_counts: np.ndarray
-    label_sums: Mapping[str, np.ndarray]
-    input_sums: np.ndarray
+    predictions: Labels
+    logit_gap: LogitGaps
+    label_counts: LabelCounts
+    label_sums: Mapping[str, ByLabel]
+    input_sums: PerLabel
 
 
 Outcome = Classification | None
@@ -76,9 +90,9 @@ class TopExamples:
     positions    [rank, channel, axis] int64: where in the layer's output the value stands
     """
 
-    values: np.ndarray
-    examples: np.ndarray
-    positions: np.ndarray
+    values: RankedValues
+    examples: RankedExamples
+    positions: RankedPlaces
 
 
 @dataclass(frozen=True)
@@ -95,9 +109,9 @@ class Observation:
 
     step: int
     epoch: int
-    maps: Mapping[str, np.ndarray]
-    ranges: Mapping[str, np.ndarray] = field(default_factory=dict)
-    vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    maps: Mapping[str, Activations]
+    ranges: Mapping[str, ChannelRanges] = field(default_factory=dict)
+    vectors: Mapping[str, EmbeddingVectors] = field(default_factory=dict)
     outcome: Outcome = None
     top: Mapping[str, TopExamples] = field(default_factory=dict)
 
@@ -155,9 +169,9 @@ class Batch:
 
     size: int = 0
     inputs: Any = None
-    targets: np.ndarray | None = None
+    targets: Labels | None = None
     names: tuple[str, ...] = ()
-    pictures: np.ndarray | LazyArray | None = None
+    pictures: PixelBatch | LazyArray | None = None
     preprocessing: Preprocessing | None = None
     notes: tuple[str, ...] = ()
 
@@ -167,7 +181,7 @@ class Batch:
         return self.inputs if isinstance(self.inputs, np.ndarray | LazyArray) else np.zeros(0, np.float32)
 
     @property
-    def labels(self) -> np.ndarray:
+    def labels(self) -> Labels:
         """The targets, empty where there are none."""
         return np.zeros(0, np.int64) if self.targets is None else self.targets
 

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from reportgen.capture import Capture
+from reportgen.core.arrays import Labels
+from reportgen.evaluate.arrays import LayerValues, PerExample, Scores
 
 T = TypeVar("T")
 
@@ -37,7 +39,7 @@ class Examples(NamedTuple):
 class Reducer(Protocol):
     """What is kept of the activations and outputs of all batches."""
 
-    def batch(self, values: Mapping[str, jax.Array], output: Any, examples: Examples, real: jax.Array) -> Any:
+    def batch(self, values: Mapping[str, LayerValues], output: Any, examples: Examples, real: PerExample) -> Any:
         """A pytree of arrays made of one batch. Runs inside jit.
 
         `values` maps layer path -> [example, *layer.shape]; `real` [example] is False for the copies of the
@@ -61,7 +63,7 @@ class SecondLook(Reducer, Protocol):
     def suspect(self, part: Any) -> bool:
         """Whether the batch that this part is of must be looked at again."""
 
-    def look(self, values: Mapping[str, jax.Array]) -> Any:
+    def look(self, values: Mapping[str, LayerValues]) -> Any:
         """What the second look at the batch's activations gives. Runs inside jit."""
 
     def corrected(self, part: Any, seen: Any) -> Any:
@@ -87,7 +89,7 @@ class Evaluator:
         self,
         variables: Any,
         inputs: Any,
-        targets: np.ndarray | None = None,
+        targets: Labels | None = None,
         *,
         progress: Callable[[int, int], Any] | None = None,
     ) -> list[Any]:
@@ -110,7 +112,7 @@ class Evaluator:
         return [reducer.result(total) for reducer, total in zip(self._reducers, totals, strict=True)]
 
     def _dispatched(
-        self, variables: Any, inputs: Any, targets: np.ndarray | None, size: int
+        self, variables: Any, inputs: Any, targets: Labels | None, size: int
     ) -> Iterator[tuple[int, Examples, list[Any]]]:
         """(how many are real, examples, parts) of each batch, which the device may still work on."""
         of = size_of(inputs)
@@ -130,7 +132,7 @@ def size_of(inputs: Any) -> int:
     return int(jax.tree.leaves(inputs)[0].shape[0])
 
 
-def predicted(scores: jax.Array) -> jax.Array:
+def predicted(scores: Scores) -> PerExample:
     """[example]: the class with the largest of scores [example, class]; -1 where that is not finite or a score is NaN.
 
     A score of -inf masks its class alone.

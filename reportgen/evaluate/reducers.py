@@ -8,15 +8,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from reportgen.core.arrays import (
+    Activations,
+    ByLabel,
+    ChannelRanges,
+    EmbeddingVectors,
+    LabelCounts,
+    Labels,
+    LogitGaps,
+    PerLabel,
+)
+from reportgen.evaluate.arrays import ByExample, ChannelMask, LayerValues, PerChannel, PerExample, Wide
 from reportgen.evaluate.evaluator import Examples, predicted
 
-Values = Mapping[str, jax.Array]
+Values = Mapping[str, LayerValues]
 
 
 class Ranges:
     """Layer path -> [2, channel] float32: each channel's least and largest value; NaN for one that holds a NaN."""
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: jax.Array) -> Any:
+    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
         # Copies of real examples change no range.
         ranges = {path: _range(value) for path, value in values.items()}
         # On the CPU, XLA's min and max of large arrays drop NaN. Sums are NaN wherever a value is, and seldom
@@ -43,20 +54,20 @@ class Ranges:
             for path, (least, most) in here.items()
         }
 
-    def result(self, total: Any) -> dict[str, np.ndarray]:
+    def result(self, total: Any) -> dict[str, ChannelRanges]:
         return dict(total or {})
 
 
 class Predictions:
     """(predictions [example] int64, logit gap [example] float32), as in `core.run.Classification`."""
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: jax.Array) -> Any:
+    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
         return predicted(output), jax.vmap(_gap)(output.astype(jnp.float32), examples.targets)
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
         return [*(total or []), tuple(np.asarray(array)[:count] for array in part)]
 
-    def result(self, total: Any) -> tuple[np.ndarray, np.ndarray]:
+    def result(self, total: Any) -> tuple[Labels, LogitGaps]:
         predictions, gaps = zip(*total, strict=True)
         return np.concatenate(predictions).astype(np.int64), np.concatenate(gaps).astype(np.float32)
 
@@ -72,10 +83,10 @@ class LabelSums:
         self._labels = labels
         self._correct = correct
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: jax.Array) -> Any:
+    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
         truth = examples.targets
         counted = real & (predicted(output) == truth) if self._correct else real
-        share = ((truth[:, None] == jnp.arange(self._labels)) & counted[:, None]).astype(jnp.float32)
+        share = ((truth[:, None] == jnp.arange(self._labels)[None]) & counted[:, None]).astype(jnp.float32)
 
         def per_label(per_example: jax.Array) -> jax.Array:
             # One that does not count must not, not even as NaN * 0; and accelerators would round to bfloat16.
@@ -90,7 +101,7 @@ class LabelSums:
         wide = jax.tree.map(lambda array: np.asarray(array, np.float64), part)
         return wide if total is None else jax.tree.map(np.add, total, wide)
 
-    def result(self, total: Any) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    def result(self, total: Any) -> tuple[dict[str, ByLabel], LabelCounts, PerLabel]:
         sums, counts, inputs = total
         return sums, np.rint(counts).astype(np.int64), inputs
 
@@ -102,7 +113,7 @@ class Vectors:
         self._path = path
         self._most = most
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: jax.Array) -> Any:
+    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
         value = values[self._path]
         return value.reshape(len(value), -1)
 
@@ -110,14 +121,14 @@ class Vectors:
         parts = total or []
         return parts if sum(map(len, parts)) >= self._most and parts else [*parts, np.asarray(part)[:count]]
 
-    def result(self, total: Any) -> np.ndarray:
+    def result(self, total: Any) -> EmbeddingVectors:
         return np.concatenate(total)[: self._most]
 
 
 class Maps:
     """Layer path -> [example, *layer.shape], whole."""
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: jax.Array) -> Any:
+    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
         return dict(values)
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
@@ -126,29 +137,29 @@ class Maps:
             parts[path].append(np.asarray(value)[:count])
         return parts
 
-    def result(self, total: Any) -> dict[str, np.ndarray]:
+    def result(self, total: Any) -> dict[str, Activations]:
         return {path: parts[0] if len(parts) == 1 else np.concatenate(parts) for path, parts in total.items()}
 
 
-def positions_summed(value: jax.Array) -> jax.Array:
+def positions_summed(value: LayerValues) -> ByExample:
     """[example, channel]: each channel's sum over positions."""
     wide = _wide(value)
     return wide.sum(axis=tuple(range(1, wide.ndim - 1)))
 
 
-def _wide(value: jax.Array) -> jax.Array:
+def _wide(value: LayerValues) -> Wide:
     """Activations as float32 [example, ..., channel]."""
     return (value[:, None] if value.ndim == 1 else value).astype(jnp.float32)
 
 
-def _range(value: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _range(value: LayerValues) -> tuple[PerChannel, PerChannel]:
     """Least and largest value of each channel over a batch, with or without NaN."""
     wide = _wide(value)
     axes = tuple(range(wide.ndim - 1))
     return wide.min(axis=axes, initial=jnp.inf), wide.max(axis=axes, initial=-jnp.inf)
 
 
-def _has_nan(value: jax.Array) -> jax.Array:
+def _has_nan(value: LayerValues) -> ChannelMask:
     """[channel]: whether a channel has a NaN anywhere in a batch."""
     wide = _wide(value)
     return jnp.isnan(wide).any(axis=tuple(range(wide.ndim - 1)))

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from reportgen.core.arrays import RankedExamples, RankedValues
 from reportgen.core.run import TopExamples
+from reportgen.evaluate.arrays import ByExample, LayerValues, PerExample, Places
 from reportgen.evaluate.evaluator import Examples
 from reportgen.evaluate.reducers import Values
 
@@ -24,7 +25,7 @@ class Top:
     def __init__(self, most: int = MOST):
         self._most = most
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: jax.Array) -> Any:
+    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
         return {path: _largest(value) for path, value in values.items()}
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
@@ -48,7 +49,7 @@ class Top:
         return {path: _known(*arrays) for path, arrays in total[1].items()}
 
 
-def _largest(value: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _largest(value: LayerValues) -> tuple[ByExample, Places]:
     """Largest finite values [example, channel] float32, -inf for none, and their places [example, channel, axis]."""
     channels = value.shape[-1] if value.ndim > 1 else 1
     flat = value.reshape(len(value), -1, channels).astype(jnp.float32)
@@ -59,7 +60,7 @@ def _largest(value: jax.Array) -> tuple[jax.Array, jax.Array]:
     return known.max(axis=1), jnp.stack(places, axis=-1) if space else jnp.zeros((len(value), channels, 0), int)
 
 
-def _known(values: np.ndarray, examples: np.ndarray, positions: np.ndarray) -> TopExamples:
+def _known(values: RankedValues, examples: RankedExamples, positions: np.ndarray) -> TopExamples:
     known = np.isfinite(values)
     return TopExamples(
         np.where(known, values, np.nan).astype(np.float32),

@@ -50,7 +50,7 @@ def _backward(residuals: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tu
     def spread(array: jax.Array) -> jax.Array:
         return jnp.broadcast_to(array[..., :, None, :, None, :], (*batch, rows, 2, columns, 2, channels))
 
-    corner = jnp.arange(4, dtype=jnp.uint8).reshape(2, 1, 2, 1)
+    corner = jnp.arange(4, dtype=jnp.uint8).reshape(*(1 for _ in batch), 1, 2, 1, 2, 1)
     full = jnp.where(spread(chosen) == corner, spread(gradient), 0)
     full = full.reshape(*batch, rows * 2, columns * 2, channels)
     rest = [(0, size - done) for size, done in zip(like_x.shape[1:], full.shape, strict=True)]

@@ -112,8 +112,9 @@ def test_float16_sums_are_widened():
 
 
 def test_of_a_layer():
-    none, sums = np.zeros(0), {"conv1": np.array([[2.0], [4.0]])}
-    recorded = Observation(1, 1, {}, outcome=Classification(none, none, np.array([1, 2]), sums, np.array([1.0, 1.0])))
+    predictions, gaps, sums = np.zeros(0, np.int64), np.zeros(0, np.float32), {"conv1": np.array([[2.0], [4.0]])}
+    outcome = Classification(predictions, gaps, np.array([1, 2]), sums, np.array([1.0, 1.0]))
+    recorded = Observation(1, 1, {}, outcome=outcome)
     assert layer_activity(recorded, "conv1").activity[:, 0].tolist() == [2.0, 2.0]
     with pytest.raises(OptionError, match="did you mean conv1"):
         layer_activity(recorded, "conv")

@@ -168,7 +168,7 @@ class Decoder(nn.Module):
     def __call__(self, tokens):
         table = nn.Embed(self.words, 8, name="table")
         places = self.param("places", nn.initializers.normal(0.1), (tokens.shape[1], 8))
-        x = table(tokens) + places
+        x = table(tokens) + places[None]
         blocks = nn.scan(nn.remat(DecoderBlock), variable_axes={"params": 0}, split_rngs={"params": True}, length=2)
         x, _ = blocks(name="blocks")(x, None)
         return table.attend(nn.LayerNorm(name="norm")(x))

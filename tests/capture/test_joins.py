@@ -10,6 +10,9 @@ from reportgen.capture import prepare, verify
 from reportgen.core.network import INPUT, Role
 from tests.architectures.variables import variables_for
 
+# As such models are written: x @ weight + bias.
+pytestmark = pytest.mark.usefixtures("ranks_promoted")
+
 X = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
 
 

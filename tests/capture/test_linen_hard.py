@@ -270,7 +270,7 @@ def test_what_can_not_be_captured_is_listed_with_its_reason_and_warned_about_onc
         def __call__(self, x):
             table = nn.Embed(4, 4, name="positions")(jnp.arange(4))
             similar = nn.Dense(4, name="first")(x) @ x.T
-            return nn.softmax(similar) @ Maybe(name="maybe")(x + table.sum(0))
+            return nn.softmax(similar) @ Maybe(name="maybe")(x + table.sum(0)[None])
 
     variables = variables_for(Net(), X)
     with pytest.warns(UserWarning) as told:

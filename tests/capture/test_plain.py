@@ -12,6 +12,9 @@ from reportgen.capture import flat_names, prepare, variables_of, verify
 from reportgen.core.network import INPUT
 from reportgen.errors import ModelError, OptionError
 
+# As such models are written: x @ weight + bias.
+pytestmark = pytest.mark.usefixtures("ranks_promoted")
+
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(3, 4)).astype(np.float32)
 

@@ -89,7 +89,7 @@ def test_every_window_of_zeros_of_both_signs_infinities_and_nan() -> None:
 
 def test_inside_a_loss_the_gradient_of_the_input_is_the_plain_one() -> None:
     x, _ = tied((2, 6, 6, 2), "float32")
-    weights = jnp.linspace(-1, 1, 18).reshape(3, 3, 2)
+    weights = jnp.linspace(-1, 1, 18).reshape(1, 3, 3, 2)
 
     def loss(pool):
         # As XLA emits it by default (tests/conftest.py): only so is tanh rounded alike in both programs.

@@ -1,0 +1,75 @@
+"""Names for shapes: what the axes of an array count, in the order that the field writes them.
+
+    def mean_activity(sums: ByLabel, counts: LabelCounts) -> ByLabel: ...
+
+To Python and to type checkers each is `numpy.ndarray`. The tests check the shapes too (`tests/shapes.py`):
+the text is one of jaxtyping's dtypes and its axes, where equal names in one signature, or in the fields of one
+dataclass, are equal sizes, `...` is any axes, `*shape` any axes that are the same ones again.
+"""
+
+from typing import Annotated
+
+import numpy as np
+
+Labels = Annotated[np.ndarray, "Int64 example"]
+"""Index of a class for each example; -1 is none."""
+
+LogitGaps = Annotated[np.ndarray, "Float32 example"]
+Activations = Annotated[np.ndarray, "Shaped example ..."]
+"""A layer's output for several examples."""
+
+EmbeddingVectors = Annotated[np.ndarray, "Shaped example unit"]
+Pixels = Annotated[np.ndarray, "Float32 y x color"]
+"""One picture from 0 to 255; one or three colours."""
+
+PixelBatch = Annotated[np.ndarray, "Float32 example y x color"]
+
+LabelCounts = Annotated[np.ndarray, "Int64 label"]
+PerLabel = Annotated[np.ndarray, "Float64 label"]
+ByLabel = Annotated[np.ndarray, "Float64 label channel"]
+PerChannel = Annotated[np.ndarray, "Float64 channel"]
+ChannelNumbers = Annotated[np.ndarray, "Int64 channel"]
+"""A whole number for each channel: its place in an order, or its label."""
+
+ChannelRanges = Annotated[np.ndarray, "Float32 2 channel"]
+"""The least and the largest value of each channel."""
+
+ByExample = Annotated[np.ndarray, "Float64 example channel"]
+ByExampleCounts = Annotated[np.ndarray, "Int64 example channel"]
+ByExamplePlaces = Annotated[np.ndarray, "Int64 example channel axis"]
+ChannelPlaces = Annotated[np.ndarray, "Int64 channel axis"]
+"""A place in each channel: an index for each axis between example and channel."""
+
+RankedValues = Annotated[np.ndarray, "Float32 rank channel"]
+RankedExamples = Annotated[np.ndarray, "Int64 rank channel"]
+RankedPlaces = Annotated[np.ndarray, "Int64 rank channel axis"]
+
+ClassMatrix = Annotated[np.ndarray, "Int64 class class"]
+"""Counts, true class by predicted class."""
+
+Chosen = Annotated[np.ndarray, "Int64 chosen"]
+"""Indices of some examples."""
+
+WideArray = Annotated[np.ndarray, "Float64 *shape"]
+"""Values of any shape, to compute with."""
+
+Levels = Annotated[np.ndarray, "Int8 step ..."]
+PerInterval = Annotated[np.ndarray, "Float64 interval"]
+IntervalNumbers = Annotated[np.ndarray, "Int64 interval"]
+
+Points = Annotated[np.ndarray, "Shaped point unit"]
+PointIndices = Annotated[np.ndarray, "Int64 point"]
+PerUnit = Annotated[np.ndarray, "Float64 unit"]
+Plane = Annotated[np.ndarray, "Float64 unit 2"]
+"""Two directions in the space of the units."""
+
+Layout = Annotated[np.ndarray, "Float64 point 2"]
+Positions = Annotated[np.ndarray, "Float64 point axis"]
+Frames = Annotated[np.ndarray, "Float64 frame point 2"]
+
+Queries = Annotated[np.ndarray, "Shaped query unit"]
+Neighbors = Annotated[np.ndarray, "Int64 query neighbor"]
+NeighborDistances = Annotated[np.ndarray, "Float64 query neighbor"]
+NeighborPlaces = Annotated[np.ndarray, "Float64 query neighbor 2"]
+QueryDistances = Annotated[np.ndarray, "Float64 _ point"]
+Placed = Annotated[np.ndarray, "Float64 query 2"]

@@ -1,0 +1,16 @@
+"""Names for shapes of arrays on the device, as `core.arrays` has them for NumPy's."""
+
+from typing import Annotated
+
+import jax
+
+Scores = Annotated[jax.Array, "Shaped example class"]
+PerExample = Annotated[jax.Array, "Shaped example"]
+LayerValues = Annotated[jax.Array, "Shaped example ..."]
+"""A layer's output for a batch."""
+
+Wide = Annotated[jax.Array, "Float32 example ... channel"]
+ByExample = Annotated[jax.Array, "Float32 example channel"]
+Places = Annotated[jax.Array, "Int example channel axis"]
+PerChannel = Annotated[jax.Array, "Float32 channel"]
+ChannelMask = Annotated[jax.Array, "Bool channel"]
