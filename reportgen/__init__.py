@@ -74,14 +74,16 @@ _RENAMED = {"BuiltReport": "Report", "load": "load_dataset"}
 """Earlier names, which work for one more release."""
 
 
-def __getattr__(name: str) -> Any:
-    if name in _RENAMED:
-        warn(f"reportgen.{name} is called reportgen.{_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
-        name = _RENAMED[name]
-    if name not in _HOME:
-        raise AttributeError(f"module 'reportgen' has no attribute {name!r}")
-    with naming_the_extra():
-        return getattr(import_module(_HOME[name]), name)
+if not TYPE_CHECKING:  # to type checkers any other name is an error
+
+    def __getattr__(name: str) -> Any:
+        if name in _RENAMED:
+            warn(f"reportgen.{name} is called reportgen.{_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
+            name = _RENAMED[name]
+        if name not in _HOME:
+            raise AttributeError(f"module 'reportgen' has no attribute {name!r}")
+        with naming_the_extra():
+            return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -8,8 +8,9 @@
 A new dataset is one file with `load(data_dir) -> Dataset`, and one line in DATASETS.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from reportgen.data import digits, folder, mnist, mnist5k, npz
 from reportgen.data.dataset import Dataset, make_dataset, stratified_split
@@ -17,7 +18,14 @@ from reportgen.errors import DataError, choices
 
 __all__ = ["DATASETS", "Dataset", "load_dataset", "make_dataset", "stratified_split"]
 
-DATASETS: Mapping[str, Callable[[Path | None], Dataset]] = {
+
+class Loader(Protocol):
+    """Reads a dataset, from the files in `data_dir` if it needs any. Raises DataError."""
+
+    def __call__(self, data_dir: Path | None, /) -> Dataset: ...
+
+
+DATASETS: Mapping[str, Loader] = {
     "mnist5k": mnist5k.load,
     "mnist": mnist.load,
     "digits": digits.load,

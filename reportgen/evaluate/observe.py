@@ -1,6 +1,6 @@
 """What a run keeps of one state of the network: the evaluations of its batches, put together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -9,12 +9,11 @@ import jax
 import numpy as np
 
 from reportgen.capture import Capture
+from reportgen.core.progress import Progress
 from reportgen.core.run import Batch, Classification, Observation
 from reportgen.evaluate.evaluator import Evaluator, Reducer, size_of
 from reportgen.evaluate.reducers import LabelSums, Maps, Predictions, Ranges, Vectors
 from reportgen.evaluate.top import Top
-
-Progress = Callable[[str, int, int], Any]
 
 
 class Observer:

@@ -15,6 +15,7 @@ import numpy as np
 from reportgen.capture import Capture, check, flat_names, prepare
 from reportgen.core.network import Network
 from reportgen.core.pictures import Picture, are_pictures, image_range, to_pixels
+from reportgen.core.progress import Progress
 from reportgen.core.run import Batch, LazyArray, Metrics, Preprocessing, Run, Snapshot
 from reportgen.data import Dataset
 from reportgen.data.pictures import resized, stacked, with_channels
@@ -22,8 +23,6 @@ from reportgen.errors import DataError, OptionError, ReportgenError
 from reportgen.evaluate import Observer, scores_classes
 from reportgen.inspection.network import LoadedNetwork, cannot_take
 from reportgen.inspection.preprocess import Way, preprocessing
-
-Progress = Callable[[str, int, int], Any]
 
 
 def inspect_network(

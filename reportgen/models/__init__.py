@@ -15,9 +15,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reportgen.errors import ModelError, ReportgenError, choices
+
+if TYPE_CHECKING:
+    from flax import linen, nnx
 
 MODELS: Mapping[str, str] = {
     "lenet": "reportgen.models.lenet:lenet",
@@ -33,7 +36,7 @@ def build(
     num_classes: int | None = None,
     image_shape: tuple[int, int, int] = (28, 28, 1),
     seed: int = 0,
-) -> Any:
+) -> "linen.Module | nnx.Module":
     """The `flax.linen.Module` or `flax.nnx.Module` that a factory makes.
 
     `name` is one of MODELS or MODULE:FACTORY; modules are looked for in the current folder first, then

@@ -6,7 +6,7 @@ context.stats["conv1"].maximum[0]              # of every channel on the first p
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
 from threading import Event
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from reportgen.analysis.diffs import ParamDiff, differences
 from reportgen.analysis.embedding import Embedding, embed
 from reportgen.core.network import Layer, Network, Role
 from reportgen.core.pictures import are_pictures, image_range, to_pixels
+from reportgen.core.progress import Progress
 from reportgen.core.run import Batch, Classification, LazyArray, Observation, Run
 from reportgen.errors import OptionError, ReportgenError, choices
 from reportgen.sections.beside import computed_beside
@@ -82,7 +83,7 @@ class Options:
     embedding: Literal["umap", "pca"] = "umap"
     umap_is_missing: bool = False
     limits: Limits = field(default_factory=Limits)
-    progress: Callable[[str, int, int], Any] | None = field(default=None, compare=False)
+    progress: Progress | None = field(default=None, compare=False)
 
 
 class PageContext:

@@ -6,8 +6,9 @@
 A new format is one reader `(path) -> tree`, and one suffix in WEIGHTS.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from reportgen.errors import NoWeightsError, WeightsError, choices
 from reportgen.weights.files import read_msgpack, read_npz_weights, read_safetensors
@@ -17,7 +18,14 @@ from reportgen.weights.tree import Tree
 
 __all__ = ["LAYOUTS", "WEIGHTS", "load_into", "read"]
 
-WEIGHTS: Mapping[str, Callable[[Path], Tree]] = {
+
+class Reader(Protocol):
+    """Reads a checkpoint's parameters, running nothing of it. Raises WeightsError."""
+
+    def __call__(self, path: Path, /) -> Tree: ...
+
+
+WEIGHTS: Mapping[str, Reader] = {
     ".safetensors": read_safetensors,
     ".npz": read_npz_weights,
     ".msgpack": read_msgpack,
