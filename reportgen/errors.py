@@ -1,19 +1,8 @@
 """The exceptions that reportgen raises on purpose.
 
-    ReportgenError            something the user can mend; the message says what and how
-    ├── DataError             a dataset, image or label array is damaged or of the wrong shape (ValueError)
-    │   └── NoDataError       ... is not there (FileNotFoundError)
-    ├── ModelError            a model, layer or apply function does not do what was asked of it (ValueError)
-    ├── WeightsError          a checkpoint can't be read, or does not fit the model (ValueError)
-    │   └── NoWeightsError    ... is not there (FileNotFoundError)
-    ├── RunError              a run directory is damaged, in use, or holds something else
-    │   ├── NoRunError        ... is not there (FileNotFoundError)
-    │   ├── RunExistsError    ... is there already, and not to be replaced (FileExistsError)
-    │   └── DamagedError      a file of a run changed, or does not match its checksum
-    ├── MissingError          a package that only some of reportgen needs is not installed (ImportError)
-    └── OptionError           an option's value is invalid (ValueError)
-
-The command line prints the message alone and exits with 2; any other exception is a bug.
+ReportgenError is the base of all: something the user can mend, and the message says what and how. Each is also the
+built-in exception that it is a case of. The command line prints the message alone and exits with 2; any other
+exception is a bug.
 """
 
 import difflib

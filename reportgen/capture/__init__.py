@@ -7,6 +7,6 @@ output, values = prepare(model, variables, images)(variables, images)
 from reportgen.capture.capture import Capture, prepare
 from reportgen.capture.forward import variables_of
 from reportgen.capture.names import flat_names
-from reportgen.capture.verify import Verification, check, verify
+from reportgen.capture.verify import Verification, check, check_all, verify
 
-__all__ = ["Capture", "Verification", "check", "flat_names", "prepare", "variables_of", "verify"]
+__all__ = ["Capture", "Verification", "check", "check_all", "flat_names", "prepare", "variables_of", "verify"]

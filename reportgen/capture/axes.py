@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from reportgen.capture.interpret import Borders, Equation, interpret, shape_of
+from reportgen.capture.interpret import REDUCTIONS, Borders, Equation, interpret, kept_axes, shape_of
 from reportgen.capture.program import Program
 
 Labels = tuple[str, ...]
@@ -112,68 +112,52 @@ def _agreed(labels: list[str]) -> str:
     return told.pop() if len(told) == 1 else "?"
 
 
-def _conv(equation: Equation, read: list[Labels | None]) -> Labels | None:
+def _moved(equation: Equation, read: list[Labels | None]) -> Labels | None:
+    """Every label goes where its axis goes."""
     labels = _of(read)
-    numbers = equation.params["dimension_numbers"]
-    into, out = numbers.lhs_spec, numbers.out_spec
     if labels is None:
         return None
-    before = [labels[axis] for axis in into[2:]]
-    if not set(before) <= {"z", "y", "x", "t"} or len(set(before)) < len(before):
-        before = list(SPATIAL.get(len(before), "?" * len(before)))
-    result = ["?"] * len(out)
-    result[out[0]], result[out[1]] = labels[into[0]], "channel"
-    for axis, label in zip(out[2:], before, strict=True):
-        result[axis] = label
+    result = ["?"] * len(shape_of(equation.outvars[0]))
+    for old, new in kept_axes(equation).items():
+        result[new] = labels[old]
+    return tuple(result)
+
+
+def _conv(equation: Equation, read: list[Labels | None]) -> Labels | None:
+    labels = _moved(equation, read)
+    if labels is None:
+        return None
+    result = list(labels)
+    _, channels, *space = equation.params["dimension_numbers"].out_spec
+    result[channels] = "channel"
+    known = {result[axis] for axis in space}
+    if not known <= {"z", "y", "x", "t"} or len(known) < len(space):
+        for axis, label in zip(space, SPATIAL.get(len(space), "?" * len(space)), strict=True):
+            result[axis] = label
     return tuple(result)
 
 
 def _dot(equation: Equation, read: list[Labels | None]) -> Labels | None:
-    (left_sum, right_sum), (left_batch, right_batch) = equation.params["dimension_numbers"]
-    sides = [(_of(read, 0), left_sum, left_batch), (_of(read, 1), right_sum, right_batch)]
-    result: list[str] = []
-    for axis, other in zip(left_batch, right_batch, strict=True):
-        result.append(_agreed([labels[i] for labels, i in ((sides[0][0], axis), (sides[1][0], other)) if labels]))
-    for number, (labels, summed, batch) in enumerate(sides):
-        free = [i for i in range(len(shape_of(equation.invars[number]))) if i not in (*summed, *batch)]
-        if labels is not None:
-            result += [labels[i] for i in free]
-            continue
-        other_labels, other_summed, _ = sides[1 - number]
-        gone = [other_labels[i] for i in other_summed] if other_labels is not None else []
-        if read[number] is LEARNED or len(gone) != 1 or len(free) != 1:
-            result += ["?"] * (len(free) - 1) + ["channel"] * bool(free)
-        else:
-            result.append(gone[0])
-    pairs = [labels[i] for labels, summed, _ in sides if labels is not None for i in summed] == ["channel"] * 2
-    if pairs and result.count("t") == 2 and result.count("?") == 1 and result.index("?") < len(left_batch):
+    summed, (batch, _) = equation.params["dimension_numbers"]
+    sides = _of(read, 0), _of(read, 1)
+    result = ["?"] * len(shape_of(equation.outvars[0]))
+    kept = [kept_axes(equation, number) for number in (0, 1)]
+    for axis in range(len(result)):
+        labels = [
+            x[old] for x, places in zip(sides, kept, strict=True) if x for old, new in places.items() if new == axis
+        ]
+        result[axis] = _agreed(labels)
+    gone = [[x[i] for i in axes] if x is not None else [] for x, axes in zip(sides, summed, strict=True)]
+    for number in (0, 1):
+        free = sorted(new for new in kept[number].values() if new >= len(batch))
+        if sides[number] is None and free:
+            replaced = read[number] is not LEARNED and len(gone[1 - number]) == 1 == len(free)
+            result[free[-1]] = gone[1 - number][0] if replaced else "channel"
+    if gone[0] + gone[1] == ["channel"] * 2 and result.count("t") == 2 and result.count("?") == 1:
         # Positions with positions, by their channels, several times over: by the heads of an attention.
-        result[result.index("?")] = "head"
+        place = result.index("?")
+        result[place] = "head" if place < len(batch) else "?"
     return tuple(result)
-
-
-def _transpose(equation: Equation, read: list[Labels | None]) -> Labels | None:
-    labels = _of(read)
-    return labels and tuple(labels[i] for i in equation.params["permutation"])
-
-
-def _broadcast(equation: Equation, read: list[Labels | None]) -> Labels | None:
-    labels = _of(read)
-    if labels is None:
-        return None
-    result = ["?"] * len(equation.params["shape"])
-    for label, axis in zip(labels, equation.params["broadcast_dimensions"], strict=True):
-        result[axis] = label
-    return tuple(result)
-
-
-def _without(parameter: str) -> Callable[[Equation, list[Labels | None]], Labels | None]:
-    def rule(equation: Equation, read: list[Labels | None]) -> Labels | None:
-        labels = _of(read)
-        gone = equation.params[parameter]
-        return labels and tuple(label for i, label in enumerate(labels) if i not in gone)
-
-    return rule
 
 
 def _reshape(equation: Equation, read: list[Labels | None]) -> Labels | None:
@@ -250,15 +234,11 @@ def _gather(equation: Equation, read: list[Labels | None]) -> Labels | None:
     return tuple(result)
 
 
-_REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "argmax", "argmin")
 _OPAQUE = ("while", "scan", "cond", "sort", "dynamic_slice", "scatter", "scatter-add", "custom_linear_solve")
 _RULES: Mapping[str, Callable[[Equation, list[Labels | None]], Labels | None]] = {
     "conv_general_dilated": _conv,
     "dot_general": _dot,
-    "transpose": _transpose,
-    "broadcast_in_dim": _broadcast,
     "reshape": _reshape,
-    "squeeze": _without("dimensions"),
     "gather": _gather,
-    **dict.fromkeys(_REDUCTIONS, _without("axes")),
+    **dict.fromkeys(("transpose", "broadcast_in_dim", "squeeze", *REDUCTIONS), _moved),
 }

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
-from reportgen.capture.interpret import Equation, interpret, known, shape_of
+from reportgen.capture.interpret import REDUCTIONS, Equation, interpret, kept_axes, known, shape_of
 from reportgen.core.network import ReceptiveField
 
 # fmt: off
@@ -26,13 +26,6 @@ ELEMENTWISE = frozenset((
     "is_finite", "le", "log", "log1p", "logistic", "lt", "max", "min", "mul", "name", "ne", "neg", "nextafter", "not",
     "optimization_barrier", "or", "pow", "real", "reduce_precision", "rem", "round", "rsqrt", "select_n", "sign",
     "sin", "sqrt", "square", "stop_gradient", "sub", "tan", "tanh", "xor",
-))
-REDUCTIONS = frozenset((
-    "reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor", "argmax",
-    "argmin",
-))
-WINDOWS = frozenset((
-    "reduce_window", "reduce_window_sum", "reduce_window_max", "reduce_window_min",
 ))
 # fmt: on
 
@@ -91,8 +84,12 @@ def _field(spans: Spans | None) -> ReceptiveField | None:
 def _rule(equation: Equation, read: list[Spans | None]) -> list[Spans]:
     made = []
     for position, variable in enumerate(equation.outvars):
-        parts = [_through(equation, i, spans, position) for i, spans in enumerate(read) if spans is not None]
         shape = shape_of(variable)
+        parts = [
+            [_through(_Step(equation, operand, position), span) for span in spans]
+            for operand, spans in enumerate(read)
+            if spans is not None
+        ]
         made.append(tuple(reduce(lambda a, b: _join(a, b, shape), spans) for spans in zip(*parts, strict=True)))
     return made
 
@@ -109,62 +106,44 @@ def _join(a: Span, b: Span, shape: Sequence[int]) -> Span:
     return Span(start, end - start, dims=a.dims | b.dims)
 
 
-def _through(equation: Equation, operand: int, spans: Spans, position: int) -> Spans:
-    """What the units of the equation's output `position` see by way of its operand."""
-    name = equation.primitive.name
-    step = _Step(equation.params, [shape_of(v) for v in equation.invars], operand, position)
-    out = shape_of(equation.outvars[position])
-    if name in ELEMENTWISE and len(step.shape) in (len(out), 0):
-        return tuple(_repeated(span, step.shape, out, range(len(step.shape))) for span in spans)
-    rule = _RULES.get(name)
-    if name in REDUCTIONS:
-        rule = _reduced_away
-    elif name in WINDOWS and operand == 0:
-        rule = _pooled
-    if rule is None:
-        return tuple(_anywhere(span, step, out) for span in spans)
-    return tuple(rule(span, step, out) for span in spans)
-
-
 @dataclass(frozen=True)
 class _Step:
     """An equation's way from one of its operands to one of its outputs."""
 
-    params: Mapping[str, Any]
-    shapes: Sequence[tuple[int, ...]]
+    equation: Equation
     operand: int
     position: int
 
     @property
+    def params(self) -> Mapping[str, Any]:
+        return self.equation.params
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(self.shapes[self.operand])
+        return shape_of(self.equation.invars[self.operand])
+
+    @property
+    def out(self) -> tuple[int, ...]:
+        return shape_of(self.equation.outvars[self.position])
 
 
-def _anywhere(span: Span, step: _Step, out: Sequence[int]) -> Span:
+def _through(step: _Step, span: Span) -> Span:
+    """What the units of the output see by way of the operand."""
+    name = step.equation.primitive.name
+    moved = name in MOVING or (name in ELEMENTWISE and len(step.shape) in (len(step.out), 0))
+    return (_moved if moved else _RULES.get(name, _anywhere))(span, step)
+
+
+def _anywhere(span: Span, step: _Step) -> Span:
     """An operation of which nothing is known: units may differ along every axis, and see anything of it."""
-    return span.whole(step.shape, range(len(out)) if span.dims else ())
+    return span.whole(step.shape, range(len(step.out)) if span.dims else ())
 
 
-def _kept(rank: int, removed: Iterable[int]) -> dict[int, int]:
-    """Old axis -> new axis, when `removed` fall away."""
-    gone = set(removed)
-    return {old: new for new, old in enumerate(axis for axis in range(rank) if axis not in gone)}
-
-
-def _reduced(span: Span, shape: Sequence[int], axes: Iterable[int], kept: Mapping[int, int]) -> Span:
-    if span.dims.isdisjoint(axes):
-        return replace(span, dims=frozenset(kept[dim] for dim in span.dims))
-    return span.whole(shape, [kept[dim] for dim in span.dims if dim in kept])
-
-
-def _reduced_away(span: Span, step: _Step, _out: Sequence[int]) -> Span:
-    axes = step.params["axes"]
-    return _reduced(span, step.shape, axes, _kept(len(step.shape), axes))
-
-
-def _squeezed(span: Span, step: _Step, _out: Sequence[int]) -> Span:
-    axes = step.params["dimensions"]
-    return _reduced(span, step.shape, axes, _kept(len(step.shape), axes))
+def _moved(span: Span, step: _Step) -> Span:
+    """What is seen moves with the axes; units along one that is summed over, or was repeated, see the same."""
+    kept = {i: place for i, place in kept_axes(step.equation, step.operand).items() if step.shape[i] == step.out[place]}
+    dims = [kept[dim] for dim in span.dims if dim in kept]
+    return replace(span, dims=frozenset(dims)) if len(dims) == len(span.dims) else span.whole(step.shape, dims)
 
 
 def _window(span: Span, length: int, stride: int, dilation: int, before: int) -> Span:
@@ -177,7 +156,9 @@ def _window(span: Span, length: int, stride: int, dilation: int, before: int) ->
     )
 
 
-def _pooled(span: Span, step: _Step, _out: Sequence[int]) -> Span:
+def _pooled(span: Span, step: _Step) -> Span:
+    if step.operand != 0:
+        return _anywhere(span, step)
     if not span.regular:
         return span
     (dim,), params, ones = span.dims, step.params, (1,) * len(step.shape)
@@ -188,37 +169,27 @@ def _pooled(span: Span, step: _Step, _out: Sequence[int]) -> Span:
     return _window(span, length, stride, dilation, params["padding"][dim][0])
 
 
-def _convolved(span: Span, step: _Step, out: Sequence[int]) -> Span:
+def _convolved(span: Span, step: _Step) -> Span:
     if step.operand != 0:
-        return _anywhere(span, step, out)
-    params, numbers = step.params, step.params["dimension_numbers"]
-    axes = dict(zip(numbers.lhs_spec, numbers.out_spec, strict=True))
+        return _anywhere(span, step)
+    params, numbers, kept = step.params, step.params["dimension_numbers"], kept_axes(step.equation)
     batch, feature, *spatial = numbers.lhs_spec
+    dims = frozenset(kept[dim] for dim in span.dims if dim != feature)
     if feature in span.dims:
-        return span.whole(step.shape, [axes[dim] for dim in span.dims if dim != feature])
-    dims = frozenset(axes[dim] for dim in span.dims)
+        return span.whole(step.shape, dims)
     if not span.regular or batch in span.dims:
         return replace(span, dims=dims)
     index = spatial.index(next(iter(span.dims)))
     if params["lhs_dilation"][index] != 1:
         return span.whole(step.shape, dims)
-    length = step.shapes[1][numbers.rhs_spec[2 + index]]
+    length = shape_of(step.equation.invars[1])[numbers.rhs_spec[2 + index]]
     stride, dilation = params["window_strides"][index], params["rhs_dilation"][index]
     return replace(_window(span, length, stride, dilation, params["padding"][index][0]), dims=dims)
 
 
-def _multiplied(span: Span, step: _Step, out: Sequence[int]) -> Span:
-    contracted, batch = (pair[step.operand] for pair in step.params["dimension_numbers"])
-    rank = len(step.shape)
-    free = [dim for dim in range(rank) if dim not in contracted and dim not in batch]
-    first = len(batch) if step.operand == 0 else len(out) - len(free)
-    kept = {dim: i for i, dim in enumerate(batch)} | {dim: first + i for i, dim in enumerate(free)}
-    return _reduced(span, step.shape, contracted, kept)
-
-
-def _reshaped(span: Span, step: _Step, out: Sequence[int]) -> Span:
+def _reshaped(span: Span, step: _Step) -> Span:
     # An axis stays itself where as many elements stand before it, and it is as long.
-    shape = step.shape
+    shape, out = step.shape, step.out
     places = {(math.prod(out[:i]), size): i for i, size in enumerate(out) if size != 1}
     kept = {i: places.get((math.prod(shape[:i]), size)) for i, size in enumerate(shape) if size != 1}
     if all(kept.get(dim) is not None for dim in span.dims if shape[dim] != 1):
@@ -228,22 +199,7 @@ def _reshaped(span: Span, step: _Step, out: Sequence[int]) -> Span:
     return span.whole(shape, [i for i, size in enumerate(out) if size != 1 and i not in others])
 
 
-def _transposed(span: Span, step: _Step, _out: Sequence[int]) -> Span:
-    order = list(step.params["permutation"])
-    return replace(span, dims=frozenset(order.index(dim) for dim in span.dims))
-
-
-def _broadcast(span: Span, step: _Step, out: Sequence[int]) -> Span:
-    return _repeated(span, step.shape, out, step.params["broadcast_dimensions"])
-
-
-def _repeated(span: Span, shape: Sequence[int], out: Sequence[int], places: Sequence[int]) -> Span:
-    """Axis i becomes axis places[i]; one of length 1 may be repeated, and its units then see the same."""
-    kept = [places[dim] for dim in span.dims if shape[dim] == out[places[dim]]]
-    return replace(span, dims=frozenset(kept)) if len(kept) == len(span.dims) else span.whole(shape, kept)
-
-
-def _sliced(span: Span, step: _Step, _out: Sequence[int]) -> Span:
+def _sliced(span: Span, step: _Step) -> Span:
     if not span.regular:
         return span
     (dim,), strides = span.dims, step.params["strides"]
@@ -251,43 +207,34 @@ def _sliced(span: Span, step: _Step, _out: Sequence[int]) -> Span:
     return replace(span, start=span.start + first * span.step, step=span.step * stride)
 
 
-def _padded(span: Span, step: _Step, out: Sequence[int]) -> Span:
+def _padded(span: Span, step: _Step) -> Span:
     if step.operand != 0:
-        return _anywhere(span, step, out)
+        return _anywhere(span, step)
     if not span.regular:
         return span
     before, _after, between = step.params["padding_config"][next(iter(span.dims))]
     return span.whole(step.shape, span.dims) if between else replace(span, start=span.start - before * span.step)
 
 
-def _concatenated(span: Span, step: _Step, _out: Sequence[int]) -> Span:
-    return span.whole(step.shape, span.dims) if step.params["dimension"] in span.dims else span
-
-
-def _split(span: Span, step: _Step, _out: Sequence[int]) -> Span:
+def _split(span: Span, step: _Step) -> Span:
     if not span.regular or step.params["axis"] not in span.dims:
         return span
     return replace(span, start=span.start + sum(step.params["sizes"][: step.position]) * span.step)
 
 
-def _accumulated(span: Span, step: _Step, _out: Sequence[int]) -> Span:
+def _mixed_along(span: Span, step: _Step) -> Span:
+    """Units along one axis see each other's parts, or stand behind one another."""
     along = step.params.get("axis", step.params.get("dimension"))
     return span.whole(step.shape, span.dims) if along in span.dims else span
 
 
+MOVING = frozenset(("dot_general", "transpose", "broadcast_in_dim", "squeeze", *REDUCTIONS))
 _RULES = {
     "conv_general_dilated": _convolved,
-    "dot_general": _multiplied,
     "reshape": _reshaped,
-    "transpose": _transposed,
-    "broadcast_in_dim": _broadcast,
-    "squeeze": _squeezed,
     "slice": _sliced,
     "pad": _padded,
-    "concatenate": _concatenated,
     "split": _split,
-    "cumsum": _accumulated,
-    "cumprod": _accumulated,
-    "cummax": _accumulated,
-    "sort": _accumulated,
+    **dict.fromkeys(("concatenate", "cumsum", "cumprod", "cummax", "sort"), _mixed_along),
+    **dict.fromkeys((f"reduce_window{kind}" for kind in ("", "_sum", "_max", "_min")), _pooled),
 }

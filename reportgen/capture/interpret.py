@@ -114,6 +114,38 @@ def shape_of(variable: Any) -> tuple[int, ...]:
     return tuple(getattr(variable.aval, "shape", ()))
 
 
+REDUCTIONS = (
+    *("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor"),
+    *("argmax", "argmin"),
+)
+"""Equations whose parameter `axes` are the axes that they remove."""
+
+
+def kept_axes(equation: Equation, operand: int = 0) -> dict[int, int]:
+    """Axis of an operand -> the axis of the output that it becomes, for those that stay.
+
+    Any equation is taken for elementwise, but for products, reductions and what moves axes; of reshapes and
+    gathers nothing can be told by this. A convolution is asked about its images alone.
+    """
+    name, params = equation.primitive.name, equation.params
+    axes = range(len(shape_of(equation.invars[operand])))
+    if name == "transpose":
+        return {old: new for new, old in enumerate(params["permutation"])}
+    if name == "broadcast_in_dim":
+        return dict(enumerate(params["broadcast_dimensions"]))
+    if name == "conv_general_dilated":
+        numbers = params["dimension_numbers"]
+        feature = numbers.lhs_spec[1]
+        return {old: new for old, new in zip(numbers.lhs_spec, numbers.out_spec, strict=True) if old != feature}
+    if name == "dot_general":
+        summed, batch = (pair[operand] for pair in params["dimension_numbers"])
+        free = [axis for axis in axes if axis not in (*summed, *batch)]
+        first = len(batch) if operand == 0 else len(shape_of(equation.outvars[0])) - len(free)
+        return {axis: i for i, axis in enumerate(batch)} | {axis: i for i, axis in enumerate(free, first)}
+    gone = params["axes"] if name in REDUCTIONS else params["dimensions"] if name == "squeeze" else ()
+    return {old: new for new, old in enumerate(axis for axis in axes if axis not in gone)}
+
+
 def _through_loop(
     loop: Loop, values: dict[Any, T], rule: Any, note: Callable[[Var, T], T], borders: Borders[T]
 ) -> list[T | None]:

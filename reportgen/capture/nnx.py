@@ -23,6 +23,7 @@ from functools import cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from reportgen.capture.intermediates import Call
@@ -51,9 +52,38 @@ def nnx_variables(given: Any) -> dict[str, Any]:
                 f"{'/'.join(map(str, path))} is a {type(variable).__name__}, of which the kind of variable is "
                 "not known; give the model, or nnx.state(model)"
             )
-        kind = "params" if isinstance(variable, nnx.Param) else type(variable).__name__
-        _put(found.setdefault(kind, {}), [str(part) for part in path], variable.get_value())
+        _put(found.setdefault(_collection(variable), {}), [str(part) for part in path], variable.get_value())
     return found
+
+
+def copier(model: nnx.Module) -> Callable[..., Any]:
+    """The function (variables, key=None) -> a copy of the model with these variables; the model is not touched.
+
+    The copy's random streams are as they were when the model was handed over, or begin anew from `key`. It raises
+    ModelError for variables that lack one of the model's.
+    """
+    definition, state = nnx.split(model)
+    recorded = nnx.to_flat_state(state)
+
+    def copied(variables: Mapping[str, Any], key: jax.Array | None = None) -> nnx.Module:
+        leaves, streams = [], 0
+        for path, variable in recorded:
+            value = variable.get_value()
+            if not isinstance(variable, nnx.RngState):
+                value = _get(variables, _collection(variable), [str(part) for part in path])
+            elif key is not None and isinstance(variable, nnx.RngKey):
+                drawn, streams = jax.random.fold_in(key, streams), streams + 1
+                value = jax.random.split(drawn, value.shape) if value.shape else drawn
+            elif key is not None:
+                value = jnp.zeros_like(value)
+            leaves.append((path, variable.replace(value)))
+        return nnx.merge(definition, nnx.from_flat_state(leaves))
+
+    return copied
+
+
+def _collection(variable: nnx.Variable[Any]) -> str:
+    return "params" if isinstance(variable, nnx.Param) else type(variable).__name__
 
 
 class NnxForward:
@@ -68,8 +98,7 @@ class NnxForward:
 
     def __init__(self, model: nnx.Module, apply: Callable[..., Any] | None = None):
         self._apply = apply or _in_evaluation
-        self._definition, state = nnx.split(model)
-        self._kept = nnx.to_flat_state(state)
+        self._copied = copier(model)
         self.unmarked: dict[str, str] = {}
 
     def plain(self, variables: Mapping[str, Any], images: jax.Array) -> Any:
@@ -106,16 +135,9 @@ class NnxForward:
                         found[call] = value
         return found
 
-    def _copy(self, variables: Mapping[str, Any]) -> nnx.Module:
-        """The model with `variables`, in evaluation; random streams as they were when it was handed over."""
-        leaves = []
-        for path, variable in self._kept:
-            value = variable.get_value()
-            if not isinstance(variable, nnx.RngState):
-                kind = "params" if isinstance(variable, nnx.Param) else type(variable).__name__
-                value = _get(variables, kind, [str(part) for part in path])
-            leaves.append((path, variable.replace(value)))
-        model = nnx.merge(self._definition, nnx.from_flat_state(leaves))
+    def _copy(self, variables: Mapping[str, Any]) -> Any:
+        """The model with `variables`, in evaluation."""
+        model = self._copied(variables)
         model.eval()
         return model
 

@@ -13,7 +13,7 @@ variable of the same traced program; for NNX, `nnx.capture` runs again, compiled
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -46,6 +46,11 @@ class Verification:
     failed: Mapping[str, str]
     exact: bool
     flax: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The result as a run's provenance has it."""
+        return {"verification": str(self), "verification_flax": self.flax, "verification_failed": dict(self.failed)}
 
     def __bool__(self) -> bool:
         return not self.failed
@@ -82,6 +87,12 @@ def check(
     flax, differing = _against_flax(capture, layers, variables, images, values)
     failed = {**{path: f"is not what Flax's own capture gives: {text}" for path, text in differing.items()}, **failed}
     return Verification(len(again), failed, exact=_text(plain) == _text(alone), flax=flax)
+
+
+def check_all(capture: Capture, variables: Any, images: Any) -> Verification:
+    """Verify all layers for `images`, whichever are selected."""
+    every = tuple(layer.path for layer in capture.network.distinct)
+    return check(replace(capture, selected=every), variables, images)
 
 
 def _against_flax(

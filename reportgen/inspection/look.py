@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.capture import Capture, check, flat_names, prepare
+from reportgen.capture import Capture, check_all, flat_names, prepare
 from reportgen.core.network import Network
 from reportgen.core.pictures import Picture, are_pictures, image_range, to_pixels
 from reportgen.core.progress import Progress
@@ -53,19 +53,21 @@ def inspect_network(
     if size is not None:
         pictures, given = resized(pictures, size), None
     stacked(pictures)
-    pictures, way, inputs, variables, capture = _fitted(network, pictures, given, preprocess, layers, apply)
+    recorded = given if preprocess is None else None
+    pictures, way, inputs, variables, capture = _fitted(network, pictures, recorded, preprocess, layers, apply)
     chosen = capture.selected
     described = replace(capture.network, name=network.name)
     capture = replace(capture, selected=_with_partners(described, chosen))
-    stated = _verified(capture, variables, inputs) if verify else {}
-    as_recorded = given is not None and preprocess is None
+    # A first axis of 1 may be no value per image at all.
+    twice = inputs[:2] if len(inputs) > 1 else np.concatenate([inputs, inputs])
+    stated = check_all(capture, variables, twice).facts if verify else {}
     batches = {
         "probe": Batch(
             size=len(inputs),
             inputs=inputs,
             targets=given.targets if given is not None else None,
             names=tuple(picture.name for picture in pictures),
-            pictures=None if as_recorded else stacked(pictures),
+            pictures=stacked(pictures) if recorded is None else None,
             preprocessing=way.stated,
             notes=tuple("; ".join(picture.notes) for picture in pictures),
         )
@@ -153,7 +155,7 @@ def _pictures(network: LoadedNetwork, pictures: Sequence[Picture] | None) -> Seq
 def _fitted(
     network: LoadedNetwork,
     pictures: Sequence[Picture],
-    given: Batch | None,
+    recorded: Batch | None,
     preprocess: str | Callable[[np.ndarray], Any] | None,
     layers: Sequence[str],
     apply: Callable[[Any, Any, Any], Any] | None,
@@ -169,10 +171,9 @@ def _fitted(
         try:
             fitting = with_channels(pictures, channels)
             way = preprocessing(preprocess or network.preprocess, channels)
-            if given is not None and preprocess is None:
+            if recorded is not None:
                 way = Way(_as_recorded, Preprocessing("as recorded", "as the run recorded them", way.stated.planes))
-            recorded = given is not None and preprocess is None
-            inputs = np.asarray(given.images) if given is not None and recorded else way.apply(stacked(fitting))
+            inputs = way.apply(stacked(fitting)) if recorded is None else np.asarray(recorded.images)
             if len(inputs.shape) != 4:
                 raise DataError(
                     f"the preprocessing gives {list(inputs.shape)}; [image, height, width, channel] is shown"
@@ -222,14 +223,6 @@ def _with_partners(network: Network, chosen: Sequence[str]) -> tuple[str, ...]:
         if after is not None and {layer.path, after.path} & set(chosen):
             wanted |= {layer.path, after.path}
     return tuple(path for path in network.layers if path in wanted)
-
-
-def _verified(capture: Capture, variables: Any, inputs: np.ndarray) -> dict[str, Any]:
-    """What a verification of all layers found, as provenance."""
-    batch = inputs[:2] if len(inputs) > 1 else np.concatenate([inputs, inputs])
-    every = replace(capture, selected=tuple(layer.path for layer in capture.network.distinct))
-    found = check(every, variables, batch)
-    return {"verification": str(found), "verification_flax": found.flax, "verification_failed": dict(found.failed)}
 
 
 def _not_finite(maps: Mapping[str, np.ndarray], chosen: Sequence[str]) -> tuple[str, ...]:

@@ -5,18 +5,19 @@ prepared = prepare_model(model, variables, batches, classes, apply, keep)
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from reportgen.capture import Capture, check, prepare
+from reportgen.capture import Capture, check_all, prepare
 from reportgen.core.network import Layer
 from reportgen.core.run import Batch
 from reportgen.errors import ModelError, choices
 from reportgen.evaluate import Observer, scores_classes
 from reportgen.record.batches import examples, first
 from reportgen.record.keep import Keep
+from reportgen.store import network_header
 
 MAPS_BYTES = 64 << 20
 """Probe activations kept per recorded epoch; of a larger network, those of fewer probe examples are kept."""
@@ -66,15 +67,13 @@ def prepare_model(
             f"{count} of {whole.size}: the feature maps of more would take over {MAPS_BYTES >> 20} MiB an epoch"
         )
     if verify:
-        provenance |= _verified(capture, variables, whole.inputs)
-    header = {
-        "layers": [asdict(layer) for layer in capture.network.layers.values()],
-        "uncaptured": dict(capture.network.uncaptured),
-        "embed_layer": embed,
-    }
-    return Prepared(
-        batches, Observer(capture, batches, len(classes) if scored else 0, embed, top=keep.top), header, provenance
-    )
+        verification = check_all(capture, variables, examples(whole.inputs, VERIFIED_EXAMPLES))
+        provenance |= verification.facts
+        if not verification:
+            failed = "; ".join(f"{path} {text}" for path, text in verification.failed.items())
+            warnings.warn(f"{verification}: {failed}", UserWarning, stacklevel=3)
+    observe = Observer(capture, batches, len(classes) if scored else 0, embed, top=keep.top)
+    return Prepared(batches, observe, network_header(capture.network, embed), provenance)
 
 
 def _embedding_layer(capture: Capture, path: str | None) -> str | None:
@@ -94,13 +93,3 @@ def _embedding_layer(capture: Capture, path: str | None) -> str | None:
 def _probe_count(layers: Sequence[Layer], probe: int) -> int:
     each = sum(int(np.prod(layer.shape)) * 4 for layer in layers if layer.alias_of is None)
     return max(1, min(probe, MAPS_BYTES // max(each, 1)))
-
-
-def _verified(capture: Capture, variables: Any, inputs: Any) -> dict[str, Any]:
-    """What a verification of all layers found, as provenance."""
-    every = replace(capture, selected=tuple(layer.path for layer in capture.network.distinct))
-    found = check(every, variables, examples(inputs, VERIFIED_EXAMPLES))
-    if not found:
-        failed = "; ".join(f"{path} {text}" for path, text in found.failed.items())
-        warnings.warn(f"{found}: {failed}", UserWarning, stacklevel=4)
-    return {"verification": str(found), "verification_flax": found.flax, "verification_failed": dict(found.failed)}

@@ -7,7 +7,16 @@ run = open_run("demo/run")
 from reportgen.store.batches import as_bytes
 from reportgen.store.reader import open_run, snapshot_at, with_what_is_whole
 from reportgen.store.rows import RESERVED
-from reportgen.store.save import save_run
+from reportgen.store.save import network_header, save_run
 from reportgen.store.writer import RunWriter
 
-__all__ = ["RESERVED", "RunWriter", "as_bytes", "open_run", "save_run", "snapshot_at", "with_what_is_whole"]
+__all__ = [
+    "RESERVED",
+    "RunWriter",
+    "as_bytes",
+    "network_header",
+    "open_run",
+    "save_run",
+    "snapshot_at",
+    "with_what_is_whole",
+]

@@ -108,7 +108,7 @@ def _layers_problem(found: Mapping[str, Any], labels: tuple[int, ...], expected:
 
 def _top_problem(tensors: Tensors, expected: Expected) -> str | None:
     """What is wrong with the top-activating examples, in words."""
-    parts = [set(schema.Renamed(tensors, f"{schema.TOP}{part}/")) for part in schema.TOP_PARTS]
+    parts = [set(schema.renamed(tensors, f"{schema.TOP}{part}/")) for part in schema.TOP_PARTS]
     if any(paths != parts[0] for paths in parts):
         return "the top examples of a layer lack a part"
     for path in sorted(parts[0]):

@@ -12,10 +12,10 @@ name, type, shape and bytes.
 import json
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy, which safetensors then returns)
 import numpy as np
@@ -41,7 +41,33 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mappi
     write_bytes(path, len(header).to_bytes(8, "little"), header, memoryview(content)[end:])
 
 
-class Tensors(Mapping[str, np.ndarray]):
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+class Lazy(Mapping[K, T], Generic[K, T]):
+    """Key -> `read(key)`, read when it is asked for, for all of `keys` in their order."""
+
+    def __init__(self, keys: Mapping[K, Any], read: Callable[[K], T]):
+        self._keys = keys
+        self._read = read
+
+    def __getitem__(self, key: K) -> T:
+        if key not in self._keys:
+            raise KeyError(key)
+        return self._read(key)
+
+    def __contains__(self, key: object) -> bool:  # Mapping's own would read it
+        return key in self._keys
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+class Tensors(Lazy[str, np.ndarray]):
     """The arrays of one file, each read and checked when asked for.
 
     Raises DamagedError on opening when the file is missing, truncated, no safetensors file or one whose
@@ -57,20 +83,16 @@ class Tensors(Mapping[str, np.ndarray]):
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (a handle, no mapping)
             self.described = {name: (found.get_dtype(), tuple(found.get_shape())) for name, found in slices.items()}
             """Name -> (safetensors' name of the type, shape), from the header alone."""
+        super().__init__(self.described, self._tensor)
         # A name with a flipped bit would otherwise be a tensor that was never recorded, and nobody would look for it.
         if odd := sorted(self._checksums.keys() ^ self.described.keys()):
             raise DamagedError(f"{path} is damaged: it has either a tensor or its checksum, not both, of {odd[0]!r}")
 
-    def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self.described:
-            raise KeyError(name)
+    def _tensor(self, name: str) -> np.ndarray:
         with _damage_named(self.path), safe_open(self.path, "np") as file:
             array: np.ndarray = file.get_tensor(name)
         self._compare(name, _checksum(name, array))
         return array
-
-    def __contains__(self, name: object) -> bool:  # Mapping's own would read it
-        return name in self.described
 
     def rows(self, name: str, chosen: Any) -> np.ndarray:
         """`array[chosen]` of one array, of whose first axis only these rows are read.
@@ -114,32 +136,19 @@ class Tensors(Mapping[str, np.ndarray]):
         if self._checksums.get(name) != found:
             raise DamagedError(f"{self.path} is damaged: {name} does not match its checksum")
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.described)
-
-    def __len__(self) -> int:
-        return len(self.described)
-
 
 _DAMAGE = (SafetensorError, OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError, MemoryError)
 
 
-class _damage_named:
-    """Turns what safetensors and the file system raise into a RunError that names the file."""
-
-    def __init__(self, path: Path):
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if isinstance(error, FileNotFoundError):
-            raise DamagedError(f"{self._path} is missing") from error
-        if isinstance(error, _DAMAGE):
-            raise DamagedError(f"{self._path} is damaged or no safetensors file: {error}") from error
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turns what safetensors and the file system raise into a DamagedError that names the file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DamagedError(f"{path} is missing") from error
+    except _DAMAGE as error:
+        raise DamagedError(f"{path} is damaged or no safetensors file: {error}") from error
 
 
 def _checksum(name: str, array: np.ndarray) -> int:

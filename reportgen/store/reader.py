@@ -10,7 +10,7 @@ contradict the run are left out and named in `run.problems`, which the report pr
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ from reportgen.errors import DamagedError, NoRunError, RunError
 from reportgen.store import layout
 from reportgen.store.batches import read_batches
 from reportgen.store.checks import Expected, activations_problem, snapshot_signature
-from reportgen.store.files import Tensors
+from reportgen.store.files import Lazy, Tensors
 from reportgen.store.header import Header, parse_header
 from reportgen.store.rows import read_rows, without_columns
 from reportgen.store.schema import parameter_shapes, read_observation, read_place, read_snapshot
@@ -67,8 +67,8 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
         config=header.config,
         provenance=header.provenance,
         metrics=metrics,
-        snapshots=_Steps(snapshots, lambda step, tensors: read_snapshot(tensors, answers.get(step))),
-        observations=_Steps(answers, lambda _, tensors: read_observation(tensors)),
+        snapshots=Lazy(snapshots, lambda step: read_snapshot(snapshots[step], answers.get(step))),
+        observations=Lazy(answers, lambda step: read_observation(answers[step])),
         batches=batches,
         embed_layer=header.embed_layer,
         status=header.status,
@@ -181,23 +181,3 @@ def _alike(files: Mapping[int, Tensors], problems: list[str]) -> dict[int, Tenso
         if signature != usual:
             problems.append(f"snapshots of step {step} left out: it holds other parameters than the others")
     return {step: files[step] for step, signature in signatures.items() if signature == usual}
-
-
-class _Steps(Mapping[int, T]):
-    """Step -> what its file holds, made when asked for: hundreds of snapshots cost their headers only."""
-
-    def __init__(self, files: Mapping[int, Tensors], read: Callable[[int, Tensors], T]):
-        self._files = files
-        self._read = read
-
-    def __getitem__(self, step: int) -> T:
-        return self._read(step, self._files[step])
-
-    def __contains__(self, step: object) -> bool:  # Mapping's own would read it
-        return step in self._files
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)

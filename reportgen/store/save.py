@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from reportgen.core.network import Network
 from reportgen.core.run import Run
 from reportgen.store.writer import RunWriter
 
@@ -39,11 +40,18 @@ def run_header(run: Run) -> dict[str, Any]:
     """The parts of run.json, but for its format and status."""
     return {
         "classes": list(run.classes),
-        "layers": [asdict(layer) for layer in run.network.layers.values()],
-        "embed_layer": run.embed_layer,
-        "uncaptured": dict(run.network.uncaptured),
+        **network_header(run.network, run.embed_layer),
         "config": dict(run.config),
         "provenance": {name: value for name, value in run.provenance.items() if name != "seconds"},
         "kind": run.kind,
         "notes": list(run.notes),
+    }
+
+
+def network_header(network: Network, embed_layer: str | None) -> dict[str, Any]:
+    """What run.json says of the network."""
+    return {
+        "layers": [asdict(layer) for layer in network.layers.values()],
+        "embed_layer": embed_layer,
+        "uncaptured": dict(network.uncaptured),
     }

@@ -6,13 +6,13 @@
 docs/run-format.md describes them in prose. A layer, a collection or a part of an input stands behind a slash.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from reportgen.core.run import Classification, Observation, Outcome, Snapshot, TopExamples
 from reportgen.errors import DamagedError
-from reportgen.store.files import Tensors
+from reportgen.store.files import Lazy, Tensors
 
 MAPS, LABEL_SUMS, RANGES, VARIABLES, TOP = "maps/", "label_sums/", "extremes/", "variables/", "top/"
 TOP_PARTS = ("values", "examples", "positions")
@@ -51,8 +51,8 @@ def variables_of(tensors: Tensors, beside: Tensors | None = None) -> dict[str, M
     Format 1 kept other collections than parameters with the step's activations, `beside`.
     """
     if tensors.metadata.get("names") == COLLECTIONS["names"]:
-        return {"params": Renamed(tensors, "params/"), **_collections(tensors, "")}
-    return {"params": Renamed(tensors, ""), **({} if beside is None else _collections(beside, VARIABLES))}
+        return {"params": renamed(tensors, "params/"), **_collections(tensors, "")}
+    return {"params": renamed(tensors, ""), **({} if beside is None else _collections(beside, VARIABLES))}
 
 
 def parameter_shapes(tensors: Tensors) -> dict[str, tuple[int, ...]]:
@@ -64,7 +64,7 @@ def parameter_shapes(tensors: Tensors) -> dict[str, tuple[int, ...]]:
 
 def _collections(tensors: Tensors, prefix: str) -> dict[str, Mapping[str, np.ndarray]]:
     kinds = dict.fromkeys(n.removeprefix(prefix).partition("/")[0] for n in tensors if n.startswith(prefix))
-    return {kind: Renamed(tensors, f"{prefix}{kind}/") for kind in kinds}
+    return {kind: renamed(tensors, f"{prefix}{kind}/") for kind in kinds}
 
 
 def read_snapshot(tensors: Tensors, beside: Tensors | None = None) -> Snapshot:
@@ -93,8 +93,8 @@ def read_observation(tensors: Tensors) -> Observation:
     """One activations file."""
     return Observation(
         *read_place(tensors),
-        maps=Renamed(tensors, MAPS),
-        ranges=Renamed(tensors, RANGES),
+        maps=renamed(tensors, MAPS),
+        ranges=renamed(tensors, RANGES),
         vectors={batch: tensors[name] for batch, name in VECTORS.items() if name in tensors},
         outcome=_read_outcome(tensors),
         top=_read_top(tensors),
@@ -102,7 +102,7 @@ def read_observation(tensors: Tensors) -> Observation:
 
 
 def _read_top(tensors: Tensors) -> dict[str, TopExamples]:
-    values, examples, positions = (Renamed(tensors, f"{TOP}{part}/") for part in TOP_PARTS)
+    values, examples, positions = (renamed(tensors, f"{TOP}{part}/") for part in TOP_PARTS)
     return {path: TopExamples(values[path], examples[path], positions[path]) for path in values}
 
 
@@ -111,27 +111,10 @@ def _read_outcome(tensors: Tensors) -> Outcome:
     if any(name not in tensors for name in OUTCOME) or 0 in tensors.described["label_counts"][1]:
         return None
     predictions, gap, counts, sums = (tensors[name] for name in OUTCOME)
-    return Classification(predictions, gap, counts, Renamed(tensors, LABEL_SUMS), sums)
+    return Classification(predictions, gap, counts, renamed(tensors, LABEL_SUMS), sums)
 
 
-class Renamed(Mapping[str, np.ndarray]):
-    """The tensors whose names begin with a prefix, under the rest of their names, in file order.
-
-    Each is read when it is asked for.
-    """
-
-    def __init__(self, tensors: Tensors, prefix: str):
-        self._tensors = tensors
-        self._names = {name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self._tensors[self._names[name]]
-
-    def __contains__(self, name: object) -> bool:  # Mapping's own would read it
-        return name in self._names
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
+def renamed(tensors: Tensors, prefix: str) -> Lazy[str, np.ndarray]:
+    """The tensors whose names begin with a prefix, under the rest of their names, in file order."""
+    names = dict.fromkeys(name.removeprefix(prefix) for name in tensors if name.startswith(prefix))
+    return Lazy(names, lambda name: tensors[prefix + name])

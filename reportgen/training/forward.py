@@ -18,6 +18,7 @@ from flax import nnx
 
 from reportgen.capture import variables_of
 from reportgen.capture.linen import evaluation_arguments
+from reportgen.capture.nnx import copier
 
 
 class Forward(NamedTuple):
@@ -51,28 +52,10 @@ def _linen(model: Any, training: dict[str, bool], evaluation: dict[str, bool]) -
 
 
 def _nnx(model: nnx.Module, training: dict[str, bool], evaluation: dict[str, bool]) -> Forward:
-    definition, state = nnx.split(model)
-    kept = nnx.to_flat_state(state)
-
-    def merged(variables: Mapping[str, Any], key: jax.Array | None) -> nnx.Module:
-        """A copy with these variables; its random streams begin anew from `key`."""
-        leaves, streams = [], 0
-        for path, variable in kept:
-            value = variable.get_value()
-            if not isinstance(variable, nnx.RngState):
-                value = variables["params" if isinstance(variable, nnx.Param) else type(variable).__name__]
-                for part in path:
-                    value = value[str(part)]
-            elif key is not None and isinstance(variable, nnx.RngKey):
-                drawn, streams = jax.random.fold_in(key, streams), streams + 1
-                value = jax.random.split(drawn, value.shape) if value.shape else drawn
-            elif key is not None:
-                value = jnp.zeros_like(value)
-            leaves.append((path, variable.replace(value)))
-        return nnx.merge(definition, nnx.from_flat_state(leaves))
+    copied = copier(model)
 
     def train(params: Any, others: Mapping[str, Any], images: Any, key: jax.Array) -> tuple[Any, dict[str, Any]]:
-        copy: Any = merged({"params": params, **others}, key)
+        copy = copied({"params": params, **others}, key)
         copy.train()
         scores = copy(images, **training)
         changed = variables_of(copy)
@@ -80,7 +63,7 @@ def _nnx(model: nnx.Module, training: dict[str, bool], evaluation: dict[str, boo
         return scores, {kind: _alike(changed[kind], tree) for kind, tree in others.items()}
 
     def evaluate(variables: Mapping[str, Any], images: Any) -> Any:
-        copy: Any = merged(variables, None)
+        copy = copied(variables)
         copy.eval()
         return copy(images, **evaluation)
 

@@ -5,6 +5,8 @@
 All three give a tree of dictionaries and NumPy arrays, and raise WeightsError for what is no such file.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from reportgen.errors import ReportgenError, WeightsError
@@ -21,23 +23,17 @@ def read_safetensors(path: Path) -> Tree:
     import ml_dtypes  # noqa: F401  registers bfloat16 with NumPy, which safetensors looks up by name
     from safetensors import safe_open
 
-    try:
+    with _named(path, "safetensors file"):
         with safe_open(path, framework="np") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
         return nest({name: as_array(array, name) for name, array in arrays.items()})
-    except ReportgenError as problem:
-        raise WeightsError(f"{path}: {problem}") from problem
-    except Exception as problem:  # SafetensorError, and whatever NumPy says to the shapes within
-        raise WeightsError(f"{path}: not a readable safetensors file ({problem})") from problem
 
 
 def read_npz_weights(path: Path) -> Tree:
     """The tree of a NumPy .npz archive, a member per array, names split as for safetensors."""
     arrays = read_npz(path, WeightsError)
-    try:
+    with _named(path, "npz archive"):
         return nest({name: as_array(array, name) for name, array in arrays.items()})
-    except WeightsError as problem:
-        raise WeightsError(f"{path}: {problem}") from problem
 
 
 def read_msgpack(path: Path) -> Tree:
@@ -47,9 +43,16 @@ def read_msgpack(path: Path) -> Tree:
     """
     from flax import serialization
 
-    try:
+    with _named(path, "flax msgpack file"):
         return as_tree(serialization.msgpack_restore(path.read_bytes()))
+
+
+@contextmanager
+def _named(path: Path, kind: str) -> Iterator[None]:
+    """Raise whatever is raised within as a WeightsError that names the file."""
+    try:
+        yield
     except ReportgenError as problem:
         raise WeightsError(f"{path}: {problem}") from problem
-    except Exception as problem:  # msgpack and NumPy raise a dozen kinds for damaged bytes
-        raise WeightsError(f"{path}: not a readable flax msgpack file ({problem})") from problem
+    except Exception as problem:  # the libraries and NumPy raise a dozen kinds for damaged bytes
+        raise WeightsError(f"{path}: not a readable {kind} ({problem})") from problem

@@ -73,7 +73,7 @@ def test_damage_in_numbers_that_no_figure_shows_is_told_before_they_are_written(
 
 def test_a_step_that_was_asked_for_and_is_damaged_is_told(run):
     flip_last_byte(run / "snapshots" / "00000003.safetensors")
-    with pytest.raises(ReportgenError, match="no snapshot of step 3 was kept"):
+    with pytest.raises(ReportgenError, match="no snapshot of step 3 was recorded"):
         reportgen.build(run, embedding="pca", to_step=3)
 
 
@@ -261,7 +261,7 @@ def test_overwriting_that_is_stopped_half_way_leaves_no_run(run, monkeypatch):
     monkeypatch.setattr("reportgen.store.writer.write_bytes", stopped)
     with pytest.raises(KeyboardInterrupt):
         RunWriter(run, header(3, 6, 1), overwrite=True)
-    with pytest.raises(RunError, match=r"there is no run\.json"):
+    with pytest.raises(RunError, match=r"it has no run\.json"):
         open_run(run)
 
 
