@@ -86,16 +86,12 @@ def test_fewer_images_are_the_first_ones(run) -> None:
 def test_channels_are_kept_by_rank_under_their_own_numbers(run) -> None:
     section = maps.build(context(run, channels=2))
     final = run.observations[list(run.observations)[-1]]
-    grids = [
-        (row.title, image, grid)
-        for row in rows(section)
-        if "further" not in row.title
-        for image, grid in enumerate(row.figures)
-        if isinstance(grid.picture, Mosaic)
-    ]
-    assert len(grids) == 3 * 4
-    for layer, image, grid in grids:
-        values = final.maps[layer][image]
+    grids = {f.name: f for row in rows(section) for f in row.figures if isinstance(f.picture, Mosaic)}
+    layers = {"conv1": "conv1", "conv1-relu": "conv1/relu", "conv1-max_pool": "conv1/max_pool"}
+    assert set(grids) == {f"maps-{slug}-{image}" for slug in layers for image in range(10)}
+    for name, grid in grids.items():
+        slug, _, image = name.removeprefix("maps-").rpartition("-")
+        values = final.maps[layers[slug]][int(image)]
         largest = np.sort(np.argsort(-values.max(axis=(0, 1)), kind="stable")[:2])
         assert [int(label) for label in grid.picture.labels] == largest.tolist()
         strongest = int(values.max(axis=(0, 1)).argmax())
