@@ -71,7 +71,7 @@ def finding(context: PageContext) -> str:
         )
     most, channel, share = _most(context)
     if most is None or not share:
-        return f"No chosen layer answers differently to {second} than to {first}."
+        return f"No chosen layer responds differently to {second} than to {first}."
     change = context.changes[most.path][0]
     return (
         f"From {first} to {second}, channel {channel} of {most.path} changes most: from "
@@ -236,5 +236,5 @@ def _where(context: PageContext, answer: Answer) -> str:
     row, column = answer.layer.field.centre(*answer.moved[0].position)  # type: ignore[union-attr]
     return (
         f" What changed looks at the part of the image that differs (the middle of its receptive field is row {row:g}, "
-        f"column {column:g}), what stayed looks elsewhere: the channel answers to what is there."
+        f"column {column:g}), what stayed looks elsewhere: the channel responds to what is there."
     )
