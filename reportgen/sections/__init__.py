@@ -26,7 +26,8 @@ from reportgen.sections import (
     samples,
     strongest,
 )
-from reportgen.sections.context import Moment, Need, Options, PageContext
+from reportgen.sections.context import PageContext
+from reportgen.sections.options import Moment, Need, Options
 from reportgen.sections.spec import SectionBuilder, SectionSpec
 
 _EMBEDDING = SectionSpec(embedding.build, frozenset({Need.VECTORS}), late=True)

@@ -6,15 +6,13 @@ context.stats["conv1"].maximum[0]              # of every channel on the first p
 """
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from threading import Event
-from typing import Literal
 
 import numpy as np
 
@@ -26,64 +24,15 @@ from reportgen.analysis.diffs import ParamDiff, differences
 from reportgen.analysis.embedding import Embedding, embed
 from reportgen.core.network import Layer, Network, Role
 from reportgen.core.pictures import are_pictures, image_range, to_pixels
-from reportgen.core.progress import Progress
-from reportgen.core.run import Batch, Classification, LazyArray, Observation, Run
+from reportgen.core.run import Batch, Classification, LazyArray, Observation
 from reportgen.errors import OptionError, ReportgenError, choices
 from reportgen.sections.beside import computed_beside
 from reportgen.sections.limits import Limits
-from reportgen.sections.scale import Normalize
-from reportgen.sections.words import slug
+from reportgen.sections.options import Moment, Need, Options
+from reportgen.sections.words import ranges, slug
 
 MOST_CLASSES = 4096
 """Classes up to which predictions are compared class by class: 128 MB of counts."""
-
-
-class Need(StrEnum):
-    """What a section needs of a run; without it the section is not on the page."""
-
-    MAPS = "feature maps of the probe"
-    PICTURES = "probe inputs that are pictures"
-    COMPARABLE = "several versions of one picture"
-    OUTCOME = "predictions for targets"
-    METRICS = "metrics of at least one epoch"
-    BEFORE = "an earlier moment to compare with"
-    VECTORS = "vectors of an embedded layer"
-    CHANNELS = "channels that were asked for"
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A run after `step` updates."""
-
-    run: Run
-    step: int
-
-    @property
-    def name(self) -> str:
-        """As a sentence has it: "step 400"."""
-        return f"step {self.step}"
-
-    @property
-    def params(self) -> Mapping[str, np.ndarray]:
-        """The parameters by name, read from disk when asked for."""
-        return self.run.snapshots[self.step].params
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the reader chose: layers by glob, channels by number, the scale of feature maps, the embedding's method.
-
-    `umap_is_missing` says that "pca" was taken in place of it. `progress(what, done, of)` is called by the thread
-    that does it.
-    """
-
-    layers: tuple[str, ...] = ("*",)
-    channels: tuple[int, ...] = ()
-    normalize: Normalize = field(default_factory=Normalize)
-    embedding: Literal["umap", "pca"] = "umap"
-    umap_is_missing: bool = False
-    limits: Limits = field(default_factory=Limits)
-    progress: Progress | None = field(default=None, compare=False)
 
 
 class PageContext:
@@ -96,7 +45,7 @@ class PageContext:
         self.options = options
         for moment in (before, now):
             if moment is not None and moment.step not in moment.run.snapshots:
-                steps = _ranges(list(moment.run.snapshots))
+                steps = ranges(list(moment.run.snapshots))
                 raise OptionError(f"no snapshot of {moment.name} was recorded; recorded: {steps}")
         for pattern in options.layers:
             layers = self.network.select((pattern,))
@@ -358,17 +307,3 @@ class PageContext:
             return embed(vectors, labels, self.options.embedding, progress=progress)
         except ReportgenError as error:
             return str(error)
-
-
-def _ranges(steps: Sequence[int], most: int = 12) -> str:
-    """Steps as text, runs of neighbours as "0-400": what is kept at every batch stays short."""
-    parts: list[str] = []
-    start = previous = None
-    for step in [*sorted(steps), None]:
-        if previous is not None and step != previous + 1:
-            parts.append(str(start) if start == previous else f"{start}-{previous}")
-            start = step
-        elif previous is None:
-            start = step
-        previous = step
-    return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")

@@ -9,8 +9,9 @@ from reportgen.figures.export import picture_export
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import colorbar
 from reportgen.figures.photo import photo
-from reportgen.sections.context import Need, PageContext
+from reportgen.sections.context import PageContext
 from reportgen.sections.enlarged import pixels_of
+from reportgen.sections.options import Need
 from reportgen.sections.overlay import Frame, thumbnail
 from reportgen.sections.scale import layer_range
 from reportgen.sections.words import listed, percent, plural

@@ -17,9 +17,10 @@ from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import DIVERGING, colorbar, symmetric
 from reportgen.figures.scatter import scatter_change
 from reportgen.page.mosaic import scale
-from reportgen.sections.context import Moment, PageContext
+from reportgen.sections.context import PageContext
 from reportgen.sections.limits import coarse
 from reportgen.sections.maps import by_module
+from reportgen.sections.options import Moment
 from reportgen.sections.words import percent, plural
 
 _READING = (

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from reportgen.core.report import Section
-from reportgen.sections.context import Need, PageContext
+from reportgen.sections.context import PageContext
+from reportgen.sections.options import Need
 
 
 class SectionBuilder(Protocol):

@@ -5,7 +5,8 @@ from math import isfinite
 from reportgen.analysis.embedding import Embedding
 from reportgen.core.run import MetricRow
 from reportgen.sections import answers, health, strongest
-from reportgen.sections.context import Need, PageContext
+from reportgen.sections.context import PageContext
+from reportgen.sections.options import Need
 from reportgen.sections.words import listed, percent, plural
 
 PROBLEMS = 12

@@ -55,3 +55,17 @@ def slug(path: str) -> str:
     """
     text = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "-" for c in path.lower())
     return "-".join(part for part in text.split("-") if part)[:100].rstrip("-") or "x"
+
+
+def ranges(steps: Sequence[int], most: int = 12) -> str:
+    """Steps as text, runs of neighbours as "0-400": what is kept at every batch stays short."""
+    parts: list[str] = []
+    start = previous = None
+    for step in [*sorted(steps), None]:
+        if previous is not None and step != previous + 1:
+            parts.append(str(start) if start == previous else f"{start}-{previous}")
+            start = step
+        elif previous is None:
+            start = step
+        previous = step
+    return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")

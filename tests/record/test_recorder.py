@@ -385,7 +385,7 @@ def page_of(path) -> str:
     return html.unescape(re.sub(r"<[^>]+>", " ", page))
 
 
-NO_CLAIM = ("predicts", "accuracy", "own class", "per class", "label 0", "their label", "its class", "Confusion")
+NO_CLAIM = ("classifies", "accuracy", "own class", "per class", "label 0", "their label", "its class", "Confusion")
 
 
 @pytest.mark.parametrize(
@@ -444,7 +444,7 @@ def test_inputs_may_be_several_arrays(tmp_path):
     total = images.sum(axis=1) + inputs["token"]
     expected = [total[right & (labels == label)].sum() for label in range(3)]
     np.testing.assert_allclose(run.observations[1].outcome.input_sums, expected, rtol=1e-5)
-    assert "predicts" in page_of(tmp_path / "run")
+    assert "classifies" in page_of(tmp_path / "run")
 
 
 def test_a_snapshot_has_the_collections_that_were_handed_over_with_it(tmp_path, variables):

@@ -9,7 +9,8 @@ import pytest
 
 from reportgen import build
 from reportgen.sections import context as context_module
-from reportgen.sections.context import Moment, Options, PageContext
+from reportgen.sections.context import PageContext
+from reportgen.sections.options import Moment, Options
 from reportgen.store import open_run
 
 
