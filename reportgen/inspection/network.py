@@ -163,16 +163,11 @@ def _not_there(run: Run, step: int, missing: Set[str]) -> str:
 
 
 def _nested(flat: Mapping[str, np.ndarray]) -> Any:
+    from flax.traverse_util import unflatten_dict
+
     if flat.keys() == {""}:  # a collection that is one array
         return flat[""]
-    tree: dict[str, Any] = {}
-    for name, value in flat.items():
-        *parts, last = name.split("/")
-        node = tree
-        for part in parts:
-            node = node.setdefault(part, {})
-        node[last] = value
-    return tree
+    return unflatten_dict(dict(flat), sep="/")
 
 
 def _is_nnx(model: Any) -> bool:

@@ -46,6 +46,8 @@ def load_into(
     entries side by side, for a rule that matches nothing and two names that become one; OptionError for
     a rule without "=" and an unknown layout.
     """
+    from flax.traverse_util import unflatten_dict
+
     if layout not in LAYOUTS:
         raise OptionError(f"layout {layout!r}; {choices(layout, LAYOUTS)}")
     found = {tuple(str(part) for part in path): np.asarray(leaf) for path, leaf in flatten(tree).items()}
@@ -55,13 +57,8 @@ def load_into(
     if layout == "oihw":
         found = {path: turned(array) if path[-1] == "kernel" else array for path, array in found.items()}
     _check(found, wanted, layout, source)
-    loaded: Tree = {}
-    for name, (path, leaf) in wanted.items():
-        node = loaded
-        for part in path[:-1]:
-            node = node.setdefault(part, {})
-        node[path[-1]] = found[name].astype(leaf.dtype, copy=False)
-    return loaded
+    loaded = {path: found[name].astype(leaf.dtype, copy=False) for name, (path, leaf) in wanted.items()}
+    return dict(unflatten_dict(loaded))
 
 
 def turned(kernel: np.ndarray) -> np.ndarray:
