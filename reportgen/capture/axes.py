@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from reportgen.capture.interpret import REDUCTIONS, Borders, Equation, interpret, kept_axes, shape_of
+from reportgen.capture.interpret import REDUCTIONS, Borders, Equation, axis_map, interpret, shape_of
 from reportgen.capture.program import Program
 
 Labels = tuple[str, ...]
@@ -118,7 +118,7 @@ def _moved(equation: Equation, read: list[Labels | None]) -> Labels | None:
     if labels is None:
         return None
     result = ["?"] * len(shape_of(equation.outvars[0]))
-    for old, new in kept_axes(equation).items():
+    for old, new in axis_map(equation).items():
         result[new] = labels[old]
     return tuple(result)
 
@@ -141,7 +141,7 @@ def _dot(equation: Equation, read: list[Labels | None]) -> Labels | None:
     summed, (batch, _) = equation.params["dimension_numbers"]
     sides = _of(read, 0), _of(read, 1)
     result = ["?"] * len(shape_of(equation.outvars[0]))
-    kept = [kept_axes(equation, number) for number in (0, 1)]
+    kept = [axis_map(equation, number) for number in (0, 1)]
     for axis in range(len(result)):
         labels = [
             x[old] for x, places in zip(sides, kept, strict=True) if x for old, new in places.items() if new == axis

@@ -31,7 +31,7 @@ def image_axes(
     few: Mapping[str, tuple[int, ...]], more: Mapping[str, tuple[int, ...]]
 ) -> tuple[dict[str, ImageAxis], dict[str, str]]:
     """Layer path -> axis, and -> reason where there is none, from its shapes for `FEW` and `MORE` images."""
-    found: dict[str, ImageAxis] = {}
+    axes: dict[str, ImageAxis] = {}
     unclear: dict[str, str] = {}
     for path, shape in few.items():
         larger = more.get(path, ())
@@ -40,13 +40,13 @@ def image_axes(
             continue
         differ = [i for i, (a, b) in enumerate(zip(shape, larger, strict=True)) if a != b]
         if len(differ) == 1 and shape[differ[0]] * MORE == larger[differ[0]] * FEW:
-            found[path] = ImageAxis(differ[0], shape[differ[0]] // FEW)
+            axes[path] = ImageAxis(differ[0], shape[differ[0]] // FEW)
         else:
             unclear[path] = (
                 f"it has no axis that counts the images: its shape is {list(shape)} for {FEW} images, "
                 f"{list(larger)} for {MORE}"
             )
-    return found, unclear
+    return axes, unclear
 
 
 def images_first(value: Any, where: ImageAxis, images: int) -> Any:

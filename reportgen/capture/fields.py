@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
-from reportgen.capture.interpret import REDUCTIONS, Equation, interpret, kept_axes, known, shape_of
+from reportgen.capture.interpret import REDUCTIONS, Equation, axis_map, interpret, known, shape_of
 from reportgen.core.network import ReceptiveField
 
 # fmt: off
@@ -141,8 +141,10 @@ def _anywhere(span: Span, step: _Step) -> Span:
 
 def _moved(span: Span, step: _Step) -> Span:
     """What is seen moves with the axes; units along one that is summed over, or was repeated, see the same."""
-    kept = {i: place for i, place in kept_axes(step.equation, step.operand).items() if step.shape[i] == step.out[place]}
-    dims = [kept[dim] for dim in span.dims if dim in kept]
+    moved_to = {
+        i: place for i, place in axis_map(step.equation, step.operand).items() if step.shape[i] == step.out[place]
+    }
+    dims = [moved_to[dim] for dim in span.dims if dim in moved_to]
     return replace(span, dims=frozenset(dims)) if len(dims) == len(span.dims) else span.whole(step.shape, dims)
 
 
@@ -172,9 +174,9 @@ def _pooled(span: Span, step: _Step) -> Span:
 def _convolved(span: Span, step: _Step) -> Span:
     if step.operand != 0:
         return _anywhere(span, step)
-    params, numbers, kept = step.params, step.params["dimension_numbers"], kept_axes(step.equation)
+    params, numbers, moved_to = step.params, step.params["dimension_numbers"], axis_map(step.equation)
     batch, feature, *spatial = numbers.lhs_spec
-    dims = frozenset(kept[dim] for dim in span.dims if dim != feature)
+    dims = frozenset(moved_to[dim] for dim in span.dims if dim != feature)
     if feature in span.dims:
         return span.whole(step.shape, dims)
     if not span.regular or batch in span.dims:
@@ -191,11 +193,11 @@ def _reshaped(span: Span, step: _Step) -> Span:
     # An axis stays itself where as many elements stand before it, and it is as long.
     shape, out = step.shape, step.out
     places = {(math.prod(out[:i]), size): i for i, size in enumerate(out) if size != 1}
-    kept = {i: places.get((math.prod(shape[:i]), size)) for i, size in enumerate(shape) if size != 1}
-    if all(kept.get(dim) is not None for dim in span.dims if shape[dim] != 1):
-        dims = frozenset(place for dim in span.dims if (place := kept.get(dim)) is not None)
+    moved_to = {i: places.get((math.prod(shape[:i]), size)) for i, size in enumerate(shape) if size != 1}
+    if all(moved_to.get(dim) is not None for dim in span.dims if shape[dim] != 1):
+        dims = frozenset(place for dim in span.dims if (place := moved_to.get(dim)) is not None)
         return replace(span, dims=dims) if len(dims) == len(span.dims) else span.whole(shape, dims)
-    others = {place for dim, place in kept.items() if place is not None and dim not in span.dims}
+    others = {place for dim, place in moved_to.items() if place is not None and dim not in span.dims}
     return span.whole(shape, [i for i, size in enumerate(out) if size != 1 and i not in others])
 
 

@@ -23,13 +23,13 @@ _counts: dict[str, float | None] = {}
 
 def flops(program: Program, layers: Sequence[CapturedLayer], examples: int) -> dict[str, int]:
     """Layer path -> operations per example; layers of which XLA does not tell are left out."""
-    counted = [layer for layer in layers if layer.alias_of is None and not isinstance(layer.variable, Literal)]
-    if len(counted) > MOST:
+    distinct = [layer for layer in layers if layer.alias_of is None and not isinstance(layer.variable, Literal)]
+    if len(distinct) > MOST:
         return {}
-    given = {layer.variable for layer in counted} | set(program.inputs)
-    found: dict[str, int] = {}
-    for layer in counted:
-        part = program.between(layer.variable, given)
+    available = {layer.variable for layer in distinct} | set(program.inputs)
+    operations: dict[str, int] = {}
+    for layer in distinct:
+        part = program.between(layer.variable, available)
         text, function = part.compiled()
         if text not in _counts:
             costs: Any = jax.jit(function).lower(*part.shapes).cost_analysis()
@@ -38,5 +38,5 @@ def flops(program: Program, layers: Sequence[CapturedLayer], examples: int) -> d
             _counts[text] = costs.get("flops") if isinstance(costs, dict) else None
         count = _counts[text]
         if count is not None and count >= 0:
-            found[layer.path] = round(count / examples)
-    return found
+            operations[layer.path] = round(count / examples)
+    return operations

@@ -85,35 +85,35 @@ def name_of(model: Any) -> str:
     return getattr(model, "__name__", type(model).__name__)
 
 
-def variables_of(model: Any, given: Any = None) -> dict[str, Any]:
+def variables_of(model: Any, source: Any = None) -> dict[str, Any]:
     """{"params": ..., further collections} as a capture of `model` takes them.
 
-    `given` is for Linen variables, a bare params tree or a TrainState; for NNX the model itself, an
+    `source` is for Linen variables, a bare params tree or a TrainState; for NNX the model itself, an
     nnx.State, nested parameters, or None for `model`'s own; for a plain function any pytree of arrays,
     which is handed to it as it is. Raises OptionError for anything else.
     """
     if isinstance(model, nn.Module | nnx.Module):
-        return _flax_variables(model, given)
-    if isinstance(given, Mapping) and set(given) == {"params"}:
-        return dict(given)
+        return _flax_variables(model, source)
+    if isinstance(source, Mapping) and set(source) == {"params"}:
+        return dict(source)
     if not callable(model) or isinstance(model, type):
-        return _flax_variables(model, given)
-    if not jax.tree.leaves(given):
+        return _flax_variables(model, source)
+    if not jax.tree.leaves(source):
         raise OptionError("a plain function's parameters must be given: a pytree of arrays")
-    return {"params": given}
+    return {"params": source}
 
 
-def _flax_variables(model: Any, given: Any) -> dict[str, Any]:
-    if given is None and isinstance(model, nnx.Module):
-        given = model
-    if isinstance(given, nnx.Module | nnx.State):
-        return nnx_variables(given)
-    if isinstance(given, Mapping):
-        return dict(given) if "params" in given else {"params": given}
-    if hasattr(given, "params"):
-        rest = {"batch_stats": given.batch_stats} if getattr(given, "batch_stats", None) else {}
-        return {**_flax_variables(model, given.params), **rest}
+def _flax_variables(model: Any, source: Any) -> dict[str, Any]:
+    if source is None and isinstance(model, nnx.Module):
+        source = model
+    if isinstance(source, nnx.Module | nnx.State):
+        return nnx_variables(source)
+    if isinstance(source, Mapping):
+        return dict(source) if "params" in source else {"params": source}
+    if hasattr(source, "params"):
+        rest = {"batch_stats": source.batch_stats} if getattr(source, "batch_stats", None) else {}
+        return {**_flax_variables(model, source.params), **rest}
     raise OptionError(
-        f"a {type(given).__name__} is neither a params tree, nor variables with 'params', nor a TrainState, "
+        f"a {type(source).__name__} is neither a params tree, nor variables with 'params', nor a TrainState, "
         "nor an NNX model or its state"
     )

@@ -85,9 +85,9 @@ class Intermediates:
             return output
         return output, type(state)({name: value for name, value in state.items() if name != COLLECTION})
 
-    def _take(self, found: Mapping[str, Any], sown: Iterable[tuple[tuple[str, ...], str, int]]) -> None:
+    def _take(self, collection: Mapping[str, Any], sown: Iterable[tuple[tuple[str, ...], str, int]]) -> None:
         for path, method, place in sorted(sown):
-            node: Any = found
+            node: Any = collection
             for part in (*path, method):
                 node = node.get(part) if isinstance(node, Mapping) else None
             if node is None:

@@ -121,7 +121,7 @@ REDUCTIONS = (
 """Equations whose parameter `axes` are the axes that they remove."""
 
 
-def kept_axes(equation: Equation, operand: int = 0) -> dict[int, int]:
+def axis_map(equation: Equation, operand: int = 0) -> dict[int, int]:
     """Axis of an operand -> the axis of the output that it becomes, for those that stay.
 
     Any equation is taken for elementwise, but for products, reductions and what moves axes; of reshapes and
@@ -160,9 +160,9 @@ def _through_loop(
         if after == carried:
             break
         carried = after
-    told = [x for x in over if x is not None]
+    slices = [x for x in over if x is not None]
     stacks = [*made[len(carried) :], *(known(values, v) for v in loop.more)]
-    return [*made[: len(carried)], *(None if x is None else borders.stacked(x, told) for x in stacks)]
+    return [*made[: len(carried)], *(None if x is None else borders.stacked(x, slices) for x in stacks)]
 
 
 def depends_on(equations: Iterable[Equation], sources: Iterable[Any]) -> set[Any]:
@@ -175,9 +175,9 @@ def depends_on(equations: Iterable[Equation], sources: Iterable[Any]) -> set[Any
 
 def makers(equations: Iterable[Equation]) -> dict[Var, Equation]:
     """Variable -> the equation that makes it, those inside loops included."""
-    found: dict[Var, Equation] = {}
+    result: dict[Var, Equation] = {}
     for equation in equations:
-        found.update(dict.fromkeys(equation.outvars, equation))
+        result.update(dict.fromkeys(equation.outvars, equation))
         if isinstance(equation, Loop):
-            found.update(makers(equation.body))
-    return found
+            result.update(makers(equation.body))
+    return result

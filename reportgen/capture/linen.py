@@ -61,10 +61,10 @@ class LinenForward:
         with nn.intercept_methods(self._mark):
             if self._without_flax:
                 return self.plain(variables, images), {}
-            found = Intermediates(self._model, self._has_marked)
-            output = self._apply(found.model, variables, images)
-        self.flax_capture_error = found.flax_capture_error
-        return output, found.values
+            capturing = Intermediates(self._model, self._has_marked)
+            output = self._apply(capturing.model, variables, images)
+        self.flax_capture_error = capturing.flax_capture_error
+        return output, capturing.values
 
     def without_flax(self, reason: str) -> bool:
         """From now on run without Flax's capture, for this reason; with none, with it. Whether that was a change."""

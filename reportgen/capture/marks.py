@@ -59,13 +59,13 @@ def scope_name(path: str, library: bool) -> str:
 def scope_of(name_stack: Any) -> tuple[str, bool]:
     """(module path, whether it is a library module) of an equation; ("", False) outside of all."""
     text = str(name_stack)
-    found = list(_SCOPE.finditer(text))
-    if not found:
+    scopes = list(_SCOPE.finditer(text))
+    if not scopes:
         return "", False
-    kind, path = found[-1].groups()
+    kind, path = scopes[-1].groups()
     if kind == "named":
         # "jit(f)" and "vmap(f)" are JAX's own.
-        names = [name for name in text[found[-1].end() :].split("/") if name and "(" not in name]
+        names = [name for name in text[scopes[-1].end() :].split("/") if name and "(" not in name]
         return "/".join(names), False
     return unquote(path), kind == "library"
 

@@ -25,6 +25,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.traverse_util import unflatten_dict
 
 from reportgen.capture.intermediates import Call
 from reportgen.capture.linen import evaluation_arguments, is_library
@@ -43,7 +44,7 @@ def nnx_variables(given: Any) -> dict[str, Any]:
     `given` is an `nnx.Module`, or an `nnx.State` as `nnx.state` or `nnx.split` give it.
     """
     state = nnx.state(given) if isinstance(given, nnx.Module) else given
-    found: dict[str, Any] = {}
+    found: dict[str, dict[tuple[str, ...], Any]] = {}
     for path, variable in nnx.to_flat_state(state):
         if isinstance(variable, nnx.RngState):
             continue
@@ -52,8 +53,8 @@ def nnx_variables(given: Any) -> dict[str, Any]:
                 f"{'/'.join(map(str, path))} is a {type(variable).__name__}, of which the kind of variable is "
                 "not known; give the model, or nnx.state(model)"
             )
-        _put(found.setdefault(_collection(variable), {}), [str(part) for part in path], variable.get_value())
-    return found
+        found.setdefault(_collection(variable), {})[tuple(map(str, path))] = variable.get_value()
+    return {kind: unflatten_dict(flat) for kind, flat in found.items()}
 
 
 def copier(model: nnx.Module) -> Callable[..., Any]:
@@ -208,12 +209,6 @@ def _in_evaluation(model: Any, variables: Mapping[str, Any], images: jax.Array) 
     if not callable(model):
         raise ModelError(f"{type(model).__name__} has no __call__; give apply=(model, variables, images) -> output")
     return model(images, **evaluation_arguments(type(model).__call__))
-
-
-def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
-    for part in path[:-1]:
-        tree = tree.setdefault(part, {})
-    tree[path[-1]] = value
 
 
 def _get(variables: Mapping[str, Any], kind: str, path: list[str]) -> Any:

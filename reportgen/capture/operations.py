@@ -69,13 +69,13 @@ def operations(equations: Sequence[Equation], scope_of: Callable[[Equation], str
     `scope_of(equation)` gives the module path that an equation was made in, or None for one inside a
     library module (the reshape of a Dense layer's bias), which is that module's own business.
     """
-    found: list[Operation] = []
+    result: list[Operation] = []
     group: list[int] = []
     group_key: Any = None
 
     def close_group() -> None:
         if group:
-            found.append(_grouped(equations, group, group_key[0], scope_of))
+            result.append(_grouped(equations, group, group_key[0], scope_of))
             group.clear()
 
     for position, equation in enumerate(equations):
@@ -93,9 +93,9 @@ def operations(equations: Sequence[Equation], scope_of: Callable[[Equation], str
         name = call or _primitive_name(equation)
         if name is not None and equation.outvars:
             inputs = tuple(v for v in equation.invars if not isinstance(v, Literal))
-            found.append(Operation(name, scope, position, equation.outvars[0], inputs))
+            result.append(Operation(name, scope, position, equation.outvars[0], inputs))
     close_group()
-    return tuple(found)
+    return tuple(result)
 
 
 def called(equation: JaxprEqn) -> str | None:

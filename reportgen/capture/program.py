@@ -84,21 +84,21 @@ class Program:
     def run(self, variables: Any, images: Any, more: Sequence[Any]) -> tuple[Any, list[Any]]:
         """The model's output, and the values of the program's variables `more`."""
         wanted = [*self.outputs, *more]
-        kept = needed(self.equations, wanted, effects=True)
-        found = _evaluate(kept, wanted, self.values(variables, images), self.like)
+        steps = needed(self.equations, wanted, effects=True)
+        results = _evaluate(steps, wanted, self.values(variables, images), self.like)
         count = len(self.outputs)
-        return jax.tree.unflatten(self.structure, found[:count]), found[count:]
+        return jax.tree.unflatten(self.structure, results[:count]), results[count:]
 
-    def between(self, output: Var, given: Collection[Var]) -> Part:
-        """The part that computes `output` from the variables `given` and from the program's own inputs.
+    def between(self, output: Var, available: Collection[Var]) -> Part:
+        """The part that computes `output` from the variables `available` and from the program's own inputs.
 
         `output` itself is computed, also where it is given.
         """
-        kept = needed(self.equations, [output], given)
-        made = {v for equation in kept for v in equation.outvars}
-        reads = dict.fromkeys(v for equation in kept for v in _variables(equation.invars))
-        inputs = [v for v in reads if v in given or v not in made] if kept else [output]
-        return Part([v for v in inputs if v is not output or not kept], [output], kept, self.like)
+        steps = needed(self.equations, [output], available)
+        made = {v for equation in steps for v in equation.outvars}
+        reads = dict.fromkeys(v for equation in steps for v in _variables(equation.invars))
+        inputs = [v for v in reads if v in available or v not in made] if steps else [output]
+        return Part([v for v in inputs if v is not output or not steps], [output], steps, self.like)
 
 
 def trace(forward: Forward, variables: Any, images: Any) -> Program:
@@ -185,22 +185,22 @@ def _proven(flat: Flattener, captured: Mapping[Call, Any], images: Sequence[Any]
 
 
 def needed(
-    equations: Sequence[Equation], outputs: Iterable[Any], given: Collection[Var] = (), *, effects: bool = False
+    equations: Sequence[Equation], outputs: Iterable[Any], available: Collection[Var] = (), *, effects: bool = False
 ) -> list[Equation]:
-    """The equations that `outputs` need where the variables `given` are known, though not as outputs.
+    """The equations that `outputs` need where the variables `available` are known, though not as outputs.
 
     With `effects`, also those that do something beside computing, such as printing.
     """
-    kept: list[Equation] = []
-    asked = set(_variables(outputs))
-    wanted = set(asked)
+    steps: list[Equation] = []
+    requested = set(_variables(outputs))
+    wanted = set(requested)
     for equation in reversed(equations):
-        if any(v in wanted and (v in asked or v not in given) for v in equation.outvars) or (
+        if any(v in wanted and (v in requested or v not in available) for v in equation.outvars) or (
             effects and equation.effects
         ):
-            kept.append(equation)
+            steps.append(equation)
             wanted.update(_variables(equation.invars))
-    return kept[::-1]
+    return steps[::-1]
 
 
 def _variables(atoms: Iterable[Any]) -> list[Var]:
@@ -220,13 +220,13 @@ def _evaluate(equations: Sequence[Equation], outputs: Sequence[Any], values: dic
     for _, group in reversed(stretches):
         wanted.insert(0, later)
         later = later.union(*(_variables(equation.invars) for equation in group))
-    for (is_opened, group), asked in zip(stretches, wanted, strict=True):
+    for (is_opened, group), requested in zip(stretches, wanted, strict=True):
         if is_opened:
             for loop in group:
                 values.update(_again(loop, read_later, values, like))
             continue
         plain = [step.equation if isinstance(step, Loop) else step for step in group]
-        made = list(dict.fromkeys(v for step in plain for v in step.outvars if v in asked))
+        made = list(dict.fromkeys(v for step in plain for v in step.outvars if v in requested))
         reads = [v for v in dict.fromkeys(v for step in plain for v in _variables(step.invars)) if v in values]
         program = program_of(like, reads, made, plain)
         values.update(zip(made, jaxpr_as_fun(program)(*(values[v] for v in reads)), strict=True))
@@ -236,14 +236,14 @@ def _evaluate(equations: Sequence[Equation], outputs: Sequence[Any], values: dic
 def _again(loop: Any, wanted: Collection[Var], values: Mapping[Any, Any], like: Jaxpr) -> dict[Any, Any]:
     """The values of a loop's own outputs, and of the `wanted` ones among the further ones."""
     more = {inner: outer for inner, outer in loop.more.items() if outer in wanted}
-    asked = [*loop.outputs, *more]
-    kept = needed(loop.body, asked, effects=True)
+    requested = [*loop.outputs, *more]
+    steps = needed(loop.body, requested, effects=True)
     count = len(loop.carry)
 
     def iteration(carry: Sequence[Any], xs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         inside = {**values, **dict(zip((*loop.carry, *loop.xs), (*carry, *xs), strict=True))}
-        found = _evaluate(kept, asked, inside, like)
-        return found[:count], found[count:]
+        results = _evaluate(steps, requested, inside, like)
+        return results[:count], results[count:]
 
     starts = [v.val if isinstance(v, Literal) else values[v] for v in loop.starts]
     carry, stacks = jax.lax.scan(iteration, starts[:count], starts[count:], **loop.options)

@@ -149,16 +149,16 @@ class _Table:
     def _products(self) -> dict[str, Role]:
         """Module path -> the role of the product with parameters that each of its calls computes, where it is one."""
         learned = depends_on(self._program.equations, self._program.variables) - self._activations
-        found: dict[str, list[Role]] = {}
+        result: dict[str, list[Role]] = {}
         for equation in dict.fromkeys(self._made_by.values()):
             role = _PRODUCTS.get(equation.primitive.name)
             if role is not None and any(v in learned for v in equation.invars if not isinstance(v, Literal)):
-                found.setdefault(scope_of(equation.source_info.name_stack)[0], []).append(role)
+                result.setdefault(scope_of(equation.source_info.name_stack)[0], []).append(role)
         calls = Counter((x.tag.path, x.tag.method, x.tag.leaf) for x in self._program.points if x.tag is not None)
         times: dict[str, int] = {}
         for (path, _, _), count in calls.items():
             times[path] = max(count, times.get(path, 0))
-        return {path: roles[0] for path, roles in found.items() if roles == roles[:1] * times.get(path, 0)}
+        return {path: roles[0] for path, roles in result.items() if roles == roles[:1] * times.get(path, 0)}
 
     def _inputs(self) -> dict[str, tuple[str, ...]]:
         """Path -> the captured values that it is computed from, in call order, `INPUT` first.
@@ -181,7 +181,7 @@ class _Table:
         start = dict.fromkeys(self._program.images, frozenset((INPUT,)))
         values = interpret(self._program.equations, dict(start), rule, note=note, borders=borders)
         order = {path: number for number, path in enumerate((INPUT, *self._layers))}
-        found = {}
+        result = {}
         for layer in self._layers.values():
             loop = self._made_by.get(layer.variable)
             around = [] if loop is None or layer.inner is layer.variable else [known(values, v) for v in loop.invars]
@@ -189,8 +189,8 @@ class _Table:
             earlier = [
                 sorted((p for p in x or () if order[p] < order[layer.path]), key=order.__getitem__) for x in candidates
             ]
-            found[layer.path] = tuple(earlier[0] or earlier[1])
-        return found
+            result[layer.path] = tuple(earlier[0] or earlier[1])
+        return result
 
     def _unique(self, name: str) -> str:
         count, candidate = 1, name

@@ -108,20 +108,20 @@ def _against_flax(
     missing, differing = "", {}
     if isinstance(capture.forward, NnxForward):
         try:
-            given: Mapping[Any, Any] = jax.jit(capture.forward.captured)(variables, images)
+            flax_results: Mapping[Any, Any] = jax.jit(capture.forward.captured)(variables, images)
         except Exception as error:  # whatever nnx.capture raises on a model that the marks can follow
             return f"nnx.capture can't be used on this model: {type(error).__name__}: {error}".splitlines()[0], {}
         for call, layer in results.items():
             path = layer.path if layer.path in values else layer.alias_of
-            if call in given and path is not None:
+            if call in flax_results and path is not None:
                 ours = as_computed(values[path], capture.image_axes[path])
-                if text := difference(ours, given[call]):
+                if text := difference(ours, flax_results[call]):
                     differing[layer.path] = text
     else:
-        given = {call: layer for call, layer in results.items() if layer.flax}
+        flax_results = {call: layer for call, layer in results.items() if layer.flax}
         reason = capture.forward.flax_capture_error
         missing = reason and f": {reason}"
-    compared = sum(call in given for call in results)
+    compared = sum(call in flax_results for call in results)
     text = f"{compared - len(differing)} of {compared} module results equal Flax's own capture"
     if compared < len(results):
         text += f", which gives none of {len(results) - compared} others{missing}"
@@ -155,16 +155,16 @@ def _computed_again(
 ) -> dict[str, Any]:
     """Every captured value from the captured values before it: one program of unconnected parts."""
     variable_of = {x.path: x.variable for x in layers if x.path in values and not isinstance(x.variable, Literal)}
-    given = {variable: as_computed(values[path], capture.image_axes[path]) for path, variable in variable_of.items()}
-    given.update(program.values(variables, images))
-    parts = {path: program.between(variable, given.keys()) for path, variable in variable_of.items()}
+    known = {variable: as_computed(values[path], capture.image_axes[path]) for path, variable in variable_of.items()}
+    known.update(program.values(variables, images))
+    parts = {path: program.between(variable, known.keys()) for path, variable in variable_of.items()}
 
     def replay(inputs: dict[str, list[Any]]) -> dict[str, Any]:
         return {path: part(*inputs[path])[0] for path, part in parts.items()}
 
-    found = jax.jit(replay)({path: [given[v] for v in part.inputs] for path, part in parts.items()})
+    computed = jax.jit(replay)({path: [known[v] for v in part.inputs] for path, part in parts.items()})
     count = count_images(images)
-    return {path: capture.first(path, value, count) for path, value in found.items()}
+    return {path: capture.first(path, value, count) for path, value in computed.items()}
 
 
 def _text(lowered: Any) -> str:

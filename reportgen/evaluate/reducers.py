@@ -42,10 +42,10 @@ class Ranges:
         return {path: _has_nan(value) for path, value in values.items()}
 
     def corrected(self, part: Any, seen: Any) -> Any:
-        return {path: np.where(seen[path], np.nan, np.stack(found)) for path, found in part[0].items()}, False
+        return {path: np.where(seen[path], np.nan, np.stack(pair)) for path, pair in part[0].items()}, False
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
-        here = {path: np.stack(found) for path, found in part[0].items()}
+        here = {path: np.stack(pair) for path, pair in part[0].items()}
         if total is None:
             return here
         # Both hand NaN on: one in any batch stays seen.

@@ -48,12 +48,12 @@ def inspect_network(
     Raises ReportgenError's kinds: pictures of several sizes, a network that can't take them, weights that
     do not fit, unknown layers.
     """
-    given = network.run.batch("probe") if pictures is None and network.run is not None else None
+    recorded_probe = network.run.batch("probe") if pictures is None and network.run is not None else None
     pictures = _pictures(network, pictures)
     if size is not None:
-        pictures, given = resized(pictures, size), None
+        pictures, recorded_probe = resized(pictures, size), None
     stacked(pictures)
-    recorded = given if preprocess is None else None
+    recorded = recorded_probe if preprocess is None else None
     pictures, way, inputs, variables, capture = _fitted(network, pictures, recorded, preprocess, layers, apply)
     chosen = capture.selected
     described = replace(capture.network, name=network.name)
@@ -65,7 +65,7 @@ def inspect_network(
         "probe": Batch(
             size=len(inputs),
             inputs=inputs,
-            targets=given.targets if given is not None else None,
+            targets=recorded_probe.targets if recorded_probe is not None else None,
             names=tuple(picture.name for picture in pictures),
             pictures=stacked(pictures) if recorded is None else None,
             preprocessing=way.stated,

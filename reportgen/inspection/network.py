@@ -116,10 +116,10 @@ def from_run(path: str | Path, *, step: int | None = None, model: Any = None) ->
     `model` builds it where the run's own name for it does not. Raises RunError or OptionError.
     """
     run = open_run(path)
-    kept = list(run.snapshots)
-    at = kept[-1] if step is None else step
+    recorded = list(run.snapshots)
+    at = recorded[-1] if step is None else step
     if at not in run.snapshots:
-        raise OptionError(f"no snapshot of step {at} was kept in {path}; kept: {_short(kept)}")
+        raise OptionError(f"no snapshot of step {at} was kept in {path}; kept: {_short(recorded)}")
     name = str(run.config.get("model", "")) if model is None else model
     if isinstance(name, str) and name not in MODELS and ":" not in name:
         raise RunError(
@@ -157,22 +157,17 @@ def _short(steps: Sequence[int], most: int = 12) -> str:
 
 def _not_there(run: Run, step: int, missing: Set[str]) -> str:
     """What is said when a step was recorded without the model's batch statistics and the like."""
-    having = [kept for kept in run.snapshots if missing <= run.snapshots[kept].variables.keys()]
+    having = [at for at, snapshot in run.snapshots.items() if missing <= snapshot.variables.keys()]
     where = f"choose one of {_short(having)}" if having else "they were recorded at no step"
     return f"{', '.join(sorted(missing))} of the model were not recorded at step {step}; {where}"
 
 
 def _nested(flat: Mapping[str, np.ndarray]) -> Any:
+    from flax.traverse_util import unflatten_dict
+
     if flat.keys() == {""}:  # a collection that is one array
         return flat[""]
-    tree: dict[str, Any] = {}
-    for name, value in flat.items():
-        *parts, last = name.split("/")
-        node = tree
-        for part in parts:
-            node = node.setdefault(part, {})
-        node[last] = value
-    return tree
+    return unflatten_dict(dict(flat), sep="/")
 
 
 def _is_nnx(model: Any) -> bool:

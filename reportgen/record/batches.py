@@ -22,36 +22,38 @@ INPUT_BYTES = 64 << 20
 """Evaluation inputs kept in the run (a byte per value where they were bytes once)."""
 
 
-def batch_of(name: str, given: Any) -> Batch:
+def batch_of(name: str, data: Any) -> Batch:
     """The batch that is given as inputs, or as a pair (inputs, targets) with targets None for none.
 
     Inputs are an array [example, ...], or a dict or tuple of such arrays; targets whole numbers [example].
     Raises DataError for anything else.
     """
-    if isinstance(given, Batch):
-        given = given.inputs, given.targets
-    inputs, targets = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+    if isinstance(data, Batch):
+        data = data.inputs, data.targets
+    inputs, targets = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
     inputs = jax.tree.map(np.asarray, inputs) if isinstance(inputs, Mapping | tuple) else np.asarray(inputs)
     shapes = [leaf.shape for leaf in jax.tree.leaves(inputs)]
     sizes = {shape[:1] for shape in shapes}
-    told = ", ".join(str(list(shape)) for shape in shapes) or "nothing"
+    shapes_text = ", ".join(str(list(shape)) for shape in shapes) or "nothing"
     if len(sizes) != 1 or sizes & {(), (0,)}:
-        raise DataError(f"{name} must be inputs, or (inputs, labels), with the same number of examples; got {told}")
+        raise DataError(
+            f"{name} must be inputs, or (inputs, labels), with the same number of examples; got {shapes_text}"
+        )
     if targets is None:
         return Batch(shapes[0][0], inputs)
     targets = np.asarray(targets)
     if targets.shape != shapes[0][:1] or not np.issubdtype(targets.dtype, np.integer):
         raise DataError(
             f"{name} must be (inputs, labels) with a whole number for each example; "
-            f"got inputs {told} and labels {list(targets.shape)} of type {targets.dtype}"
+            f"got inputs {shapes_text} and labels {list(targets.shape)} of type {targets.dtype}"
         )
     return Batch(shapes[0][0], inputs, targets.astype(np.int64))
 
 
 def all_batches(probe: Any, evaluation: Any, embedding: Any) -> dict[str, Batch]:
     """The batches of a run by name; without an embedding, it is the first evaluation examples, not given again."""
-    given = {"probe": probe, "evaluation": evaluation, "embedding": embedding}
-    batches = {name: batch_of(name, value) for name, value in given.items() if value is not None}
+    data = {"probe": probe, "evaluation": evaluation, "embedding": embedding}
+    batches = {name: batch_of(name, value) for name, value in data.items() if value is not None}
     if embedding is None and evaluation is not None:
         batches["embedding"] = replace(first(batches["evaluation"], EMBEDDED), inputs=None)
     return batches
@@ -68,7 +70,7 @@ def examples(inputs: Any, count: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[:count], inputs)
 
 
-def kept(batches: Mapping[str, Batch]) -> dict[str, Batch]:
+def recorded_part(batches: Mapping[str, Batch]) -> dict[str, Batch]:
     """What of the batches is written: of evaluation the first inputs that fit, of the embedding none."""
     recorded = dict(batches)
     if evaluation := recorded.get("evaluation"):

@@ -27,7 +27,7 @@ from reportgen.capture import flat_names, variables_of
 from reportgen.core.run import MetricRow
 from reportgen.errors import OptionError, RunError
 from reportgen.record.background import Background
-from reportgen.record.batches import all_batches, class_names, kept
+from reportgen.record.batches import all_batches, class_names, recorded_part
 from reportgen.record.keep import Keep, Start, interval, with_earlier
 from reportgen.record.prepared import prepare_model
 from reportgen.record.provenance import provenance
@@ -99,11 +99,11 @@ class Recorder:
         """Share of the evaluation examples that were predicted correctly when they were last evaluated."""
         prepared = prepare_model(model, variables, batches, names, apply, keep, verify)
         self._batches, self._observe = prepared.batches, prepared.observe
-        asked = {"snapshot_every": self._every or "epoch", "layers": list(keep.layers)}
+        options = {"snapshot_every": self._every or "epoch", "layers": list(keep.layers)}
         header = {
             **prepared.header,
             "classes": names,
-            "config": {"model": prepared.observe.network.name, **_configuration(config), **asked},
+            "config": {"model": prepared.observe.network.name, **_configuration(config), **options},
             "provenance": {**provenance(), **_plain(start.facts, "facts"), **prepared.provenance},
         }
         initial = metrics(start.initial)
@@ -130,7 +130,7 @@ class Recorder:
     def _record_start(self, variables: Mapping[str, Any], initial: Mapping[str, Any]) -> None:
         """Step 0: the batches, and the network before training."""
         try:
-            self._writer.batches(kept(self._batches))
+            self._writer.batches(recorded_part(self._batches))
             self._keep(variables, 0)
             self._record(variables, initial)
         except BaseException:
@@ -146,18 +146,18 @@ class Recorder:
         RunError after `close`, and what the writer thread failed with.
         """
         self._check_open()
-        given = metrics({**({} if loss is None else {"train_loss": loss}), **reported})
+        reported_values = metrics({**({} if loss is None else {"train_loss": loss}), **reported})
         variables = variables_of(self._model, params)
         self._step += 1
         step, epoch = self._step, self._epoch + 1
         trees = self._collected(variables) if self._every and step % self._every == 0 else {}
         # Metrics on the device are copied like parameters: the loop may delete or donate what it was given.
-        held = {name: value for name, value in given.items() if isinstance(value, jax.Array)}
+        held = {name: value for name, value in reported_values.items() if isinstance(value, jax.Array)}
         # One call for all, queued on the device behind the update that made them.
         copies, held = _copied((trees, held))
         if trees:
             self._submit_snapshot(copies, epoch)
-        row = {**given, **held}
+        row = {**reported_values, **held}
         self._background.submit(lambda: self._writer.step_rows(MetricRow(step, epoch, reported=numbers(row))))
 
     def epoch(self, variables: Any, *, steps: int | None = None, losses: Any = None, **reported: Any) -> None:
@@ -177,7 +177,7 @@ class Recorder:
                 f"epoch() was given {', '.join(sorted(variables))} without {', '.join(sorted(missing))}; "
                 "give all that the model needs in evaluation"
             )
-        given = metrics(reported)
+        reported_values = metrics(reported)
         each = _losses(losses, steps)
         count = len(each) if steps is None else _count(steps)
         if not count and self._step == self._epoch_began:
@@ -193,7 +193,7 @@ class Recorder:
         self._epoch_began = self._step
         if self._kept != (self._step, self._collections):
             self._keep(variables, self._epoch)
-        self._record(variables, given)
+        self._record(variables, reported_values)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -252,14 +252,14 @@ class Recorder:
 
         self._background.submit(write)
 
-    def _record(self, variables: Any, given: Mapping[str, Any]) -> None:
+    def _record(self, variables: Any, reported_values: Mapping[str, Any]) -> None:
         """Evaluate the network as it is now, and hand the results to the writer thread."""
         observation = self._observe(variables, self._step, self._epoch)
         outcome, measured = observation.outcome, {}
         if outcome is not None:
             right = outcome.predictions == self._batches["evaluation"].targets
             measured["val_accuracy"] = self.accuracy = float(np.mean(right))
-        row = MetricRow(self._step, self._epoch, measured, numbers(given))
+        row = MetricRow(self._step, self._epoch, measured, numbers(reported_values))
         self._background.submit(lambda: self._writer.observation(observation))
         self._background.submit(lambda: self._writer.epoch_row(row))
 

@@ -46,43 +46,43 @@ class Expected:
 
 def activations_problem(tensors: Tensors, expected: Expected) -> str | None:
     """What is wrong with the shapes, types and indices of an activations file, in words; None for a sound one."""
-    found = tensors.described
-    there = [name for name in schema.OUTCOME if name in found]
+    described = tensors.described
+    there = [name for name in schema.OUTCOME if name in described]
     if there and len(there) < len(schema.OUTCOME):
-        return f"{next(name for name in schema.OUTCOME if name not in found)} is missing"
+        return f"{next(name for name in schema.OUTCOME if name not in described)} is missing"
     labels: tuple[int, ...] = ()
     if there:
         size = expected.sizes.get("evaluation")
-        predictions, labels = found["predictions"][1], found["label_counts"][1]
+        predictions, labels = described["predictions"][1], described["label_counts"][1]
         if predictions not in ((0,), (size,)) and (size is not None or len(predictions) != 1):
             return f"predictions are {list(predictions)} for {size} labels"
         if labels not in ((0,), (expected.classes,)):
             return f"label_counts are {list(labels)} for {expected.classes} classes"
         shapes = (("predictions", predictions, WHOLE), ("margins", predictions, FLOATING))
         for name, shape, kinds in (*shapes, ("label_counts", labels, WHOLE), ("input_sums", labels, FLOATING)):
-            if found[name][1] != shape or found[name][0] not in kinds:
-                return f"{name} is {found[name][0]}{list(found[name][1])}"
+            if described[name][1] != shape or described[name][0] not in kinds:
+                return f"{name} is {described[name][0]}{list(described[name][1])}"
     return (
-        _vectors_problem(found, expected)
-        or _layers_problem(found, labels, expected)
+        _vectors_problem(described, expected)
+        or _layers_problem(described, labels, expected)
         or _top_problem(tensors, expected)
         or (_values_problem(tensors, expected) if there else None)
     )
 
 
-def _vectors_problem(found: Mapping[str, Any], expected: Expected) -> str | None:
+def _vectors_problem(described: Mapping[str, Any], expected: Expected) -> str | None:
     for batch, name in schema.VECTORS.items():
-        dtype, shape = found.get(name, ("F32", (0, 0)))
+        dtype, shape = described.get(name, ("F32", (0, 0)))
         size = expected.sizes.get(batch, shape[0] if shape else 0)
-        whole = batch == "embedding" and name in found and shape[:1] != (size,)
+        whole = batch == "embedding" and name in described and shape[:1] != (size,)
         if len(shape) != 2 or dtype not in REAL or shape[0] > size or whole:
             return f"{name} is {dtype}{list(shape)} for {size} examples"
     return None
 
 
-def _layers_problem(found: Mapping[str, Any], labels: tuple[int, ...], expected: Expected) -> str | None:
+def _layers_problem(described: Mapping[str, Any], labels: tuple[int, ...], expected: Expected) -> str | None:
     probes = set()
-    for name, (dtype, shape) in found.items():
+    for name, (dtype, shape) in described.items():
         prefix = name[: name.find("/") + 1]
         if prefix not in (schema.MAPS, schema.LABEL_SUMS, schema.RANGES):
             continue

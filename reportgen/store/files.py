@@ -81,7 +81,7 @@ class Tensors(Lazy[str, np.ndarray]):
             self.metadata: dict[str, str] = file.metadata() or {}
             self._checksums = dict(json.loads(self.metadata.get("crc32", "{}")))
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (a handle, no mapping)
-            self.described = {name: (found.get_dtype(), tuple(found.get_shape())) for name, found in slices.items()}
+            self.described = {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
             """Name -> (safetensors' name of the type, shape), from the header alone."""
         super().__init__(self.described, self._tensor)
         # A name with a flipped bit would otherwise be a tensor that was never recorded, and nobody would look for it.
@@ -109,10 +109,10 @@ class Tensors(Lazy[str, np.ndarray]):
                 raise DamagedError(f"{self.path} was replaced while it was read")
             array = file.get_slice(name)
             if numbers == list(range(numbers[0], numbers[-1] + 1) if numbers else ()):
-                found: np.ndarray = array[numbers[0] : numbers[-1] + 1] if numbers else array[0:1][:0]
+                result: np.ndarray = array[numbers[0] : numbers[-1] + 1] if numbers else array[0:1][:0]
             else:
-                found = np.stack([array[number] for number in numbers])
-        return np.asarray(found).reshape(wanted.shape + shape[1:])
+                result = np.stack([array[number] for number in numbers])
+        return np.asarray(result).reshape(wanted.shape + shape[1:])
 
     def check(self, name: str) -> None:
         """Read one array part by part, for one that need not be in memory as a whole; DamagedError as above."""
@@ -120,20 +120,20 @@ class Tensors(Lazy[str, np.ndarray]):
         if math.prod(shape) <= PART:
             self[name]
             return
-        found = _checksum_head(name, self.rows(name, slice(0)).dtype, shape)
+        checksum = _checksum_head(name, self.rows(name, slice(0)).dtype, shape)
         rows = max(1, PART // math.prod(shape[1:]))
         # Opened for each part: what was read through one opening stays in memory until it is closed.
         for start in range(0, shape[0], rows):
-            found = zlib.crc32(_raw(self.rows(name, slice(start, start + rows))), found)
-        self._compare(name, found)
+            checksum = zlib.crc32(_raw(self.rows(name, slice(start, start + rows))), checksum)
+        self._compare(name, checksum)
 
     def verify(self) -> None:
         """Read every tensor; DamagedError for the first that does not match its checksum."""
         for name in self:
             self.check(name)
 
-    def _compare(self, name: str, found: int) -> None:
-        if self._checksums.get(name) != found:
+    def _compare(self, name: str, checksum: int) -> None:
+        if self._checksums.get(name) != checksum:
             raise DamagedError(f"{self.path} is damaged: {name} does not match its checksum")
 
 

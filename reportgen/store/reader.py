@@ -150,20 +150,20 @@ def snapshot_at(run: Path, step: int) -> tuple[int, dict[str, tuple[int, ...]]]:
 
 def _files(folder: Path, problems: list[str], verify: bool) -> dict[int, Tensors]:
     """Step -> its file, for those that can be opened and are what their name says."""
-    found: dict[int, Tensors] = {}
+    files_by_step: dict[int, Tensors] = {}
     for step in layout.listed_steps(folder):
         file = layout.step_file(folder, step)
         try:
             tensors = Tensors(file)
-            said, _ = read_place(tensors)
-            if said != step:
-                raise RunError(f"{file} says it is step {said}")
+            stated, _ = read_place(tensors)
+            if stated != step:
+                raise RunError(f"{file} says it is step {stated}")
             if verify:
                 tensors.verify()
-            found[step] = tensors
+            files_by_step[step] = tensors
         except RunError as error:
             problems.append(f"{folder.name} of step {step} left out: {error}".replace(f"{folder}/", ""))
-    return found
+    return files_by_step
 
 
 def _alike(files: Mapping[int, Tensors], problems: list[str]) -> dict[int, Tensors]:

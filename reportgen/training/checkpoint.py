@@ -72,12 +72,12 @@ def latest(run: Path, like: Any) -> tuple[int, Any]:
         for epoch in epochs:
             try:
                 read_orbax(folder, epoch)  # where a file is damaged Orbax prints tracebacks of what it had begun
-                found = manager.restore(epoch, args=ocp.args.StandardRestore(wanted))
+                restored = manager.restore(epoch, args=ocp.args.StandardRestore(wanted))
             except Exception as error:  # as many kinds, down to a plain Exception, for one that is damaged
                 problem = error
                 continue
-            if int(found["crc32"]) == _checksum(found["state"]):
-                return epoch, found["state"]
+            if int(restored["crc32"]) == _checksum(restored["state"]):
+                return epoch, restored["state"]
     raise RunError(
         f"the checkpoint of {run} is damaged, or does not fit this model and optimizer; "
         f"resume with the options it was begun with, or replace the run with --overwrite ({_first_line(problem)})"
@@ -92,10 +92,10 @@ def _first_line(error: Exception) -> str:
 
 def _checksum(state: Any) -> np.uint32:
     """CRC-32 of all values of a tree, in the order of its leaves."""
-    found = 0
+    checksum = 0
     for leaf in jax.tree.leaves(state):
-        found = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data, found)
-    return np.uint32(found)
+        checksum = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data, checksum)
+    return np.uint32(checksum)
 
 
 def _folder(run: Path) -> Path:

@@ -46,22 +46,19 @@ def load_into(
     entries side by side, for a rule that matches nothing and two names that become one; OptionError for
     a rule without "=" and an unknown layout.
     """
+    from flax.traverse_util import unflatten_dict
+
     if layout not in LAYOUTS:
         raise OptionError(f"layout {layout!r}; {choices(layout, LAYOUTS)}")
-    found = {tuple(str(part) for part in path): np.asarray(leaf) for path, leaf in flatten(tree).items()}
-    found = _renamed(found, [_rule(text) for text in rename], source)
+    arrays = {tuple(str(part) for part in path): np.asarray(leaf) for path, leaf in flatten(tree).items()}
+    arrays = _renamed(arrays, [_rule(text) for text in rename], source)
     wanted = {tuple(str(part) for part in path): (path, leaf) for path, leaf in flatten(expected).items()}
-    found = _unwrapped(found, wanted)
+    arrays = _unwrapped(arrays, wanted)
     if layout == "oihw":
-        found = {path: turned(array) if path[-1] == "kernel" else array for path, array in found.items()}
-    _check(found, wanted, layout, source)
-    loaded: Tree = {}
-    for name, (path, leaf) in wanted.items():
-        node = loaded
-        for part in path[:-1]:
-            node = node.setdefault(part, {})
-        node[path[-1]] = found[name].astype(leaf.dtype, copy=False)
-    return loaded
+        arrays = {path: turned(array) if path[-1] == "kernel" else array for path, array in arrays.items()}
+    _check(arrays, wanted, layout, source)
+    loaded = {path: arrays[name].astype(leaf.dtype, copy=False) for name, (path, leaf) in wanted.items()}
+    return dict(unflatten_dict(loaded))
 
 
 def turned(kernel: np.ndarray) -> np.ndarray:
@@ -81,11 +78,11 @@ def _rule(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return split_name(old.strip("/")), split_name(new.strip("/")) if new.strip("/") else ()
 
 
-def _renamed(found: Names, rules: list[tuple[tuple[str, ...], tuple[str, ...]]], source: str) -> Names:
+def _renamed(arrays: Names, rules: list[tuple[tuple[str, ...], tuple[str, ...]]], source: str) -> Names:
     for old, new in rules:
         result: Names = {}
         matched = False
-        for path, array in found.items():
+        for path, array in arrays.items():
             parts: list[str] = []
             at = 0
             while at < len(path):
@@ -104,47 +101,47 @@ def _renamed(found: Names, rules: list[tuple[tuple[str, ...], tuple[str, ...]]],
                 )
             result[name] = array
         if not matched:
-            names = ["/".join(path) for path in found]
+            names = ["/".join(path) for path in arrays]
             raise WeightsError(f"{source}: no entry to rename: {'/'.join(old)}; {choices('/'.join(old), names)}")
-        found = result
-    return found
+        arrays = result
+    return arrays
 
 
-def _unwrapped(found: Names, wanted: Mapping[tuple[str, ...], Any]) -> Names:
-    has, wants = (any(path[0] == "params" for path in paths) for paths in (found, wanted))
+def _unwrapped(arrays: Names, wanted: Mapping[tuple[str, ...], Any]) -> Names:
+    has, wants = (any(path[0] == "params" for path in paths) for paths in (arrays, wanted))
     if has and not wants:
-        found = {path[1:]: array for path, array in found.items() if path[0] == "params" and len(path) > 1}
+        arrays = {path[1:]: array for path, array in arrays.items() if path[0] == "params" and len(path) > 1}
     elif wants and not has:
-        found = {("params", *path): array for path, array in found.items()}
+        arrays = {("params", *path): array for path, array in arrays.items()}
     elif has:
         collections = {path[0] for path in wanted}
-        found = {path: array for path, array in found.items() if path[0] in collections}
+        arrays = {path: array for path, array in arrays.items() if path[0] in collections}
     return {
         path[:-1] if path not in wanted and path[-1] == "value" and path[:-1] in wanted else path: array
-        for path, array in found.items()
+        for path, array in arrays.items()
     }
 
 
-def _check(found: Names, wanted: Mapping[tuple[str, ...], Any], layout: str, source: str) -> None:
-    missing = [path for path in wanted if path not in found]
-    unexpected = [path for path in found if path not in wanted]
-    misshaped = [path for path, (_, leaf) in wanted.items() if path in found and not _fits(found[path], leaf)]
+def _check(arrays: Names, wanted: Mapping[tuple[str, ...], Any], layout: str, source: str) -> None:
+    missing = [path for path in wanted if path not in arrays]
+    unexpected = [path for path in arrays if path not in wanted]
+    misshaped = [path for path, (_, leaf) in wanted.items() if path in arrays and not _fits(arrays[path], leaf)]
     if not missing and not unexpected and not misshaped:
         return
-    rows = [(_text(path, wanted[path][1]), _text(path, found[path])) for path in misshaped]
+    rows = [(_text(path, wanted[path][1]), _text(path, arrays[path])) for path in misshaped]
     rest = list(unexpected)
     for path in missing:
-        twin = _twin(path, wanted[path][1], rest, found) if len(rows) < ROWS else None
+        twin = _twin(path, wanted[path][1], rest, arrays) if len(rows) < ROWS else None
         if twin is not None:
             rest.remove(twin)
-        rows.append((_text(path, wanted[path][1]), "missing" if twin is None else _text(twin, found[twin])))
-    rows += [("unexpected", _text(path, found[path])) for path in rest]
+        rows.append((_text(path, wanted[path][1]), "missing" if twin is None else _text(twin, arrays[twin])))
+    rows += [("unexpected", _text(path, arrays[path])) for path in rest]
     width = max(len(left) for left, _ in rows[:ROWS])
     lines = [f"  {left:<{width}}  {right}" for left, right in [("the model expects", "the file has"), *rows[:ROWS]]]
     if len(rows) > ROWS:
         lines.append(f"  and {len(rows) - ROWS} more")
     turn = layout == "hwio" and any(path[-1] == "kernel" for path in misshaped)
-    if turn and all(turned(found[path]).shape == tuple(wanted[path][1].shape) for path in misshaped):
+    if turn and all(turned(arrays[path]).shape == tuple(wanted[path][1].shape) for path in misshaped):
         lines.append("  The shapes would fit with the layout oihw.")
     raise WeightsError(
         f"{source} do not fit the model: {len(missing)} missing, {len(unexpected)} unexpected, "
@@ -164,9 +161,9 @@ def _kind(dtype: Any) -> str:
     return "i" if kind == "u" else kind
 
 
-def _twin(path: tuple[str, ...], leaf: Any, rest: list[tuple[str, ...]], found: Names) -> tuple[str, ...] | None:
+def _twin(path: tuple[str, ...], leaf: Any, rest: list[tuple[str, ...]], arrays: Names) -> tuple[str, ...] | None:
     """The unexpected entry that is most likely the missing one under another name: of the same shape."""
-    names = {"/".join(other): other for other in rest if _fits(found[other], leaf)}
+    names = {"/".join(other): other for other in rest if _fits(arrays[other], leaf)}
     close = difflib.get_close_matches("/".join(path), names, n=1, cutoff=0.0)
     return names[close[0]] if close else None
 

@@ -78,6 +78,7 @@ def _restore(folder: Path) -> Tree:
     the others under way, and each of them prints a traceback later.
     """
     import tensorstore
+    from flax.traverse_util import unflatten_dict
 
     described = json.loads((folder / MARK).read_text(encoding="utf-8"))
     driver = "zarr3" if described.get("use_zarr3") else "zarr"
@@ -104,13 +105,7 @@ def _restore(folder: Path) -> Tree:
     claimed = sum(_unfolded(store) for store in stores.values())
     if claimed > limit:
         raise WeightsError(f"claims {claimed:,} bytes of arrays, more than the {limit:,} its files may hold")
-    tree: Tree = {}
-    for path, store in stores.items():
-        node = tree
-        for key in path[:-1]:
-            node = node.setdefault(key, {})
-        node[path[-1]] = store.read().result()
-    return tree
+    return dict(unflatten_dict({path: store.read().result() for path, store in stores.items()}))
 
 
 def _unfolded(store: Any) -> int:
