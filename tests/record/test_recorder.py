@@ -414,7 +414,7 @@ def test_a_run_without_labels_claims_nothing_about_labels(tmp_path, variables, b
     else:
         assert "evaluation" not in run.batches and not final.ranges
     page = page_of(tmp_path / "run")
-    assert "Feature maps" in page
+    assert "All channels" in page
     for claim in NO_CLAIM:
         assert claim not in page, claim
 
