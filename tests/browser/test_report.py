@@ -123,7 +123,7 @@ def test_only_what_is_near_is_laid_out_before_the_page_has_loaded(visit, real: P
     height = page.evaluate("document.documentElement.scrollHeight")
     page.evaluate("document.documentElement.classList.remove('loaded')")
     shown = (
-        "document.getElementById('overview').querySelector('table').checkVisibility({ contentVisibilityAuto: true })"
+        "document.getElementById('network').querySelector('table').checkVisibility({ contentVisibilityAuto: true })"
     )
     until(page, f"!{shown}")
     assert page.evaluate("document.documentElement.scrollHeight") != height
@@ -159,7 +159,7 @@ def test_each_figure_is_larger_when_enlarged_both_across_and_down(visit, real: P
         page.keyboard.press("Escape")
         assert figure.locator(".picture > svg, .picture > img").bounding_box()["width"] == before["width"], name
         kinds.add(kind)
-    assert kinds == {"drawing", "mosaic"}
+    assert kinds == {"drawing", "mosaic", "raster"}
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 360)])
@@ -275,12 +275,13 @@ def test_hostile_names_in_every_field_do_nothing(visit, hostile_files: list[Path
 def test_layers_are_filtered_by_name(visit, real: Path) -> None:
     page = visit(real)
     page.evaluate(OPEN_ALL)
-    section = page.locator("#maps")
+    section = page.locator("#strongest")
     box = section.get_by_label("Layers that contain")
     every = section.locator(".row:visible").count()
-    box.fill("MAX_pool")
+    box.fill("PROBE 3")
     titles = section.locator(".row:visible .row-title").all_text_contents()
-    assert set(titles) == {"conv1/max_pool"} and 0 < len(titles) < every
-    assert section.locator(".filter [role=status]").text_content() == f"{len(titles)} of {every} shown"
+    assert titles == ["conv1/relu, probe 3 (3)"] and every == 10
+    # The row and the fold of its ten strongest channels, of ten such pairs and the list of all.
+    assert section.locator(":scope > .filter [role=status]").text_content() == "2 of 21 shown"
     box.fill("")
     assert section.locator(".row:visible").count() == every
