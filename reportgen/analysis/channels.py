@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from reportgen.analysis.wide import wide
+from reportgen.analysis.numerics import as_float64
 from reportgen.errors import DataError, OptionError, choices
 
 
@@ -62,7 +62,7 @@ def channel_stats(maps: np.ndarray) -> ChannelStats:
     for image in range(images if places and channels else 0):
         values = maps[image].reshape(places, channels)
         if values.dtype != np.float32:
-            values = wide(values, "a layer's activations")
+            values = as_float64(values, "a layer's activations")
         with np.errstate(invalid="ignore", over="ignore"):
             total = values.sum(axis=0, dtype=np.float64)
         if np.isfinite(total).all():

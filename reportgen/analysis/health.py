@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reportgen.analysis.wide import norm, wide
+from reportgen.analysis.numerics import as_float64, norm
 from reportgen.core.run import Snapshot
 from reportgen.errors import DataError
 
@@ -65,7 +65,7 @@ def non_finite_parameters(snapshot: Snapshot) -> tuple[NonFinite, ...]:
     """The snapshot's parameters that hold NaN or infinity, in its order; one array is read at a time."""
     found = []
     for name in snapshot.params:
-        values = wide(snapshot.params[name], name)
+        values = as_float64(snapshot.params[name], name)
         nan, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
         if nan or infinite:
             found.append(NonFinite(snapshot.step, snapshot.epoch, name, nan, infinite, values.size))
@@ -104,7 +104,7 @@ def update_ratio(before: np.ndarray, after: np.ndarray, name: str = "parameter")
     Healthy training with Adam or SGD lies around 1e-3 per update (Karpathy, CS231n notes, "Ratio of
     weights:updates"). Raises DataError for two shapes.
     """
-    before, after = wide(before, name), wide(after, name)
+    before, after = as_float64(before, name), as_float64(after, name)
     if before.shape != after.shape:
         raise DataError(f"{name} changes its shape from {before.shape} to {after.shape} between snapshots.")
     with np.errstate(all="ignore"):
@@ -133,13 +133,13 @@ def layer_health(path: str, maps: np.ndarray, kind: str = "", label_sums: np.nda
         return LayerHealth(path, images, channels, (), (), () if bounds else None, ())
     flat = values.reshape(-1, channels)
     if flat.dtype not in (np.float32, np.float64):
-        flat = wide(flat, path)
+        flat = as_float64(flat, path)
     saturated = None
     if bounds:
         ends, width = bounds
         near = np.any([np.abs(flat - end) <= NEAR * width for end in ends], axis=0)
         saturated = _numbers(near.mean(axis=0) >= SHARE)
-    active = np.zeros(channels, bool) if label_sums is None else (wide(label_sums, path) != 0).any(axis=0)
+    active = np.zeros(channels, bool) if label_sums is None else (as_float64(label_sums, path) != 0).any(axis=0)
     broken = ~np.isfinite(flat).all(axis=0)
     return _health(path, images, flat.min(axis=0), flat.max(axis=0), broken, saturated, active)
 
@@ -150,7 +150,7 @@ def ranges_health(path: str, ranges: np.ndarray, images: int, maps: np.ndarray, 
     Ranges do not show saturation: that is judged on the probe images' `maps`, which are read only where the
     `kind` has bounds. Raises DataError for another shape.
     """
-    ranges = wide(ranges, path)
+    ranges = as_float64(ranges, path)
     if ranges.ndim != 2 or len(ranges) != 2:
         raise DataError(f"ranges are [2, channel]; {path} has {ranges.shape}.")
     least, most = ranges

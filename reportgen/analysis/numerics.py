@@ -1,9 +1,9 @@
-"""Sums that cannot overflow and never hide a NaN: the arithmetic that the analyses share.
+"""Sums that neither overflow nor hide a NaN: the arithmetic that the analyses share.
 
-    values = wide(kernel, "conv1/kernel")       # float64, or a DataError that names it
+    values = as_float64(kernel, "conv1/kernel")  # float64, or a DataError that names it
     mean(values[np.isfinite(values)])           # None for an empty array
 
-float16 and bfloat16 arrays are widened before anything is added; float64 values near the largest
+float16 and bfloat16 arrays are converted before anything is added; float64 values near the largest
 number are scaled before they are summed.
 """
 
@@ -14,14 +14,14 @@ import numpy as np
 from reportgen.errors import DataError
 
 
-def wide(values: Any, what: str) -> np.ndarray:
+def as_float64(values: Any, what: str) -> np.ndarray:
     """`values` as a float64 array of the same shape (bfloat16 and other ml_dtypes included).
 
     Raises DataError, naming `what`, for complex numbers, text, objects and records.
     """
     array = np.asarray(values)
     if array.dtype.kind in "cOSUMmT" or array.dtype.names is not None:
-        raise DataError(f"{what} holds {array.dtype} values; real numbers are needed here.")
+        raise DataError(f"{what} holds {array.dtype} values; expected real numbers.")
     return array.astype(np.float64)
 
 
@@ -47,8 +47,8 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float | None:
     """Pearson's correlation of two equally long float64 arrays of finite values.
 
     None where it is undefined: fewer than two values, or one side constant. Each side is shifted by
-    its own first value before the mean is taken, so that a constant is seen as one exactly and a
-    large offset does not eat the digits.
+    its own first value before the mean is taken, so that a constant is recognised exactly and a
+    large offset costs no precision.
     """
     if first.size < 2:
         return None
