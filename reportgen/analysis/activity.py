@@ -1,7 +1,7 @@
-"""Feature-map activity per label: which channels answer to which class.
+"""Feature-map activity per label: which channels respond to which class.
 
     result = layer_activity(run.observations[400], "conv1/relu")
-    channel = result.order[0]                          # answers most differently to the labels
+    channel = result.order[0]                          # responds most differently to the labels
     result.preferred[channel], result.multiple[channel], result.images
 
 Over the correctly predicted evaluation images of a label, the activity of a channel is the mean of
@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from reportgen.analysis.wide import wide
+from reportgen.analysis.numerics import as_float64
 from reportgen.core.arrays import ByLabel, ChannelNumbers, LabelCounts, PerChannel, PerLabel
 from reportgen.core.run import Observation
 from reportgen.errors import DataError, OptionError, choices
@@ -22,23 +22,23 @@ from reportgen.errors import DataError, OptionError, choices
 
 @dataclass(frozen=True, eq=False)
 class LabelActivity:
-    """What each channel of a layer answers to each label. NaN means no data.
+    """How each channel of a layer responds to each label. NaN means no data.
 
     images       [label] int64: correctly predicted images behind each row
     input_mean   [label] float64: mean over those images of the sum of the input's values
     activity     [label, channel] float64: mean over those images of the sum of the feature map
     ratio        [label, channel] float64: activity / input_mean; no data where input_mean is 0
-    compared     which of the two the numbers below are taken from: "ratio", or "activity" where input
-                 sums are negative or all 0 (standardised input), for a ratio of changing sign orders nothing
-    selectivity  [channel] float64: standard deviation over labels / mean absolute value over labels, a
-                 coefficient of variation that signed values leave finite; free of the channel's scale.
-                 0 for a channel that answers to all labels alike (a dead one among them), no data with
-                 fewer than two labels that have some
-    order        [channel] int64: channels by falling selectivity, ties by number, no data last
-    preferred    [channel] int64: label of the largest value, the first of equals; -1 where selectivity is
+    compared     the source of the numbers below: "ratio", or "activity" where input sums are negative or all
+                 0 (standardised input), since a ratio of changing sign has no order
+    label_cv     [channel] float64: coefficient of variation over labels, the standard deviation / the mean
+                 absolute value, which stays finite for signed values and is independent of the channel's
+                 scale. 0 for a channel that responds to all labels alike (also a dead one), no data where
+                 fewer than two labels have data
+    order        [channel] int64: channels by falling label_cv, ties by number, no data last
+    preferred    [channel] int64: label of the largest value, the first of equals; -1 where label_cv is
                  0 or has no data
     multiple     [channel] float64: the preferred label's value / the mean over labels; no data where there
-                 is no preferred label or a value is negative (a multiple of a mixed mean says nothing)
+                 is no preferred label or a value is negative
     """
 
     images: LabelCounts
@@ -46,7 +46,7 @@ class LabelActivity:
     activity: ByLabel
     ratio: ByLabel
     compared: Literal["ratio", "activity"]
-    selectivity: PerChannel
+    label_cv: PerChannel
     order: ChannelNumbers
     preferred: ChannelNumbers
     multiple: PerChannel
@@ -55,17 +55,17 @@ class LabelActivity:
 def label_activity(sums: np.ndarray, counts: np.ndarray, input_sums: np.ndarray) -> LabelActivity:
     """Activity per label from `sums` [label, channel], `counts` [label] and `input_sums` [label].
 
-    Raises DataError when the shapes do not belong together or a count is negative.
+    Raises DataError when the shapes do not match or a count is negative.
     """
-    sums, inputs = wide(sums, "the activity sums"), wide(input_sums, "the input sums")
+    sums, inputs = as_float64(sums, "the activity sums"), as_float64(input_sums, "the input sums")
     counts = np.asarray(counts)
     if sums.ndim != 2 or counts.shape != (len(sums),) or inputs.shape != (len(sums),):
         raise DataError(
             f"activity per label needs sums [label, channel] with one count and one input sum per label; "
-            f"their shapes are {sums.shape}, {counts.shape} and {inputs.shape}."
+            f"got the shapes {sums.shape}, {counts.shape} and {inputs.shape}."
         )
     if counts.dtype.kind not in "iu" or (counts < 0).any():
-        raise DataError("the image counts per label must be whole numbers that are not negative.")
+        raise DataError("the image counts per label must be non-negative integers.")
     images = counts.astype(np.float64)
     activity = _divide(sums, images[:, None])
     input_mean = _divide(inputs, images)
@@ -73,23 +73,23 @@ def label_activity(sums: np.ndarray, counts: np.ndarray, input_sums: np.ndarray)
 
     known = input_mean[np.isfinite(input_mean)]
     by_ratio = bool((known >= 0).all() and (known > 0).any())
-    selectivity, preferred, multiple = _compare(ratio if by_ratio else activity)
+    label_cv, preferred, multiple = _compare(ratio if by_ratio else activity)
     return LabelActivity(
         images=counts.astype(np.int64),
         input_mean=input_mean,
         activity=activity,
         ratio=ratio,
         compared="ratio" if by_ratio else "activity",
-        selectivity=selectivity,
+        label_cv=label_cv,
         # NaN sorts last, and a stable sort leaves equals in channel order.
-        order=np.argsort(-selectivity, kind="stable"),
+        order=np.argsort(-label_cv, kind="stable"),
         preferred=preferred,
         multiple=multiple,
     )
 
 
 def layer_activity(observation: Observation, path: str) -> LabelActivity:
-    """Activity per label of the layer `path`; OptionError, with what exists, for an unknown one."""
+    """Activity per label of the layer `path`. Raises OptionError, listing the layers, for an unknown one."""
     outcome = observation.outcome
     if outcome is None or path not in outcome.label_sums:
         existing = () if outcome is None else outcome.label_sums
@@ -105,7 +105,7 @@ def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
 
 
 def _compare(values: ByLabel) -> tuple[PerChannel, ChannelNumbers, PerChannel]:
-    """Selectivity, preferred label and its multiple, per channel of values [label, channel] with NaN."""
+    """label_cv, preferred label and its multiple, per channel of values [label, channel] with NaN."""
     labels, channels = values.shape
     if labels == 0:
         return np.full(channels, np.nan), np.full(channels, -1), np.full(channels, np.nan)
@@ -113,20 +113,20 @@ def _compare(values: ByLabel) -> tuple[PerChannel, ChannelNumbers, PerChannel]:
     count = known.sum(axis=0)
     filled = np.where(known, values, 0.0)
     largest = np.abs(filled).max(axis=0)
-    # Each channel at a scale of 1, so that neither squares nor sums overflow or vanish.
+    # Each channel is scaled to 1, so that neither squares nor sums overflow or underflow.
     scaled = filled / np.where(largest > 0, largest, 1.0)
     several = np.maximum(count, 1)
-    # Shifted by its first value, a constant channel has a deviation of exactly 0, not of rounding.
+    # Shifted by its first value, a constant channel has a deviation of exactly 0, without rounding error.
     first = scaled[known.argmax(axis=0), np.arange(channels)]
     shifted = np.where(known, scaled - first, 0.0)
     offset = shifted.sum(axis=0) / several
     deviation = np.sqrt(np.where(known, np.square(shifted - offset), 0.0).sum(axis=0) / several)
     size = np.abs(scaled).sum(axis=0) / several
-    selectivity = np.where(count >= 2, deviation / np.where(size > 0, size, 1.0), np.nan)
+    label_cv = np.where(count >= 2, deviation / np.where(size > 0, size, 1.0), np.nan)
 
-    answers = selectivity > 0
-    preferred = np.where(answers, np.where(known, scaled, -np.inf).argmax(axis=0), -1)
-    positive = answers & (np.where(known, scaled, 0.0) >= 0).all(axis=0)
+    responds = label_cv > 0
+    preferred = np.where(responds, np.where(known, scaled, -np.inf).argmax(axis=0), -1)
+    positive = responds & (np.where(known, scaled, 0.0) >= 0).all(axis=0)
     top = scaled.max(axis=0)
     multiple = np.where(positive, top / np.where(size > 0, size, 1.0), np.nan)
-    return selectivity, preferred.astype(np.int64), multiple
+    return label_cv, preferred.astype(np.int64), multiple

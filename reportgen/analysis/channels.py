@@ -1,10 +1,10 @@
-"""What every channel of a layer shows on every image: its largest value, where, and its mean.
+"""Every channel of a layer on every image: its largest value, its position, and its mean.
 
-    stats = channel_stats(activations.maps["conv1/relu"])
-    strongest(stats)[0].channel                # of image 0: the channel with the largest single value
+    stats = channel_stats(observation.maps["conv1/relu"])
+    strongest(stats)[0].channel                # on image 0: the channel with the largest single value
     ranking(stats, image=0, by="mean", top=10)
 
-Works on feature maps [image, height, width, channel] and on any [image, ..., channel]: dense layers,
+Takes feature maps [image, height, width, channel] and any other [image, ..., channel]: dense layers,
 tokens, volumes. NaN and infinite values are counted and left out.
 """
 
@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from reportgen.analysis.wide import wide
+from reportgen.analysis.numerics import as_float64
 from reportgen.core.arrays import ByExample, ByExampleCounts, ByExamplePlaces, ChannelNumbers, PerChannel
 from reportgen.errors import DataError, OptionError, choices
 
@@ -37,7 +37,7 @@ class ChannelStats:
 
 @dataclass(frozen=True)
 class Peak:
-    """One channel's place in a ranking for one image; `position` is that of its maximum."""
+    """A channel in the ranking of one image; `position` is that of its maximum."""
 
     image: int
     channel: int
@@ -49,7 +49,7 @@ class Peak:
 def channel_stats(maps: np.ndarray) -> ChannelStats:
     """Statistics of every channel for each image of `maps` [image, ..., channel], any real dtype.
 
-    One image is widened at a time, so memory stays at a few times one image's maps. Raises DataError
+    Converts one image at a time, so memory stays at a few times one image's maps. Raises DataError
     for fewer than two axes.
     """
     maps = np.asarray(maps)
@@ -63,62 +63,34 @@ def channel_stats(maps: np.ndarray) -> ChannelStats:
     for image in range(images if places and channels else 0):
         values = maps[image].reshape(places, channels)
         if values.dtype != np.float32:
-            values = wide(values, "a layer's activations")
+            values = as_float64(values, "a layer's activations")
         with np.errstate(invalid="ignore", over="ignore"):
             total = values.sum(axis=0, dtype=np.float64)
         if np.isfinite(total).all():
             # A finite float64 total means that every value is finite: no mask is needed.
-            maximum[image], minimum[image] = values.max(axis=0), values.min(axis=0)
-            mean[image] = total / places
+            finite = np.full(channels, places)
+            maximum[image], minimum[image], mean[image] = values.max(axis=0), values.min(axis=0), total / places
         else:
-            _masked(values, image, maximum, minimum, mean, non_finite)
+            maximum[image], minimum[image], mean[image], finite = _masked(values)
+        non_finite[image] = places - finite
         if spatial:
-            first = _first(values, maximum[image])
-            found = np.stack(np.unravel_index(np.maximum(first, 0), tuple(spatial)), axis=-1)
-            position[image] = np.where((first >= 0)[:, None], found, -1)
+            first = (values == maximum[image].astype(values.dtype)).argmax(axis=0)
+            at = np.stack(np.unravel_index(first, tuple(spatial)), axis=-1)
+            position[image] = np.where((finite > 0)[:, None], at, -1)
     return ChannelStats(maximum, minimum, mean, position, non_finite)
 
 
-def _first(values: np.ndarray, wanted: PerChannel, block: int = 256) -> ChannelNumbers:
-    """First row of values [place, channel] at which each channel equals `wanted` [channel]; -1 if none.
-
-    NumPy's argmax along the first axis copies the whole transposed array; comparing block by block
-    until every channel is found is several times faster.
-    """
-    rows = np.full(len(wanted), -1, dtype=np.int64)
-    target = wanted.astype(values.dtype)
-    for start in range(0, len(values), block):
-        missing = np.flatnonzero(rows < 0)
-        if not missing.size:
-            break
-        equal = values[start : start + block] == target
-        fresh = missing[equal.any(axis=0)[missing]]
-        rows[fresh] = start + equal[:, fresh].argmax(axis=0)
-    return rows
-
-
-def _masked(
-    values: np.ndarray,
-    image: int,
-    maximum: ByExample,
-    minimum: ByExample,
-    mean: ByExample,
-    non_finite: ByExampleCounts,
-) -> None:
-    """Fill one image's row of the results from the finite ones among `values` [place, channel]."""
+def _masked(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, PerChannel, ChannelNumbers]:
+    """Maximum, minimum, mean and number of each channel's finite values [place, channel]; NaN where there are none."""
     finite = np.isfinite(values)
-    counts = finite.sum(axis=0)
-    non_finite[image] = len(values) - counts
+    count = finite.sum(axis=0)
     top = np.where(finite, values, -np.inf).max(axis=0)
     bottom = np.where(finite, values, np.inf).min(axis=0)
-    some = counts > 0
-    maximum[image] = np.where(some, top, np.nan)
-    minimum[image] = np.where(some, bottom, np.nan)
-    scale = np.where(some, np.maximum(np.abs(top), np.abs(bottom)), 1.0).astype(np.float64)
-    scale[scale == 0] = 1.0
-    # Scaled first: the sum of float64 values near the largest number would overflow.
-    scaled = np.where(finite, values, 0.0).astype(np.float64) / scale
-    mean[image] = np.where(some, scaled.sum(axis=0) / np.maximum(counts, 1) * scale, np.nan)
+    # Scaled by a power of two, which is exact: the sum of values near the largest number would overflow.
+    total = (np.where(finite, values, 0).astype(np.float64) * 2.0**-64).sum(axis=0)
+    some = count > 0
+    mean = total / np.maximum(count, 1) * 2.0**64
+    return (*(np.where(some, part, np.nan) for part in (top, bottom, mean)), count)
 
 
 def strongest(stats: ChannelStats) -> tuple[Peak | None, ...]:

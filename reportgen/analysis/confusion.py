@@ -1,4 +1,4 @@
-"""Which classes a network takes for which, and its most confident mistakes.
+"""Which classes a network confuses, and its most confident mistakes.
 
 result = confusion(run.batch("evaluation").labels, outcome.predictions, run.classes, outcome.logit_gap)
 result.accuracy, result.mistakes[0], result.misclassified[:20]
@@ -28,13 +28,13 @@ class Confusion:
 
     classes         the class names
     matrix          [true, predicted] int64: number of images
-    unpredicted     per class, the number of its images without a prediction: never right, in no column
+    unpredicted     per class, the number of its images without a prediction: counted as wrong, in no column
     images          number of images, the sum of the matrix and of the unpredicted
-    accuracy        fraction of images predicted right; None without images
-    class_accuracy  per class, the fraction of its images predicted right; None for a class without images
+    accuracy        fraction of images classified correctly; None without images
+    class_accuracy  per class, the fraction of its images classified correctly; None for a class without images
     mistakes        pairs of classes that were confused, most frequent first, then by class index
-    misclassified   [mistake] int64: indices of images that are not predicted right, largest margin first, ties by
-                    index, NaN gaps last; by index where no logit gaps are given
+    misclassified   [mistake] int64: indices of misclassified images, largest logit gap first, ties by index, NaN
+                    gaps last; by index without logit gaps
     """
 
     classes: tuple[str, ...]
@@ -54,14 +54,14 @@ def confusion(
     logit_gap: np.ndarray | None = None,
 ) -> Confusion:
     """Compare `predictions` [image] with `labels` [image], integer indices into `classes`;
-    a prediction of -1 is none.
+    -1 stands for no prediction.
 
-    `logit_gap` [image] says how confidently each was predicted against the truth (`Classification.logit_gap`).
-    Raises DataError for unequal lengths, labels that are not integers, or indices without a class.
+    `logit_gap` [image] is `Classification.logit_gap`. Raises DataError for unequal lengths, labels that are not
+    integers, or indices without a class.
     """
     truth, guess = _indices(labels, len(classes), "labels", 0), _indices(predictions, len(classes), "predictions", -1)
     if truth.shape != guess.shape:
-        raise DataError(f"there are {truth.size} labels for {guess.size} predictions; they must be as many.")
+        raise DataError(f"there are {truth.size} labels for {guess.size} predictions; expected one for each.")
     matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
     known = guess >= 0
     np.add.at(matrix, (truth[known], guess[known]), 1)
@@ -78,7 +78,7 @@ def confusion(
         gaps = np.asarray(logit_gap, dtype=np.float64)
         if gaps.shape != truth.shape:
             raise DataError(f"there are {gaps.size} logit gaps for {truth.size} predictions.")
-        # A stable sort leaves equals by index and puts NaN last.
+        # A stable sort keeps equals in index order and puts NaN last.
         wrong = wrong[np.argsort(-gaps[wrong], kind="stable")]
     return Confusion(
         classes=tuple(classes),
@@ -95,13 +95,13 @@ def confusion(
 
 
 def _indices(values: np.ndarray, classes: int, what: str, least: int) -> Labels:
-    """`values` as int64 indices of existing classes (from `least` on), or a DataError that says which is none."""
+    """`values` as int64 class indices from `least` on; DataError that names the first one out of range."""
     array = np.asarray(values)
     if array.size == 0:
         return np.zeros(0, dtype=np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise DataError(f"{what} must be a list of whole numbers, one per image; they are {array.dtype}{array.shape}.")
+        raise DataError(f"{what} must be integers [image], one per image; got {array.dtype}{array.shape}.")
     outside = array[(array < least) | (array >= classes)]
     if outside.size:
-        raise DataError(f"{what} hold {outside[0]}, but the {classes} classes are numbered from 0.")
+        raise DataError(f"{what} contain {outside[0]}, but the {classes} classes are numbered from 0.")
     return array.astype(np.int64)

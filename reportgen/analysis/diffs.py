@@ -4,7 +4,7 @@
         print(diff.name, diff.mean_abs, diff.correlation, diff.away, diff.toward)
 
 Everything is computed in float64 whatever the parameters' dtype. Elements whose difference is NaN or
-infinite are counted in `non_finite` and left out of every other number.
+infinite are counted in `non_finite` and excluded from every other number.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reportgen.analysis.wide import correlation, mean, wide
-from reportgen.core.arrays import WideArray
+from reportgen.analysis.numerics import as_float64, correlation, mean
+from reportgen.core.arrays import Float64Array
 from reportgen.core.run import Snapshot
 from reportgen.errors import DataError, OptionError, choices
 
@@ -24,15 +24,15 @@ class ParamDiff:
 
     before, after  the parameter in the earlier and in the later snapshot, its own shape, float64
     delta          the change, same shape, float64; NaN or infinite where either value is
-    size           number of elements; `non_finite` of them have no finite difference, and the rest are
-                   what the numbers below are over
+    size           number of elements; `non_finite` of them have no finite difference, and the numbers below
+                   are over the others
     mean, mean_abs, max_abs   of the change; None where no element is finite
-    increased, decreased      how many elements rose, how many fell; the others did not move
-    correlation    Pearson's, of the value before and change; None where either is constant or fewer than
+    increased, decreased      number of elements that rose and that fell; the others did not change
+    correlation    Pearson's, between value before and change; None where either is constant or fewer than
                    two elements are finite
-    away, toward   how many grew away from zero (positive that rose, negative that fell) and how many
-                   went toward it or through it (positive that fell, negative that rose). Elements
-                   that started at exactly 0, as biases do, are in neither.
+    away, toward   number of elements that moved away from zero (positive that rose, negative that fell) and
+                   toward or through it (positive that fell, negative that rose). Elements that started at
+                   exactly 0, as biases do, are in neither.
     """
 
     name: str
@@ -46,11 +46,11 @@ class ParamDiff:
     correlation: float | None
     away: int
     toward: int
-    before: WideArray = field(repr=False)
-    after: WideArray = field(repr=False)
+    before: Float64Array = field(repr=False)
+    after: Float64Array = field(repr=False)
 
     @property
-    def delta(self) -> WideArray:
+    def delta(self) -> Float64Array:
         """after - before."""
         return _change(self.before, self.after)
 
@@ -60,11 +60,10 @@ def difference(before: np.ndarray, after: np.ndarray, name: str = "parameter") -
 
     Raises DataError when the shapes differ or the values are not real numbers.
     """
-    start, end = wide(before, name), wide(after, name)
+    start, end = as_float64(before, name), as_float64(after, name)
     if start.shape != end.shape:
         raise DataError(
-            f"{name} has shape {start.shape} in the first snapshot and {end.shape} in the second; "
-            "only parameters of one shape can be compared."
+            f"{name} has shape {start.shape} in the first snapshot and {end.shape} in the second; expected one shape."
         )
     delta = _change(start, end)
     finite = np.isfinite(delta)
@@ -89,7 +88,7 @@ def difference(before: np.ndarray, after: np.ndarray, name: str = "parameter") -
 
 
 def _change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    # inf - inf and a difference beyond float64 are what `non_finite` is for.
+    # `non_finite` counts inf - inf and differences beyond float64.
     with np.errstate(invalid="ignore", over="ignore"):
         return np.asarray(after - before)
 
@@ -99,15 +98,15 @@ def differences(
 ) -> tuple[ParamDiff, ...]:
     """The change of every parameter (or of `names`, in that order) from `snapshot_a` to `snapshot_b`.
 
-    Raises OptionError for a name that a snapshot does not have, and DataError when, with no names
-    asked for, the two do not hold the same parameters.
+    Raises OptionError for a name that a snapshot does not have, and DataError when, without `names`,
+    the two do not hold the same parameters.
     """
     if names is None:
         unpaired = sorted(set(snapshot_a.params) ^ set(snapshot_b.params))
         if unpaired:
             raise DataError(
                 f"steps {snapshot_a.step} and {snapshot_b.step} do not hold the same parameters: "
-                f"{', '.join(unpaired[:10])} in one of them only. Name the parameters to compare."
+                f"{', '.join(unpaired[:10])} in only one of them. Name the parameters to compare."
             )
         names = list(snapshot_a.params)
     for name in names:

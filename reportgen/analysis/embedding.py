@@ -1,14 +1,14 @@
-"""The hidden layer on a plane, one frame per epoch, so that frames can be compared.
+"""A 2-D embedding of the hidden layer, one frame per epoch, with comparable frames.
 
     result = embed([observations[step].vectors["embedding"] for step in steps], labels)
     result.frames[-1], result.trust[-1], result.movement
     place(vectors[result.points], result.frames[-1], test_vectors, result.projection)
 
 "umap" is UMAP (McInnes, Healy, Melville 2018), seeded and single-threaded. The first frame starts
-from the vectors' two principal components; each next frame starts from the frame before it, is laid out in
-few gentle passes, and is then turned, mirrored and shifted (never scaled) to lie as close to the frame
-before as it can: what still moves is the network's doing, and the layout's noise. "pca" is linear: one
-plane for all frames, each frame's vectors centred and scaled to unit RMS radius before.
+from the vectors' two principal components; each later frame starts from the previous one, is laid out in
+a few passes with small steps, and is then rotated, reflected and shifted (never scaled) onto the previous
+frame. The remaining movement comes from the network and from the layout's noise. "pca" is linear: one plane
+for all frames, each frame's vectors first centred and scaled to unit RMS radius.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ import numpy as np
 
 from reportgen.analysis.fuzzy import fuzzy_graph, lay_out, memberships
 from reportgen.analysis.neighbors import NEIGHBORS, Block, label_accuracy, measured, nearest, trustworthiness
-from reportgen.analysis.wide import wide
+from reportgen.analysis.numerics import as_float64
 from reportgen.core.arrays import (
     Frames,
     Layout,
@@ -40,17 +40,16 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 METHODS = ("umap", "pca")
-#: Layout passes of the first frame, which is the untrained network's and the hardest: on 2,000 MNIST digits
-#: trustworthiness .946 after 150, .948 after 200 and after 300, .950 after UMAP's own 500 (means of six seeds).
+#: Layout passes of the first frame, the untrained network's, which is the hardest. On 2,000 MNIST digits, more
+#: passes up to UMAP's own 500 raise trustworthiness by no more than .002.
 FIRST_PASSES = 200
-#: Passes and step size of a chained frame. On the same digits, mean over ten epochs: trustworthiness .981 and
-#: movement .094 with 30 passes, .982 and .102 with 50, in 1.7 times the time; UMAP's own 500 passes for each
-#: epoch alone reach .984. Larger steps cost both (.979 and .116 with 25 passes at 0.5).
+#: Passes and step size of a chained frame. On the same digits, more passes raise trustworthiness by no more than
+#: .003; larger steps lower it and add movement.
 NEXT_PASSES, NEXT_RATE = 30, 0.25
-#: Neighbours of a point in UMAP's graph, the point itself among them.
+#: Neighbours of a point in UMAP's graph, including the point itself.
 UMAP_NEIGHBORS = 40
 SEED = 0
-#: Neighbours a new point is placed by.
+#: Neighbours that determine a new point's place.
 PLACED_BY = 15
 
 
@@ -64,22 +63,21 @@ class Projection:
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """Positions of the same points in every frame, and how far they can be believed.
+    """Positions of the same points in every frame, with measures of their faithfulness.
 
-    frames        [frame, point, 2] float64, all around one centre; all points of a frame lie in one place
-                  where all its vectors are equal
-    points        [point] int64: which of the given vectors these are; `dropped` of them are left out,
-                  for NaN or infinite values in at least one frame
+    frames        [frame, point, 2] float64, all around one centre; the points of a frame coincide where all
+                  its vectors are equal
+    points        [point] int64: indices into the vectors; `dropped` vectors are excluded for NaN or infinite
+                  values in at least one frame
     labels        [point] int64, or empty where there are none
     method        "umap", or "pca" (a linear projection)
-    n_neighbors   what UMAP was told, the point itself among them: lowered where there are few points;
-                  0 for pca
+    n_neighbors   UMAP's, including the point itself: lowered where there are few points; 0 for pca
     trust         per frame, trustworthiness with 15 neighbours (`neighbors.trustworthiness`); None where all
                   vectors are equal
     accuracy      per frame, leave-one-out accuracy of 15 nearest neighbours on the plane
                   (`neighbors.label_accuracy`); None without labels
-    movement      per frame, mean distance moved since the frame before / RMS radius of this frame; None for
-                  the first and for frames of one place
+    movement      per frame, mean distance moved since the previous frame / RMS radius of this frame; None for
+                  the first and for frames whose points coincide
     projection    of the last frame, for pca
     """
 
@@ -103,9 +101,9 @@ def embed(
 ) -> Embedding:
     """Embed `vectors`, one [point, unit] array per frame with the same points in the same order.
 
-    `labels` [point] colour the points and rate the frames; they never shape the layout. They may be empty.
-    `progress(done, of)` is called after each frame. Same input, machine and versions: bitwise the same
-    result. Raises DataError for frames that do not match or fewer than three points that are finite in
+    `labels` [point] colour the points and rate the frames, without influence on the layout; may be empty.
+    `progress(done, of)` is called after each frame. Bitwise reproducible on one machine with one set of
+    versions. Raises DataError for frames that do not match or fewer than three points that are finite in
     every frame, OptionError for another method.
     """
     if method not in METHODS:
@@ -118,7 +116,7 @@ def embed(
         raise DataError(
             f"an embedding needs three points with finite vectors in every frame; there are {len(points)}. "
             f"Frame {worst} (counted from 0) has {int(finite[worst].sum())} of {len(frames[worst])}: "
-            "leave out the frames in which the network diverged."
+            "exclude the frames in which the network diverged."
         )
     labels = labels[points] if labels.size else labels
     unit = [_unit(frame[points]) for frame in frames]
@@ -128,8 +126,7 @@ def embed(
     layouts: list[Layout] = []
     rated: list[Future[tuple[float | None, float | None]]] = []
     basis = _principal(np.concatenate(unit)) if method == "pca" else None
-    # A frame is laid out after the one before it; on another core meanwhile the next one's neighbours are found, and
-    # the last one is rated.
+    # While one frame is laid out, another core finds the next frame's neighbours and rates the previous layout.
     with _beside() as beside:
         known = beside.submit(_neighborhood, unit[0], neighbors)
         for index, frame in enumerate(unit):
@@ -172,21 +169,20 @@ def place(
     With a `projection` (pca), by that linear map. Otherwise each goes to the geometric median of the
     positions [n, 2] of its 15 nearest `train_vectors` [n, unit], weighted by UMAP's membership strengths
     (exp(-(distance - nearest) / sigma), sigma such that they add up to log2 of the number of neighbours).
-    `UMAP.transform` starts from the mean instead, which between two clusters belongs to neither: 10,000
-    MNIST digits among 2,000 had a 2-D neighbour accuracy of .930 by the median, .904 by the mean and .916
-    by `transform`, in 1/70 of its time. A vector equal to a training vector goes to that one's place.
+    The mean, from which `UMAP.transform` starts, may lie between two clusters and belong to neither. A vector
+    equal to a training vector takes that one's position.
 
     Raises DataError when shapes do not match or training values are not finite.
     """
-    train, layout = wide(train_vectors, "the training vectors"), wide(train_layout, "the layout")
-    new = wide(new_vectors, "the new vectors")
+    train, layout = as_float64(train_vectors, "the training vectors"), as_float64(train_layout, "the layout")
+    new = as_float64(new_vectors, "the new vectors")
     if train.ndim != 2 or new.ndim != 2 or new.shape[1:] != train.shape[1:] or layout.shape != (len(train), 2):
         raise DataError(
             "placing needs training vectors [n, unit], their layout [n, 2] and new vectors [m, unit]; "
-            f"the shapes are {train.shape}, {layout.shape} and {new.shape}."
+            f"got the shapes {train.shape}, {layout.shape} and {new.shape}."
         )
     if not len(train) or not np.isfinite(train).all() or not np.isfinite(layout).all():
-        raise DataError("new points can only be placed among training points whose values are all finite.")
+        raise DataError("placing new points needs training points whose values are all finite.")
     usable = np.isfinite(new).all(axis=1)
     placed = np.full((len(new), 2), np.nan)
     if projection is not None:
@@ -201,7 +197,7 @@ def place(
 
 
 def align(layout: Layout, onto: Layout) -> Layout:
-    """`layout` [n, 2] turned, mirrored and shifted, not scaled, to the least squared distance from `onto`.
+    """`layout` [n, 2] rotated, reflected and shifted, not scaled, to the least squared distance from `onto`.
 
     Orthogonal Procrustes (Schönemann 1966).
     """
@@ -218,7 +214,7 @@ def movement(before: Layout, after: Layout) -> float | None:
 
 
 def _matching(frames: list[np.ndarray], labels: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-    """The frames in float64 and the labels, or a DataError that says what does not match."""
+    """The frames in float64 and the labels; DataError names the shapes that do not match."""
     shapes = [frame.shape for frame in frames]
     if not frames or any(len(shape) != 2 or shape != shapes[0] for shape in shapes) or shapes[0][1] == 0:
         raise DataError(
@@ -227,7 +223,7 @@ def _matching(frames: list[np.ndarray], labels: np.ndarray) -> tuple[list[np.nda
         )
     if labels.size and labels.shape != shapes[0][:1]:
         raise DataError(f"there are {labels.size} labels for {shapes[0][0]} embedded points.")
-    return [wide(frame, "the embedded vectors") for frame in frames], labels
+    return [as_float64(frame, "the embedded vectors") for frame in frames], labels
 
 
 def _centre(frame: Points) -> PerUnit:
@@ -249,7 +245,7 @@ def _radius(centred: Points) -> float:
 
 def _unit(frame: Points) -> Points:
     """The rows around their centre at an RMS radius of 1; zeros where all are equal."""
-    # Halved, for the distance of two values near the largest number is beyond it.
+    # Halved, since the distance between two values near the largest float overflows.
     centred = frame / 2 - _centre(frame / 2)
     radius = _radius(centred)
     return centred / radius if radius > 0 else np.zeros_like(centred)
@@ -260,20 +256,20 @@ def _principal(rows: Points) -> Plane:
     width = rows.shape[1]
     if width <= 1024:
         _, directions = np.linalg.eigh(rows.T @ rows)
-        found = directions[:, ::-1][:, :2]
+        leading = directions[:, ::-1][:, :2]
     else:
         from sklearn.utils.extmath import randomized_svd
 
-        found = randomized_svd(rows, n_components=2, random_state=SEED)[2].T
+        leading = randomized_svd(rows, n_components=2, random_state=SEED)[2].T
     basis = np.zeros((width, 2))
-    basis[:, : found.shape[1]] = found
+    basis[:, : leading.shape[1]] = leading
     sign = np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(2)])
     return basis * np.where(sign == 0, 1.0, sign)
 
 
 @contextmanager
 def _beside() -> Iterator[ThreadPoolExecutor]:
-    """A thread for what can be done beside; what it has not begun is dropped when anything fails."""
+    """A background thread; work that it has not begun is dropped when anything fails."""
     with ThreadPoolExecutor(1, "reportgen-neighbors") as thread:
         try:
             yield thread
@@ -283,7 +279,7 @@ def _beside() -> Iterator[ThreadPoolExecutor]:
 
 
 def _neighborhood(frame: Points, neighbors: int) -> "tuple[list[Block] | None, csr_matrix | None]":
-    """What `measured` gives for a frame, and its graph for UMAP with so many neighbours; None where it needs none."""
+    """The frame's distances (`measured`) and its UMAP graph; None where no graph is needed."""
     between = measured(frame)
     if neighbors == 0 or not frame.any():
         return between, None
@@ -302,7 +298,7 @@ def _rated(
 def _umap_frame(frame: Points, previous: Layout | None, graph: "csr_matrix | None") -> Layout:
     """Lay out unit vectors [n, d] by UMAP, started from and aligned to the previous frame [n, 2].
 
-    Without a graph, all lie in one place.
+    Without a graph, all points coincide.
     """
     if graph is None:
         return np.zeros((len(frame), 2)) if previous is None else np.tile(previous.mean(axis=0), (len(frame), 1))
@@ -311,7 +307,7 @@ def _umap_frame(frame: Points, previous: Layout | None, graph: "csr_matrix | Non
         start = previous
     else:
         start = frame @ _principal(frame)
-        # UMAP stretches both axes to one length: a touch of noise gives an axis without spread some.
+        # UMAP stretches both axes to one length, so a constant axis needs a little noise.
         start = start + np.random.default_rng(SEED).normal(scale=1e-4, size=start.shape)
     layout = lay_out(graph, start, *((NEXT_PASSES, NEXT_RATE) if chained else (FIRST_PASSES, 1.0)), SEED)
     return layout - layout.mean(axis=0) if previous is None else align(layout, previous)
@@ -320,10 +316,10 @@ def _umap_frame(frame: Points, previous: Layout | None, graph: "csr_matrix | Non
 def _median(positions: NeighborPlaces, weights: NeighborDistances, floor: float) -> Placed:
     """Weighted geometric median [m, 2] of `positions` [m, k, 2], by ten steps of Weiszfeld's iteration.
 
-    Distances below `floor` count as `floor`: a position that the median falls on must not pull without bound.
+    Distances below `floor` count as `floor`, which bounds the weight of a position that the median falls on.
     """
-    pull, found = weights, positions[:, 0]
+    pull, median = weights, positions[:, 0]
     for _ in range(11):
-        found = np.einsum("mk,mkc->mc", pull, positions) / pull.sum(axis=1, keepdims=True)
-        pull = weights / np.maximum(np.linalg.norm(positions - found[:, None], axis=2), floor)
-    return found
+        median = np.einsum("mk,mkc->mc", pull, positions) / pull.sum(axis=1, keepdims=True)
+        pull = weights / np.maximum(np.linalg.norm(positions - median[:, None], axis=2), floor)
+    return median

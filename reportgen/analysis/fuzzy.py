@@ -4,8 +4,8 @@
     graph = fuzzy_graph(indices, distances)
     positions = lay_out(graph, start, passes=30, rate=0.25, seed=0)
 
-UMAP (McInnes, Healy, Melville 2018) with the neighbours handed in and the start chosen by the caller. The
-loop over edges is compiled by numba, kept on disk, and runs without Python's lock.
+UMAP (McInnes, Healy, Melville 2018), with neighbours and start chosen by the caller. numba compiles the loop
+over edges, caches it on disk, and runs it without the GIL.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LEAST_SIGMA = 1e-3
 #: a and b of UMAP's curve 1 / (1 + a d^2b) for min_dist 0.1 and spread 1, as umap-learn fits them.
 CURVE = 1.5769435, 0.8950609
-#: Random points that push a point away for each neighbour that pulls it.
+#: Random points that repel a point for each neighbour that attracts it.
 NEGATIVE_SAMPLES = 5
 #: A gradient beyond this is clipped, per axis.
 STEEPEST = 4.0
@@ -34,13 +34,13 @@ STEEPEST = 4.0
 def memberships(distances: NeighborDistances, target: float) -> NeighborDistances:
     """UMAP's membership strengths [m, k], from 0 to 1, of neighbours at sorted `distances` [m, k].
 
-    exp(-(distance - nearest) / sigma), sigma per row such that they add up to `target`; 1 for the nearest
-    and what is no farther. McInnes, Healy, Melville 2018, algorithm 3.
+    exp(-(distance - nearest) / sigma), with sigma per row such that they add up to `target`; 1 for the nearest
+    and for duplicates. McInnes, Healy, Melville 2018, algorithm 3.
     """
     nearest = np.where(distances > 0, distances, np.inf).min(axis=1, keepdims=True)
     beyond = np.maximum(distances - np.where(np.isfinite(nearest), nearest, 0.0), 0.0)
     low, high = np.zeros((len(beyond), 1)), np.maximum(beyond[:, -1:], np.finfo(np.float64).tiny) * 64.0
-    # The sum of memberships rises with sigma: halve the interval until it is fixed to 1e-9 of its length.
+    # The sum of memberships rises with sigma: bisect to 1e-9 of the interval.
     for _ in range(30):
         middle = (low + high) / 2
         too_wide = np.exp(-beyond / middle).sum(axis=1, keepdims=True) > target
@@ -53,13 +53,13 @@ def memberships(distances: NeighborDistances, target: float) -> NeighborDistance
 def fuzzy_graph(indices: Neighbors, distances: NeighborDistances) -> "csr_matrix":
     """The fuzzy union [n, n] of every point's memberships, from its `indices` and `distances` [n, k].
 
-    The neighbours without the point itself, nearest first. umap-learn's `fuzzy_simplicial_set` for k + 1
-    neighbours: the chance that at least one of two points counts the other as its neighbour.
+    Neighbours exclude the point itself and come nearest first. Equals umap-learn's `fuzzy_simplicial_set` for
+    k + 1 neighbours: the probability that at least one of two points counts the other as a neighbour.
     """
     from scipy.sparse import csr_matrix
 
     count, k = indices.shape
-    # UMAP counts the point itself among its neighbours, but not in the sum.
+    # UMAP counts the point itself as a neighbour, but not in the sum.
     strengths = memberships(distances, float(np.log2(k + 1)))
     one_way = csr_matrix((strengths.ravel(), indices.ravel(), np.arange(0, count * k + 1, k)), shape=(count, count))
     return one_way + one_way.T - one_way.multiply(one_way.T)
@@ -68,10 +68,9 @@ def fuzzy_graph(indices: Neighbors, distances: NeighborDistances) -> "csr_matrix
 def lay_out(graph: "csr_matrix", start: Layout, passes: int, rate: float, seed: int) -> Layout:
     """Positions [n, 2] float64 after `passes` of stochastic gradient descent from `start` [n, 2].
 
-    In each pass an edge of the symmetric `graph` [n, n] pulls its ends together as often as its strength says (the
-    strongest once), and `NEGATIVE_SAMPLES` random points push the first end away. `rate` is the step size of the first
-    pass; it falls to 0. Seeded and single-threaded: bitwise the same every time. Both axes of `start` must have some
-    spread.
+    In each pass an edge of the symmetric `graph` [n, n] attracts its ends in proportion to its strength (the strongest
+    once), and `NEGATIVE_SAMPLES` random points repel the first end. `rate` is the step size of the first pass and falls
+    to 0. Seeded and single-threaded: bitwise reproducible. Neither axis of `start` may be constant.
     """
     random = np.random.RandomState(seed)
     edges = graph.tocoo()
@@ -98,7 +97,7 @@ def _compiled() -> Callable[..., None]:
 
     try:
         return compiled(cache=True)
-    except RuntimeError:  # no folder that numba could write to: compiled by each process
+    except RuntimeError:  # no writable cache folder: each process compiles
         return compiled(cache=False)
 
 
@@ -114,13 +113,13 @@ def _descend(
     """Move `positions` [n, 2] float32 along the gradients of UMAP's cross entropy, a pass per element of `steps`.
 
     `firsts` and `seconds` [edge] are the ends of the edges, `strengths` [edge] in 0..1. `state` seeds a linear
-    congruential generator (modulus 2^32, Numerical Recipes' constants), whose upper bits choose the points that push.
+    congruential generator (modulus 2^32, Numerical Recipes' constants), whose upper bits choose the repelling points.
     """
     a, b, pull, push, softening, steepest, one = constants
     for number in range(len(steps)):
         step = steps[number]
         for edge in range(len(firsts)):
-            # After `number` passes an edge has pulled as often as this product's whole part says.
+            # After `number` passes an edge has acted as often as the integer part of this product.
             if int((number + 1) * strengths[edge]) == int(number * strengths[edge]):
                 continue
             first, second = firsts[edge], seconds[edge]
@@ -148,9 +147,9 @@ def _descend(
 
 
 def _apart(positions: np.ndarray, random: "np.random.RandomState") -> np.ndarray:
-    """The positions; where some are equal, with noise of a thousandth of the mean distance to the nearest.
+    """Jitter duplicate positions by a thousandth of the mean distance to the nearest neighbour.
 
-    Two points in one place are never pushed apart. Where every point has a twin they stay so: that mean is 0.
+    Coinciding points exert no force on each other. A no-op if every point is duplicated: that mean is 0.
     """
     if len(np.unique(positions, axis=0)) == len(positions):
         return positions

@@ -1,11 +1,11 @@
-"""Exact nearest neighbours, and what they say about a 2-D layout.
+"""Exact nearest neighbours, and two measures of a 2-D layout based on them.
 
     indices, distances = nearest(vectors, 15)            # of each row among the others
     indices, distances = nearest(vectors, 15, queries)   # of each query among the rows
-    trustworthiness(vectors, layout)                     # are neighbours on the plane neighbours in truth?
-    label_accuracy(layout, labels)                       # do neighbours on the plane share the label?
+    trustworthiness(vectors, layout)                     # are neighbours in the layout neighbours among the vectors?
+    label_accuracy(layout, labels)                       # do neighbours in the layout share the label?
 
-Brute force over blocks of rows, so memory stays at a few copies of the vectors; equal input gives bitwise equal output.
+Brute force over blocks of rows, so memory stays at a few copies of the vectors; bitwise reproducible.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,9 +14,9 @@ import numpy as np
 
 from reportgen.core.arrays import NeighborDistances, Neighbors, Points, Positions, Queries, QueryDistances
 
-#: Neighbours looked at by the two measures, as in the measurements behind the choice of layout.
+#: Neighbours that the two measures consider.
 NEIGHBORS = 15
-#: Trustworthiness is averaged over at most this many points, evenly spaced; each is still compared with all.
+#: Trustworthiness averages over at most this many points, evenly spaced; each is compared with all.
 RATED = 2000
 
 #: Rows of queries, and their squared distances to all points, in units of the points' scale.
@@ -24,9 +24,9 @@ Block = tuple[slice, QueryDistances]
 
 
 def measured(points: Points) -> list[Block] | None:
-    """The distances between all `points` [n, d], for `nearest` and then `trustworthiness` of the same points.
+    """The distances between all `points` [n, d], shared by `nearest` and then `trustworthiness`.
 
-    None for more than `RATED` points, whose distances would fill the memory: then each measures anew.
+    None for more than `RATED` points, whose distances take too much memory: then each computes its own.
     """
     return list(_blocks(points, points, alone=True)) if len(points) <= RATED else None
 
@@ -36,9 +36,9 @@ def nearest(
 ) -> tuple[Neighbors, NeighborDistances]:
     """The `k` nearest rows of `points` [n, d], nearest first: indices int64 and distances float64, [m, k].
 
-    Of each row of `queries` [m, d]; without queries, of each row of `points` among the other n - 1.
-    Euclidean. All values must be finite, and k no more than there are candidates. `blocks`, without
-    queries, is what `measured` gave for the points.
+    For each row of `queries` [m, d]; without queries, for each row of `points` among the other n - 1.
+    Euclidean. All values must be finite, and k at most the number of candidates. `blocks`, only without
+    queries, is the result of `measured` for the points.
     """
     alone = queries is None
     count = len(points) if queries is None else len(queries)
@@ -49,12 +49,12 @@ def nearest(
         blocks = _blocks(points, points if queries is None else queries, alone)
     for rows, squared in blocks:
         chosen = np.argpartition(squared, k - 1, axis=1)[:, :k]
-        # By index first: a stable sort then orders equally distant points by index.
+        # Sorted by index first, so that the stable sort orders equally distant points by index.
         chosen.sort(axis=1)
-        found = np.take_along_axis(squared, chosen, axis=1)
-        order = np.argsort(found, axis=1, kind="stable")
+        near = np.take_along_axis(squared, chosen, axis=1)
+        order = np.argsort(near, axis=1, kind="stable")
         indices[rows] = np.take_along_axis(chosen, order, axis=1)
-        distances[rows] = np.sqrt(np.take_along_axis(found, order, axis=1))
+        distances[rows] = np.sqrt(np.take_along_axis(near, order, axis=1))
     return indices, distances * _scale(points)
 
 
@@ -67,9 +67,9 @@ def trustworthiness(
 ) -> float | None:
     """How far neighbours in `layout` [n, 2] are neighbours in `vectors` [n, d]: 1 is best, chance is about .5.
 
-    Venna and Kaski 2001; scikit-learn's `trustworthiness` for data without ties. `k` is lowered to below
-    n / 2, where the measure is defined. `shown` are the neighbours in the layout, [n, k or more], where they
-    are known; `blocks` is what `measured` gave for the vectors, and is used up. None for fewer than three
+    Venna and Kaski 2001; equals scikit-learn's `trustworthiness` for data without ties. `k` is lowered to
+    below n / 2, where the measure is defined. `shown` [n, k or more] are the neighbours in the layout, if
+    known; `blocks` is the result of `measured` for the vectors, and is overwritten. None for fewer than three
     points, or where all vectors are equal.
     """
     count = len(vectors)
@@ -84,9 +84,9 @@ def trustworthiness(
         points = rated[rows]
         squared[np.arange(len(points)), points] = np.inf
         reached = np.take_along_axis(squared, shown[points, :k], axis=1)
-        # Sorted once, a row is searched for all its k neighbours: a third of the time of counting for each.
+        # Sorting a row once and searching it for all k neighbours is faster than counting for each.
         squared.sort(axis=1)
-        nearer = np.array([np.searchsorted(row, found) for row, found in zip(squared, reached, strict=True)])
+        nearer = np.array([np.searchsorted(row, distances) for row, distances in zip(squared, reached, strict=True)])
         excess += float(np.maximum(nearer + 1 - k, 0).sum())
     return 1.0 - excess * 2.0 / (len(rated) * k * (2.0 * count - 3.0 * k - 1.0))
 
@@ -96,9 +96,8 @@ def label_accuracy(
 ) -> float | None:
     """Fraction of points whose label is the commonest among their `k` nearest others in `layout` [n, 2].
 
-    Leave-one-out, each neighbour one vote, ties to the lowest label. `shown` are these neighbours, [n, k or
-    more], where they are known. None without labels [n], for fewer than two points, or where all points lie
-    in one place.
+    Leave-one-out, one vote per neighbour, ties to the lowest label. `shown` [n, k or more] are these neighbours,
+    if known. None without labels [n], for fewer than two points, or where all points coincide.
     """
     k = min(k, len(layout) - 1)
     if k < 1 or len(labels) != len(layout) or _scale(layout) == 0.0:
@@ -112,42 +111,42 @@ def label_accuracy(
 
 
 def _scale(points: Points) -> float:
-    """Largest distance of a coordinate from its column's middle; 0 where all rows are equal."""
+    """Largest distance of a coordinate from its column's midrange; 0 where all rows are equal."""
     if points.size == 0:
         return 0.0
     points = points.astype(np.float64)
-    # Halved first, for the sum of two values near the largest number is beyond it.
+    # Halved first, since the sum of two values near the largest float overflows.
     return float(np.max(points.max(axis=0) / 2 - points.min(axis=0) / 2))
 
 
 def _blocks(points: Points, queries: Queries, alone: bool) -> Iterator[Block]:
     """Squared distances [rows, n] of blocks of `queries` to all `points`, in units of the points' scale.
 
-    `alone` says that the queries are the points: each one's distance to itself is infinite.
+    `alone`: the queries are the points, and each one's distance to itself is infinite.
     """
     scale = _scale(points) or 1.0
     points = points.astype(np.float64)
     middle = points.max(axis=0) / 2 + points.min(axis=0) / 2
-    # Around the middle the expansion |a|² + |b|² - 2ab loses the fewest digits.
+    # Centred, the expansion |a|² + |b|² - 2ab cancels least.
     centred = (points - middle) / scale
     squares = np.square(centred).sum(axis=1)
-    # Products of 32 MB at a time take half as long as many small ones; what is done to them is quickest on
-    # parts of 2 MB, which stay in the cache.
+    # Large products (32 MB) are faster than many small ones; elementwise work is fastest on parts that fit the
+    # cache (2 MB).
     many, few = (max(32, values // max(len(points), 1)) for values in (RATED * RATED, 250_000))
     for begin in range(0, len(queries), many):
         with np.errstate(over="ignore"):
             block = (queries[begin : begin + many].astype(np.float64) - middle) / scale
-        # From so far away all points are equally near; farther, the squares would overflow.
+        # Beyond this distance all points are equally near, and the squares would overflow.
         block = np.clip(block, -1e100, 1e100)
         own = np.square(block).sum(axis=1)[:, None]
         products = block @ centred.T
         for start in range(0, len(block), few):
             squared = products[start : start + few]
             size = own[start : start + few] + squares
-            # In place: fresh buffers of this size cost more than the arithmetic.
+            # In place: allocating buffers of this size costs more than the arithmetic.
             squared *= -2.0
             squared += size
-            # What is below the rounding error of the expansion is one and the same point.
+            # A distance below the expansion's rounding error is 0.
             size *= 1e-13
             squared[squared < size] = 0.0
             rows = np.arange(begin + start, begin + start + len(squared))

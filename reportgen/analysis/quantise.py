@@ -1,4 +1,4 @@
-"""Parameters over steps in a byte each, small enough to travel inside a page.
+"""Parameters over steps in one byte per value, small enough to embed in a page.
 
     levels, scale = quantise(np.stack(kernels))      # [step, ...] -> int8 [step, ...], value = level * scale
     packed = pack([levels])                          # zlib: the first step, then differences step by step
@@ -24,11 +24,11 @@ def quantise(values: np.ndarray) -> tuple[Levels, float]:
 
     The scale is the largest finite absolute value / 127, or 1 where all values are 0 or not finite.
     """
-    wide = values.astype(np.float64)
-    finite = np.isfinite(wide)
-    largest = float(np.abs(wide).max(where=finite, initial=0.0))
+    values = values.astype(np.float64)
+    finite = np.isfinite(values)
+    largest = float(np.abs(values).max(where=finite, initial=0.0))
     scale = largest / LEVELS or 1.0
-    levels = np.rint(np.where(finite, wide, 0.0) / scale).clip(-LEVELS, LEVELS).astype(np.int8)
+    levels = np.rint(np.where(finite, values, 0.0) / scale).clip(-LEVELS, LEVELS).astype(np.int8)
     levels[~finite] = NOT_FINITE
     return levels, scale
 
@@ -42,5 +42,5 @@ def pack(parameters: Sequence[Levels]) -> bytes:
     for levels in parameters:
         flat = levels.reshape(len(levels), -1).view(np.uint8)
         parts.append(np.concatenate([flat[:1], flat[1:] - flat[:-1]]).tobytes())
-    # 9 takes six times as long for a fiftieth fewer bytes.
+    # Level 9 takes far longer for hardly fewer bytes.
     return zlib.compress(b"".join(parts), 6)

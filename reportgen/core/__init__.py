@@ -1,1 +1,1 @@
-"""Frozen types that the rooms hand to one another; nothing here computes."""
+"""Frozen types that the other packages exchange, and atomic file writes."""

@@ -50,12 +50,10 @@ ClassMatrix = Annotated[np.ndarray, "Int64 class class"]
 Chosen = Annotated[np.ndarray, "Int64 chosen"]
 """Indices of some examples."""
 
-WideArray = Annotated[np.ndarray, "Float64 *shape"]
+Float64Array = Annotated[np.ndarray, "Float64 *shape"]
 """Values of any shape, to compute with."""
 
 Levels = Annotated[np.ndarray, "Int8 step ..."]
-PerInterval = Annotated[np.ndarray, "Float64 interval"]
-IntervalNumbers = Annotated[np.ndarray, "Int64 interval"]
 
 Points = Annotated[np.ndarray, "Shaped point unit"]
 PointIndices = Annotated[np.ndarray, "Int64 point"]

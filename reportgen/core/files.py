@@ -1,10 +1,9 @@
-"""Files that are there whole or not at all.
+"""Atomic file replacement.
 
-    write(Path("out/report.html"), text)           # folder made, file replaced once it is on the disk
-    write_bytes(run / "run.json", content)         # replaced in one step; the disk may take its time
+    write(Path("out/report.html"), text)           # makes the folder; flushed to disk before it is renamed
+    write_bytes(run / "run.json", content)         # renamed without waiting for the disk
 
-Whatever stops the process before the last step leaves the old file as it was, or none where there was none: never a
-part of one.
+A process that is killed before the rename leaves the old file, or none, never part of a new one.
 """
 
 import os
@@ -17,26 +16,26 @@ from reportgen.errors import ReportgenError, RunError
 
 
 def write(path: Path, content: str | bytes) -> Path:
-    """Puts the content (text as UTF-8) at `path`, making the folder where there is none; returns the path.
+    """Write the content (text as UTF-8) to `path`, making missing folders; returns the path.
 
-    It has reached the disk before it takes the name. Raises ReportgenError naming the file when it can't be written.
+    It is on disk before it takes the name. Raises ReportgenError that names the file if it can't be written.
     """
     data = content.encode() if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Two processes may write the same report: each has a name of its own.
+        # Two processes may write the same report: each needs its own temporary name.
         _replace(path, path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.tmp"), [data], flushed=True)
     except OSError as error:
         raise ReportgenError(
-            f"can't write {path}: {error.strerror or error}; choose another place, or mend this one"
+            f"can't write {path}: {error.strerror or error}; choose another location, or fix this one"
         ) from error
     return path
 
 
 def write_bytes(path: Path, *content: bytes | memoryview) -> None:
-    """Puts `content`, part after part, at `path`, replacing what is there in one step.
+    """Write the parts of `content` to `path`, replacing an existing file in one step.
 
-    Raises RunError naming the file.
+    Raises RunError that names the file.
     """
     try:
         _replace(path, path.with_name(f".{path.name}.partial"), content, flushed=False)
@@ -45,7 +44,7 @@ def write_bytes(path: Path, *content: bytes | memoryview) -> None:
 
 
 def _replace(path: Path, partial: Path, content: Iterable[bytes | memoryview], *, flushed: bool) -> None:
-    """`flushed` waits for the disk, which takes a file of a run longer than the rest of its writing."""
+    """`flushed` waits for the disk, which for a file of a run would take longer than the write itself."""
     try:
         with partial.open("wb") as file:
             file.writelines(content)
@@ -54,7 +53,7 @@ def _replace(path: Path, partial: Path, content: Iterable[bytes | memoryview], *
                 os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
-        # On a full disk the part is in the way of everything else.
+        # On a full disk the partial file would keep taking space.
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise

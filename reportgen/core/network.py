@@ -1,11 +1,11 @@
-"""A network as the report sees it: its layers in call order, what each one is, and which reads which.
+"""A network as the report sees it: its layers in call order, with their roles and edges.
 
     run.network.layers["conv1"].role              # Role.CONV
     run.network.activation_of(layer)              # the layer of conv1's relu
     run.network.select(("conv*", "fire6/*"))
 
-Roles and axes are set once, when the network is captured; whoever shows a layer asks for these, never for a
-part of its name.
+Roles and axes are set once, when the network is captured; sections choose layers by these, never by part of a
+name.
 """
 
 import dataclasses
@@ -17,8 +17,8 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 Axis = Literal["t", "z", "y", "x", "head", "query", "key", "channel", "?"]
-"""What an axis of a layer's output counts: positions in a sequence (t) or in space (z, y, x), heads, the
-queries and keys of attention weights, channels or units; "?" where that could not be followed."""
+"""The meaning of an axis of a layer's output: positions in a sequence (t) or in space (z, y, x), heads, the
+queries and keys of attention weights, channels or units; "?" where it could not be inferred."""
 
 MAPS: tuple[Axis, ...] = ("y", "x", "channel")
 """The axes of a stack of 2-D feature maps."""
@@ -28,7 +28,7 @@ INPUT = "@input"
 
 
 class Role(StrEnum):
-    """What a layer does, whatever the framework calls it."""
+    """What a layer does, independent of the framework's name for it."""
 
     CONV = "conv"
     DENSE = "dense"
@@ -45,15 +45,15 @@ class Role(StrEnum):
 
 
 PASSING = (Role.POOL, Role.RESHAPE, Role.DROPOUT, Role.JOIN)
-"""Roles of layers that hand on the values of others: a channel that is dead in one died before it."""
+"""Roles of layers that pass on the values of others: a dead channel in one died in an earlier layer."""
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """The part of the image that a unit's value depends on, as the operations' windows say.
+    """The part of the image that a unit's value depends on, from the operations' windows.
 
-    The unit in row y and column x of a feature map sees rows top + y * step_y and the `height` - 1 after
-    it, and columns likewise; what lies outside the image is padding. Steps of 0: all units see the same.
+    The unit in row y and column x of a feature map sees `height` rows from top + y * step_y, and columns
+    likewise; parts outside the image are padding. Steps of 0: all units see the same.
     """
 
     height: int
@@ -64,12 +64,12 @@ class ReceptiveField:
     left: int
 
     def seen(self, y: int, x: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """((first row, last row), (first column, last column)), parts outside the image included."""
+        """((first row, last row), (first column, last column)), including parts outside the image."""
         top, left = self.top + y * self.step_y, self.left + x * self.step_x
         return (top, top + self.height - 1), (left, left + self.width - 1)
 
     def centre(self, y: int, x: int) -> tuple[float, float]:
-        """Row and column in the middle of what the unit sees."""
+        """Row and column of the field's centre."""
         (top, bottom), (left, right) = self.seen(y, x)
         return (top + bottom) / 2, (left + right) / 2
 
@@ -88,17 +88,16 @@ class Layer:
     op         the module's class or the function's name ("Conv", "relu")
     role       what it does
     shape      of one example's output, without the example axis
-    axes       what each axis of `shape` counts
+    axes       the meaning of each axis of `shape`
     dtype      of the output
-    inputs     paths of the captured layers that it reads, in the order in which they were computed, and
-               `INPUT` where it reads the network's input; all of them earlier ones (of a loop, what its
-               first iteration reads)
+    inputs     paths of the captured layers that it reads, in the order of computation, and `INPUT` where it
+               reads the network's input; all earlier ones (in a loop, those that its first iteration reads)
     params     its own parameters: name ("conv1/kernel") -> shape
-    alias_of   path of an earlier layer that gives the very same values (dropout in evaluation, a block that
-               ends in its own relu): such a layer is listed, and its arrays stand under the earlier path
-    tied_to    path of the earlier call of the same module, whose parameters this one uses again
-    field      the part of the image that its units see, None where the operations do not tell
-    flops      floating-point operations for one example as XLA counts them, None where it does not tell
+    alias_of   path of an earlier layer with the very same values (dropout in evaluation, a block that ends in
+               its own relu): such a layer is listed, and its arrays are stored under the earlier path
+    tied_to    path of the earlier call of the same module, whose parameters this one reuses
+    field      receptive field of its units, None where unknown
+    flops      floating-point operations for one example as counted by XLA, None where unknown
     """
 
     path: str
@@ -126,18 +125,18 @@ class Layer:
 
     @property
     def parameters(self) -> int:
-        """How many numbers its own parameters hold."""
+        """Number of values in its own parameters."""
         return sum(math.prod(shape) for shape in self.params.values())
 
     @property
     def reads(self) -> str | None:
-        """The one captured layer that it reads; None for one that reads several, or the network's input."""
+        """The only captured layer that it reads; None if it reads several, or the network's input."""
         return self.inputs[0] if len(self.inputs) == 1 and self.inputs[0] != INPUT else None
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network's layers by path, in call order; `uncaptured` maps what could not be captured to the reason."""
+    """A network's layers by path, in call order; `uncaptured` maps each uncaptured part to the reason."""
 
     name: str
     layers: Mapping[str, Layer]
@@ -145,7 +144,7 @@ class Network:
 
     @property
     def distinct(self) -> tuple[Layer, ...]:
-        """The layers that have values of their own, in call order."""
+        """The layers that are no aliases, in call order."""
         return tuple(layer for layer in self.layers.values() if layer.alias_of is None)
 
     def select(self, patterns: Sequence[str]) -> tuple[Layer, ...]:
@@ -155,8 +154,8 @@ class Network:
     def activation_of(self, layer: Layer) -> Layer | None:
         """The activation function applied to the layer's values; None for a layer without one.
 
-        It is the first layer of role `ACTIVATION` with as many channels that reads the layer, directly or
-        through normalisation, pooling and dropout.
+        The first layer of role `ACTIVATION` with the same number of channels that reads the layer, directly
+        or through normalisation, pooling and dropout.
         """
         reached = {layer.path}
         for later in self.layers.values():
@@ -190,5 +189,5 @@ _ROLE_OF = {op: role for role, ops in _OPS.items() for op in ops}
 
 
 def role_of(op: str, own: bool = False) -> Role:
-    """The role of one of Flax's modules or of a functional operation, by its name; `own`: of a user's own module."""
+    """The role of a Flax module or functional operation, by its name; `own` for a user's own module."""
     return Role.BLOCK if own else _ROLE_OF.get(op, Role.OTHER)

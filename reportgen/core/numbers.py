@@ -1,4 +1,4 @@
-"""How a number reads, in a table, a caption and a chart alike."""
+"""The notation of numbers in tables, captions and charts."""
 
 import math
 

@@ -1,27 +1,19 @@
-"""Pictures: one as it was given, what is done to it before a network sees it, and arrays that can be shown as some."""
+"""Pictures before preprocessing, and arrays that can be shown as pictures."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from reportgen.core.arrays import PixelBatch, Pixels
-
-
-class Sized(Protocol):
-    """An array, or something that reads a part of one when it is asked for."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, chosen: slice, /) -> np.ndarray: ...
+from reportgen.core.run import LazyArray
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One image as it was given, before preprocessing.
+    """One image before preprocessing.
 
-    `pixels` is float32 [height, width, 1 or 3], grey or RGB from 0 to 255; `notes` say what was converted
-    to make it so ("16 bits a channel, divided by 257").
+    `pixels` is float32 [height, width, 1 or 3], grey or RGB from 0 to 255; `notes` state each conversion
+    ("16 bits a channel, divided by 257").
     """
 
     name: str
@@ -34,10 +26,10 @@ def are_pictures(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
 
 
-def image_range(images: Sized) -> tuple[float, float]:
+def image_range(images: np.ndarray | LazyArray) -> tuple[float, float]:
     """(black, white): 0 and 1 for images within these, else the least and the largest finite value."""
     low, high = np.inf, -np.inf
-    for start in range(0, len(images), 1000):  # 60,000 at once, their mask and a copy would be 420 MB
+    for start in range(0, len(images), 1000):  # blocks bound the memory
         block = images[start : start + 1000]
         finite = block[np.isfinite(block)]
         if finite.size:

@@ -3,8 +3,8 @@
     Document ── Section ── Text | Table | Figure | FigureRow | Fold | Explorer
                               Figure.picture: Raster | Drawing | Mosaic | Animation
 
-The page, the Markdown form and the figure folder are three readings of the same value. Nothing here
-imports matplotlib or Jinja; whatever costs time to make is a function, called by who needs it.
+The page, the Markdown form and the figure folder are three renderings of the same value. Nothing here
+imports matplotlib or Jinja; whatever is expensive to make is a function, called on demand.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 FigureFormat = Literal["svg", "pdf", "png"]
 Stand = Literal["full", "half", "quarter"]
-"""How much of the page's width a picture made of tiles takes at most: all, or so that two or four stand in a row."""
+"""The share of the page's width that a picture made of tiles may take: all of it, or a half or a quarter of a row."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Raster:
 class Drawing:
     """A chart as an SVG element without a script, style attributes or an XML prolog.
 
-    Its colours are classes and `currentColor`, so that it takes the colours of the page's theme.
+    Its colours are classes and `currentColor`, which follow the page's theme.
     """
 
     svg: str
@@ -41,7 +41,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Grid:
-    """Where tiles stand: row by row, each of `tile_height` x `tile_width` pixels, `gap` between and around them."""
+    """Tiles of `tile_height` x `tile_width` pixels in rows, with `gap` pixels between and around them."""
 
     columns: int
     tile_height: int
@@ -49,12 +49,12 @@ class Grid:
     gap: int
 
     def origin(self, index: int) -> tuple[int, int]:
-        """(left, top) of the tile of that number, in pixels."""
+        """(left, top) of tile `index`, in pixels."""
         row, column = divmod(index, self.columns)
         return self.gap + column * (self.tile_width + self.gap), self.gap + row * (self.tile_height + self.gap)
 
     def size(self, count: int) -> tuple[int, int]:
-        """(width, height) of that many tiles with the ground around them, in pixels; the last row may have room."""
+        """(width, height) of `count` tiles with the gaps around them, in pixels; the last row may be incomplete."""
         rows = -(-count // self.columns)
         return self.columns * (self.tile_width + self.gap) + self.gap, rows * (self.tile_height + self.gap) + self.gap
 
@@ -65,7 +65,7 @@ class Mosaic:
 
     `raster` is the encoded mosaic at native resolution, its tiles on the `grid`. `labels` has a name per tile,
     `values` a short text per tile (shown on hover), `outlined` the tiles to mark. The page enlarges
-    it by a whole factor, as far as how it is to `stand` allows.
+    it by a whole factor, within the width that `stand` allows.
     """
 
     raster: Raster
@@ -78,7 +78,7 @@ class Mosaic:
 
 @dataclass(frozen=True)
 class Animation:
-    """A GIF, the still that stands for it where motion is unwelcome, and a name per frame."""
+    """A GIF, the still that replaces it for readers who prefer reduced motion, and a name per frame."""
 
     gif: bytes
     still: Raster
@@ -90,10 +90,10 @@ class Animation:
 
 @dataclass(frozen=True)
 class ColorBar:
-    """The scale of a picture's colours, for the page to print beside it.
+    """The scale of a picture's colours, printed beside it.
 
     `colors` are hex values from the low end to the high end; `low` and `high` the numbers at the ends,
-    already rounded as text.
+    rounded and as text.
     """
 
     colors: tuple[str, ...]
@@ -104,12 +104,12 @@ class ColorBar:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture with the words that belong to it.
+    """A picture with its texts.
 
     `name` is a stable ASCII slug: anchor on the page and file name in the figure folder. `alt` states
-    the finding, `caption` tells how to read the figure. `export(format)` gives the same figure for a
-    paper, as the bytes of an SVG, PDF or PNG file with text as text; None where there is none (the
-    animation, which is written as its GIF). `wide` lets it grow past the text's width.
+    the finding, `caption` explains how to read the figure. `export(format)` returns the same figure for a
+    paper, as the bytes of an SVG, PDF or PNG file with text as text; None for the animation, which is
+    written as its GIF. `wide` lets it exceed the text's width.
     """
 
     name: str
@@ -131,7 +131,7 @@ class FigureRow:
 
 @dataclass(frozen=True)
 class Text:
-    """Plain text. `role` is how it reads: body text, a method note, or a warning."""
+    """Plain text: body text, a method note or a warning, by its `role`."""
 
     text: str
     role: Literal["body", "method", "warning"] = "body"
@@ -153,7 +153,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Fold:
-    """Blocks that are closed until asked for (and open in print)."""
+    """Blocks that are collapsed until the reader opens them (and open in print)."""
 
     summary: str
     blocks: "tuple[Block, ...]"
@@ -161,7 +161,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class ExplorerKernel:
-    """One kernel of an `Explorer`: its name, shape, and the value of one level."""
+    """One kernel of an `Explorer`; `scale` is the value of one level."""
 
     name: str
     shape: tuple[int, ...]
@@ -170,13 +170,13 @@ class ExplorerKernel:
 
 @dataclass(frozen=True)
 class Explorer:
-    """Kernels at several steps, for the page to compare any two; needs a script, and says so without one.
+    """Kernels at several steps, any two of which the page compares; needs a script, and says so without one.
 
-    `data` is what `analysis.quantise.pack` gives: zlib of int8 levels, kernel after kernel, step after step,
-    the first step as it is and the others as differences mod 256; a value is level * scale, level -128
-    is a value that is not finite. `steps` are the snapshots' steps, `chosen` the two to begin with.
-    `colors` are the levels of a diverging palette from its low end to its high end, white in the middle,
-    and `not_finite_color` stands for differences that are no number; all are "#rrggbb".
+    `data` is the result of `analysis.quantise.pack`: zlib of int8 levels, kernel after kernel, step after step,
+    the first step as it is and the others as differences mod 256; a value is level * scale, and level -128
+    a non-finite value. `steps` are the snapshots' steps, `chosen` the two shown first. `colors` are the
+    levels of a diverging palette from low to high, white in the middle, and `not_finite_color` marks
+    non-finite differences; all are "#rrggbb".
     """
 
     name: str
@@ -194,7 +194,7 @@ Block = Text | Table | Figure | FigureRow | Fold | Explorer
 
 @dataclass(frozen=True)
 class Numbers:
-    """What a section's figures show, as one CSV file; `rows` is called only when it is written."""
+    """The numbers behind a section's figures, as one CSV file; `rows` is called only when it is written."""
 
     filename: str
     columns: tuple[str, ...]
@@ -216,7 +216,7 @@ class Section:
 class Document:
     """The whole report. `key_figures` are (name, value) pairs for the strip under the title.
 
-    `omitted` is a sentence on what the page leaves out for its size, "" where it shows everything.
+    `omitted` is a sentence on what the page omits for its size, "" if it shows everything.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""What a run directory holds, as types: the only thing that the reporting half knows of a training.
+"""The contents of a run directory, as types: all that the reporting half knows of a training.
 
     run = reportgen.open_run("demo/run")
     run.network.layers["conv1"]              # a Layer
@@ -6,9 +6,9 @@
     run.observations[40].maps["conv1"]
     run.batch("evaluation").labels
 
-Every mapping here may read lazily, and so do `LazyArray`s; all else are NumPy's arrays. Steps count
-optimizer updates: step 0 is before training, step s is after s updates. Epoch 0 is before training;
-the updates of the first pass over the data belong to epoch 1, and its last step closes it.
+Every mapping here may read lazily, as `LazyArray`s do; other arrays are NumPy's. Steps count optimizer
+updates: step 0 is before training, step s is after s updates. Epoch 0 is before training; the updates of
+the first pass over the data belong to epoch 1, which ends with the last of them.
 """
 
 import warnings
@@ -41,8 +41,8 @@ from reportgen.core.network import Network
 class Snapshot:
     """The network's variables after `step` updates: collection -> name ("conv1/kernel") -> array.
 
-    Parameters are the collection "params". Others, such as "batch_stats", are there where they were handed
-    over at this step.
+    Parameters are the collection "params". Others, such as "batch_stats", are present if they were recorded
+    at this step.
     """
 
     step: int
@@ -57,12 +57,12 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Classification:
-    """What a network that gives a score per class predicted for the evaluation batch.
+    """The predictions of a network with a score per class, for the evaluation batch.
 
     predictions   [example] int64: the predicted class; -1 for none, where the largest score is not finite or
                   a score is NaN
     logit_gap     [example] float32: score of the predicted class minus score of the true one; 0 where the
-                  prediction is right (for logits, the log odds against the truth)
+                  prediction is correct (for logits, the log odds against the true class)
     label_counts  [label] int64: correctly predicted examples
     label_sums    layer path -> [label, channel] float64: each channel summed over positions and over the
                   correctly predicted examples of the label
@@ -77,17 +77,17 @@ class Classification:
 
 
 Outcome = Classification | None
-"""What the network's output came to, compared with the targets; None where it was not compared."""
+"""The network's output compared with the targets; None where it was not compared."""
 
 
 @dataclass(frozen=True)
 class TopExamples:
     """The examples to which the channels of one layer respond most.
 
-    values       [rank, channel] float32: the largest values of each channel, one per example, falling; NaN
+    values       [rank, channel] float32: the largest values of each channel, one per example, descending; NaN
                  where there are fewer examples
     examples     [rank, channel] int64: the example of each, -1 where there is none
-    positions    [rank, channel, axis] int64: where in the layer's output the value stands
+    positions    [rank, channel, axis] int64: the value's position in the layer's output
     """
 
     values: RankedValues
@@ -103,8 +103,8 @@ class Observation:
     ranges    layer path -> [2, channel] float32: each channel's least and largest value over the whole
               evaluation batch and all positions; NaN for a channel that holds one. Empty where not measured
     vectors   batch name -> [example, unit]: the embedding layer's output for the first examples
-    outcome   what the output came to
-    top       layer path -> its top-activating examples; empty where not asked for
+    outcome   the output compared with the targets
+    top       layer path -> its top-activating examples; empty unless requested
     """
 
     step: int
@@ -118,12 +118,12 @@ class Observation:
 
 @dataclass(frozen=True, eq=False)
 class LazyArray:
-    """An array that is read from disk, or computed, when a part of it is asked for.
+    """An array that is read from disk, or computed, part by part on indexing.
 
     images[7], images[:100], images[labels == 3]     # arrays; np.asarray(images) is all of them
 
-    `shape` is that of the whole array, `read` gives what NumPy would for an index on its first axis. Tens of
-    thousands of images cost no memory.
+    `shape` is that of the whole array; `read` takes any NumPy index on the first axis. Tens of thousands of
+    images take no memory.
     """
 
     shape: tuple[int, ...]
@@ -141,10 +141,10 @@ class LazyArray:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to a picture before the network sees it.
+    """The steps from a picture to the network's input.
 
-    `name` is what was asked for; `words` state it: colour order, mean, scale. `planes` names the input's
-    channels in their order ("B", "G", "R"), () where that is not known.
+    `name` is the requested preprocessing; `words` describe it: colour order, mean, scale. `planes` names the
+    input's channels in order ("B", "G", "R"), () if unknown.
     """
 
     name: str
@@ -156,15 +156,15 @@ class Preprocessing:
 class Batch:
     """Examples that passed through the network.
 
-    size           how many they were
-    inputs         what was fed to the network: an array, or a dict or tuple of arrays, example axis first. May
-                   hold fewer examples than `size`, the first ones; None where they were not kept
+    size           number of examples
+    inputs         the network's input: an array, or a dict or tuple of arrays, example axis first. May hold only
+                   the first of the `size` examples; None if not recorded
     targets        [example] int64: indices into `Run.classes`; None for a batch without labels
-    names          of the examples, () where they have none
+    names          of the examples, () if they have none
     pictures       [example, height, width, 1 or 3] from 0 to 255, before preprocessing; None where the inputs
                    themselves are shown
-    preprocessing  what made inputs of the pictures
-    notes          what was converted to make each picture, () where nothing was
+    preprocessing  from pictures to inputs
+    notes          conversions behind each picture, () for none
     """
 
     size: int = 0
@@ -177,24 +177,24 @@ class Batch:
 
     @property
     def images(self) -> np.ndarray | LazyArray:
-        """The inputs where they are one array, else an empty one."""
+        """The inputs if they are one array, else an empty one."""
         return self.inputs if isinstance(self.inputs, np.ndarray | LazyArray) else np.zeros(0, np.float32)
 
     @property
     def labels(self) -> Labels:
-        """The targets, empty where there are none."""
+        """The targets, empty if there are none."""
         return np.zeros(0, np.int64) if self.targets is None else self.targets
 
 
 MEASURED = ("val_accuracy",)
-"""Metrics that a recorder measures itself."""
+"""Metrics that the recorder measures itself."""
 
 
 @dataclass(frozen=True)
 class MetricRow:
-    """The metrics of one step: `measured` by the recorder itself, `reported` by the training loop.
+    """The metrics of one step: `measured` by the recorder, `reported` by the training loop.
 
-    A name may stand in both, as `val_accuracy` does where the loop computes its own.
+    A name may be in both, as `val_accuracy` is where the loop computes its own.
     """
 
     step: int
@@ -204,7 +204,7 @@ class MetricRow:
 
     @property
     def flat(self) -> dict[str, float]:
-        """Step, epoch and all metrics in one mapping; what the recorder measures is reported as `NAME_reported`."""
+        """Step, epoch and all metrics; a reported metric that the recorder also measures is `NAME_reported`."""
         named = {f"{name}_reported" if name in MEASURED else name: value for name, value in self.reported.items()}
         return {"step": self.step, "epoch": self.epoch, **self.measured, **named}
 
@@ -219,11 +219,11 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Run:
-    """One recorded training, or one evaluation of a network that was not trained.
+    """One recorded training, or one evaluation of a network without training.
 
-    `batches` are "probe", whose maps are kept, "evaluation" and "embedding", as far as there are any.
-    `config` is what was asked for (dataset, model, seed, ...), `provenance` where it ran (versions, device,
-    git commit, dataset fingerprint, seconds).
+    `batches` may hold "probe", whose maps are recorded, "evaluation" and "embedding". `config` is the request
+    (dataset, model, seed, ...), `provenance` its circumstances (versions, device, git commit, dataset
+    fingerprint, seconds).
     """
 
     path: Path
@@ -242,7 +242,7 @@ class Run:
     notes: tuple[str, ...] = ()
 
     def batch(self, name: str) -> Batch:
-        """A batch by its name; an empty one where the run has none of that name."""
+        """The batch of that name; an empty one if the run has none."""
         return self.batches.get(name, Batch())
 
     @property
@@ -253,10 +253,10 @@ class Run:
 
     @cached_property
     def steps(self) -> tuple[Mapping[str, float], ...]:
-        """A row per update: step, epoch, train_loss and what else was reported (`MetricRow.flat`)."""
+        """A row per update: step, epoch, train_loss and other reported metrics (`MetricRow.flat`)."""
         return tuple(row.flat for row in self.metrics.steps)
 
     @cached_property
     def epochs(self) -> tuple[Mapping[str, float], ...]:
-        """A row per recorded epoch: step, epoch, val_accuracy and what was reported (`MetricRow.flat`)."""
+        """A row per recorded epoch: step, epoch, val_accuracy and reported metrics (`MetricRow.flat`)."""
         return tuple(row.flat for row in self.metrics.epochs)

@@ -1,4 +1,4 @@
-"""Datasets by name, or a user's own file or folder.
+"""Datasets by name, or from a user's file or folder.
 
     data = load_dataset("mnist5k")
     data = load_dataset("mnist", data_dir="mnist")
@@ -35,9 +35,9 @@ DATASETS: Mapping[str, Loader] = {
 def load_dataset(name_or_path: str | Path, data_dir: str | Path | None = None) -> Dataset:
     """The dataset of that name in DATASETS, else of that .npz file or image folder.
 
-    A name wins over a folder of the same name; write `./mnist` for the folder. `data_dir` is where a
-    named dataset's files lie, for those that read any. Raises DataError; for an unknown name it lists
-    what exists.
+    A name takes precedence over a folder of the same name; write `./mnist` for the folder. `data_dir` is the
+    folder of a named dataset's files, for those that read any. Raises DataError; for an unknown name it lists
+    the known ones.
     """
     name, path = str(name_or_path), Path(name_or_path)
     if name in DATASETS:
@@ -49,5 +49,5 @@ def load_dataset(name_or_path: str | Path, data_dir: str | Path | None = None) -
     if (path / "run.json").is_file():
         raise DataError(f"{name} is a recorded run, not a dataset; open it with reportgen.open_run")
     if data_dir is not None:
-        raise DataError(f"{name} is itself the data; leave the data folder {data_dir} out")
+        raise DataError(f"{name} is itself the data; omit the data folder {data_dir}")
     return folder.load(path) if path.is_dir() else npz.load(path)

@@ -1,8 +1,8 @@
-"""What a dataset is: images and labels to train on and to test on, checked once when it is made.
+"""Datasets: training and test images with labels, validated on creation.
 
 data = make_dataset("faces", train_images, train_labels, test_images, test_labels, ("cat", "dog"))
 data.train_images          # float32 [image, height, width, channel], 0..1
-data.fingerprint           # sha256 of what was handed over; goes to the run's provenance
+data.fingerprint           # sha256 of the arrays; recorded in the run's provenance
 
 train, test = stratified_split(labels, 0.2, seed=0)     # indices
 """
@@ -19,10 +19,10 @@ TEST_FRACTION = 0.2
 SPLIT_SEED = 0
 
 
-# Without eq: == between arrays has no truth value; `fingerprint` tells whether two are the same.
+# Without eq: == between arrays has no truth value; compare fingerprints instead.
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images as they are fed to the network, and their labels.
+    """The network's input images, and their labels.
 
     `train_images`, `test_images`: float32 [image, height, width, channel] from 0 to 1.
     `train_labels`, `test_labels`: int64 [image], indices into `classes`.
@@ -57,14 +57,14 @@ def make_dataset(
     Images are [image, height, width] or [image, height, width, channel]: either uint8, which is
     divided by 255, or floating point from 0 to 1. Labels are integers [image], from 0 to
     len(classes) - 1. The fingerprint is the sha256 over the class names and, for each of the four
-    arrays as handed over, its dtype, shape and bytes in C order.
+    arrays as passed in, its dtype, shape and bytes in C order.
 
     Raises DataError that names the array for a wrong rank, length, dtype or range, for NaN and
     infinities, no images, fewer than two classes, and class names that repeat or are empty.
     """
     names = tuple(str(label) for label in classes)
     if len(names) < 2:
-        raise DataError(f"{name}: {len(names)} class found ({', '.join(names)}); at least 2 are needed")
+        raise DataError(f"{name}: {len(names)} class ({', '.join(names)}); at least 2 are needed")
     doubled = sorted({label for label in names if names.count(label) > 1 or not label.strip()})
     if doubled:
         raise DataError(f"{name}: class names repeat or are empty: {doubled}; name every class differently")
@@ -75,7 +75,7 @@ def make_dataset(
         images, labels = np.asarray(images), np.asarray(labels)
         parts[part] = _checked(f"{name}: {part}", images, labels, len(names))
         for array in (images, labels):
-            # Little-endian, so that the same numbers have the same fingerprint on every machine.
+            # Little-endian, so that equal arrays have equal fingerprints on every machine.
             plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
             digest.update(f"{plain.dtype.str}{plain.shape}".encode())
             digest.update(plain.data if plain.size else b"")
@@ -83,7 +83,7 @@ def make_dataset(
     if images.shape[1:] != images_.shape[1:]:
         raise DataError(
             f"{name}: training images are {list(images.shape[1:])}, test images {list(images_.shape[1:])} "
-            "(height, width, channels); both must have one size"
+            "(height, width, channels); both must have the same size"
         )
     return Dataset(name, images, labels, images_, labels_, names, digest.hexdigest())
 
@@ -101,7 +101,7 @@ def _checked(what: str, images: np.ndarray, labels: np.ndarray, classes: int) ->
     if len(images) != len(labels):
         raise DataError(f"{what}: {len(images)} images, but {len(labels)} labels")
     if 0 in images.shape:
-        raise DataError(f"{what} images have shape {list(images.shape)}: there is no pixel in them")
+        raise DataError(f"{what} images have shape {list(images.shape)}: they are empty")
     if images.ndim == 4 and images.shape[1] in (1, 3, 4) and images.shape[3] > 4:
         raise DataError(
             f"{what} images have shape {list(images.shape)}, which looks like channels first; "
@@ -109,7 +109,7 @@ def _checked(what: str, images: np.ndarray, labels: np.ndarray, classes: int) ->
         )
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
-        raise DataError(f"{what} labels run from {low} to {high}; with {classes} classes, 0 to {classes - 1} exist")
+        raise DataError(f"{what} labels range from {low} to {high}; {classes} classes have labels 0 to {classes - 1}")
     if images.ndim == 3:
         images = images[..., None]
     if images.dtype == np.uint8:
@@ -117,18 +117,20 @@ def _checked(what: str, images: np.ndarray, labels: np.ndarray, classes: int) ->
     if images.dtype.kind != "f":
         raise DataError(f"{what} images are {images.dtype}; expected uint8 (0 to 255) or floating point (0 to 1)")
     smallest, largest = images.min(), images.max()
-    if not (smallest >= 0 and largest <= 1):  # also true for NaN, which both min and max hand on
-        raise DataError(f"{what} images run from {smallest:g} to {largest:g}; expected 0 to 1 (or uint8), without NaN")
+    if not (smallest >= 0 and largest <= 1):  # also true for NaN, which min and max propagate
+        raise DataError(
+            f"{what} images range from {smallest:g} to {largest:g}; expected 0 to 1 (or uint8), without NaN"
+        )
     return images.astype(np.float32), labels.astype(np.int64)
 
 
 def stratified_split(
     labels: np.ndarray, test_fraction: float = TEST_FRACTION, seed: int = SPLIT_SEED
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Indices (train, test) that part every class in the same proportion; both shuffled.
+    """Indices (train, test) that split every class in the same proportion; both shuffled.
 
-    `labels` is an integer array [image]. Each class gives round(test_fraction * images) test images,
-    at least 1 and never all. The draw depends on `labels`, `test_fraction` and `seed` alone.
+    `labels` is an integer array [image]. Each class contributes round(test_fraction * images) test images,
+    at least 1 and never all. The split depends only on `labels`, `test_fraction` and `seed`.
     Raises DataError for a class with a single image.
     """
     rng = np.random.default_rng(seed)
@@ -137,8 +139,8 @@ def stratified_split(
         members = rng.permutation(np.flatnonzero(labels == label))
         if len(members) < 2:
             raise DataError(
-                f"label {label} has a single image, which can't be both trained on and tested on; "
-                "add images or leave the class out"
+                f"label {label} has a single image, which can't be used for both training and testing; "
+                "add images or remove the class"
             )
         count = min(max(1, round(test_fraction * len(members))), len(members) - 1)
         test.append(members[:count])
@@ -147,9 +149,9 @@ def stratified_split(
 
 
 def split_dataset(name: str, images: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Dataset:
-    """The `Dataset` of a collection that has no test images of its own: 80 % train, 20 % test.
+    """The `Dataset` of a collection without test images of its own: 80 % train, 20 % test.
 
-    Arguments as in `make_dataset`; parted by `stratified_split` at its defaults. Raises DataError.
+    Arguments as in `make_dataset`; split by `stratified_split` with its defaults. Raises DataError.
     """
     if len(images) != len(labels) or np.ndim(labels) != 1:
         raise DataError(f"{name}: {len(images)} images, but labels of shape {list(np.shape(labels))}")

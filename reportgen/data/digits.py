@@ -15,12 +15,12 @@ from reportgen.errors import DataError
 
 
 def load(data_dir: Path | None = None) -> Dataset:
-    """The dataset, pixel values 0..16 divided by 16, parted 80/20 by a fixed stratified draw.
+    """The dataset, pixel values 0..16 divided by 16, in a fixed stratified 80/20 split.
 
     Raises DataError when a `data_dir` is given: there is nothing to read from it.
     """
     if data_dir is not None:
-        raise DataError("digits comes with scikit-learn and reads no data folder; leave it out")
+        raise DataError("digits comes with scikit-learn and reads no data folder; omit it")
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

@@ -2,12 +2,13 @@
 
     data = folder.load(Path("flowers"))     # flowers/rose/1.png, flowers/rose/2.jpg, flowers/tulip/...
 
-Classes and files are taken in sorted order, so that the same folder is the same dataset everywhere.
+Classes and files are read in sorted order, so that the same folder is the same dataset everywhere.
 Names that start with a dot are skipped, and so are files beside the class folders (a README, a licence)
-that are no pictures; every other file must be a picture. Pictures are grey if all of them are, else
-RGB (a grey one among them is repeated in the three channels); a JPEG's turn mark (EXIF) is applied.
+that are not pictures; every other file must be a picture. Pictures are grey if all of them are, otherwise
+RGB (grey ones are repeated in the three channels); a JPEG's EXIF orientation is applied.
 """
 
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,11 @@ MAX_BYTES = 2 << 30
 
 
 def load(path: Path) -> Dataset:
-    """The dataset of an image folder, named after it; values divided by 255; parted 80/20 by a fixed
-    stratified draw.
+    """The dataset of an image folder, named after it; values divided by 255; in a fixed stratified 80/20 split.
 
-    Raises DataError: fewer than two classes, a class with fewer than two pictures, pictures of two
-    sizes (both are named), a file that is no picture or damaged, transparency, more than 8 bits a
-    channel, a picture of more than 16.8 million pixels, or 2 GiB of them in all.
+    Raises DataError for fewer than two classes, a class with fewer than two pictures, pictures of two
+    sizes (both are named), a file that is not a picture or is damaged, transparency, more than 8 bits per
+    channel, a picture of more than 16.8 million pixels, or more than 2 GiB in all.
     """
     name = path.resolve().name
     try:
@@ -43,12 +43,12 @@ def load(path: Path) -> Dataset:
             if size[0] * size[1] * 3 * len(files) > MAX_BYTES:
                 raise DataError(
                     f"{path}: {len(files)} pictures of {size[1]}x{size[0]} pixels take more than "
-                    f"{MAX_BYTES:,} bytes; make them smaller or fewer"
+                    f"{MAX_BYTES:,} bytes; use fewer or smaller ones"
                 )
         elif size != first[1]:
             raise DataError(
                 f"{path}: two sizes: {first[0].relative_to(path)} is {first[1][1]}x{first[1][0]}, "
-                f"{file.relative_to(path)} is {size[1]}x{size[0]}; bring all to one size"
+                f"{file.relative_to(path)} is {size[1]}x{size[0]}; resize all to one size"
             )
         images.append(image)
     if len({image.shape[2] for image in images}) > 1:
@@ -60,10 +60,10 @@ def load(path: Path) -> Dataset:
 def _listing(path: Path) -> dict[str, list[Path]]:
     if not path.is_dir():
         raise DataError(f"{path}: no such folder")
-    entries = sorted((entry for entry in path.iterdir() if not entry.name.startswith(".")), key=_by_name)
+    entries = sorted((entry for entry in path.iterdir() if not entry.name.startswith(".")), key=attrgetter("name"))
     loose = [entry.name for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
     if loose:
-        raise DataError(f"{path}: {loose[0]} lies beside the class folders; move it into the folder of its class")
+        raise DataError(f"{path}: {loose[0]} is beside the class folders; move it into the folder of its class")
     folders = [entry for entry in entries if entry.is_dir()]
     if len(folders) < 2:
         raise DataError(
@@ -74,16 +74,12 @@ def _listing(path: Path) -> dict[str, list[Path]]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    files = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=_by_name)
+    files = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=attrgetter("name"))
     for file in files:
         if file.is_dir():
-            raise DataError(f"{file}: a folder within a class folder; name the folder whose subfolders are the classes")
+            raise DataError(f"{file}: a folder within a class folder; give the folder whose subfolders are the classes")
         if file.suffix.lower() not in SUFFIXES:
             raise DataError(f"{file}: not a picture; expected {', '.join(SUFFIXES)}")
     if len(files) < 2:
-        raise DataError(f"{folder}: {len(files)} pictures; a class needs 2, to train on and to test on")
+        raise DataError(f"{folder}: {len(files)} pictures; a class needs at least 2, for training and testing")
     return files
-
-
-def _by_name(path: Path) -> str:
-    return path.name

@@ -3,8 +3,8 @@
     data = mnist.load(Path("mnist"))
 
 The folder holds train-images, train-labels, t10k-images, t10k-labels, each named as in
-`train-images-idx3-ubyte` or `train-images.idx3-ubyte`, with or without `.gz`. Files of the same form
-(Fashion-MNIST) are read too. Format: LeCun, Cortes and Burges, http://yann.lecun.com/exdb/mnist/
+`train-images-idx3-ubyte` or `train-images.idx3-ubyte`, with or without `.gz`. Files of the same format
+(Fashion-MNIST) work as well. Format: LeCun, Cortes and Burges, http://yann.lecun.com/exdb/mnist/
 (magic number, a big-endian uint32 per axis, then the bytes, last axis fastest).
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from reportgen.data.dataset import Dataset, make_dataset
 from reportgen.errors import DataError
 
-# MNIST's largest file is 47 MB: enough room for relatives, and no way for a .gz to fill the memory.
+# MNIST's largest file is 47 MB: room for similar datasets, but a .gz can't fill the memory.
 MAX_BYTES = 256 << 20
 FILES = (("train-images", 3), ("train-labels", 1), ("t10k-images", 3), ("t10k-labels", 1))
 
@@ -27,7 +27,7 @@ FILES = (("train-images", 3), ("train-labels", 1), ("t10k-images", 3), ("t10k-la
 def load(data_dir: Path | None = None) -> Dataset:
     """The dataset of the four IDX files in `data_dir`, pixel values divided by 255, in the files' order.
 
-    Raises DataError that names the file when one is missing, is not IDX, is shorter or longer than it
+    Raises DataError that names the file when one is missing, is not IDX or is shorter or longer than it
     declares, or when images and labels differ in number.
     """
     expected = ", ".join(f"{stem}-idx{rank}-ubyte(.gz)" for stem, rank in FILES)
@@ -52,7 +52,7 @@ def _find(folder: Path, stem: str, rank: int) -> Path | None:
 
 
 def read_idx(path: Path, rank: int) -> np.ndarray:
-    """The uint8 array of `rank` axes in an IDX file, which may be gzipped (told by its content).
+    """The uint8 array of `rank` axes in an IDX file, which may be gzipped (detected by content).
 
     Raises DataError that names the file: wrong magic number, length other than declared, damaged gzip,
     or more than 256 MiB.
@@ -66,7 +66,7 @@ def read_idx(path: Path, rank: int) -> np.ndarray:
             with gzip.open(raw) as stream:
                 return _read_idx(stream, path, rank)
     except (OSError, EOFError, zlib.error) as problem:
-        raise DataError(f"{path}: can't be read ({problem}); fetch the file again") from problem
+        raise DataError(f"{path}: can't be read ({problem}); download the file again") from problem
 
 
 def _read_idx(stream: "IO[bytes] | gzip.GzipFile", path: Path, rank: int) -> np.ndarray:
@@ -75,17 +75,17 @@ def _read_idx(stream: "IO[bytes] | gzip.GzipFile", path: Path, rank: int) -> np.
     if header[:4] != magic:
         raise DataError(
             f"{path}: starts with {header[:4].hex(' ') or 'nothing'}, "
-            f"an IDX file of uint8 with {rank} axes with {magic.hex(' ')}"
+            f"but an IDX file of uint8 with {rank} axes starts with {magic.hex(' ')}"
         )
     if len(header) < 4 + 4 * rank:
-        raise DataError(f"{path}: cut short within its header")
+        raise DataError(f"{path}: truncated within its header")
     shape = tuple(int(size) for size in np.frombuffer(header[4:], ">u4"))
     declared = math.prod(shape)
     if declared > MAX_BYTES:
         raise DataError(f"{path}: declares {list(shape)}, {declared:,} bytes; at most {MAX_BYTES:,} are read")
     data = stream.read(declared + 1)
     if len(data) < declared:
-        raise DataError(f"{path}: cut short: declares {list(shape)}, holds {len(data):,} of {declared:,} bytes")
+        raise DataError(f"{path}: truncated: declares {list(shape)}, holds {len(data):,} of {declared:,} bytes")
     if len(data) > declared:
-        raise DataError(f"{path}: declares {list(shape)}, {declared:,} bytes, and goes on after them")
+        raise DataError(f"{path}: declares {list(shape)}, {declared:,} bytes, but contains more")
     return np.frombuffer(data, np.uint8).reshape(shape)

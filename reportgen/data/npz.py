@@ -5,7 +5,7 @@
 
 Keys: `images` uint8 (divided by 255) or floating point 0..1, [image, height, width(, channel)];
 `labels` integers [image], counting from 0; optional `test_images` and `test_labels`, of the same form;
-optional `classes`, a string per label. Other keys are not read.
+optional `classes`, a string per label. Other keys are ignored.
 """
 
 from pathlib import Path
@@ -20,23 +20,24 @@ KEYS = ("images", "labels", "test_images", "test_labels", "classes")
 
 
 def load(path: Path) -> Dataset:
-    """The dataset of an .npz file, named after it; without test arrays, parted 80/20 by a fixed
-    stratified draw. Without `classes` the labels' numbers are the names, and every number from 0 to the
-    largest must occur.
+    """The dataset of an .npz file, named after it; without test arrays, in a fixed stratified 80/20 split.
 
-    Raises DataError that names the file and the array: keys missing, object arrays (never unpickled),
-    wrong ranks, lengths, dtypes or ranges, NaN, labels negative or with gaps, a damaged or bomb-like archive.
+    Without `classes` the label numbers are the names, and every number from 0 to the largest must occur.
+
+    Raises DataError that names the file and the array for missing keys, object arrays (never unpickled),
+    wrong ranks, lengths, dtypes or ranges, NaN, labels that are negative or have gaps, and archives that are
+    damaged or expand too far.
     """
     arrays = read_npz(path, DataError, KEYS)
     absent = [key for key in ("images", "labels") if key not in arrays]
     if absent:
-        found = f"of these it has {', '.join(arrays)}" if arrays else "it has none of these"
+        present = f"found only {', '.join(arrays)}" if arrays else "found none of these"
         raise DataError(
-            f"{path}: no array {' and no array '.join(absent)}; expected images, labels and, if you like, "
-            f"test_images, test_labels, classes; {found}"
+            f"{path}: no array {' and no array '.join(absent)}; expected images, labels and, optionally, "
+            f"test_images, test_labels, classes; {present}"
         )
     if ("test_images" in arrays) != ("test_labels" in arrays):
-        raise DataError(f"{path}: test_images and test_labels belong together, and one of them is missing")
+        raise DataError(f"{path}: test_images and test_labels belong together, but one of them is missing")
     labels = arrays["labels"]
     if labels.dtype.kind not in "iu" or labels.ndim != 1 or labels.size == 0:
         raise DataError(f"{path}: labels are {labels.dtype} {list(labels.shape)}; expected integers [image]")
@@ -60,13 +61,13 @@ def _classes(path: Path, arrays: dict[str, np.ndarray]) -> list[str]:
             except UnicodeDecodeError as problem:
                 raise DataError(f"{path}: classes are bytes that are not UTF-8 ({problem})") from problem
         return [str(name) for name in classes.tolist()]
-    found = np.unique(arrays["labels"])
-    if found[0] < 0:
-        raise DataError(f"{path}: label {found[0]} is negative; labels count from 0")
-    gaps = np.flatnonzero(found != np.arange(len(found)))
+    present = np.unique(arrays["labels"])
+    if present[0] < 0:
+        raise DataError(f"{path}: label {present[0]} is negative; labels count from 0")
+    gaps = np.flatnonzero(present != np.arange(len(present)))
     if gaps.size:
         raise DataError(
-            f"{path}: labels have a gap: {found[gaps[0]]} occurs, {gaps[0]} does not; "
+            f"{path}: labels have a gap: {present[gaps[0]]} occurs, {gaps[0]} does not; "
             "renumber them from 0, or name all classes in the array classes"
         )
-    return [str(label) for label in found]
+    return [str(label) for label in present]

@@ -1,12 +1,12 @@
-"""Pictures from a user's disk, brought to one form, with a word on what was done to each.
+"""Picture files in one form, with a note for each conversion.
 
-    pictures = as_pictures(["face.png", "scan.tif"])            # core.inspection.Picture
-    pictures = resized(pictures, (227, 227))
-    pixels = stacked(pictures, channels=3)                      # float32 [image, 227, 227, 3], 0 to 255
+    pictures = as_pictures(["face.png", "scan.tif"])            # core.pictures.Picture
+    pictures = with_channels(resized(pictures, (227, 227)), 3)
+    pixels = stacked(pictures)                                  # float32 [image, 227, 227, 3], 0 to 255
 
 Grey, palette, transparent, CMYK and 16-bit files are converted, and each picture's notes say so. For a
-dataset's folder (`data.folder`) `read_picture` is strict, for there a conversion would go unseen. Of an
-animation the first frame is taken; a JPEG's turn mark (EXIF) is applied.
+dataset's folder (`data.folder`) `read_picture` is strict, since a conversion would go unnoticed there. Only the
+first frame of an animation is read; a JPEG's EXIF orientation is applied.
 """
 
 import warnings
@@ -37,7 +37,7 @@ CONVERTED = {
 
 
 def _named(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
-    """The pictures under names that differ."""
+    """The pictures with unique names."""
     named: list[Picture] = []
     for picture in pictures:
         taken = {other.name for other in named}
@@ -50,14 +50,14 @@ def _named(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
 
 
 def as_pictures(images: Sequence[Any]) -> tuple[Picture, ...]:
-    """Paths and arrays, also mixed, as pictures; an array is called "image 0" after its place.
+    """Paths and arrays, or a mixture, as pictures; an array is named "image 0" after its position.
 
     A file's picture is named after it; equal names get #2, #3. An array is [height, width] or [height, width,
     1 or 3]: uint8, or floating point from 0 to 1. Raises DataError for anything else, for no image at all,
-    and as `read_picture`.
+    and as `read_picture` does.
     """
     if not len(images):
-        raise DataError("no picture was given")
+        raise DataError("expected at least one picture")
     pictures = []
     for index, image in enumerate(images):
         if isinstance(image, str | Path):
@@ -80,23 +80,23 @@ def _from_array(array: np.ndarray, name: str) -> Picture:
         raise DataError(
             f"{name} is {array.dtype} from {array.min()} to {array.max()}; expected uint8, or floats from 0 to 1"
         )
-    # What was a byte once becomes the very same byte.
+    # Values that were bytes divided by 255 become exactly these bytes again.
     pixels = array.astype(np.float32) * np.float32(255)
     whole = np.rint(pixels)
     return Picture(name, whole if np.array_equal(whole / np.float32(255), array.astype(np.float32)) else pixels)
 
 
 def read_picture(path: Path, strict: bool = False) -> Picture:
-    """One picture file as `Picture`. `strict` refuses those whose values would be altered.
+    """One picture file as `Picture`; `strict` rejects files whose values would be altered.
 
-    Raises DataError that names the file: no picture, damaged, of more than 16.8 million pixels; where it is
-    strict also transparent, or of more than 8 bits a channel (then all pixels are whole numbers).
+    Raises DataError that names the file if it is not a picture, damaged, or has more than 16.8 million pixels;
+    with `strict` also if it is transparent or has more than 8 bits per channel (so that all pixels are integers).
     """
     from PIL import Image, ImageOps
 
     if not path.is_file():
         if path.is_dir():
-            raise DataError(f"{path}: a folder, not a picture")
+            raise DataError(f"{path}: is a folder, not a picture")
         raise NoDataError(f"{path}: no such file")
     try:
         with warnings.catch_warnings():
@@ -121,7 +121,7 @@ def read_picture(path: Path, strict: bool = False) -> Picture:
 
 
 def _pixels(image: "Image.Image", strict: bool) -> tuple[np.ndarray, list[str]]:
-    """The picture as numbers from 0 to 255, grey or RGB, and what was done to it."""
+    """The picture as numbers from 0 to 255, grey or RGB, and notes on its conversion."""
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return np.asarray(image), []
     if image.mode in SIXTEEN_BITS:
@@ -130,25 +130,25 @@ def _pixels(image: "Image.Image", strict: bool) -> tuple[np.ndarray, list[str]]:
         values = np.asarray(image).astype(np.float32)
         if values.min() < 0 or values.max() > 65535:
             raise DataError(f"32-bit values from {values.min():g} to {values.max():g}; 16 bits are read")
-        # 65535 / 257 = 255: white stays white, and no level is lost.
+        # 65535 / 257 = 255: white stays white, and all levels stay distinct.
         return values / 257, ["16 bits a channel, divided by 257"]
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         return _on_white(image, strict)
     if image.mode in CONVERTED:
         mode, note = CONVERTED[image.mode]
         return np.asarray(image.convert(mode)), [note]
-    raise DataError(f"its pixels are of kind {image.mode}; save it as 8-bit or 16-bit grey or RGB")
+    raise DataError(f"unsupported mode {image.mode}; save it as 8-bit or 16-bit grey or RGB")
 
 
 def _on_white(image: "Image.Image", strict: bool) -> tuple[np.ndarray, list[str]]:
-    """A picture that may be see-through, laid on white."""
+    """A picture that may be transparent, composed over white."""
     from PIL import Image
 
     colors = image.convert("RGBA")
     notes = ["palette colours, converted to RGB"] if image.mode in ("P", "PA") else []
     least = int(np.asarray(colors.getchannel("A")).min())
     if strict and least < 255:
-        raise DataError("partly transparent; lay it on the ground that the network should see")
+        raise DataError("partly transparent; compose it over the background that the network should see")
     kind = image.mode.upper() if image.mode not in ("P", "PA", "L", "RGB") else "transparency"
     notes.append(f"{kind}: laid on white" if least < 255 else f"{kind}: alpha channel dropped, opaque everywhere")
     flat = Image.alpha_composite(Image.new("RGBA", colors.size, "white"), colors)
@@ -181,7 +181,7 @@ def with_channels(pictures: Sequence[Picture], channels: int) -> tuple[Picture, 
     Raises DataError for another number of channels.
     """
     if channels not in (1, 3):
-        raise DataError(f"the network takes images of {channels} channels; pictures have 1 (grey) or 3 (RGB)")
+        raise DataError(f"the network expects images of {channels} channels; pictures have 1 (grey) or 3 (RGB)")
     done = []
     for picture in pictures:
         if picture.pixels.shape[2] == channels:
@@ -208,6 +208,6 @@ def stacked(pictures: Sequence[Picture]) -> np.ndarray:
             sizes = [f"{p.name} is {p.pixels.shape[0]}x{p.pixels.shape[1]}" for p in (first, other)]
             raise DataError(
                 f"pictures of two sizes can't be compared: {sizes[0]}, {sizes[1]} (height x width); "
-                f"bring them to one size, or give --size {first.pixels.shape[0]}x{first.pixels.shape[1]}"
+                f"resize them, or give --size {first.pixels.shape[0]}x{first.pixels.shape[1]}"
             )
     return np.stack([picture.pixels for picture in pictures])

@@ -2,8 +2,8 @@
 
     moving = animation(frames, labels, run.classes, ["before training", "epoch 1", ...])
 
-Every frame has the same limits, its name above, each class named at the median of its points, and a
-bar below that shows how far the film has run. The picture stands on white, also on a dark page.
+All frames share their limits; each has its name above, class names at the median of their points, and a
+progress bar below. The background is white, also on a dark page.
 """
 
 import io
@@ -40,8 +40,8 @@ def animation(
     """Points of every frame, [frame, n, 2], coloured by their labels [n]; `names` has a title per frame.
 
     An endless GIF of 560 x 608 pixels with exactly one picture per frame, each shown for `frame_ms`
-    milliseconds; the still is the last frame. Points that are not finite are left out of their frame.
-    Raises DataError where there is no frame, or not one name per frame.
+    milliseconds; the still is the last frame. Non-finite points are omitted from their frame.
+    Raises DataError without frames, or unless there is one name per frame.
     """
     if not len(frames) or len(frames) != len(names):
         raise DataError(f"an animation needs a name per frame; got {len(frames)} and {len(names)}")
@@ -51,14 +51,14 @@ def animation(
     pictures: list[PIL.Image.Image] = []
     for index, ((points, marks), name) in enumerate(zip(clouds, names, strict=True)):
         picture = _drawn(_scene(points, marks, classes, name, box, (index + 1) / len(frames)))
-        # A GIF writer merges equal frames into one that lasts longer; then frames are no longer epochs.
+        # A GIF writer merges equal frames into a longer one; then frames no longer correspond to epochs.
         if pictures and picture.tobytes() == pictures[-1].tobytes():
             picture.putpixel((index % picture.width, picture.height - 1), 2)
         pictures.append(picture)
     width, height = pictures[0].size
     still = Raster(_encoded(pictures[-1], "PNG"), "image/png", width, height)
     film = {"save_all": True, "append_images": pictures[1:], "duration": frame_ms, "loop": 0, "optimize": False}
-    # Said once more, the palette is the film's; without, Pillow writes one for every frame.
+    # With an explicit palette Pillow writes one for the film, without one for every frame.
     gif = _encoded(pictures[0], "GIF", palette=bytes(_palette().getpalette() or []), **film)
     return Animation(gif, still, tuple(clean(name) for name in names), frame_ms, width, height)
 
@@ -66,13 +66,13 @@ def animation(
 def _scene(
     points: np.ndarray, labels: np.ndarray, classes: Sequence[str], name: str, box: Limits, share: float
 ) -> Scene:
-    """One frame, with a bar at its foot: the accent up to that share of the film, a line for the rest."""
+    """One frame, with a progress bar at its foot: the accent up to `share`, a line for the rest."""
     height = HEAD + SIDE + FOOT
     pixels = on_square(points, box, 0, HEAD, SIDE)
     done = round(SIDE * share)
     at = centres(pixels, labels) if classes else {}
     parts: tuple[Part, ...] = (
-        # At the middle of a pixel each: dots that look alike make a smaller film.
+        # Centred on pixels: identical dots compress better.
         *class_dots(np.floor(pixels) + 0.5, labels, size=dot_size(len(points), SIDE)),
         Words(10, HEAD - 10, shorten(name, 48), size=SIZE + 2, bold=True),
         *place_labels(at, classes, size=SMALL + 1, within=(0, HEAD, SIDE, HEAD + SIDE)),
@@ -83,7 +83,7 @@ def _scene(
 
 
 def _drawn(scene: Scene) -> "PIL.Image.Image":
-    """The scene in the entries of the one palette."""
+    """The scene in the film's palette."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
@@ -96,10 +96,10 @@ def _drawn(scene: Scene) -> "PIL.Image.Image":
 
 @cache
 def _palette() -> "PIL.Image.Image":
-    """One fixed palette of the colours used, as the picture that Pillow wants it in.
+    """One fixed palette of the colours used, in the picture that Pillow expects.
 
     The ground, the line and the ink; each class's colour in shades to white and half-way to every other class's; ink
-    and accent likewise. With a palette for every frame colours flicker, and making it takes 20 times as long.
+    and accent likewise. With a palette per frame colours flicker, and encoding is far slower.
     """
     from PIL import Image
 

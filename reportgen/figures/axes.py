@@ -1,4 +1,4 @@
-"""Axes: where a value stands, which values are named, and the lines and words that say so.
+"""Axes: scales, ticks, and their lines and labels.
 
 scale = Scale(*padded(values), frame.bottom, frame.top)
 parts = [*left_axis(frame, scale, round_ticks(scale.low, scale.high, 5))]
@@ -20,7 +20,7 @@ HAIR = 0.8
 
 @dataclass(frozen=True)
 class Frame:
-    """The box of a chart in which its values stand, in CSS pixels."""
+    """The plot area of a chart, in CSS pixels."""
 
     left: float
     top: float
@@ -47,7 +47,7 @@ class Scale:
     logarithmic: bool = False
 
     def __call__(self, values: object) -> np.ndarray:
-        """Pixels of the values, of the same shape; not finite where they are not, or where a logarithm is not."""
+        """Pixels of the values, of the same shape; non-finite where the value or its logarithm is."""
         numbers, low, high = np.asarray(values, float), self.low, self.high
         if self.logarithmic:
             numbers = np.log(numbers, where=numbers > 0, out=np.full(numbers.shape, np.nan))
@@ -58,7 +58,7 @@ class Scale:
 
 
 def padded(values: np.ndarray, *, logarithmic: bool = False) -> tuple[float, float]:
-    """The range of the finite values with a margin of a twentieth on each side; (0, 1) where there is none."""
+    """The range of the finite values with a margin of a twentieth on each side; (0, 1) without any."""
     values = values[np.isfinite(values)]
     if not len(values):
         return (0.1, 1.0) if logarithmic else (0.0, 1.0)
@@ -81,7 +81,7 @@ def round_step(least: float) -> float:
 
 
 def round_ticks(low: float, high: float, most: int, *, whole: bool = False) -> list[float]:
-    """Multiples of a round number from `low` to `high`, `most` + 1 of them at most; only whole ones if so asked."""
+    """Multiples of a round number from `low` to `high`, at most `most` + 1; `whole` restricts them to integers."""
     step = round_step(high / most - low / most)
     step = max(step, 1.0) if whole else step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -89,7 +89,7 @@ def round_ticks(low: float, high: float, most: int, *, whole: bool = False) -> l
 
 
 def decade_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten from `low` to `high`, seven at most, with their threefold where there are few."""
+    """Powers of ten from `low` to `high`, at most seven, with their threefold where there are few."""
     first, last = math.floor(math.log10(low)), math.floor(math.log10(high))
     every = max(1, -(-(last - first) // 6))
     factors = (1.0, 3.0) if math.log10(high / low) <= 3 else (1.0,)
@@ -103,7 +103,7 @@ def numbered(ticks: Sequence[float], digits: int = 6) -> dict[float, str]:
 
 
 def fitting(scale: Scale, *, digits: int = 6, whole: bool = False) -> dict[float, str]:
-    """Numbered ticks of a horizontal scale, seven at most, and fewer where their numbers would touch."""
+    """Numbered ticks of a horizontal scale, at most seven, fewer where their numbers would touch."""
     width = abs(scale.end - scale.start)
     for most in (6, 5, 4, 3, 2):
         names = numbered(round_ticks(scale.low, scale.high, most, whole=whole), digits)
@@ -113,12 +113,12 @@ def fitting(scale: Scale, *, digits: int = 6, whole: bool = False) -> dict[float
 
 
 def left_room(names: Mapping[float, str]) -> float:
-    """Pixels that the names take left of an axis."""
+    """Width in pixels of the tick labels left of an axis."""
     return max((text_width(name, SMALL) for name in names.values()), default=0.0) + 10
 
 
 def bottom_axis(frame: Frame, scale: Scale, names: Mapping[float, str], label: str) -> list[Part]:
-    """The line below the frame, the names of its ticks, and what the axis shows."""
+    """The line below the frame, its tick labels and the axis label."""
     return [
         Lines((np.array([[frame.left, frame.bottom], [frame.right, frame.bottom]]),), "muted", HAIR),
         *(
@@ -130,7 +130,7 @@ def bottom_axis(frame: Frame, scale: Scale, names: Mapping[float, str], label: s
 
 
 def left_axis(frame: Frame, scale: Scale, names: Mapping[float, str]) -> list[Words]:
-    """The names of the ticks left of the frame."""
+    """The tick labels left of the frame."""
     return [
         Words(frame.left - 6, middle(float(scale(at)), SMALL), name, "muted", SMALL, anchor="end")
         for at, name in names.items()
@@ -138,6 +138,6 @@ def left_axis(frame: Frame, scale: Scale, names: Mapping[float, str]) -> list[Wo
 
 
 def no_data(frame: Frame) -> Words:
-    """Says so in the middle of the frame."""
+    """ "no data", in the middle of the frame."""
     x, y = frame.left + frame.width / 2, middle(frame.top + frame.height / 2, SIZE)
     return Words(x, y, "no data", "muted", anchor="middle")

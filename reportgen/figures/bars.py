@@ -1,4 +1,4 @@
-"""What a channel answers to: one small bar chart per channel, a bar per label.
+"""A channel's response to each label: one small bar chart per channel, a bar per label.
 
 chart("activity", label_bars(values, run.classes, order, own_scale=True), alt="...", caption="...")
 """
@@ -16,7 +16,7 @@ from reportgen.figures.palettes import class_role
 from reportgen.figures.scene import SMALL, WIDTH, Boxes, Lines, Part, Scene, Words
 
 COLORED = 10
-"""Up to so many labels have their own colours, and a legend."""
+"""The most labels with colours of their own and a legend."""
 _MOST = 20_000
 _PEAK = 9.0  # px: the text that names a panel's largest bar
 
@@ -27,9 +27,9 @@ def label_bars(
     """One small bar chart per channel: `values` [channel, label], a bar per label from 0.
 
     Panels follow `order` (channel numbers, all by default), titled with the channel's number and, at the right, the
-    label of its largest value. All panels share one scale, printed at the first, unless `own_scale`. A NaN is "no
-    data", drawn as a small cross. Up to ten classes have their own colours; above that only the largest bar is
-    coloured. Raises DataError for other shapes, or for more than 20,000 bars (`heatmap` shows those).
+    label of its largest value. All panels share one scale, printed above, unless `own_scale`. A NaN is "no data", drawn
+    as a small cross. Up to ten classes have their own colours; above that only the largest bar is coloured. Raises
+    DataError for other shapes, or for more than 20,000 bars (use `heatmap`).
     """
     values = np.asarray(values, float)
     labels = len(classes)
@@ -46,7 +46,7 @@ def label_bars(
 
 @dataclass(frozen=True)
 class _Plan:
-    """Where the panels stand, in CSS pixels: `left`, `head` (their titles' baseline) and `zero` have one per panel.
+    """The panels' layout in CSS pixels: `left`, `head` (the titles' baseline) and `zero` have one value per panel.
 
     `starts`, `ends` and `tops` [panel, label] are the bars; a bar without a value has its top at zero.
     """
@@ -135,7 +135,7 @@ def _notes(
 
 
 def _fitting(name: str, room: float) -> str:
-    """The name cut to what fits into `room` pixels; two characters at least."""
+    """The name cut to fit `room` pixels; at least two characters."""
     length = 40
     while length > 2 and text_width(shorten(name, length), _PEAK) > room:
         length -= 1
@@ -143,7 +143,7 @@ def _fitting(name: str, room: float) -> str:
 
 
 def _legend(classes: Sequence[str]) -> Iterator[Part]:
-    """A row of class colours and names, where classes have colours; names are cut so that the row fits."""
+    """A row of class colours and names, if classes have colours; names are cut so that the row fits."""
     if len(classes) > COLORED:
         return
     length = 18

@@ -31,7 +31,7 @@ _NAMES = 100  # px at the right of a panel for the names of its series
 
 
 def steps_per_bin(steps: int) -> int:
-    """How many steps share one point of the loss per step in `curves`, for the caption."""
+    """Number of steps per point of the loss per step in `curves`, for the caption."""
     return max(1, -(-steps // STEP_BINS))
 
 
@@ -132,7 +132,7 @@ def _color(number: int) -> str:
 
 
 def _line(points: np.ndarray, number: int) -> Iterator[Part]:
-    """One series, broken where it has no value; where points are few, or stand alone, they are marked."""
+    """One series, with gaps where it has no value; few or isolated points are marked."""
     parts = [points[start:stop] for start, stop in runs(np.isfinite(points).all(axis=1))]
     lines = tuple(part for part in parts if len(part) > 1)
     yield Lines(lines, _color(number), 1.8, dashes=None if number < 2 else (7, 4))

@@ -3,8 +3,8 @@
     export(curves(...), "pdf")                                                    # bytes
     Figure(..., picture=picture, export=picture_export(picture, bar))             # for a mosaic or image
 
-Files have the size that a paper sets them at: 720 px are 7 inches, two columns, and 360 px are one; text of 12 px is
-8.4 pt. Bytes are the same every time.
+Files have their printed size: 720 px are 7 inches, two columns, and 360 px are one; text of 12 px is 8.4 pt. Bytes
+are reproducible.
 """
 
 import io
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _DPI = 300
-# What makes a file differ from one second, or one version, to the next.
-_UNSAID = {"svg": ("Date", "Creator"), "pdf": ("CreationDate", "Creator", "Producer"), "png": ("Software",)}
+# Metadata that would make files differ between runs or versions.
+_OMITTED = {"svg": ("Date", "Creator"), "pdf": ("CreationDate", "Creator", "Producer"), "png": ("Software",)}
 
 
 def export(scene: Scene, form: FigureFormat) -> bytes:
     """The scene as the bytes of an SVG, PDF or PNG file, in the colours of the light theme.
 
-    Characters that no installed font has become squares in PDF and PNG, and the log says in which
+    Characters that no installed font has become squares in PDF and PNG, and a warning is logged with the
     labels; SVG keeps them as text. Raises OptionError for another format.
     """
     _check(form)
@@ -49,9 +49,9 @@ def export(scene: Scene, form: FigureFormat) -> bytes:
 
 
 def users_export(figure: "MatplotlibFigure", form: FigureFormat) -> bytes:
-    """A figure that the user drew, in the user's own style and size: text as text, fonts embedded.
+    """The user's own figure, in its style and size: text as text, fonts embedded.
 
-    Raises OptionError for another format than "svg", "pdf" and "png".
+    Raises OptionError for a format other than "svg", "pdf" and "png".
     """
     import matplotlib
 
@@ -61,23 +61,23 @@ def users_export(figure: "MatplotlibFigure", form: FigureFormat) -> bytes:
 
 
 def _check(form: str) -> None:
-    if form not in _UNSAID:
-        raise OptionError(f"figures can't be written as {form!r}; {choices(form, _UNSAID)}")
+    if form not in _OMITTED:
+        raise OptionError(f"figures can't be written as {form!r}; {choices(form, _OMITTED)}")
 
 
 def _saved(figure: "MatplotlibFigure", form: str) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=_DPI, metadata=dict.fromkeys(_UNSAID[form]))
+    figure.savefig(buffer, format=form, dpi=_DPI, metadata=dict.fromkeys(_OMITTED[form]))
     return buffer.getvalue()
 
 
 def picture_export(picture: Raster | Mosaic, bar: ColorBar | None = None) -> Callable[[FigureFormat], bytes]:
-    """The `export` of an image or a mosaic: its pixels as they are, tile labels, and the colour bar."""
+    """The `export` of an image or a mosaic: its pixels, tile labels and colour bar."""
     return lambda form: export(picture_scene(picture, bar), form)
 
 
 def picture_scene(picture: Raster | Mosaic, bar: ColorBar | None = None) -> Scene:
-    """The picture with its tile labels and colour bar, 720 px wide at most."""
+    """The picture with its tile labels and colour bar, at most 720 px wide."""
     from PIL import Image
 
     raster = picture.raster if isinstance(picture, Mosaic) else picture
@@ -94,7 +94,7 @@ def picture_scene(picture: Raster | Mosaic, bar: ColorBar | None = None) -> Scen
 
 
 def _labels(picture: Mosaic, scale: float) -> list[Part]:
-    """A rim around each outlined tile; the tiles' labels, where a tile is large enough not to be covered."""
+    """A rim around each outlined tile, and labels on tiles that are large enough."""
     wide, tall = picture.grid.tile_width * scale, picture.grid.tile_height * scale
     rims, words = [], []
     for index, label in enumerate(picture.labels):

@@ -1,9 +1,9 @@
-"""Text that a chart can show: cleaned, cut, measured, and what to do where no font has a character.
+"""Text in charts: cleaned, cut, measured, with a fallback for characters that no font has.
 
     shorten("a very long class name", 9)           # "a very l…"
     text_width("epoch 10", 11)                     # 51.0 CSS pixels
 
-matplotlib's own font has Latin, Greek and Cyrillic letters; other scripts come from fonts that are installed.
+matplotlib's own font covers Latin, Greek and Cyrillic; other scripts need installed fonts.
 """
 
 from functools import cache, lru_cache
@@ -31,7 +31,7 @@ _FURTHER_FONTS = (
 
 
 def clean(text: str) -> str:
-    """The text on one line, without what XML can't hold: control characters and lone surrogates."""
+    """The text on one line, without the characters that XML forbids: control characters and lone surrogates."""
     return "".join(
         " " if character in "\t\n\r" else character if _is_xml(ord(character)) else "\ufffd" for character in text
     )
@@ -53,7 +53,7 @@ def shorten(text: str, length: int) -> str:
 
 @cache
 def families() -> tuple[str, ...]:
-    """The base font, and the installed ones that matplotlib is to ask for what it lacks."""
+    """The base font, and installed fonts for the characters that it lacks."""
     from matplotlib.font_manager import fontManager
 
     installed = set(fontManager.get_font_names())
@@ -69,7 +69,7 @@ def _characters(family: str) -> frozenset[int]:
 
 
 def families_for(text: str) -> tuple[str, ...]:
-    """The families to draw the text with: the base font alone where that has all of it."""
+    """The font families for the text: the base font alone if it has all characters."""
     return families()[:1] if all(ord(character) in _characters(BASE_FONT) for character in text) else families()
 
 
@@ -82,7 +82,7 @@ def drawable(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """Width of the text in CSS pixels in the base font, which is wider than the page's; wide scripts take squares."""
+    """Width in CSS pixels in the base font, which is wider than the page's; characters it lacks count as squares."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 

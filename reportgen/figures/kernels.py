@@ -1,14 +1,14 @@
-"""Parameters as tiles: how a kernel of any rank is cut up so that its parts can be seen.
+"""Parameters as tiles: a kernel of any rank cut into 2-D parts.
 
     laid_out = kernel_tiles(params["conv2/kernel"])
     low, high = symmetric(laid_out.tiles)
     picture = mosaic(laid_out.tiles, low, high, DIVERGING, labels=laid_out.labels, gap=laid_out.gap)
-    caption = f"{laid_out.reading} ..."                # says what a tile and a pixel are
+    caption = f"{laid_out.reading} ..."                # explains tiles and pixels
 
 Works for parameters and for their differences alike. A convolution's kernel (positions..., input,
 output; as Flax stores it) becomes one block per output channel with the input channels inside; a dense
-kernel one heatmap; a bias one row. What is too large to show value by value is reduced to signed
-extremes: of each group of weights the one furthest from zero, so that no large weight is lost.
+kernel one heatmap; a bias one row. A kernel too large to show value by value is reduced to signed
+extremes: the weight of each group furthest from zero, so that no large weight is lost.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from reportgen.core.report import Grid
 from reportgen.errors import DataError
 from reportgen.figures.mosaic import best_columns
 
-# A dense heatmap is at most this large; a convolution's mosaic has at most so many pixels.
+# Largest dense heatmap (width, height), and the most pixels of a convolution's mosaic.
 HEATMAP = (800, 400)
 MOSAIC_PIXELS = 1_200_000
 
@@ -28,8 +28,8 @@ MOSAIC_PIXELS = 1_200_000
 class KernelTiles:
     """`tiles` [tile, height, width] (masked where there is no weight) and a label per tile.
 
-    `reading` is a sentence that says what a tile and a pixel are, and what was reduced; `gap` the
-    pixels between tiles, None for the mosaic's own choice.
+    `reading` is a sentence that explains tiles, pixels and any reduction; `gap` the pixels between tiles, None
+    for the mosaic's default.
     """
 
     tiles: np.ndarray
@@ -59,7 +59,7 @@ def kernel_tiles(kernel: np.ndarray) -> KernelTiles:
             f"One block per output channel ({outputs}); rows are the kernel's {positions[0]} positions, "
             f"columns its {inputs} input channels.",
         )
-    # A volume's depth is treated as further inputs: [depth, h, w, in, out] -> [h, w, depth * in, out].
+    # A volume's depth becomes further inputs: [depth, h, w, in, out] -> [h, w, depth * in, out].
     *depth, height, width = positions
     slices = int(np.prod(depth, dtype=int))
     stacked = np.moveaxis(kernel.reshape(slices, height, width, inputs, outputs), 0, 2)
@@ -71,7 +71,7 @@ def kernel_tiles(kernel: np.ndarray) -> KernelTiles:
         reading = (
             f"One block per output channel ({outputs}); inside it, row by row, {within}, {height}×{width} weights each."
         )
-    # Wider than the gaps inside a block, or the blocks can't be told apart.
+    # Wider than the gaps inside a block, so that blocks are distinguishable.
     return _limited(kernel, _blocks(stacked), reading, gap=3 if slices * inputs > 1 else None)
 
 
@@ -85,7 +85,7 @@ def _blocks(kernel: np.ndarray) -> np.ndarray:
     for index in range(inputs):
         left, top = grid.origin(index)
         blocks[:, top : top + height, left : left + width] = np.moveaxis(kernel[:, :, index], -1, 0)
-    # The mosaic puts its own gaps around the blocks.
+    # The mosaic adds its own gaps around the blocks.
     return blocks[:, gap : tall - gap, gap : wide - gap]
 
 
@@ -101,7 +101,7 @@ def _limited(kernel: np.ndarray, tiles: np.ndarray, reading: str, gap: int | Non
 
 
 def _heatmap(kernel: np.ndarray) -> KernelTiles:
-    """A matrix as one tile, its longer side across; short sides are stretched so that they can be seen."""
+    """A matrix as one tile, its longer side horizontal; a short side is stretched to be visible."""
     inputs, outputs = kernel.shape
     matrix, down, across = kernel, ("input", inputs), ("output", outputs)
     if inputs > outputs:
@@ -127,11 +127,10 @@ def _row(values: np.ndarray) -> KernelTiles:
 
 
 def signed_extremes(matrix: np.ndarray, group: tuple[int, int]) -> np.ndarray:
-    """The matrix in blocks of `group` rows and columns, of each block the value furthest from zero.
+    """The value furthest from zero of each block of `group` rows and columns.
 
-    Blocks at the lower and right edge may be smaller. A block with a value that is not finite is NaN;
-    among equally far values the first in row-major order wins. Floats keep their dtype, others become
-    float64.
+    Blocks at the lower and right edge may be smaller. A block with a non-finite value is NaN; of equally far
+    values the first in row-major order wins. Floats keep their dtype, others become float64.
     """
     if not np.issubdtype(matrix.dtype, np.floating):
         matrix = matrix.astype(np.float64)

@@ -1,9 +1,9 @@
-"""The parts that several charts have: points in the colours of their classes, shaded cells, names moved apart.
+"""Parts that several charts share: points in the colours of their classes, shaded cells, labels without overlap.
 
     parts = [*class_dots(pixels, labels), *place_labels(centres(pixels, labels), classes)]
 
-One path per colour, not one element per point: small as SVG, and in the colours of the page's theme, where an embedded
-picture could not follow.
+One path per colour, not one element per point, keeps the SVG small; unlike an embedded picture it follows the page's
+theme.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,9 +29,8 @@ def class_dots(
 ) -> Iterator[Dots]:
     """Points [n, 2] in the colours and marks of their classes, `labels` [n] of class numbers.
 
-    Drawn in rounds of a part of every class, so that no class lies on top of all others only because
-    it has the highest number. `rim` puts a thin rim of the ground's colour under each dot. Points that are not finite
-    are left out.
+    Drawn in rounds of a part of every class, so that the class with the highest number does not cover all others.
+    `rim` puts a thin rim of the ground's colour under each dot. Non-finite points are omitted.
     """
     order = np.where(np.isfinite(points).all(axis=1), np.arange(len(points)) % ROUNDS, -1)
     for part in range(ROUNDS):
@@ -73,17 +72,17 @@ def runs(flags: np.ndarray) -> list[tuple[int, int]]:
 
 
 def centres(points: np.ndarray, labels: np.ndarray) -> dict[int, np.ndarray]:
-    """Class number -> the median of its points, [2]; classes without a finite point are left out."""
+    """Class number -> the median of its points, [2]; classes without a finite point are omitted."""
     finite = np.isfinite(points).all(axis=1)
     points, labels = points[finite], labels[finite]
     return {label: np.median(points[labels == label], axis=0) for label in np.unique(labels).tolist()}
 
 
 def apart(positions: np.ndarray, sizes: np.ndarray, rounds: int = 100) -> np.ndarray:
-    """Move boxes of those centres [n, 2] and sizes [n, 2] off each other, each as little as need be.
+    """Move boxes with centres [n, 2] and sizes [n, 2] apart, each as little as possible.
 
-    Every pair that overlaps is pushed apart along the side of the smaller overlap, in rounds; where there
-    is no room for all, some overlap is left.
+    Iteratively pushes each overlapping pair apart along the axis of the smaller overlap; without room for all,
+    some overlap remains.
     """
     at = positions.astype(np.float64)
     reach = (sizes[:, None] + sizes[None]) / 2

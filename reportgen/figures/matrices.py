@@ -20,7 +20,7 @@ from reportgen.figures.scene import SIZE, SMALL, WIDTH, Boxes, Lines, Part, Pict
 
 
 def confusion(matrix: np.ndarray, classes: Sequence[str], unpredicted: Sequence[int] = ()) -> Scene:
-    """Confusion matrix [true, predicted] of counts, made for its mistakes.
+    """Confusion matrix [true, predicted] of counts, which emphasises the mistakes.
 
     Cells off the diagonal are shaded by their share of the row (of the images of the true class), the
     largest share strongest, as the line under the matrix says; the diagonal is grey. Up to 40 classes
@@ -98,7 +98,7 @@ def _plan(names: Sequence[str], most: int) -> _Plan:
 
 
 def _class_names(plan: _Plan) -> Iterator[Words]:
-    """Every name while a line of text is at most as high as a row; else every so many."""
+    """Every name if rows are at least as high as a line of text, otherwise every nth."""
     count, size = len(plan.names), plan.name_size
     for index in range(0, count, max(1, math.ceil((size + 1) / plan.down))):
         name = plan.names[index]
@@ -149,7 +149,7 @@ def heatmap(
 ) -> Scene:
     """A matrix [row, column] in a palette from `low` to `high`, row 0 on top, with named axes.
 
-    Names stand at every row where there is room, else at every so many; columns, and rows without names, count from 0.
+    Every row is labelled if there is room, otherwise every nth; columns, and rows without names, count from 0.
     NaN is violet (palettes). Raises DataError for an empty matrix.
     """
     matrix = np.asarray(matrix)

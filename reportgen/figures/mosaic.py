@@ -1,11 +1,11 @@
-"""Many small pictures as one: tiles laid out on a grid and encoded once, at one pixel per value.
+"""Many small pictures in one: tiles on a grid, encoded once, at one pixel per value.
 
     maps = activations.maps["conv1"][0]                       # [height, width, channel]
     tiles = np.moveaxis(maps, -1, 0)
     picture = mosaic(tiles, 0, maps.max(), GREY, labels=range(len(tiles)), outlined=[7])
     photo = image(run.data.probe_images[0], 0, 1)
 
-A mosaic is a palette PNG whose gaps are transparent, so that it stands on a light and on a dark page.
+A mosaic is a palette PNG whose gaps are transparent, which suits light and dark pages.
 """
 
 import io
@@ -35,12 +35,11 @@ def mosaic(
     """The tiles in one picture, row by row.
 
     `tiles` is [tile, height, width] of numbers, shown through the palette from `low` to `high`
-    (`palettes.to_indices`; masked elements show the page's ground), or [tile, height, width, 3] of
-    colours, where `low` is 0 and `high` 255 in each. `labels` has a name per tile. `columns` is chosen
-    for a picture of about 8:5, and `gap` by the tiles' size, unless given. `stand` says how much
-    of the page's width it takes.
+    (`palettes.to_indices`; masked elements are transparent), or [tile, height, width, 3] of colours, where
+    `low` is 0 and `high` 255 in each. `labels` has a name per tile. `columns` defaults to a picture of about
+    8:5, `gap` depends on the tiles' size. `stand` is the share of the page's width.
 
-    Raises DataError where there is no tile, or where labels or values are not one per tile.
+    Raises DataError without tiles, or unless there is one label, and one value if any, per tile.
     """
     if tiles.ndim == 4 and tiles.shape[3] == 1:
         tiles = tiles[..., 0]
@@ -69,7 +68,7 @@ def mosaic(
 
 
 def best_columns(count: int, height: int, width: int) -> int:
-    """How many columns give a picture of about 8:5, rather with a full last row than without.
+    """The number of columns for a picture of about 8:5, preferring a full last row.
 
     >>> [best_columns(n, 24, 24) for n in (1, 10, 16, 30, 32, 64, 100, 512, 2048)]
     [1, 5, 4, 6, 8, 8, 10, 32, 64]
@@ -86,7 +85,7 @@ def best_columns(count: int, height: int, width: int) -> int:
 def image(pixels: np.ndarray, low: float, high: float) -> Raster:
     """One image as a PNG: [height, width] or [height, width, 1] grey, [height, width, 3] colour.
 
-    `low` is black and `high` white (per colour); values beyond are clipped; NaN and infinities are
+    `low` is black and `high` white (per colour); values outside are clipped; NaN and infinities are
     violet. Raises DataError for another shape.
     """
     if pixels.ndim == 3 and pixels.shape[2] == 1:
@@ -104,9 +103,9 @@ def image(pixels: np.ndarray, low: float, high: float) -> Raster:
 
 
 def _to_bytes(colors: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Colours [..., channel] as uint8; a pixel with a channel that is not finite is violet."""
+    """Colours [..., channel] as uint8; a pixel with a non-finite channel is violet."""
     if not high > low:
-        raise DataError(f"an image's range must go upwards; got {low!r} to {high!r}")
+        raise DataError(f"an image's range must be increasing; got {low!r} to {high!r}")
     numbers = colors.astype(np.float64)
     finite = np.isfinite(numbers)
     numbers[~finite] = low
@@ -137,7 +136,7 @@ def png(pixels: np.ndarray, palette: Palette | None = None) -> bytes:
     if palette is not None:
         picture.putpalette(palette.rgb.tobytes())
         options = {"transparency": GAP}
-    # optimize=True costs 3 to 10 times as much for 0 to 7 % of the bytes.
+    # optimize=True takes several times as long for a few percent of the bytes.
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", **options)
     return buffer.getvalue()

@@ -1,18 +1,18 @@
-"""Colours: what a number or a class looks like, on every figure.
+"""Colours of numbers and classes, the same on every figure.
 
     low, high = symmetric(change)
     indices = to_indices(change, low, high, DIVERGING)    # uint8, 0..253 levels, 254 NaN or infinite
-    outside(change, low, high)                            # how many values the range could not show
-    colorbar(DIVERGING, low, high)                        # the scale, for the page to print beside it
+    outside(change, low, high)                            # the number of values outside the range
+    colorbar(DIVERGING, low, high)                        # the scale, printed beside the picture
 
-A palette has 256 entries: 254 levels from the low end to the high end, one entry for values that are
-not finite (violet, in no palette otherwise), and one for the gaps between tiles (transparent, so that
-the page's ground shows). Levels 126 and 127 of the diverging palette are both white: 0 is exactly white
-in any symmetric range. Red is negative and blue positive; red never stands against green.
+A palette has 256 entries: 254 levels from the low end to the high end, one for non-finite values
+(violet, otherwise unused), and one for the gaps between tiles (transparent). Levels 126 and 127 of the
+diverging palette are both white, so that 0 is exactly white in any symmetric range. Red is negative and
+blue positive; red is never paired with green.
 
 Classes take the ten colours of `petroff10` (M. A. Petroff, "Accessible Color Sequences for Data
-Visualization", arXiv:2107.02270), made to stay apart for colour-blind readers. From the eleventh class
-on the colours repeat with another mark (`class_mark`), the second cue.
+Visualization", arXiv:2107.02270), distinguishable for colour-blind readers. From the eleventh class on the
+colours repeat with another mark (`class_mark`) as a second cue.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from reportgen.core.report import ColorBar
 from reportgen.errors import DataError
 
 LEVELS = 254
-STOPS = 17  # of a colour bar: enough that colours between them are within two levels of the palette's
+STOPS = 17  # of a colour bar: interpolated colours are within two levels of the palette's
 NOT_FINITE = 254
 GAP = 255
 NOT_FINITE_COLOR = "#aa00ff"
@@ -64,7 +64,7 @@ _RED_WHITE_BLUE = (
 
 @dataclass(frozen=True)
 class Palette:
-    """`rgb` [256, 3] uint8, read-only; `flat` is the level that a range of width 0 is shown in."""
+    """`rgb` [256, 3] uint8, read-only; `flat` is the level of values in a range of width 0."""
 
     rgb: np.ndarray
     flat: int
@@ -121,9 +121,9 @@ def _finite_range(low: float, high: float) -> tuple[float, float]:
 def to_indices(values: np.ndarray, low: float, high: float, palette: Palette = GREY) -> np.ndarray:
     """Palette entries, uint8 and of the same shape: `low` is level 0, `high` level 253, linear between.
 
-    Values beyond the range are clipped to its ends (`outside` counts them); NaN and infinities become
-    NOT_FINITE; the masked elements of a masked array become GAP. With low == high the equal values are
-    shown in the palette's `flat` level. Raises DataError for a range that is not finite or upside down.
+    Values outside the range are clipped to its ends (`outside` counts them); NaN and infinities become
+    NOT_FINITE; the masked elements of a masked array become GAP. With low == high the values equal to it take
+    the palette's `flat` level. Raises DataError for a range that is not finite or not increasing.
     """
     low, high = _finite_range(low, high)
     masked = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
@@ -155,7 +155,7 @@ def to_indices(values: np.ndarray, low: float, high: float, palette: Palette = G
 
 @dataclass(frozen=True)
 class Outside:
-    """How many of `total` values a range could not show: below it, above it, or not finite."""
+    """The number of values below a range, above it and not finite, among `total` values."""
 
     below: int
     above: int
@@ -169,7 +169,7 @@ class Outside:
 
 
 def outside(values: np.ndarray, low: float, high: float) -> Outside:
-    """Count the values that `to_indices` clips or can't place; masked elements are left out."""
+    """Count the values that `to_indices` clips or can't place; masked elements are excluded."""
     low, high = _finite_range(low, high)
     numbers = np.asarray(np.ma.compressed(values) if np.ma.isMaskedArray(values) else values)
     finite = np.isfinite(numbers)

@@ -1,9 +1,9 @@
-"""Photographs, encoded for the page: small ones without loss, others as WebP, a tenth of a PNG's bytes.
+"""Photographs, encoded for the page: small ones losslessly, others as WebP, which takes a tenth of a PNG's bytes.
 
     picture = photo(pixels)                     # uint8 [height, width, 3] or [height, width, 1]
     sheet = photos(tiles, labels)               # uint8 [n, height, width, 3], as one picture
 
-For pictures that are there to be recognised, never for values: those stay lossless (`figures.mosaic`).
+For pictures to be recognised, never for values, which stay lossless (`figures.mosaic`).
 """
 
 import io
@@ -23,7 +23,7 @@ QUALITY = 80
 
 
 def photo(pixels: np.ndarray) -> Raster:
-    """`pixels` from 0 to 255; up to 64x64 a PNG with hard pixel edges, beyond that a WebP."""
+    """`pixels` from 0 to 255, as a PNG with hard pixel edges up to 64x64, as a WebP above."""
     height, width = pixels.shape[:2]
     if max(height, width) <= SMALL:
         return image(pixels, 0, 255)
@@ -42,13 +42,13 @@ def photos(
     values: Sequence[str] = (),
     stand: Stand = "full",
 ) -> Mosaic:
-    """Photographs [n, height, width, 3] from 0 to 255 in one picture, laid out as by `mosaic`; encoded as `photo`.
+    """Photographs [n, height, width, 3] from 0 to 255 in one picture, laid out as by `mosaic`, encoded as by `photo`.
 
     Raises DataError as `mosaic` does.
     """
     count, tall, wide = tiles.shape[:3]
     gap = 0 if count == 1 else 2
-    # The lossless mosaic of one pixel a tile has the columns, and checks what was given.
+    # The lossless mosaic of one pixel per tile determines the columns and validates the arguments.
     plan = mosaic(tiles[:, :1, :1], 0, 255, labels=labels, columns=columns or best_columns(count, tall, wide))
     if max(tall, wide) <= SMALL:
         return mosaic(tiles, 0, 255, labels=labels, columns=plan.grid.columns, values=values, gap=gap, stand=stand)

@@ -1,9 +1,9 @@
-"""A scene as a matplotlib figure, for what is not SVG: a PDF or PNG for a paper, the frames of an animation.
+"""A scene as a matplotlib figure, for output other than SVG: PDF or PNG for a paper, frames of an animation.
 
     with settings():
         figure = plot(Scene(...), inches_per_pixel=7 / 720)
 
-Every part is one artist in axes that cover the figure, in the scene's own pixels.
+Every part is one artist in axes that cover the figure, in the scene's pixels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """matplotlib's own settings, but for text that stays text and is no mathematics; the user's come back after."""
+    """matplotlib's defaults, except that text stays text and is not parsed as math; restores the user's settings."""
     import matplotlib
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        # Names of classes and layers may hold a dollar sign.
+        # Names of classes and layers may contain a dollar sign.
         matplotlib.rcParams.update({"path.simplify": False, "pdf.fonttype": 42, "text.parse_math": False})
         yield
 
@@ -66,8 +66,8 @@ def _draw(axes: "Axes", part: Part, level: int, scale: float) -> None:
             codes = [Path.MOVETO, *[Path.LINETO] * (len(points) - 1)]
             _add(axes, points, codes, level, facecolor=COLORS[part.color], alpha=part.alpha, linewidth=0)
         case Dots(points):
-            # A stroke of almost no length with a cap: Agg draws nothing for a stroke of no length at all, and would
-            # move both ends onto one pixel if it snapped.
+            # A stroke of almost no length with a cap: Agg draws nothing for a stroke of zero length, which snapping
+            # would produce.
             strokes = np.stack([points, points + np.array([0.001, 0])], axis=1).reshape(-1, 2)
             cap = "projecting" if part.square else "round"
             look = {"linewidth": part.size * scale, "capstyle": cap, "snap": False}
@@ -104,7 +104,7 @@ def _write(axes: "Axes", part: Words, level: int, scale: float) -> None:
         "zorder": level,
     }
     if part.halo:
-        # A text of its own: one text with a stroke effect would become outlines, no longer text in a PDF.
+        # A separate text: a text with a stroke effect becomes outlines in a PDF, no longer text.
         effects = [Stroke(linewidth=HALO * scale, foreground=COLORS["ground"])]
         axes.text(part.x, part.y, text, path_effects=effects, **look)
     axes.text(part.x, part.y, text, **look)

@@ -22,7 +22,7 @@ Limits = tuple[float, float, float, float]
 
 
 def limits(*clouds: np.ndarray) -> Limits:
-    """(left, right, bottom, top) of a square that holds every finite point of the clouds, with a margin."""
+    """(left, right, bottom, top) of a square around every finite point of the clouds, with a margin."""
     points = np.concatenate([cloud.reshape(-1, 2) for cloud in clouds] or [np.zeros((0, 2))])
     points = points[np.isfinite(points).all(axis=1)]
     if not len(points):
@@ -57,8 +57,7 @@ def embedding_multiples(
 ) -> Scene:
     """The frames [n, 2] side by side, at most four in a row, all at the same limits.
 
-    Class names stand in the last frame; the others keep its colours. Points that are not finite are left out; without
-    labels all points are one colour.
+    Class names are in the last frame. Non-finite points are omitted; without labels all points have one colour.
     """
     if not frames or len(frames) != len(titles):
         raise DataError(f"small multiples need a title per frame; got {len(frames)} and {len(titles)}")
@@ -115,9 +114,9 @@ def scatter_change(initial: np.ndarray, change: np.ndarray, title: str, correlat
     """Initial value against change for the weights of one kernel, any shape, 344 px wide.
 
     Up to 2,000 weights are dots; more are counted in 64 x 54 bins, shaded by the logarithm of the
-    count. Lines mark zero on both axes; words say where weights moved away from zero and where towards
-    it. `correlation` (NaN or None: "no data") and the number of weights are printed at the top. Weights
-    that are not finite are left out, and counted.
+    count. Lines mark zero on both axes; labels name the quadrants away from zero and towards it.
+    `correlation` (NaN or None: "no data") and the number of weights are printed at the top. Non-finite
+    weights are omitted, and counted.
     """
     initial = np.asarray(initial).reshape(-1).astype(np.float64)
     change = np.asarray(change).reshape(-1).astype(np.float64)
@@ -148,7 +147,7 @@ def scatter_change(initial: np.ndarray, change: np.ndarray, title: str, correlat
 
 
 def _cross(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-    """Where the value before is 0, and where the change is."""
+    """The lines of zero initial value and zero change."""
     x, y = frame.left + frame.width / 2, frame.top + frame.height / 2
     return np.array([[frame.left, y], [frame.right, y]]), np.array([[x, frame.top], [x, frame.bottom]])
 
@@ -163,7 +162,7 @@ def _weights(x: Scale, y: Scale, initial: np.ndarray, change: np.ndarray) -> Ite
 
 
 def _directions(frame: Frame) -> Iterator[Words]:
-    """Where weights grew and where they shrank: up on the right is away from zero, and so is down on the left."""
+    """Labels of the quadrants: upper right and lower left are away from zero, the others towards it."""
     for right in (False, True):
         for up in (False, True):
             x = frame.right - 4 if right else frame.left + 4

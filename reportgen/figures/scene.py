@@ -1,11 +1,11 @@
-"""Charts as data: what stands where, in CSS pixels from the upper left corner. Nothing here draws.
+"""Charts as data: primitives in CSS pixels from the upper left corner. Nothing here draws.
 
     Scene(360, 200, (Boxes(np.array([[10, 20, 40, 90]]), "accent"), Words(10, 14, "loss", bold=True)))
 
 `figures.svg` writes a scene as an element of the page, `figures.plot` as a matplotlib figure for a PDF or PNG. Parts
-are drawn in order. A colour is a name, not a value: on the page it is a class that follows the light and the dark
-theme (templates/css/charts.css), in a file for a paper it is the colour below. 720 px are the page's text across, and
-7 inches in print.
+are drawn in order. A colour is a name, not a value: on the page a class that follows the light and the dark theme
+(templates/css/charts.css), in a file for a paper the colour below. 720 px are the width of the page's text, and 7
+inches in print.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Boxes:
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """Lines of any number of points, [n, 2] each; `dashes` are the lengths of a dash and of the gap after it."""
+    """Polylines, [n, 2] each; `dashes` are the lengths of a dash and of the gap after it."""
 
     lines: tuple[np.ndarray, ...]
     color: str
@@ -60,7 +60,7 @@ class Area:
 
 @dataclass(frozen=True, eq=False)
 class Dots:
-    """Round or square dots at points [n, 2], `size` across; dots that overlap are one surface, transparent or not.
+    """Round or square dots at points [n, 2] of diameter `size`; overlapping dots form one surface, also if transparent.
 
     The page keeps positions to 1 / `per_pixel` of a pixel.
     """
@@ -75,7 +75,7 @@ class Dots:
 
 @dataclass(frozen=True)
 class Words:
-    """One line of text on a baseline that begins, has its middle or ends at (x, y).
+    """One line of text on a baseline that starts, is centred or ends at (x, y), by its `anchor`.
 
     `turned` text runs upwards; a `halo` in the ground's colour keeps it legible over points and lines.
     """
@@ -120,5 +120,5 @@ def rectangle(left: float, top: float, right: float, bottom: float) -> np.ndarra
 
 
 def middle(y: float, size: float) -> float:
-    """The baseline of a text whose capitals and digits have their middle at y."""
+    """The baseline of a text whose capitals and digits are vertically centred at y."""
     return y + 0.36 * size

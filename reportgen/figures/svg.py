@@ -3,8 +3,8 @@
     svg(Scene(...), themed=True)                   # '<svg xmlns=... viewBox="0 0 720 264" class="chart" ...>'
     drawing(Scene(...))                            # core.report.Drawing
 
-A page with a hash-based Content-Security-Policy drops every `style` attribute and `<style>` element, so there is none:
-colours are classes, everything else is a presentation attribute. Nothing has an id.
+A hash-based Content-Security-Policy blocks `style` attributes and `<style>` elements, so colours are classes and
+everything else is a presentation attribute. Nothing has an id.
 """
 
 import base64
@@ -19,9 +19,9 @@ from reportgen.figures.mosaic import png
 from reportgen.figures.scene import COLORS, Area, Boxes, Dots, Lines, Part, Picture, Scene, Words
 
 HALO = 3.0
-"""Width of the stroke behind a text with a halo, half of which shows."""
+"""Width of the stroke behind a text with a halo, half of which is visible."""
 PRINTED = 7 / 720
-"""Inches in print of a CSS pixel."""
+"""Printed inches per CSS pixel."""
 
 Attributes = Mapping[str, str]
 Paint = Callable[..., Attributes]
@@ -33,7 +33,7 @@ def drawing(scene: Scene) -> Drawing:
 
 
 def svg(scene: Scene, *, themed: bool) -> str:
-    """The scene as an `<svg>` element, with the page's classes or, for a paper, with plain colours and fonts."""
+    """The scene as an `<svg>` element, with the page's classes or, for a paper, plain colours and fonts."""
     width, height = number(scene.width), number(scene.height)
     root = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {width} {height}", "role": "img"}
     if themed:
@@ -107,7 +107,7 @@ def _box_path(boxes: np.ndarray) -> str:
 
 
 def _line_path(points: np.ndarray) -> str:
-    """Lines along an axis as H and V, which are shorter."""
+    """The line as path data; horizontal and vertical segments use H and V, which are shorter."""
     rounded: Iterable[list[float]] = (np.round(np.asarray(points, float), 2) + 0.0).tolist()
     parts: list[str] = []
     x = y = None
@@ -127,8 +127,8 @@ def _line_path(points: np.ndarray) -> str:
 def _dots(part: Dots, paint: Paint) -> str:
     """Lines of no length with caps, each placed relative to the last.
 
-    Positions are whole numbers of 1 / `per_pixel` of a pixel; dots at the same place are one; they go row by row,
-    which keeps the steps, and so the path, short.
+    Positions are multiples of 1 / `per_pixel` pixels; coinciding dots are merged; row order keeps the steps, and so
+    the path, short.
     """
     if not len(part.points):
         return ""

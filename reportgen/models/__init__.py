@@ -1,12 +1,12 @@
-"""Models by name, or by the place of a user's own factory.
+"""Models by name, or from a user's own factory.
 
     model = build("lenet", num_classes=10)
     model = build("nets:make", 10)             # make(10) of nets.py in the current folder
 
 A factory is a callable that takes the number of classes and returns a Linen or NNX module; it may also
-declare `image_shape` (height, width, channels) and `seed`, which NNX modules need. A model whose
-`__call__` has an argument `train` is told by it whether it is being trained. A new model is one file,
-and one line in MODELS. Importing this module does not import jax.
+declare `image_shape` (height, width, channels) and `seed`, which NNX modules need. A `__call__` with an
+argument `train` receives whether the model is being trained. A new model is one file and one line in
+MODELS. Importing this module does not import jax.
 """
 
 import importlib
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from flax import linen, nnx
 
 MODELS: Mapping[str, str] = {
-    "lenet": "reportgen.models.lenet:lenet",
+    "lenet": "reportgen.models.lenet:LeNet",
     "lenet_nnx": "reportgen.models.lenet_nnx:lenet_nnx",
-    "mnist_cnn": "reportgen.models.mnist_cnn:mnist_cnn",
-    "squeezenet": "reportgen.models.squeezenet:squeezenet",
+    "mnist_cnn": "reportgen.models.mnist_cnn:MnistCNN",
+    "squeezenet": "reportgen.models.squeezenet:SqueezeNet",
 }
 LINEN_OWN = ("parent", "name")  # fields that every Linen module class has after its own
 
@@ -39,18 +39,18 @@ def build(
 ) -> "linen.Module | nnx.Module":
     """The `flax.linen.Module` or `flax.nnx.Module` that a factory makes.
 
-    `name` is one of MODELS or MODULE:FACTORY; modules are looked for in the current folder first, then
+    `name` is one of MODELS or MODULE:FACTORY; modules are looked up in the current folder first, then
     among the installed ones. Without `num_classes` the factory is called without it and its own default
-    holds (the features of squeezenet, no classifier); so is one that has no parameter for it.
-    `image_shape` and `seed` are handed over to factories that have parameters of these names.
+    applies (for squeezenet, no classifier), as for a factory without a parameter for it.
+    `image_shape` and `seed` are passed to factories that have parameters of these names.
 
-    Raises ModelError for an unknown name (what exists is listed), a module that can't be imported, a
-    factory that is not there, does not take the arguments, fails, or returns something else.
+    Raises ModelError for an unknown name (the known ones are listed), a module that can't be imported, or a
+    factory that does not exist, does not take the arguments, fails, or returns something else.
     """
     if name not in MODELS and ":" not in name:
         raise ModelError(f"no model {name!r}; {choices(name, MODELS)}, MODULE:FACTORY")
     module, _, attribute = MODELS.get(name, name).partition(":")
-    # The current folder stays importable while the factory runs: it may import further modules of the user's.
+    # The current folder stays importable while the factory runs, which may import more of the user's modules.
     with _current_folder_importable():
         factory = _find(name, module, attribute)
         model = _call(name, factory, num_classes, image_shape, seed)
@@ -67,7 +67,7 @@ def build(
 def _current_folder_importable() -> Iterator[None]:
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
-    # A module written since the interpreter last listed the folder would not be found.
+    # Without this, a module written since the interpreter last listed the folder is not found.
     importlib.invalidate_caches()
     try:
         yield
@@ -82,7 +82,7 @@ def _find(name: str, module_name: str, attribute: str) -> Callable[..., Any]:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as problem:
-        # Only the module asked for, or a package on the way to it; else one of its own imports failed.
+        # The missing module is the requested one or one of its packages; otherwise one of its imports failed.
         if problem.name is None or not f"{module_name}.".startswith(f"{problem.name}."):
             raise ModelError(f"{name}: importing {module_name} failed: {problem}") from problem
         hint = f"; give the module, not the file: {module_name.removesuffix('.py')}:{attribute}"
@@ -92,16 +92,12 @@ def _find(name: str, module_name: str, attribute: str) -> Callable[..., Any]:
         ) from problem
     except Exception as problem:  # whatever the user's module raises while it is imported
         raise ModelError(f"{name}: importing {module_name} failed: {type(problem).__name__}: {problem}") from problem
-    found = getattr(module, attribute, None)
-    if not callable(found):
+    factory: Callable[..., Any] | None = getattr(module, attribute, None)
+    if not callable(factory):
         public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        problem_text = (
-            f"{attribute} in {module_name} is not callable"
-            if found is not None
-            else (f"no {attribute} in {module_name}")
-        )
-        raise ModelError(f"{name}: {problem_text}; {choices(attribute, public)}")
-    factory: Callable[..., Any] = found
+        absent = f"no {attribute} in {module_name}"
+        text = absent if factory is None else f"{attribute} in {module_name} is not callable"
+        raise ModelError(f"{name}: {text}; {choices(attribute, public)}")
     return factory
 
 

@@ -1,4 +1,4 @@
-"""What the built-in models say about images that they can't take."""
+"""The input check of the built-in models."""
 
 from collections.abc import Sequence
 

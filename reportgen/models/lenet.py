@@ -1,6 +1,6 @@
 """LeNet as in the sample of Sony's Neural Network Console: two convolutions, two dense layers.
 
-    model = lenet(num_classes=10)
+    model = LeNet(num_classes=10)
     variables = model.init(key, images)        # images [batch, height, width, channel], 16x16 or larger
     logits = model.apply(variables, images)    # [batch, 10]
 
@@ -23,7 +23,7 @@ class LeNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """`x` is [batch, height, width, channel]; `train` changes nothing. Raises ModelError."""
+        """`x` is [batch, height, width, channel]; `train` has no effect. Raises ModelError for images below 16x16."""
         check_images("lenet", x.shape, 16)
         x = nn.Conv(16, (5, 5), padding="VALID", name="conv1")(x)
         x = nn.relu(max_pool(x))
@@ -33,8 +33,3 @@ class LeNet(nn.Module):
         x = nn.relu(nn.Dense(150, name="hidden")(x))
         scores: jax.Array = nn.Dense(self.num_classes, name="output")(x)
         return scores
-
-
-def lenet(num_classes: int = 10) -> LeNet:
-    """The model, for that many classes."""
-    return LeNet(num_classes)

@@ -28,7 +28,7 @@ class LeNetNNX(nnx.Module):
         self.output = nnx.Linear(150, num_classes, rngs=rngs)
 
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """`x` is [batch, *image_shape]; `train` changes nothing."""
+        """`x` is [batch, *image_shape]; `train` has no effect."""
         x = nnx.relu(max_pool(self.conv1(x)))
         x = nnx.relu(max_pool(self.conv2(x)))
         x = x.reshape((x.shape[0], -1))

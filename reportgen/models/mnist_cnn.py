@@ -1,6 +1,6 @@
 """A network of four 2x2 convolutions for small images, with dropout and a hidden layer of 512.
 
-    model = mnist_cnn(num_classes=10)
+    model = MnistCNN(num_classes=10)
     variables = model.init(key, images)        # images [batch, height, width, channel], 4x4 or larger
     logits = model.apply(variables, images)    # [batch, 10]
     logits = model.apply(variables, images, train=True, rngs={"dropout": key})
@@ -22,7 +22,7 @@ class MnistCNN(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """`x` is [batch, height, width, channel]; `train=True` drops out and needs rngs={"dropout": key}.
+        """`x` is [batch, height, width, channel]; `train=True` applies dropout and needs rngs={"dropout": key}.
 
         Raises ModelError for images smaller than 4x4.
         """
@@ -36,8 +36,3 @@ class MnistCNN(nn.Module):
         x = nn.relu(nn.Dense(512, name="hidden")(x))
         scores: jax.Array = nn.Dense(self.num_classes, name="output")(x)
         return scores
-
-
-def mnist_cnn(num_classes: int = 10) -> MnistCNN:
-    """The model, for that many classes."""
-    return MnistCNN(num_classes)

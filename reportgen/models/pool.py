@@ -1,9 +1,9 @@
-"""A 2x2 max-pooling whose gradient is quick on CPUs: bit for bit that of `flax.linen.max_pool`.
+"""A 2x2 max-pooling whose gradient is fast on CPUs and bitwise that of `flax.linen.max_pool`.
 
     y = max_pool(x)        # [..., height, width, channel] -> [..., height // 2, width // 2, channel]
 
-XLA computes the gradient of a max-pooling by select-and-scatter, the slowest operation of a small
-network on a CPU: 59 ms for a batch of 100x28x28x32 where the rule below takes 2 ms.
+XLA computes the gradient of a max-pooling by select-and-scatter, by far the slowest operation of a small
+network on a CPU.
 """
 
 import jax
@@ -17,13 +17,13 @@ def max_pool(x: jax.Array) -> jax.Array:
 
     `x` is floating point [..., height, width, channel]. Value and gradient equal those of
     `nn.max_pool(x, (2, 2), strides=(2, 2))` in every bit but the sign of a zero (which XLA leaves open):
-    of tied maxima the first in row-major order takes the gradient. Works under jit, vmap and grad; not
-    in forward mode (`jax.jvp`, `jax.hessian`), as every `custom_vjp`.
+    of tied maxima the first in row-major order takes the gradient. Works under jit, vmap and grad, but, like
+    every `custom_vjp`, not in forward mode (`jax.jvp`, `jax.hessian`).
 
-    NaN: under a gradient a window with a NaN gives NaN. Without one it is XLA that pools, which on CPUs
-    keeps NaN in small arrays and drops it in large ones (jax 0.10): look for NaN before a pooling.
+    NaN: under a gradient a window with a NaN gives NaN. Without a gradient XLA pools, which on CPUs keeps NaN
+    in small arrays and drops it in large ones (jax 0.10): check for NaN before a pooling.
     """
-    # Without a gradient the plain form is the quicker one.
+    # Without a gradient the plain form is faster.
     pooled: jax.Array = nn.max_pool(x, (2, 2), strides=(2, 2))
     return pooled
 
@@ -33,7 +33,7 @@ def _forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     corners = [x[..., row:height:2, column:width:2, :] for row in (0, 1) for column in (0, 1)]
     largest, chosen = corners[0], jnp.zeros(corners[0].shape, jnp.uint8)
     for index, corner in enumerate(corners[1:], start=1):
-        # select-and-scatter moves on only where "kept >= next" fails, which it also does for NaN.
+        # select-and-scatter replaces the maximum only where "kept >= next" fails, as it also does for NaN.
         kept = largest >= corner
         chosen = jnp.where(kept, chosen, jnp.uint8(index))
         largest = jnp.where(kept, largest, corner)

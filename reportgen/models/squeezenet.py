@@ -1,8 +1,8 @@
-"""SqueezeNet v1.1, whose pretrained ImageNet weights answer to what is in a photograph.
+"""SqueezeNet v1.1, for its pretrained ImageNet weights.
 
-    model = squeezenet()                       # conv1 to fire9, without the classifier
+    model = SqueezeNet()                       # conv1 to fire9, without the classifier
     maps = model.apply({"params": params}, images)   # [batch, 227, 227, 3] -> [batch, 13, 13, 512]
-    model = squeezenet(num_classes=10)         # with it: logits [batch, 10]
+    model = SqueezeNet(num_classes=10)         # with it: logits [batch, 10]
 
 A fire module squeezes to few channels by a 1x1 convolution and expands by a 1x1 and a 3x3, side by side.
 Parameters are named as in Keras' conversion ("fire2/squeeze1x1/kernel"); its images are BGR, 0 to 255,
@@ -18,14 +18,14 @@ from reportgen.models.checks import check_images
 
 
 class Fire(nn.Module):
-    """Modules squeeze1x1, expand1x1, expand3x3, each followed by relu; gives 2 * `expand` channels."""
+    """Modules squeeze1x1, expand1x1, expand3x3, each followed by relu; outputs 2 * `expand` channels."""
 
     squeeze: int
     expand: int
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """`x` is [batch, height, width, channel]; height and width stay."""
+        """`x` is [batch, height, width, channel]; height and width are unchanged."""
         x = nn.relu(nn.Conv(self.squeeze, (1, 1), name="squeeze1x1")(x))
         narrow = nn.relu(nn.Conv(self.expand, (1, 1), name="expand1x1")(x))
         wide = nn.relu(nn.Conv(self.expand, (3, 3), padding="SAME", name="expand3x3")(x))
@@ -33,16 +33,16 @@ class Fire(nn.Module):
 
 
 class SqueezeNet(nn.Module):
-    """Modules conv1, fire2 to fire9, and, where `num_classes` is given, dropout and conv10."""
+    """Modules conv1, fire2 to fire9 and, with `num_classes`, dropout and conv10; without, no classifier."""
 
     num_classes: int | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """`x` is [batch, height, width, channel], 31x31 or larger, which it raises ModelError for.
+        """`x` is [batch, height, width, channel], 31x31 or larger; raises ModelError otherwise.
 
         Gives the last feature maps, or logits (the mean of conv10 over positions). `train=True` with a
-        classifier drops out and needs rngs={"dropout": key}.
+        classifier applies dropout and needs rngs={"dropout": key}.
         """
         check_images("squeezenet", x.shape, 31)
         x = nn.relu(nn.Conv(64, (3, 3), strides=(2, 2), padding="VALID", name="conv1")(x))
@@ -62,8 +62,3 @@ class SqueezeNet(nn.Module):
         x = nn.Dropout(0.5, deterministic=not train, name="dropout")(x)
         x = nn.relu(nn.Conv(self.num_classes, (1, 1), name="conv10")(x))
         return x.mean((1, 2))
-
-
-def squeezenet(num_classes: int | None = None) -> SqueezeNet:
-    """The model; without `num_classes`, without its classifier."""
-    return SqueezeNet(num_classes)

@@ -3,8 +3,8 @@
     pen = Pen(environment(), embed, outline(report))
     section(pen, report.sections[0])               # Markup of <section>...</section>
 
-Pictures leave through `pen.emit(name, data, mime)`, which answers with the URL to put into the page:
-a data: URI for the one file, a path for the folder.
+Pictures are emitted through `pen.emit(name, data, mime)`, which returns the URL to put into the page:
+a data: URI for the single file, a path for the folder.
 """
 
 import base64
@@ -55,13 +55,13 @@ _STOPS = 17  # enough that a diverging palette between stops is within two level
 
 @dataclass(frozen=True)
 class Pen:
-    """What rendering needs: the templates, where pictures go, and what figures and tables are called."""
+    """What rendering needs: the templates, the sink for pictures, and the numbers of figures and tables."""
 
     env: Environment
     emit: Emit
     numbers: dict[str, str]
     ramps: dict[Stops, str] = field(default_factory=dict)
-    """Gradients of the colour bars drawn so far and their ids: the page has each once."""
+    """Gradients of the colour bars drawn so far and their ids: the page holds each once."""
 
     def draw(self, template: str, **values: Any) -> Markup:
         return Markup(self.env.get_template(f"blocks/{template}.html.jinja").render(**values))
@@ -90,7 +90,7 @@ def number(value: float) -> str:
 
 
 def cell(value: Any) -> tuple[str, str | None]:
-    """A table cell as its text, and the value to sort by where the text has lost it."""
+    """A table cell as its text, and the value to sort by where the text does not preserve it."""
     if value is None:
         return "no data", ""
     if isinstance(value, bool):
@@ -148,12 +148,12 @@ def _block(pen: Pen, part: Block) -> Markup:
 
 
 def explorer(pen: Pen, part: Explorer) -> Markup:
-    """The frame of a snapshot explorer, with all that its script needs; one sentence without the script."""
+    """The frame of a snapshot explorer with its script's data; without the script it shows one sentence."""
     wrong = [color for color in (*part.colors, part.not_finite_color) if not _HEX.fullmatch(color)]
     if wrong or not part.colors:
         raise ReportgenError(f"the explorer {part.name!r} needs colours like #2b6cb0, not {wrong[:3]!r}")
     if not part.kernels or not set(part.chosen) <= set(part.steps):
-        raise ReportgenError(f"the explorer {part.name!r} needs kernels, and to begin with two of its steps")
+        raise ReportgenError(f"the explorer {part.name!r} needs kernels, and two of its steps to show first")
     data = {
         "steps": part.steps,
         "chosen": part.chosen,
@@ -170,18 +170,23 @@ def _text(pen: Pen, part: Text) -> Markup:
     return pen.draw("text", role=part.role, paragraphs=paragraphs)
 
 
-def table(pen: Pen, part: Table) -> Markup:
-    """A table with its caption, a header per column and, where asked for, per row.
+def alignment(part: Table) -> str:
+    """ "l" or "r" per column, by default "r" for numbers."""
+    numeric = [all(isinstance(row[i], int | float | None) for row in part.rows) for i in range(len(part.columns))]
+    return part.align or "".join("r" if right else "l" for right in numeric)
 
-    Raises ReportgenError where a row has not one cell per column.
+
+def table(pen: Pen, part: Table) -> Markup:
+    """A table with its caption and a header per column and row.
+
+    Raises ReportgenError where a row does not have one cell per column.
     """
     for row in part.rows:
         if len(row) != len(part.columns):
             raise ReportgenError(
                 f"table {part.name!r} has {len(part.columns)} columns, but a row of {len(row)} cells: {row!r:.120}"
             )
-    numeric = [all(isinstance(row[i], int | float | None) for row in part.rows) for i in range(len(part.columns))]
-    align = part.align or "".join("r" if right else "l" for right in numeric)
+    align = alignment(part)
     if len(align) != len(part.columns):
         raise ReportgenError(f"table {part.name!r} has {len(part.columns)} columns, but aligns {align!r}")
     return pen.draw(
@@ -212,7 +217,7 @@ def _picture(pen: Pen, part: Figure) -> Markup:
             )
         case Mosaic() as mosaic:
             url = pen.emit(part.name, mosaic.raster.data, mosaic.raster.mime)
-            # Labels that count from 0 are the usual ones, and the script can count too.
+            # Labels usually count from 0, and then the script generates them.
             counted = all(label == str(i) for i, label in enumerate(mosaic.labels))
             return pen.draw(
                 "mosaic",
@@ -228,11 +233,11 @@ def _picture(pen: Pen, part: Figure) -> Markup:
             gif = pen.emit(part.name, animation.gif, "image/gif")
             still = pen.emit(f"{part.name}-still", animation.still.data, animation.still.mime)
             return pen.draw("animation", figure=part, animation=animation, gif=gif, still=still)
-    raise ReportgenError(f"figure {part.name!r} has a {type(part.picture).__name__} for a picture")
+    raise ReportgenError(f"figure {part.name!r} has an unknown picture, a {type(part.picture).__name__}")
 
 
 def _is_even(colors: Sequence[str]) -> bool:
-    """Whether the first and last colour tell all between them, within a level: black to white does."""
+    """Whether the colours are a linear ramp between the first and the last, within a level, as black to white is."""
     levels = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in colors])
     return bool(np.abs(np.linspace(levels[0], levels[-1], len(colors)) - levels).max() <= 1)
 

@@ -2,8 +2,7 @@
 
     directory(report, Path("report"))              # report/index.html, report.css, *.js, figures/
 
-For servers whose policy forbids inline content and data: URIs; charts stay in the page, as the SVG
-elements they are.
+For servers whose policy forbids inline content and data: URIs; charts remain SVG elements of the page.
 """
 
 from pathlib import Path
@@ -20,7 +19,7 @@ POLICY = (
 
 
 def beside(folder: Path) -> Emit:
-    """Emits pictures as files in the folder's `figures`; answers with their paths relative to the folder."""
+    """Emit pictures as files in the folder's `figures`; returns their paths relative to the folder."""
 
     def emit(name: str, data: bytes, mime: str) -> str:
         relative = f"figures/{name}{suffix(mime, name)}"
@@ -31,15 +30,15 @@ def beside(folder: Path) -> Emit:
 
 
 def directory(report: Document, folder: Path) -> Path:
-    """Writes the page into the folder, made where there is none; returns its index.html.
+    """Write the page into the folder, made if missing; returns its index.html.
 
     Each file is replaced only by a complete one, index.html last. Raises ReportgenError as `html`
     does, and where the folder can't be written.
     """
     links = {"style": "report.css", "early": "early.js", "late": "report.js"}
-    # A chart may hold a heatmap as a picture of its own; only then is data: allowed.
-    held = any(isinstance(f.picture, Drawing) and "data:" in f.picture.svg for f in figures(report))
-    policy = POLICY.format(data=" data:" if held else "")
+    # A chart may embed a heatmap as a picture; only then is data: allowed.
+    embedded = any(isinstance(f.picture, Drawing) and "data:" in f.picture.svg for f in figures(report))
+    policy = POLICY.format(data=" data:" if embedded else "")
     page = render(report, beside(folder), policy, **links, linked=True)
     write(folder / "report.css", styles())
     write(folder / "early.js", scripts(EARLY_SCRIPTS))

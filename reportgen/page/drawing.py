@@ -1,12 +1,12 @@
-"""Drawings: what may stand in one, and how it lives outside the page.
+"""Drawings: validation, alternative text, and SVG files of their own.
 
-    check(svg, "figure 'curves'")                  # the ids in it, or an error that says what is wrong
+    check(svg, "figure 'curves'")                  # the ids in it, or an error that names the problem
     labelled(svg, "Loss falls from 2.3 to 0.1")    # the same, with its alternative text
     standalone(drawing)                            # the bytes of an SVG file with its colours inside
 
-A drawing goes into the page as it is, so that its text is text and its colours are the page's. That
-is safe only for elements that draw: no script, no link out, no style attribute (the page's
-Content-Security-Policy would drop that one anyway and leave the chart black).
+A drawing is embedded in the page as it is, so that its text is text and its colours follow the page's. That
+is safe only for drawing elements: no script, no external link, no style attribute (the page's
+Content-Security-Policy drops those, which leaves the chart black).
 """
 
 import re
@@ -66,7 +66,7 @@ def check(svg: str, owner: str) -> list[str]:
 
 
 def labelled(svg: str, alt: str) -> str:
-    """The drawing as a picture with `alt` as its accessible name, whatever it had before."""
+    """The drawing as a picture with `alt` as its accessible name, replacing any other."""
     root = _plain(svg)
     for name in [name for name in root.attrib if name.startswith("aria-")]:
         del root.attrib[name]
@@ -75,7 +75,7 @@ def labelled(svg: str, alt: str) -> str:
 
 
 def _plain(svg: str) -> ET.Element:
-    """The drawing, its names without prefixes: within a page nothing declares them."""
+    """The drawing without namespace prefixes, which nothing declares within a page."""
     root = ET.fromstring(svg)
     for element in root.iter():
         element.tag = element.tag.removeprefix(_SVG)
@@ -86,7 +86,7 @@ def _plain(svg: str) -> ET.Element:
 
 
 def _rules() -> str:
-    """The chart rules with the light theme's colours written in: not every SVG viewer knows variables."""
+    """The chart rules with the light theme's colours substituted: not every SVG viewer knows CSS variables."""
     text = re.sub(r"/\*.*?\*/", "", asset("css/colors.css") + asset("css/charts.css"), flags=re.DOTALL)
     light = dict(re.findall(r"(--[\w-]+):\s*light-dark\(\s*(#\w+)\s*,", text))
     rules = "".join(re.findall(r"(?m)^\s*\.[\w-]+[^{}@]*\{[^{}]*\}", text))
@@ -94,12 +94,12 @@ def _rules() -> str:
 
 
 def standalone(drawing: Drawing) -> bytes:
-    """The drawing as an SVG file: the light theme's colours inside, on a white ground."""
+    """The drawing as an SVG file in the light theme's colours, on white."""
     root = _plain(drawing.svg)
     root.attrib = {"width": f"{drawing.width:g}", "height": f"{drawing.height:g}", **root.attrib}
     style = ET.Element("style")
     style.text = f"text{{font-family:{_FONTS}}}{_rules()}"
-    # A length of 100 % is the viewBox's, and 0 % its corner only where that is 0 0: as charts have it.
+    # 100 % refers to the viewBox, which for charts starts at 0 0.
     ground = ET.Element("rect", {"width": "100%", "height": "100%", "fill": "#ffffff"})
     root[:0] = [style, ground]
     return ET.tostring(root, encoding="unicode").encode() + b"\n"

@@ -1,10 +1,10 @@
-"""The report as one HTML file that needs nothing else, and locks itself.
+"""The report as one self-contained HTML file.
 
-    text = html(report)                            # write it with page.write(path, text)
+    text = html(report)                            # write it with core.files.write(path, text)
 
-Styles and scripts stand in the file, pictures are data: URIs, and a Content-Security-Policy names
-the hashes of exactly those styles and scripts: nothing else can run, nothing can be fetched. The
-same report gives the same bytes.
+Styles and scripts are inline, pictures are data: URIs, and a Content-Security-Policy names the hashes
+of exactly these styles and scripts: nothing else can run, nothing can be fetched. The same report gives
+the same bytes.
 """
 
 import base64
@@ -21,7 +21,7 @@ from reportgen.page.loader import asset, environment
 from reportgen.page.outline import outline
 
 STYLES = ("colors", "page", "blocks", "charts", "print")
-# These run before anything is drawn: a chosen theme does not flash the other one, a page left far down opens there.
+# These run before the first paint: a chosen theme does not flash the other one, and the scroll position is restored.
 EARLY_SCRIPTS = ("theme", "loading")
 SCRIPTS = (
     "contents",
@@ -65,7 +65,7 @@ def scripts(names: tuple[str, ...]) -> str:
 
 
 def render(report: Document, emit: Emit, policy: str, **assets: Any) -> str:
-    """The page around the sections; `assets` are the styles and scripts, in line or as links."""
+    """The page around the sections; `assets` are the styles and scripts, inline or as links."""
     env = environment()
     pen = Pen(env, emit, outline(report))
     drawn = [section(pen, part) for part in report.sections]
@@ -83,7 +83,7 @@ def render(report: Document, emit: Emit, policy: str, **assets: Any) -> str:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested mappings as (dotted name, text) pairs, in the order in which they stand.
+    """Nested mappings as (dotted name, text) pairs, in order.
 
     >>> flat({"git": {"commit": "1f0c", "dirty": False}, "seed": 0})
     [('git.commit', '1f0c'), ('git.dirty', 'no'), ('seed', '0')]
@@ -104,7 +104,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 def _joined(names: Any) -> str:
     text = "".join(asset(name) for name in names)
-    # Either would end the element early, and the rest of the text would become page.
+    # Either would end the element early, and the rest of the text would become part of the page.
     if "</script" in text.lower() or "</style" in text.lower() or "<!--" in text:
         raise ReportgenError("a file under templates/css or templates/js holds </script, </style or <!--")
     return text

@@ -1,11 +1,11 @@
-"""Finds the templates, styles and scripts, in an installed package and in a checkout alike.
+"""Finds the templates, styles and scripts, in an installed package or a checkout.
 
     env = environment()
     env.get_template("base.html.jinja").render(...)
-    asset("css/page.css")                          # the text as it stands, never parsed as a template
+    asset("css/page.css")                          # the text unchanged, never parsed as a template
 
-A wheel carries the folder as `reportgen/templates`; a checkout or an editable install has it beside
-the package. Whichever holds the base template is used, the package's own first.
+A wheel contains the folder as `reportgen/templates`; a checkout or an editable install has it beside
+the package. The first that holds the base template is used.
 """
 
 import re
@@ -20,8 +20,8 @@ from reportgen.errors import ReportgenError
 
 BASE = "base.html.jinja"
 
-# Not allowed in HTML, or not encodable as UTF-8: C0 and C1 controls but tab and newline, lone surrogates,
-# noncharacters. A class name may hold them all the same.
+# Not allowed in HTML, or not encodable as UTF-8: C0 and C1 controls except tab and newline, lone surrogates,
+# noncharacters. A class name may contain any of them.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 

@@ -3,8 +3,8 @@
     markdown(report, Path("pr"))                   # pr/report.md, pr/figures/*.png, *.gif, *.svg
 
 A comment field takes 65,536 characters and no HTML file; data: URIs and scripts are stripped. So this
-form has the headline, the key figures, each section's finding and the figures that stand open in it
-(not those in folds) as files, and short tables. What doesn't fit is named at the end.
+form has the headline, the key figures, each section's finding, short tables, and as files the figures
+outside folds. The end names what does not fit.
 """
 
 import html
@@ -26,7 +26,7 @@ from reportgen.core.report import (
     Table,
     Text,
 )
-from reportgen.page.blocks import Emit, cell
+from reportgen.page.blocks import Emit, alignment, cell
 from reportgen.page.directory import beside
 from reportgen.page.drawing import standalone
 from reportgen.page.loader import clean
@@ -40,7 +40,7 @@ _WIDEST = 880  # CSS px of GitHub's column
 
 
 def markdown(report: Document, folder: Path, name: str = "report.md") -> Path:
-    """Writes the file `name` and its pictures into the folder, made where there is none; returns the file.
+    """Write the file `name` and its pictures into the folder, made if missing; returns the file.
 
     The text stays below 60,000 characters. Raises ReportgenError where ids are not unique, a drawing
     holds more than shapes and text, or the folder can't be written.
@@ -70,7 +70,7 @@ def markdown(report: Document, folder: Path, name: str = "report.md") -> Path:
 
 
 def plain(text: str) -> str:
-    """Text that GitHub shows as it is, on one line: no markup, no mention, no link to an issue.
+    """Text on one line that GitHub shows literally: without markup, mentions or issue links.
 
     >>> plain("a*b | <img> @me #7")
     'a\\\\*b \\\\| &lt;img&gt; @&#8203;me #&#8203;7'
@@ -78,7 +78,7 @@ def plain(text: str) -> str:
     text = html.escape(" ".join(clean(text).split()), quote=False)
     text = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", text)
     text = re.sub(r"([@#])(?=\w)", r"\1&#8203;", text)
-    # At a line's start these would make a heading, a list or a rule.
+    # At the start of a line these would start a heading, a list or a rule.
     text = re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", text)
     return re.sub(r"^([#+=-])", r"\\\1", text)
 
@@ -112,9 +112,7 @@ def _section(section: Section, numbers: dict[str, str], emit: Emit) -> str:
 
 
 def _table(table: Table) -> str:
-    numeric = [all(isinstance(row[i], int | float | None) for row in table.rows) for i in range(len(table.columns))]
-    align = table.align or "".join("r" if right else "l" for right in numeric)
-    return _grid([table.columns, *(tuple(cell(value)[0] for value in row) for row in table.rows)], align)
+    return _grid([table.columns, *(tuple(cell(value)[0] for value in row) for row in table.rows)], alignment(table))
 
 
 def _figure(figure: Figure, numbers: dict[str, str], emit: Emit) -> list[str]:
@@ -139,7 +137,7 @@ def _emit(figure: Figure, emit: Emit) -> tuple[str, int]:
 
 
 def _enlarged(name: str, raster: Raster, factor: int, emit: Emit) -> tuple[str, int]:
-    """Emits the picture with every pixel `factor` times as large: GitHub would smooth it otherwise."""
+    """Emit the picture enlarged `factor` times with hard pixel edges, which GitHub would smooth."""
     if factor == 1:
         return emit(name, raster.data, raster.mime), raster.width
     from PIL import Image

@@ -1,10 +1,10 @@
-"""How large a picture made of pixels is on the page, where the tiles of a mosaic stand, and where their numbers do.
+"""Size on the page of a picture made of pixels, and places of a mosaic's tiles and their numbers.
 
     layout(mosaic, scale(mosaic)).rows[0].tiles[3].text           # "3"
 
-The picture is one raster; the page shows it row by row, cut at the tiles, so that the numbers have
-a line of their own above each row and hide nothing. Where tiles are too narrow for their numbers,
-each row has the name of its first tile at the left instead.
+The picture is one raster, which the page shows row by row, so that the numbers get a line of their own above
+each row and cover nothing. Where tiles are too narrow for their numbers, each row has only the name of its
+first tile, at the left.
 """
 
 import unicodedata
@@ -14,12 +14,12 @@ from itertools import accumulate
 from reportgen.core.report import Grid, Mosaic, Raster
 from reportgen.errors import ReportgenError
 
-# CSS px, across and down: the page's text is 992 across, and 29 lie between pictures in a row.
+# CSS px, width and height: the page's text is 992 wide, with 29 between pictures in a row.
 _ROOM = {"full": (980, 780), "half": (480, 480), "quarter": (224, 224)}
 _LARGEST = 24  # CSS px of one pixel
 FONT = 10  # CSS px; the width of a digit is 0.56 of it in the system fonts seen, of a wide character 1
 _LINE = 14  # room above a row for its numbers
-_SHORTEST = 4  # characters: fewer than that, cut, say nothing
+_SHORTEST = 4  # characters: a shorter rest of a cut label means nothing
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ def _width(text: str) -> float:
 
 
 def fit(text: str, room: float) -> str:
-    """The text, cut with an ellipsis to what `room` CSS px take."""
+    """The text, cut with an ellipsis to fit `room` CSS px."""
     if _width(text) <= room:
         return text
     ends = accumulate(map(_width, text), initial=_width("…"))
-    kept = text[: max(0, sum(end <= room for end in ends) - 1)].rstrip()
-    return kept + "…" if kept else ""
+    start = text[: max(0, sum(end <= room for end in ends) - 1)].rstrip()
+    return start + "…" if start else ""
 
 
 def scale(picture: Mosaic | Raster) -> int:
@@ -84,9 +84,9 @@ def scale(picture: Mosaic | Raster) -> int:
 
 
 def layout(mosaic: Mosaic, scale: int) -> Layout:
-    """Places the mosaic's tiles and numbers, every pixel of it `scale` CSS px large.
+    """Place the mosaic's tiles and numbers, with pixels of `scale` CSS px.
 
-    Raises ReportgenError where the raster's size is not what the tiles, columns and gap say.
+    Raises ReportgenError where the raster's size does not match its tiles, columns and gap.
     """
     count, native = len(mosaic.labels), mosaic.grid
     columns, gap = native.columns, native.gap
@@ -112,7 +112,7 @@ def layout(mosaic: Mosaic, scale: int) -> Layout:
         y, last = top + first // columns * pitch_y, min(first + columns, count)
         tiles = tuple(
             Tile(
-                # The ground around the outermost tiles is left out.
+                # The gap around the outermost tiles is cropped.
                 x=left + shown.origin(i)[0] - shown.gap,
                 y=y,
                 text=fit(mosaic.labels[i], room) if above else fit(mosaic.labels[i], 60) if i == first else "",

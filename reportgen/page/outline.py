@@ -1,8 +1,8 @@
-"""What a report's parts are called: figure and table numbers, and ids that no two of them share.
+"""Numbers of a report's figures and tables, and a check that all ids are unique.
 
     numbers = outline(report)                      # {"embedding": "Figure 1", "layers": "Table 1", ...}
 
-Figures of one row share a number and get letters, as in a paper: 4a, 4b.
+Figures in a row share a number and get letters, as in a paper: 4a, 4b.
 """
 
 import re
@@ -13,7 +13,7 @@ from reportgen.core.report import Block, Document, Drawing, Explorer, Figure, Fi
 from reportgen.errors import ReportgenError
 from reportgen.page.drawing import check
 
-# Ids that the page makes itself begin so; anchors and names may not.
+# The page's own ids start with this; anchors and names must not.
 RESERVED = "page-"
 
 _ANCHOR = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,300}")
@@ -21,7 +21,7 @@ _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 def walk(blocks: Iterable[Block]) -> Iterator[Text | Table | Figure | FigureRow | Explorer]:
-    """Every block in reading order, folds opened; a row comes as the row, not as its figures."""
+    """Every block in reading order, including those in folds; a row is one block, not its figures."""
     for block in blocks:
         if isinstance(block, Fold):
             yield from walk(block.blocks)
@@ -30,7 +30,7 @@ def walk(blocks: Iterable[Block]) -> Iterator[Text | Table | Figure | FigureRow 
 
 
 def figures(report: Document) -> Iterator[Figure]:
-    """Every figure of the report in reading order, those in rows and folds included."""
+    """Every figure of the report in reading order, including those in rows and folds."""
     for section in report.sections:
         for block in walk(section.blocks):
             if isinstance(block, Figure):
@@ -57,18 +57,20 @@ def outline(report: Document) -> dict[str, str]:
 
     def claim(identifier: str, owner: str, pattern: re.Pattern[str], rule: str) -> None:
         if not pattern.fullmatch(identifier) or identifier.startswith(RESERVED):
-            raise ReportgenError(f"{owner} is named {identifier[:80]!r}: {rule}, and {RESERVED!r} is kept for the page")
+            raise ReportgenError(
+                f"{owner} is named {identifier[:80]!r}: {rule}, and {RESERVED!r} is reserved for the page"
+            )
         if other := owners.get(identifier.casefold()):
             raise ReportgenError(
                 f"{owner} and {other} are both named {identifier[:80]!r}: names are links and file names, "
-                "so each must be unique, capitals or not; rename one"
+                "so each must be unique, ignoring case; rename one"
             )
         owners[identifier.casefold()] = owner
 
-    def claim_figure(figure: Figure, number: str) -> None:
+    def claim_figure(figure: Figure | Explorer, number: str) -> None:
         claim(figure.name, number, _SLUG, "a figure's name is ASCII letters, digits, '.', '_' and '-'")
         numbers[figure.name] = number
-        if isinstance(figure.picture, Drawing):
+        if isinstance(figure, Figure) and isinstance(figure.picture, Drawing):
             for identifier in check(figure.picture.svg, f"figure {figure.name!r}"):
                 claim(identifier, f"an element inside {number}", _ANCHOR, "an id has no spaces")
 
@@ -79,13 +81,9 @@ def outline(report: Document) -> dict[str, str]:
                 tables += 1
                 claim(block.name, f"Table {tables}", _ANCHOR, "a table's name has no spaces")
                 numbers[block.name] = f"Table {tables}"
-            elif isinstance(block, Figure):
+            elif isinstance(block, Figure | Explorer):
                 drawn += 1
                 claim_figure(block, f"Figure {drawn}")
-            elif isinstance(block, Explorer):
-                drawn += 1
-                claim(block.name, f"Figure {drawn}", _SLUG, "its name is ASCII letters, digits, '.', '_' and '-'")
-                numbers[block.name] = f"Figure {drawn}"
             elif isinstance(block, FigureRow):
                 drawn += 1
                 for index, figure in enumerate(block.figures):

@@ -2,8 +2,8 @@
 
     paper(report, Path("figures"), "pdf")          # figures/*.pdf, *.txt, the animation's .gif, figures.tex
 
-Files have the size at which they are printed, one column (3.5 inches) or two (7 inches) at most, so that all texts in
-them come out alike; none is meant to be scaled.
+Files have their printed size, at most one column (3.5 inches) or two (7 inches), so that all have the same text size;
+none is meant to be scaled.
 """
 
 import io
@@ -38,7 +38,7 @@ _LOWERED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
 
 def paper(report: Document, folder: Path, form: FigureFormat) -> list[Path]:
-    """Writes every figure that has a form for papers, the GIFs, captions and figures.tex; returns the paths.
+    """Write every figure that has an export, the GIFs, captions and figures.tex; returns the paths.
 
     Raises ReportgenError where names are not unique or the folder can't be written, OptionError for an unknown format.
     """
@@ -60,14 +60,14 @@ def paper(report: Document, folder: Path, form: FigureFormat) -> list[Path]:
 
 
 def caption(figure: Figure) -> str:
-    """The figure's caption on one line, with the range of its colours."""
+    """The figure's caption on one line, with its colour range."""
     bar = figure.colorbar
     scale = f" Colours from {bar.low} to {bar.high}." if bar else ""
     return " ".join(clean(figure.caption + scale).split())
 
 
 def latex(text: str) -> str:
-    """Text that LaTeX prints as it is.
+    """Text that LaTeX prints literally.
 
     >>> print(latex("50 % of conv_1: 2×10⁻³"))
     50 \\% of conv\\_1: 2$\\times$10$^{-3}$
@@ -77,7 +77,7 @@ def latex(text: str) -> str:
 
 
 def width(data: bytes, form: FigureFormat) -> float:
-    """Printed width in inches of a figure as its file has it."""
+    """Printed width in inches, read from the figure's file."""
     if form == "png":
         from PIL import Image
 

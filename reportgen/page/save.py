@@ -1,4 +1,4 @@
-"""One door to every form of the page.
+"""Saves a report in any of the page's formats.
 
 save(report, "out/report.html")                # "html": one self-contained file
 save(report, "out/report", format="dir")       # "dir": index.html with everything beside it
@@ -18,11 +18,11 @@ FORMATS = ("html", "dir", "md")
 
 
 def save(report: Document, target: str | Path, format: str = "html") -> Path:
-    """Writes the report to `target` and returns the file to open.
+    """Write the report to `target`; returns the file to open.
 
-    `target` is the file for "html" and the folder for "dir" and "md"; folders are made, and a file
+    `target` is the file for "html" and the folder for "dir" and "md"; missing folders are made, and a file
     is replaced only by a complete one. Raises OptionError for another format, and ReportgenError
-    where the report can't be rendered or the place can't be written.
+    if the report can't be rendered or `target` can't be written.
     """
     target = Path(target)
     if format == "html":

@@ -47,7 +47,7 @@ def build(context: PageContext) -> Section | None:
         blocks.append(Fold(title, (_table(context, layer, result),)))
         channel = int(result.order[0])
         if np.isfinite(result.multiple[channel]) and layer.role is not Role.CONV:
-            this = float(result.selectivity[channel]), _sentence(context, layer, result, channel)
+            this = float(result.label_cv[channel]), _sentence(context, layer, result, channel)
             best = max(best, this) if best else this
     if not blocks:
         return None
@@ -138,13 +138,13 @@ def _table(context: PageContext, layer: Layer, result: LabelActivity) -> Table:
     rows = []
     for channel in map(int, result.order[:LISTED]):
         label = int(result.preferred[channel])
-        selectivity, multiple = result.selectivity[channel], result.multiple[channel]
+        label_cv, multiple = result.label_cv[channel], result.multiple[channel]
         rows.append(
             (
                 channel,
                 context.run.classes[label] if label >= 0 else None,
                 f"{multiple:.2f}" if np.isfinite(multiple) else None,
-                f"{selectivity:.3f}" if np.isfinite(selectivity) else None,
+                f"{label_cv:.3f}" if np.isfinite(label_cv) else None,
             )
         )
     return Table(
@@ -184,7 +184,7 @@ def _channel_rows(context: PageContext, activity: Mapping[str, LabelActivity]) -
         for rank, channel in enumerate(map(int, result.order), 1):
             label = int(result.preferred[channel])
             name = context.run.classes[label] if label >= 0 else None
-            yield path, channel, rank, name, _known(result.multiple[channel]), _known(result.selectivity[channel])
+            yield path, channel, rank, name, _known(result.multiple[channel]), _known(result.label_cv[channel])
 
 
 def _known(value: float) -> float | None:

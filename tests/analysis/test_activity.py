@@ -39,7 +39,7 @@ def test_against_a_loop_over_images():
             ratios.append(activity / mean_input)
         mean = sum(ratios) / 4
         selectivities.append(math.sqrt(sum((r - mean) ** 2 for r in ratios) / 4) / mean)
-        assert result.selectivity[channel] == pytest.approx(selectivities[-1], rel=1e-9)
+        assert result.label_cv[channel] == pytest.approx(selectivities[-1], rel=1e-9)
         assert result.preferred[channel] == ratios.index(max(ratios))
         assert result.multiple[channel] == pytest.approx(max(ratios) / mean, rel=1e-9)
     assert result.order.tolist() == sorted(range(5), key=lambda c: -selectivities[c])
@@ -53,35 +53,35 @@ def test_no_data_is_nan_and_nothing_else_is():
     assert np.isnan(result.ratio[:, 0]).tolist() == [False, True, True, False]
     assert np.isnan(result.input_mean).tolist() == [False, True, False, False]
     # Channel 1 is dead: it answers to all labels alike, and prefers none.
-    assert result.selectivity[1] == 0 and result.preferred[1] == -1 and np.isnan(result.multiple[1])
-    assert result.selectivity[0] == 0 and result.preferred[0] == -1  # 4 and 4: constant too
+    assert result.label_cv[1] == 0 and result.preferred[1] == -1 and np.isnan(result.multiple[1])
+    assert result.label_cv[0] == 0 and result.preferred[0] == -1  # 4 and 4: constant too
 
 
 def test_channels_without_data_come_last_and_ties_go_by_number():
     sums = np.array([[1.0, 1.0, np.nan, 1.0, 3.0], [1.0, 3.0, 1.0, 1.0, 9.0]])
     result = label_activity(sums, np.array([1, 1]), np.array([1.0, 1.0]))
     assert result.order.tolist() == [1, 4, 0, 3, 2]
-    assert np.isnan(result.selectivity[2]) and result.preferred[2] == -1
+    assert np.isnan(result.label_cv[2]) and result.preferred[2] == -1
 
 
 @given(st.floats(1e-300, 1e300), st.integers(1, 9))
-def test_selectivity_does_not_depend_on_the_scale(scale, n):
+def test_label_cv_does_not_depend_on_the_scale(scale, n):
     sums = np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 5.5]])
     plain = label_activity(sums, np.full(3, n), np.ones(3))
     scaled = label_activity(sums * scale, np.full(3, n), np.ones(3))
-    np.testing.assert_allclose(scaled.selectivity, plain.selectivity, rtol=1e-9)
+    np.testing.assert_allclose(scaled.label_cv, plain.label_cv, rtol=1e-9)
     np.testing.assert_allclose(scaled.multiple, plain.multiple, rtol=1e-9)
 
 
 def test_constant_channels_are_constant_despite_rounding():
     result = label_activity(np.full((10, 3), 0.1), np.ones(10, int), np.ones(10))
-    assert result.selectivity.tolist() == [0, 0, 0] and result.preferred.tolist() == [-1, -1, -1]
+    assert result.label_cv.tolist() == [0, 0, 0] and result.preferred.tolist() == [-1, -1, -1]
 
 
 def test_signed_values_have_a_preferred_label_but_no_multiple():
     result = label_activity(np.array([[-1.0], [0.5], [0.499]]), np.ones(3, int), np.ones(3))
     assert result.preferred[0] == 1 and np.isnan(result.multiple[0])
-    assert 0 < result.selectivity[0] < 3
+    assert 0 < result.label_cv[0] < 3
 
 
 def test_standardised_input_is_compared_by_activity():
@@ -99,7 +99,7 @@ def test_any_values_give_numbers_or_no_data(sums, data):
     assert not np.isinf(result.activity).any() and not np.isinf(result.ratio).any()
     assert np.isnan(result.activity[counts == 0]).all() and np.isnan(result.ratio[inputs == 0]).all()
     assert sorted(result.order.tolist()) == list(range(channels))
-    known = result.selectivity[np.isfinite(result.selectivity)]
+    known = result.label_cv[np.isfinite(result.label_cv)]
     assert (known >= 0).all() and (known <= np.sqrt(max(labels, 1)) + 1e-9).all()
     assert (result.multiple[np.isfinite(result.multiple)] >= 1 - 1e-9).all()
     for channel in np.flatnonzero(result.preferred >= 0):

@@ -50,8 +50,8 @@ def test_one_class_and_no_image():
     ("labels", "predictions", "words"),
     [
         ([0, 1], [0], "2 labels for 1 predictions"),
-        ([0, 2], [0, 1], "labels hold 2"),
-        ([0, 1], [0, -2], "predictions hold -2"),
+        ([0, 2], [0, 1], "labels contain 2"),
+        ([0, 1], [0, -2], "predictions contain -2"),
         ([0.0, 1.0], [0, 1], "labels must be"),
         ([[0, 1]], [0, 1], "labels must be"),
     ],
@@ -81,5 +81,5 @@ def test_an_image_without_a_prediction_is_in_no_column_and_never_right(pairs):
 
 
 def test_labels_are_never_minus_1():
-    with pytest.raises(DataError, match="labels hold -1"):
+    with pytest.raises(DataError, match="labels contain -1"):
         confusion(np.array([-1]), np.array([0]), "ab")

@@ -129,7 +129,7 @@ def test_what_does_not_match_is_said():
         difference(np.zeros(2), np.zeros(3), "k")
     with pytest.raises(DataError, match="complex64"):
         difference(np.zeros(2, np.complex64), np.zeros(2, np.complex64))
-    with pytest.raises(DataError, match=r"steps 0 and 4.*b in one of them only"):
+    with pytest.raises(DataError, match=r"steps 0 and 4.*b in only one of them"):
         differences(
             Snapshot(0, 0, {"params": {"a": np.zeros(1)}}),
             Snapshot(4, 1, {"params": {"a": np.zeros(1), "b": np.zeros(1)}}),

@@ -1,64 +1,47 @@
 """Health of parameters and layers on hand-made cases, and on anything hypothesis finds."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from reportgen.analysis.health import layer_health, non_finite_parameters, update_ratios
+from reportgen.analysis.health import layer_health, non_finite_parameters, update_ratio
 from reportgen.core.run import Snapshot
-from reportgen.errors import DataError, OptionError
+from reportgen.errors import DataError
 
 
-def snapshots(*params):
-    return {10 * i: Snapshot(10 * i, i, {"params": p}) for i, p in enumerate(params)}
+def snapshot(**params):
+    return Snapshot(10, 1, {"params": params})
 
 
-def test_first_snapshot_with_nan_or_infinity():
+def test_parameters_with_nan_or_infinity():
     found = non_finite_parameters(
-        snapshots(
-            {"a": np.ones(3), "b": np.ones(2), "c": np.ones(1)},
-            {"a": np.ones(3), "b": np.array([np.inf, 1]), "c": np.ones(1)},
-            {"a": np.array([np.nan, np.nan, -np.inf]), "b": np.full(2, np.nan), "c": np.ones(1)},
-        )
+        snapshot(a=np.array([np.nan, np.nan, -np.inf]), b=np.array([np.inf, 1]), c=np.ones(1), d=np.full(2, np.nan))
     )
     assert [(f.step, f.epoch, f.name, f.nan, f.infinite, f.size) for f in found] == [
+        (10, 1, "a", 2, 1, 3),
         (10, 1, "b", 0, 1, 2),
-        (20, 2, "a", 2, 1, 3),
+        (10, 1, "d", 2, 0, 2),
     ]
-    assert non_finite_parameters({}) == () == non_finite_parameters(snapshots({"a": np.zeros((0, 3))}))
+    assert non_finite_parameters(snapshot()) == () == non_finite_parameters(snapshot(a=np.zeros((0, 3))))
 
 
 def test_update_ratio_is_norm_by_norm():
     rng = np.random.default_rng(0)
-    params = [rng.normal(size=(3, 4)).astype(np.float32) for _ in range(3)]
-    ratio, zero = update_ratios(snapshots(*({"k": p, "z": np.zeros(2)} for p in params)))
-    wide = [p.astype(np.float64) for p in params]
-    expected = [np.linalg.norm(b - a) / np.linalg.norm(a) for a, b in pairwise(wide)]
-    np.testing.assert_allclose(ratio.ratio, expected, rtol=1e-12)
-    assert ratio.name == "k" and ratio.steps.tolist() == [10, 20] and ratio.updates.tolist() == [10, 10]
-    assert np.isnan(zero.ratio).all()
+    before, after = (rng.normal(size=(3, 4)).astype(np.float32) for _ in range(2))
+    a, b = before.astype(np.float64), after.astype(np.float64)
+    assert update_ratio(before, after) == pytest.approx(np.linalg.norm(b - a) / np.linalg.norm(a), rel=1e-12)
+    assert np.isnan(update_ratio(np.zeros(2), np.zeros(2)))
 
 
 def test_update_ratio_of_broken_or_huge_parameters():
-    (ratio,) = update_ratios(snapshots({"k": np.ones(2)}, {"k": np.array([np.nan, 1])}, {"k": np.ones(2)}))
-    assert np.isnan(ratio.ratio).all()
-    (huge,) = update_ratios(snapshots({"k": np.full(4, 1e300)}, {"k": np.full(4, 1.5e300)}))
-    assert huge.ratio[0] == pytest.approx(0.5)
-    (half,) = update_ratios(snapshots({"k": np.full(9, 6e4, np.float16)}, {"k": np.full(9, -6e4, np.float16)}))
-    assert half.ratio[0] == pytest.approx(2.0)
-
-
-def test_update_ratio_of_one_or_no_snapshot_and_of_unknown_names():
-    assert update_ratios({}) == ()
-    assert update_ratios(snapshots({"k": np.ones(2)}))[0].ratio.size == 0
-    with pytest.raises(OptionError, match="Existing: k"):
-        update_ratios(snapshots({"k": np.ones(2)}), ["q"])
+    broken, whole = np.array([np.nan, 1]), np.ones(2)
+    assert np.isnan([update_ratio(whole, broken), update_ratio(broken, whole)]).all()
+    assert update_ratio(np.full(4, 1e300), np.full(4, 1.5e300)) == pytest.approx(0.5)
+    assert update_ratio(np.full(9, 6e4, np.float16), np.full(9, -6e4, np.float16)) == pytest.approx(2.0)
     with pytest.raises(DataError, match="k changes its shape"):
-        update_ratios(snapshots({"k": np.ones(2)}, {"k": np.ones(3)}))
+        update_ratio(np.ones(2), np.ones(3), "k")
 
 
 def test_channels_that_carry_nothing():

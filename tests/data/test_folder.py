@@ -117,7 +117,7 @@ def test_layouts_that_are_no_image_folder(flowers: Path) -> None:
     (flowers / "empty").mkdir()
     with pytest.raises(DataError, match="0 class folders; at least 2"):
         folder.load(flowers / "empty")
-    with pytest.raises(DataError, match="empty: 0 pictures; a class needs 2"):
+    with pytest.raises(DataError, match="empty: 0 pictures; a class needs at least 2"):
         folder.load(flowers)
     (flowers.parent / "other").mkdir()
     with pytest.raises(DataError, match="a folder within a class folder"):
@@ -139,7 +139,7 @@ def test_files_that_are_no_pictures(flowers: Path) -> None:
         folder.load(flowers)
     notes.unlink()
     grey(1).save(flowers / "loose.png")
-    with pytest.raises(DataError, match=r"loose\.png lies beside the class folders"):
+    with pytest.raises(DataError, match=r"loose\.png is beside the class folders"):
         folder.load(flowers)
     (flowers / "loose.png").unlink()
     whole = (flowers / "rose" / "1.png").read_bytes()

@@ -70,19 +70,19 @@ def test_says_what_is_expected_and_what_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "starts with nothing, an IDX file of uint8 with 3 axes with 00 00 08 03"),
+        (b"", "starts with nothing, but an IDX file of uint8 with 3 axes starts with 00 00 08 03"),
         (idx(TRAIN_LABELS), "starts with 00 00 08 01"),
         (b"<html>Not found</html>", "starts with 3c 68 74 6d"),
-        (idx(TRAIN)[:9], "cut short within its header"),
-        (idx(TRAIN)[:-1], r"cut short: declares \[6, 5, 4\], holds 119 of 120 bytes"),
-        (idx(TRAIN) + b"\0", r"declares \[6, 5, 4\], 120 bytes, and goes on"),
+        (idx(TRAIN)[:9], "truncated within its header"),
+        (idx(TRAIN)[:-1], r"truncated: declares \[6, 5, 4\], holds 119 of 120 bytes"),
+        (idx(TRAIN) + b"\0", r"declares \[6, 5, 4\], 120 bytes, but contains more"),
         (
             struct.pack(">4B3I", 0, 0, 8, 3, 1 << 20, 1 << 10, 1 << 10),
             "declares .* at most 268,435,456 are read",
         ),
         (
             struct.pack(">4B3I", 0, 0, 8, 3, 100, 1 << 10, 1 << 10),
-            r"cut short: declares .* holds 0 of 104,857,600",
+            r"truncated: declares .* holds 0 of 104,857,600",
         ),
         (b"\x1f\x8b\x08", "can't be read"),
         (gzip.compress(idx(TRAIN))[:-9], "can't be read|cut short"),
@@ -112,7 +112,7 @@ def test_a_gzip_bomb_is_unfolded_no_further_than_declared(tmp_path: Path) -> Non
             stream.write(bytes(1 << 20))
     tracemalloc.start()
     try:
-        with pytest.raises(DataError, match="goes on after them"):
+        with pytest.raises(DataError, match="but contains more"):
             mnist.read_idx(path, 3)
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:

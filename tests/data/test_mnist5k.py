@@ -54,5 +54,5 @@ def test_other_digits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         return table
 
     monkeypatch.setattr(np, "loadtxt", altered)
-    with pytest.raises(DataError, match="not the known ones"):
+    with pytest.raises(DataError, match="not the expected ones"):
         mnist5k.load()

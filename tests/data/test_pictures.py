@@ -110,7 +110,7 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path):
         read_picture(tmp_path / "missing.png")
     with pytest.raises(DataError, match="a folder"):
         read_picture(tmp_path)
-    with pytest.raises(DataError, match="no picture was given"):
+    with pytest.raises(DataError, match="expected at least one picture"):
         as_pictures([])
 
 
@@ -123,7 +123,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path):
 
 
 def test_float_pictures_are_refused(tmp_path):
-    with pytest.raises(DataError, match="kind F"):
+    with pytest.raises(DataError, match="mode F"):
         read_picture(save(tmp_path / "f.tif", Image.fromarray(GREY.astype(np.float32))))
 
 

@@ -125,7 +125,7 @@ def test_images_grey_and_colour():
 def test_what_is_no_image_is_refused(shape):
     with pytest.raises(DataError, match="an image needs the shape"):
         image(np.zeros(shape), 0, 1)
-    with pytest.raises(DataError, match="must go upwards"):
+    with pytest.raises(DataError, match="must be increasing"):
         image(np.zeros((2, 2)), 1, 1)
 
 

@@ -7,7 +7,7 @@ from flax import linen as nn
 from flax import nnx
 
 from reportgen.errors import ModelError
-from reportgen.models.lenet import lenet
+from reportgen.models.lenet import LeNet
 from reportgen.models.lenet_nnx import lenet_nnx
 from tests.models.params import random_variables
 
@@ -41,7 +41,7 @@ def forward(params: dict, x: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def test_layers_against_a_forward_pass_by_hand() -> None:
-    model = lenet(10)
+    model = LeNet(10)
     variables = random_variables(model, IMAGES)
     shapes = jax.tree.map(lambda leaf: leaf.shape, variables["params"])
     assert shapes == {
@@ -64,7 +64,7 @@ def test_layers_against_a_forward_pass_by_hand() -> None:
 def test_nnx_is_the_same_network() -> None:
     model = lenet_nnx(10, (28, 28, 1), seed=0)
     params = jax.tree.map(np.asarray, nnx.to_pure_dict(nnx.state(model, nnx.Param)))
-    wanted = jax.eval_shape(lenet(10).init, jax.random.key(0), IMAGES)["params"]
+    wanted = jax.eval_shape(LeNet(10).init, jax.random.key(0), IMAGES)["params"]
     assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, wanted)
     logits = nnx.jit(lambda model: model(IMAGES))(model)
     np.testing.assert_allclose(logits, forward(params, IMAGES)["output"], rtol=1e-4, atol=1e-5)
@@ -76,7 +76,7 @@ def test_nnx_is_the_same_network() -> None:
 @pytest.mark.parametrize("side", [16, 17, 21])
 def test_the_smallest_images_and_odd_ones(side: int) -> None:
     images = np.zeros((1, side, side + 1, 3), np.float32)
-    logits, _ = jax.eval_shape(lenet(4).init_with_output, jax.random.key(0), images)
+    logits, _ = jax.eval_shape(LeNet(4).init_with_output, jax.random.key(0), images)
     assert logits.shape == (1, 4)
     assert nnx.eval_shape(lambda: lenet_nnx(4, images.shape[1:])(images)).shape == (1, 4)
 
@@ -90,6 +90,6 @@ def test_the_smallest_images_and_odd_ones(side: int) -> None:
     ],
 )
 def test_images_that_do_not_fit(shape: tuple[int, ...], message: str) -> None:
-    for call in (lenet(10).init, nn.jit(type(lenet(10)))(10).init):
+    for call in (LeNet(10).init, nn.jit(LeNet)(10).init):
         with pytest.raises(ModelError, match=message):
             call(jax.random.key(0), np.zeros(shape, np.float32))

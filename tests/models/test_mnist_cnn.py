@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reportgen.errors import ModelError
-from reportgen.models.mnist_cnn import mnist_cnn
+from reportgen.models.mnist_cnn import MnistCNN
 from tests.models.params import random_variables
 
 IMAGES = np.random.default_rng(0).random((4, 9, 8, 1), np.float32)
@@ -22,7 +22,7 @@ def same_convolution(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.
 
 
 def test_against_a_forward_pass_by_hand() -> None:
-    model = mnist_cnn(10)
+    model = MnistCNN(10)
     variables = random_variables(model, IMAGES)
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables["params"])
     x = IMAGES.astype(np.float64)
@@ -38,7 +38,7 @@ def test_against_a_forward_pass_by_hand() -> None:
 
 
 def test_parameters_for_mnist() -> None:
-    model = mnist_cnn(10)
+    model = MnistCNN(10)
     variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
     shapes = jax.tree.map(lambda leaf: leaf.shape, variables["params"])
     assert {name: shape["kernel"] for name, shape in shapes.items()} == {
@@ -53,7 +53,7 @@ def test_parameters_for_mnist() -> None:
 
 
 def test_dropout_takes_a_fifth_in_training_and_nothing_else() -> None:
-    model = mnist_cnn(10)
+    model = MnistCNN(10)
     variables = random_variables(model, IMAGES)
     plain, state = jax.jit(lambda v: model.apply(v, IMAGES, capture_intermediates=True))(variables)
     key = {"dropout": jax.random.key(1)}
@@ -73,7 +73,7 @@ def test_dropout_takes_a_fifth_in_training_and_nothing_else() -> None:
 @pytest.mark.parametrize("side", [4, 5, 8])
 def test_small_images(side: int) -> None:
     images = np.zeros((1, side, side, 1), np.float32)
-    logits, _ = jax.eval_shape(mnist_cnn(10).init_with_output, jax.random.key(0), images)
+    logits, _ = jax.eval_shape(MnistCNN(10).init_with_output, jax.random.key(0), images)
     assert logits.shape == (1, 10)
     with pytest.raises(ModelError, match="mnist_cnn needs images of at least 4x4 pixels, not 3x3"):
-        mnist_cnn(10).init(jax.random.key(0), images[:, :3, :3])
+        MnistCNN(10).init(jax.random.key(0), images[:, :3, :3])

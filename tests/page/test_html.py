@@ -202,11 +202,11 @@ def test_the_page_names_the_bytes_of_its_sections(text: str) -> None:
     ("blocks", "message"),
     [
         ((Figure("only", curves("c"), "a", "c"),), "'only': names are links"),
-        ((Figure("one", curves("one"), "a", "c"), Figure("One", curves("two"), "a", "c")), "capitals or not"),
+        ((Figure("one", curves("one"), "a", "c"), Figure("One", curves("two"), "a", "c")), "ignoring case"),
         ((Figure("one", curves("x"), "a", "c"), Figure("two", curves("x"), "a", "c")), "element inside Figure 2"),
         ((Figure("a/b", curves("c"), "a", "c"),), "ASCII letters"),
         ((Figure("../up", curves("c"), "a", "c"),), "ASCII letters"),
-        ((Fold("s", (Table("page-about", "c", ("a",), ()),)),), "kept for the page"),
+        ((Fold("s", (Table("page-about", "c", ("a",), ()),)),), "reserved for the page"),
         ((Table("two words", "c", ("a",), ()),), "no spaces"),
         ((FigureRow((Figure("r", curves("r1"), "", ""), Figure("r", curves("r2"), "", ""))),), "Figure 1b"),
     ],
@@ -260,7 +260,7 @@ def test_a_mosaic_must_have_the_size_that_its_tiles_say() -> None:
 def test_foreign_blocks_and_pictures_are_refused() -> None:
     with pytest.raises(ReportgenError, match="holds a str"):
         html(report_of("text"))
-    with pytest.raises(ReportgenError, match="has a bytes for a picture"):
+    with pytest.raises(ReportgenError, match="has an unknown picture, a bytes"):
         html(report_of(Figure("f", b"", "a", "c")))  # type: ignore[arg-type]
 
 

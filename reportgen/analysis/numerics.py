@@ -1,9 +1,9 @@
-"""Sums that cannot overflow and never hide a NaN: the arithmetic that the analyses share.
+"""Sums that neither overflow nor hide a NaN: the arithmetic that the analyses share.
 
-    values = wide(kernel, "conv1/kernel")       # float64, or a DataError that names it
+    values = as_float64(kernel, "conv1/kernel")  # float64, or a DataError that names it
     mean(values[np.isfinite(values)])           # None for an empty array
 
-float16 and bfloat16 arrays are widened before anything is added; float64 values near the largest
+float16 and bfloat16 arrays are converted before anything is added; float64 values near the largest
 number are scaled before they are summed.
 """
 
@@ -11,22 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.core.arrays import WideArray
+from reportgen.core.arrays import Float64Array
 from reportgen.errors import DataError
 
 
-def wide(values: Any, what: str) -> WideArray:
+def as_float64(values: Any, what: str) -> Float64Array:
     """`values` as a float64 array of the same shape (bfloat16 and other ml_dtypes included).
 
     Raises DataError, naming `what`, for complex numbers, text, objects and records.
     """
     array = np.asarray(values)
     if array.dtype.kind in "cOSUMmT" or array.dtype.names is not None:
-        raise DataError(f"{what} holds {array.dtype} values; real numbers are needed here.")
+        raise DataError(f"{what} holds {array.dtype} values; expected real numbers.")
     return array.astype(np.float64)
 
 
-def mean(values: WideArray) -> float | None:
+def mean(values: Float64Array) -> float | None:
     """Mean of a float64 array of finite values, without overflow on the way; None when it is empty."""
     if values.size == 0:
         return None
@@ -36,7 +36,7 @@ def mean(values: WideArray) -> float | None:
     return float((values / largest).mean()) * largest
 
 
-def norm(values: WideArray) -> float:
+def norm(values: Float64Array) -> float:
     """Euclidean norm of a float64 array of finite values; inf where it is beyond float64, 0 when empty."""
     largest = float(np.abs(values).max(initial=0.0))
     if largest == 0.0:
@@ -44,12 +44,12 @@ def norm(values: WideArray) -> float:
     return float(np.sqrt(np.square(values / largest).sum())) * largest
 
 
-def correlation(first: WideArray, second: WideArray) -> float | None:
+def correlation(first: Float64Array, second: Float64Array) -> float | None:
     """Pearson's correlation of two equally long float64 arrays of finite values.
 
     None where it is undefined: fewer than two values, or one side constant. Each side is shifted by
-    its own first value before the mean is taken, so that a constant is seen as one exactly and a
-    large offset does not eat the digits.
+    its own first value before the mean is taken, so that a constant is recognised exactly and a
+    large offset costs no precision.
     """
     if first.size < 2:
         return None
