@@ -30,11 +30,11 @@ class DataError(ReportgenError, ValueError):
 
 
 class NoDataError(DataError, FileNotFoundError):
-    """A file or folder of data is not there."""
+    """A file or folder of data does not exist."""
 
 
 class ModelError(ReportgenError, ValueError):
-    """A model, layer or apply function does not do what was asked of it."""
+    """A model, layer or apply function can't do what is required of it."""
 
 
 class WeightsError(ReportgenError, ValueError):
@@ -42,7 +42,7 @@ class WeightsError(ReportgenError, ValueError):
 
 
 class NoWeightsError(WeightsError, FileNotFoundError):
-    """A checkpoint is not there."""
+    """A checkpoint does not exist."""
 
 
 class RunError(ReportgenError):
@@ -50,11 +50,11 @@ class RunError(ReportgenError):
 
 
 class NoRunError(RunError, FileNotFoundError):
-    """There is no run in a directory, or no such directory."""
+    """A directory does not exist or does not hold a run."""
 
 
 class RunExistsError(RunError, FileExistsError):
-    """A run is there already, and nothing said that it may be replaced."""
+    """A run exists already and may not be replaced."""
 
 
 class DamagedError(RunError):

@@ -32,7 +32,7 @@ def read_npz(path: Path, error: type[ReportgenError], wanted: Collection[str] | 
     """The arrays of an .npz file by name, in the file's order; those named in `wanted`, or all.
 
     Arrays have any shape and any dtype without Python objects or fields, and may be read-only.
-    Raises `error`, naming the file and the member, for whatever is no such archive: a damaged or
+    Raises `error`, naming the file and the member, for anything else: a damaged or
     encrypted one, object arrays, a header that does not fit its data, sizes past `size_limit`.
     """
     if not path.is_file():

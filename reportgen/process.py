@@ -1,4 +1,4 @@
-"""Keep what jax compiled for the next process. The command line asks for it; no import does."""
+"""Cache jax's compiled programs for the next process. The command line asks for it; no import does."""
 
 import os
 import platform

@@ -1,11 +1,11 @@
-"""What the axes of each value of a program are: image, position, channel. Followed, never guessed.
+"""Label the axes of every value in a program: image, position, channel. Followed, never guessed.
 
     labels = follow(program)
     labels[variable]                 # ("b", "y", "x", "channel")
 
 Labels start at the images, whose layout is known, and are carried through each equation by what it does
 to the axes: a convolution makes channels, a matrix product replaces the axis that it sums over, a
-reshape keeps the axes that it leaves whole. Where that can't be told the label is "?".
+reshape keeps the axes that it leaves whole. An axis that can't be identified is labelled "?".
 """
 
 import math
@@ -62,7 +62,7 @@ def _rule(equation: Equation, read: list[Labels | None]) -> Sequence[Labels | No
     if all(labels is None or labels is LEARNED for labels in read):
         return [LEARNED] * len(equation.outvars)
     rule = _RULES.get(equation.primitive.name, _like_an_input)
-    # None: of a variable of which a rule can't tell anything; `_fitting` makes that "?".
+    # A rule returns None where it can't tell; `_fitting` turns that into "?".
     return [rule(equation, read) or ()] * len(equation.outvars)
 
 
@@ -73,7 +73,7 @@ def _fitting(variable: Any, labels: Labels) -> Labels:
     rank = len(shape_of(variable))
     if len(labels) != rank:
         return ("?",) * rank
-    # What was called channels before the last such axis is an axis like any other now.
+    # Only the last axis called "channel" keeps that label.
     last = max((i for i, label in enumerate(labels) if label == "channel"), default=-1)
     return tuple("?" if label == "channel" and i != last else label for i, label in enumerate(labels))
 
@@ -83,13 +83,13 @@ def _sliced(labels: Labels) -> Labels:
 
 
 def _stacked(labels: Labels, over: list[Labels]) -> Labels:
-    """What is stacked over the iterations gets the axis that they went over."""
+    """Values stacked over the iterations get the axis that was iterated over."""
     axes = [x[0] for x in over if x is not LEARNED and x[0] != "?"]
     return labels if labels is LEARNED else (axes[0] if axes else "?", *labels)
 
 
 def _carried(before: Labels | None, after: Labels | None) -> Labels | None:
-    # What is carried starts as zeros, of which nothing is known, and is told by the first iteration.
+    # A carry starts as zeros, of which nothing is known; the first iteration labels it.
     return after if before is None or (before is LEARNED and after is not None) else before
 
 
@@ -108,8 +108,8 @@ def _like_an_input(equation: Equation, read: list[Labels | None]) -> Labels | No
 
 
 def _agreed(labels: list[str]) -> str:
-    told = set(labels) - {"?"}
-    return told.pop() if len(told) == 1 else "?"
+    distinct = set(labels) - {"?"}
+    return distinct.pop() if len(distinct) == 1 else "?"
 
 
 def _moved(equation: Equation, read: list[Labels | None]) -> Labels | None:

@@ -131,7 +131,7 @@ def _examine(
     shared = [layer for layer in layers if image_axes.get(layer.path, ImageAxis()).positions > 1]
     for path, outer in _orders(program, shared, image_axes, variables, images).items():
         if outer is None:
-            unclear[path] = "which of its rows belong to which image could not be told"
+            unclear[path] = "its rows could not be assigned to images"
             del image_axes[path]
         elif not outer:
             image_axes[path] = ImageAxis(image_axes[path].axis, image_axes[path].positions, outer=False)

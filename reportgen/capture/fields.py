@@ -46,7 +46,7 @@ class Span:
     regular: bool = False
 
     def whole(self, shape: Sequence[int], dims: Iterable[int] = ()) -> "Span":
-        """What all units together see, said of units that still differ along `dims`."""
+        """Union over all units, for units that still differ along `dims`."""
         size = self.size + (shape[next(iter(self.dims))] - 1) * self.step if self.regular else self.size
         return Span(self.start, size, dims=frozenset(dims))
 
@@ -95,7 +95,7 @@ def _rule(equation: Equation, read: list[Spans | None]) -> list[Spans]:
 
 
 def _join(a: Span, b: Span, shape: Sequence[int]) -> Span:
-    """What a unit sees that reads both."""
+    """Span of a unit that reads both."""
     if a.regular and b.regular and a.dims == b.dims and a.step == b.step:
         start, end = min(a.start, b.start), max(a.start + a.size, b.start + b.size)
         return replace(a, start=start, size=end - start)
@@ -128,19 +128,19 @@ class _Step:
 
 
 def _through(step: _Step, span: Span) -> Span:
-    """What the units of the output see by way of the operand."""
+    """Span of the output's units through this operand."""
     name = step.equation.primitive.name
     moved = name in MOVING or (name in ELEMENTWISE and len(step.shape) in (len(step.out), 0))
     return (_moved if moved else _RULES.get(name, _anywhere))(span, step)
 
 
 def _anywhere(span: Span, step: _Step) -> Span:
-    """An operation of which nothing is known: units may differ along every axis, and see anything of it."""
+    """Unknown operation: units may differ along every axis, and see any part."""
     return span.whole(step.shape, range(len(step.out)) if span.dims else ())
 
 
 def _moved(span: Span, step: _Step) -> Span:
-    """What is seen moves with the axes; units along one that is summed over, or was repeated, see the same."""
+    """The span moves with the axes; units along an axis that is summed over or repeated see the same."""
     moved_to = {
         i: place for i, place in axis_map(step.equation, step.operand).items() if step.shape[i] == step.out[place]
     }
@@ -225,7 +225,7 @@ def _split(span: Span, step: _Step) -> Span:
 
 
 def _mixed_along(span: Span, step: _Step) -> Span:
-    """Units along one axis see each other's parts, or stand behind one another."""
+    """Along one axis, units mix (cumulative sums, sorts) or are offset (concatenation)."""
     along = step.params.get("axis", step.params.get("dimension"))
     return span.whole(step.shape, span.dims) if along in span.dims else span
 

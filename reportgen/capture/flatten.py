@@ -81,7 +81,7 @@ class Flattener:
             if inner is not None:
                 within = source.name_stack
                 if is_jaxs_own(inner[0]) and not _has_mark(inner[0]):
-                    # The concatenation inside jnp.roll is no operation of the model's.
+                    # The concatenation inside jnp.roll is not an operation of the model.
                     within = within.extend(scope_name(scope_of(within)[0], library=True))
                 outputs = self._lay_open(*inner, inputs, within)
                 environment.update(zip(equation.outvars, outputs, strict=True))

@@ -22,7 +22,7 @@ _counts: dict[str, float | None] = {}
 
 
 def flops(program: Program, layers: Sequence[CapturedLayer], examples: int) -> dict[str, int]:
-    """Layer path -> operations per example; layers of which XLA does not tell are left out."""
+    """Layer path -> operations per example; layers for which XLA gives no count are omitted."""
     distinct = [layer for layer in layers if layer.alias_of is None and not isinstance(layer.variable, Literal)]
     if len(distinct) > MOST:
         return {}

@@ -1,4 +1,4 @@
-"""What runs a model marked: a Flax module, or a plain function of JAX.
+"""Run a model with its calls marked: a Flax module, or a plain JAX function.
 
     forward = forward_of(model)
     output, captured = forward(variables, images)        # while JAX traces it
@@ -69,7 +69,7 @@ class PlainForward:
 
 
 def forward_of(model: Any, apply: Callable[..., Any] | None = None) -> Forward:
-    """What runs the model marked. Raises ModelError for what is neither a Flax module nor a function."""
+    """The `Forward` of a model. Raises ModelError for anything but a Flax module or a function."""
     if isinstance(model, nn.Module):
         return LinenForward(model, apply)
     if isinstance(model, nnx.Module):

@@ -91,7 +91,7 @@ class Intermediates:
             for part in (*path, method):
                 node = node.get(part) if isinstance(node, Mapping) else None
             if node is None:
-                continue  # inside nn.scan, nn.vmap or nn.RNN, which drop what they were not told to keep
+                continue  # inside nn.scan, nn.vmap or nn.RNN, which drop collections they were not asked to keep
             key = "/".join(path), method
             for leaf, value in jax.tree_util.tree_leaves_with_path(node[place]):
                 if traced(value):

@@ -105,7 +105,7 @@ def interpret(
 
 
 def known(values: dict[Any, T], variable: Any) -> T | None:
-    """What is known of a variable; nothing of a literal."""
+    """The known value of a variable; None for a literal."""
     return None if isinstance(variable, Literal) else values.get(variable)
 
 
@@ -124,8 +124,8 @@ REDUCTIONS = (
 def axis_map(equation: Equation, operand: int = 0) -> dict[int, int]:
     """Axis of an operand -> the axis of the output that it becomes, for those that stay.
 
-    Any equation is taken for elementwise, but for products, reductions and what moves axes; of reshapes and
-    gathers nothing can be told by this. A convolution is asked about its images alone.
+    Equations other than products, reductions and moves of axes are treated as elementwise, which is wrong for
+    reshapes and gathers. Of a convolution, only the images (operand 0) may be asked for.
     """
     name, params = equation.primitive.name, equation.params
     axes = range(len(shape_of(equation.invars[operand])))

@@ -1,4 +1,4 @@
-"""What depends on JAX's version: how equations of a traced program are read, and how a part of one is made.
+"""Everything that depends on JAX's version: reading the equations of a traced program, and building part of one.
 
     scan_of(equation)            # the parts of a `scan` equation, or None
     called_program(equation)     # what a `jit`, `remat` or custom derivative wraps, or None

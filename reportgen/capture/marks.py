@@ -71,7 +71,7 @@ def scope_of(name_stack: Any) -> tuple[str, bool]:
 
 
 def mark(output: Any, tag: CallTag) -> Any:
-    """The same output, its traced arrays marked; what is no traced array is returned as it is."""
+    """The same output, its traced arrays marked; anything else is returned unchanged."""
 
     def marked(place: Any, value: Any) -> Any:
         if not traced(value):
@@ -115,7 +115,7 @@ def shown_methods(cls: type, library: Callable[[type], bool]) -> list[str]:
     names = ["__call__", "attend"]
     for base in cls.__mro__:
         if base is not object and not library(base):
-            # A property or an attribute is no call.
+            # Skip properties and attributes: they are not calls.
             names += [k for k, v in vars(base).items() if not k.startswith("_") and _is_method(v)]
     return [name for name in dict.fromkeys(names) if name != "setup" and callable(getattr(cls, name, None))]
 

@@ -50,8 +50,8 @@ def nnx_variables(given: Any) -> dict[str, Any]:
             continue
         if not isinstance(variable, nnx.Variable):
             raise OptionError(
-                f"{'/'.join(map(str, path))} is a {type(variable).__name__}, of which the kind of variable is "
-                "not known; give the model, or nnx.state(model)"
+                f"{'/'.join(map(str, path))} is a {type(variable).__name__}, so its kind of variable is "
+                "unknown; pass the model, or nnx.state(model)"
             )
         found.setdefault(_collection(variable), {})[tuple(map(str, path))] = variable.get_value()
     return {kind: unflatten_dict(flat) for kind, flat in found.items()}

@@ -2,7 +2,7 @@
 
     operations(equations, scope_of)   # tuple of Operation, in call order
 
-A model's `nn.relu(x)` is no module, so no module hook sees it. The traced program (a jaxpr) has it, in
+A model's `nn.relu(x)` is not a module, so no module hook sees it. The traced program (a jaxpr) has it, in
 one of three forms, which are looked for in this order:
 
 1. a call that carries the function's name: `jit` (silu), `custom_jvp_call` (relu), `custom_vjp_call`;

@@ -142,7 +142,7 @@ class _Table:
             scope = scope.rpartition("/")[0] if scope else None
 
     def _structure(self, path: str) -> Role:
-        """What a user's own module is: by the one product with parameters that it consists of, else a block."""
+        """The role of a user's own module: that of its only product with parameters, else a block."""
         return Role.BLOCK if path in self._scopes else self._products.get(path, Role.BLOCK)
 
     @cached_property
@@ -163,7 +163,7 @@ class _Table:
     def _inputs(self) -> dict[str, tuple[str, ...]]:
         """Path -> the captured values that it is computed from, in call order, `INPUT` first.
 
-        What a loop hands from an iteration to the next is no edge: the graph has no cycles. A layer that
+        The carry of a loop is not an edge: the graph has no cycles. A layer that
         reads nothing else reads what the loop reads.
         """
         reads: dict[Any, frozenset[str]] = {}

@@ -34,7 +34,7 @@ may round otherwise (XLA fuses and orders sums as it likes). Whole numbers must 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a verification found.
+    """The result of a verification.
 
     `operations` counts the values computed again, `failed` maps those that differ to how they do;
     "output" in it stands for the model's own output. `exact` says that the captured program without its

@@ -37,7 +37,7 @@ class Examples(NamedTuple):
 
 
 class Reducer(Protocol):
-    """What is kept of the activations and outputs of all batches."""
+    """Reduces the activations and outputs of all batches to a result."""
 
     def batch(self, values: Mapping[str, LayerValues], output: Any, examples: Examples, real: PerExample) -> Any:
         """A pytree of arrays made of one batch. Runs inside jit.
@@ -53,7 +53,7 @@ class Reducer(Protocol):
         """
 
     def result(self, total: Any) -> Any:
-        """What the total comes to, as NumPy arrays. Changes nothing: `total` may be merged further."""
+        """The total as NumPy arrays. Does not modify `total`, which may be merged further."""
 
 
 @runtime_checkable
@@ -64,7 +64,7 @@ class SecondLook(Reducer, Protocol):
         """Whether the batch that this part is of must be looked at again."""
 
     def look(self, values: Mapping[str, LayerValues]) -> Any:
-        """What the second look at the batch's activations gives. Runs inside jit."""
+        """A closer look at the batch's activations. Runs inside jit."""
 
     def corrected(self, part: Any, seen: Any) -> Any:
         """The part, corrected by what the second look saw."""
@@ -95,8 +95,8 @@ class Evaluator:
     ) -> list[Any]:
         """Each reducer's result over all examples, in the reducers' order.
 
-        `inputs` is an array or LazyArray [example, ...], or a pytree of them; `progress` is told how many examples
-        are done, of how many.
+        `inputs` is an array or LazyArray [example, ...], or a pytree of them; `progress(done, of)` is called after
+        each batch, in examples.
         """
         of, size = size_of(inputs), self._size
         totals: list[Any] = [None] * len(self._reducers)

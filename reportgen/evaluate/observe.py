@@ -1,4 +1,4 @@
-"""What a run keeps of one state of the network: the evaluations of its batches, put together."""
+"""Evaluate all batches of a run on one state of the network."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -59,7 +59,7 @@ class Observer:
     def __call__(self, variables: Any, step: int, epoch: int, progress: Progress | None = None) -> Observation:
         """The observation of the network with these variables. Waits for it.
 
-        `progress(what, done, of)` is told of the batches that are done.
+        `progress(name, done, of)` is called after each batch, in examples.
         """
         note = partial(partial, progress) if progress is not None else lambda _: None
         probe, evaluation, embedding = (

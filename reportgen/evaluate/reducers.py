@@ -1,4 +1,4 @@
-"""What a report needs of all examples: ranges, predictions, sums per label, vectors, maps."""
+"""The reducers that a report needs: ranges, predictions, sums per label, vectors, maps."""
 
 import functools
 from collections.abc import Mapping

@@ -53,7 +53,7 @@ def _largest(value: LayerValues) -> tuple[ByExample, Places]:
     """Largest finite values [example, channel] float32, -inf for none, and their places [example, channel, axis]."""
     channels = value.shape[-1] if value.ndim > 1 else 1
     flat = value.reshape(len(value), -1, channels).astype(jnp.float32)
-    # NaN and infinities are no excitation; grids and summary show them.
+    # NaN and infinities don't count as responses; grids and summary show them.
     known = jnp.where(jnp.isfinite(flat), flat, -jnp.inf)
     space = value.shape[1:-1]
     places = jnp.unravel_index(known.argmax(axis=1), space) if space else ()

@@ -57,9 +57,7 @@ def animation(
         pictures.append(picture)
     width, height = pictures[0].size
     still = Raster(_encoded(pictures[-1], "PNG"), "image/png", width, height)
-    film = {"save_all": True, "append_images": pictures[1:], "duration": frame_ms, "loop": 0, "optimize": False}
-    # With an explicit palette Pillow writes one for the film, without one for every frame.
-    gif = _encoded(pictures[0], "GIF", palette=bytes(_palette().getpalette() or []), **film)
+    gif = _film(pictures, frame_ms)
     return Animation(gif, still, tuple(clean(name) for name in names), frame_ms, width, height)
 
 
@@ -111,6 +109,25 @@ def _palette() -> "PIL.Image.Image":
     holder = Image.new("P", (1, 1))
     holder.putpalette(table[:256].tobytes())
     return holder
+
+
+def _film(pictures: "list[PIL.Image.Image]", frame_ms: int) -> bytes:
+    """Pictures in the entries of the one palette as an endless GIF."""
+    import imageio.v3 as imageio
+
+    buffer = io.BytesIO()
+    # Given entries and their palette: of colours, a palette is made for every frame.
+    imageio.imwrite(
+        buffer,
+        [np.asarray(picture) for picture in pictures],
+        extension=".gif",
+        plugin="pillow",
+        palette=bytes(_palette().getpalette() or []),
+        duration=frame_ms,
+        loop=0,
+        optimize=False,
+    )
+    return buffer.getvalue()
 
 
 def _encoded(picture: "PIL.Image.Image", form: str, **options: object) -> bytes:

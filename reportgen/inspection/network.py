@@ -119,7 +119,7 @@ def from_run(path: str | Path, *, step: int | None = None, model: Any = None) ->
     recorded = list(run.snapshots)
     at = recorded[-1] if step is None else step
     if at not in run.snapshots:
-        raise OptionError(f"no snapshot of step {at} was kept in {path}; kept: {_short(recorded)}")
+        raise OptionError(f"no snapshot of step {at} was recorded in {path}; recorded: {_short(recorded)}")
     name = str(run.config.get("model", "")) if model is None else model
     if isinstance(name, str) and name not in MODELS and ":" not in name:
         raise RunError(
@@ -156,7 +156,7 @@ def _short(steps: Sequence[int], most: int = 12) -> str:
 
 
 def _not_there(run: Run, step: int, missing: Set[str]) -> str:
-    """What is said when a step was recorded without the model's batch statistics and the like."""
+    """The message for a step that was recorded without the model's batch statistics and the like."""
     having = [at for at, snapshot in run.snapshots.items() if missing <= snapshot.variables.keys()]
     where = f"choose one of {_short(having)}" if having else "they were recorded at no step"
     return f"{', '.join(sorted(missing))} of the model were not recorded at step {step}; {where}"
@@ -197,7 +197,7 @@ def _initial(model: Any, shape: Shape, name: str, *, values: bool) -> dict[str, 
 
 
 def cannot_take(name: str, shape: Sequence[int], problem: Exception) -> ModelError:
-    """What is said of a model that fails on images of that shape."""
+    """The error for a model that fails on images of that shape."""
     first = str(problem).strip().partition("\n")[0][:300]
     size = "x".join(map(str, shape))
     return ModelError(

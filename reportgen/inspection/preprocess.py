@@ -1,8 +1,8 @@
-"""What is done to a picture before a network sees it, by name.
+"""Preprocessing of pictures for a network, by name.
 
-    way = preprocessing("caffe", channels=3)
-    inputs = way.apply(pixels)              # pixels float32 [image, h, w, 3], RGB, 0 to 255
-    way.stated                              # core.run.Preprocessing: name, words, planes
+    preprocessor = preprocessing("caffe", channels=3)
+    inputs = preprocessor.apply(pixels)              # pixels float32 [image, h, w, 3], RGB, 0 to 255
+    preprocessor.stated                              # core.run.Preprocessing: name, words, planes
 
 caffe     BGR, 0 to 255, minus the ImageNet mean (103.939, 116.779, 123.68), as Caffe's and Keras' VGG
 imagenet  RGB, 0 to 1, minus the mean and divided by the deviation of ImageNet, as torchvision
@@ -57,7 +57,7 @@ PREPROCESS: Mapping[str, tuple[Function, str, str]] = {
 
 
 @dataclass(frozen=True)
-class Way:
+class Preprocessor:
     """A preprocessing: the function, and what it does in words."""
 
     function: Function
@@ -79,14 +79,14 @@ class Way:
         return inputs.astype(np.float32) if inputs.dtype == np.float64 else inputs
 
 
-def preprocessing(asked: str | Callable[[np.ndarray], Any], channels: int) -> Way:
-    """The way called `asked`, or a user's function of pixels [image, h, w, channel], RGB or grey, 0 to 255.
+def preprocessing(asked: str | Callable[[np.ndarray], Any], channels: int) -> Preprocessor:
+    """The preprocessor called `asked`, or a user's function of pixels [image, h, w, channel], RGB or grey, 0 to 255.
 
     Raises OptionError for an unknown name, and for caffe or imagenet where images have 1 channel.
     """
     if callable(asked):
         name = getattr(asked, "__name__", type(asked).__name__)
-        return Way(asked, Preprocessing(name, f"by the function {name}"))
+        return Preprocessor(asked, Preprocessing(name, f"by the function {name}"))
     if asked not in PREPROCESS:
         raise OptionError(f"no preprocessing {asked!r}; {choices(asked, PREPROCESS)}")
     function, order, words = PREPROCESS[asked]
@@ -97,4 +97,4 @@ def preprocessing(asked: str | Callable[[np.ndarray], Any], channels: int) -> Wa
         )
     planes = tuple(order or ("RGB" if channels == 3 else ""))
     colour = "" if order else "RGB, " if channels == 3 else "grey, "
-    return Way(function, Preprocessing(asked, colour + words, planes or ("grey",) * (channels == 1)))
+    return Preprocessor(function, Preprocessing(asked, colour + words, planes or ("grey",) * (channels == 1)))

@@ -1,4 +1,4 @@
-"""The batches that a training loop hands to the recorder, checked, and what of them is kept in the run.
+"""Check the batches that a training loop passes to the recorder, and select the part that is written.
 
 batch = batch_of("probe", (images, labels))     # or images alone; inputs may be a dict or a tuple of arrays
 batch = first(batch, 10)
@@ -71,7 +71,7 @@ def examples(inputs: Any, count: int) -> Any:
 
 
 def recorded_part(batches: Mapping[str, Batch]) -> dict[str, Batch]:
-    """What of the batches is written: of evaluation the first inputs that fit, of the embedding none."""
+    """The batches as written: evaluation with the first inputs that fit, the embedding without any."""
     recorded = dict(batches)
     if evaluation := recorded.get("evaluation"):
         each = sum(as_bytes(leaf[:1])[0].nbytes for leaf in jax.tree.leaves(evaluation.inputs))

@@ -1,4 +1,4 @@
-"""Options of a recorder: what is kept, and how a recording begins.
+"""Options of a recorder: what to record, and how a recording begins.
 
 Recorder(path, model, variables, probe=probe, keep=Keep(every="epoch", layers=("conv*",)))
 """
@@ -21,7 +21,7 @@ many numbers are written per update on average."""
 
 @dataclass(frozen=True)
 class Keep:
-    """What of a training is kept.
+    """Selects what is recorded of a training.
 
     every     after which updates variables are kept: "batch" for each, "epoch" for the last of each epoch, or a
               number n for every n-th; None: each, and fewer of a model with more than a million parameters

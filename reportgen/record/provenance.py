@@ -16,7 +16,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def provenance() -> dict[str, Any]:
-    """What is needed to judge or repeat a recording, as JSON values."""
+    """Versions, device and commit, which are needed to judge or repeat a recording, as JSON values."""
     packages: dict[str, str | None] = {"reportgen": __version__}
     for name in PACKAGES:
         try:

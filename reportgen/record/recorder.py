@@ -1,4 +1,4 @@
-"""What a training loop calls: parameters after every batch, activations after every epoch.
+"""Record a training loop: parameters after every batch, activations after every epoch.
 
     with Recorder("runs/mine", model, variables, probe=(images, labels), evaluation=(x, y)) as recorder:
         for epoch in range(epochs):
@@ -52,7 +52,7 @@ class Recorder:
     apply               (model, variables, inputs) -> output, for a model that needs more arguments
     classes             names of the labels; default: "0", "1", ...
     keep                what of the training is kept, see `Keep`
-    config              what was asked for, for the report: see `record.values.plain` for what may be in it
+    config              settings to show in the report: see `record.values.plain` for the types accepted
     overwrite           replace a run that is there; without it such a directory is refused
     verify              compute every captured value of the probe again (`capture.verify`); the result is
                         noted in the run's provenance, and warned about when something differs

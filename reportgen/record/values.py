@@ -1,4 +1,4 @@
-"""What a training loop hands over beside arrays: metrics, and what was asked for as JSON values.
+"""Convert what a training loop passes besides arrays: metrics, and its configuration as JSON values.
 
 given = metrics({"loss": loss})        # refuses what is not a scalar number, without waiting for the device
 row = numbers(given)                   # {"loss": 2.3}, which waits

@@ -46,7 +46,7 @@ def batch_tensors(batches: Mapping[str, Batch]) -> tuple[dict[str, np.ndarray], 
 
 
 class Stated(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the metadata says of a batch: its size, which arrays it has, and what it is called."""
+    """A batch in the metadata: its size, the arrays it has, names and preprocessing."""
 
     size: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
     labels: bool
@@ -103,7 +103,7 @@ def as_bytes(images: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def read_batches(file: Path, classes: int, problems: list[str]) -> dict[str, Batch]:
-    """The batches of a run. What can't be read or makes no sense is left out of them, and named in `problems`.
+    """The batches of a run. Anything unreadable or inconsistent is omitted and named in `problems`.
 
     Inputs that were kept as bytes come back as what was fed in; of several arrays, tuples come back as dicts.
     """
@@ -142,7 +142,7 @@ def _read(problems: list[str], name: str, read: Callable[..., T], tensors: Tenso
 
 
 def _stated_batches(tensors: Tensors) -> dict[str, Stated]:
-    """What the file says of each batch that it has. Format 1 had all, with labels."""
+    """The batches that the file declares. Format 1 had all three, with labels."""
     try:
         content = cleaned(msgspec.json.decode(tensors.metadata["batches"]))
         stated: dict[str, Stated] = msgspec.convert(content, dict[Literal["probe", "evaluation", "embedding"], Stated])
@@ -152,7 +152,7 @@ def _stated_batches(tensors: Tensors) -> dict[str, Stated]:
 
 
 def _inputs(tensors: Tensors, batch: str) -> Any:
-    """A batch's inputs; ValueError in words for what can't be inputs."""
+    """A batch's inputs. Raises ValueError for anything that can't be inputs."""
     name = f"{batch}_images"
     if name in tensors:
         array = _array(tensors, name)
@@ -177,20 +177,20 @@ def _inputs(tensors: Tensors, batch: str) -> Any:
 def _array(tensors: Tensors, name: str) -> LazyArray:
     dtype, shape = tensors.described[name]
     if dtype not in REAL or not shape or 0 in shape:
-        raise ValueError(f"{dtype}{list(shape)} are no images")
+        raise ValueError(f"{dtype}{list(shape)} is not a valid type and shape of images")
     tensors.check(name)
     divided = f"{name}{DIVISOR}" in tensors and dtype == "U8"
     return LazyArray(shape, partial(_fed_in, tensors, name, divided))
 
 
 def _targets(tensors: Tensors, batch: str, classes: int) -> np.ndarray:
-    """A batch's labels; ValueError in words for what can't be labels."""
+    """A batch's labels. Raises ValueError for anything that can't be labels."""
     name = f"{batch}_labels"
     if name not in tensors:
         raise ValueError("it is missing")
     dtype, shape = tensors.described[name]
     if dtype not in WHOLE or len(shape) != 1:
-        raise ValueError(f"{dtype}{list(shape)} are no labels")
+        raise ValueError(f"{dtype}{list(shape)} is not a valid type and shape of labels")
     labels = tensors[name]
     if labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(f"they run from {labels.min()} to {labels.max()}, for {classes} classes")

@@ -1,4 +1,4 @@
-"""Whether what the files of a run directory say can be believed: types, shapes, indices, before anything is made of it.
+"""Validate the files of a run directory before use: types, shapes, indices.
 
     problem = activations_problem(tensors, expected)      # None, or what is wrong in words
 
@@ -26,18 +26,18 @@ def snapshot_signature(tensors: Tensors) -> tuple[tuple[str, tuple[int, ...]], .
     """Names and shapes of a snapshot's parameters. Raises RunError for what can't be parameters or other variables."""
     for name, (dtype, shape) in tensors.described.items():
         if dtype not in REAL or math.prod(max(n, 1) for n in shape) > MOST_VALUES:
-            raise RunError(f"{_shown(name)} holds {dtype}{list(shape)}, which is no parameter")
+            raise RunError(f"{_shown(name)} holds {dtype}{list(shape)}, which is not a valid parameter")
         if name != cleaned(name):
             raise RunError(f"the parameter {_shown(name)} has a name that can't be printed")
     shapes = schema.parameter_shapes(tensors)
     if not shapes:
-        raise RunError("it holds no parameters")
+        raise RunError("it has no parameters")
     return tuple(sorted(shapes.items()))
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What every activations file of a run must agree with; `sizes` are the batches', as far as they are known."""
+    """The run that every activations file must agree with; `sizes` are those of the batches, where known."""
 
     layers: Mapping[str, Layer]
     classes: int
@@ -45,7 +45,7 @@ class Expected:
 
 
 def activations_problem(tensors: Tensors, expected: Expected) -> str | None:
-    """What is wrong with the shapes, types and indices of an activations file, in words; None for a sound one."""
+    """The first problem with the shapes, types and indices of an activations file, in words; None for a sound one."""
     described = tensors.described
     there = [name for name in schema.OUTCOME if name in described]
     if there and len(there) < len(schema.OUTCOME):
@@ -88,7 +88,7 @@ def _layers_problem(described: Mapping[str, Any], labels: tuple[int, ...], expec
             continue
         layer = expected.layers.get(name.removeprefix(prefix))
         if layer is None:
-            return f"{_shown(name)} is of no layer of the run"
+            return f"{_shown(name)} belongs to no layer of the run"
         if prefix == schema.MAPS:
             probes.add(shape[:1])
         shapes = {
@@ -107,14 +107,14 @@ def _layers_problem(described: Mapping[str, Any], labels: tuple[int, ...], expec
 
 
 def _top_problem(tensors: Tensors, expected: Expected) -> str | None:
-    """What is wrong with the top-activating examples, in words."""
+    """The first problem with the top-activating examples, in words."""
     parts = [set(schema.renamed(tensors, f"{schema.TOP}{part}/")) for part in schema.TOP_PARTS]
     if any(paths != parts[0] for paths in parts):
         return "the top examples of a layer lack a part"
     for path in sorted(parts[0]):
         layer, names = expected.layers.get(path), [f"{schema.TOP}{part}/{path}" for part in schema.TOP_PARTS]
         if layer is None:
-            return f"{_shown(names[0])} is of no layer of the run"
+            return f"{_shown(names[0])} belongs to no layer of the run"
         ranks = tensors.described[names[0]][1][:1]
         shape = (*ranks, layer.channels)
         for name, expect, kinds in zip(

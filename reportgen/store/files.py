@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and tensors whose damage is noticed.
+"""Files that are complete or absent, and tensors whose damage is detected.
 
     write_tensors(path, {"conv1/kernel": array}, {"step": "40"})
     tensors = Tensors(path)          # reads the header
@@ -95,7 +95,7 @@ class Tensors(Lazy[str, np.ndarray]):
         return array
 
     def rows(self, name: str, chosen: Any) -> np.ndarray:
-        """`array[chosen]` of one array, of whose first axis only these rows are read.
+        """`array[chosen]` of one array, reading only these rows of its first axis.
 
         `chosen` is what NumPy takes for one axis: a number, a slice, numbers, a mask. Raises IndexError as NumPy
         does, and DamagedError when the file is another one meanwhile; its values are not compared with the
@@ -115,7 +115,7 @@ class Tensors(Lazy[str, np.ndarray]):
         return np.asarray(result).reshape(wanted.shape + shape[1:])
 
     def check(self, name: str) -> None:
-        """Read one array part by part, for one that need not be in memory as a whole; DamagedError as above."""
+        """Read one array part by part, so that it need not fit in memory; DamagedError as above."""
         _, shape = self.described[name]
         if math.prod(shape) <= PART:
             self[name]
@@ -148,7 +148,7 @@ def _damage_named(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DamagedError(f"{path} is missing") from error
     except _DAMAGE as error:
-        raise DamagedError(f"{path} is damaged or no safetensors file: {error}") from error
+        raise DamagedError(f"{path} is damaged or not a safetensors file: {error}") from error
 
 
 def _checksum(name: str, array: np.ndarray) -> int:

@@ -1,6 +1,6 @@
 """Names and versions of what lies in a run directory. docs/run-format.md describes it in prose.
 
-RUN/run.json                        what was asked for, layers, classes, provenance, status
+RUN/run.json                        configuration, layers, classes, provenance, status
 RUN/steps.jsonl  epochs.jsonl       a JSON object per update, per recorded epoch
 RUN/data.safetensors                inputs and labels of the batches
 RUN/snapshots/00000040.safetensors  variables after 40 updates
@@ -26,7 +26,7 @@ ACTIVATIONS = "activations"
 CHECKPOINTS = "checkpoints"
 
 ENTRIES = (RUN_FILE, STEPS_FILE, EPOCHS_FILE, DATA_FILE, LOCK_FILE, SNAPSHOTS, ACTIVATIONS, CHECKPOINTS)
-"""All that a run directory has, but for half-written files."""
+"""Everything in a run directory except half-written files."""
 
 LONGEST_STEP = 15
 """Digits of a step: below 2**53, so that it is exact in every number type that it meets."""

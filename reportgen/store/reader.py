@@ -4,7 +4,7 @@
 
     report = with_what_is_whole(run, make_report)    # once more on the rest, when a file proves damaged
 
-What is damaged does not stop the rest: snapshots, activations, images and labels that can't be read or
+Damage does not stop the rest: snapshots, activations, images and labels that can't be read or
 contradict the run are left out and named in `run.problems`, which the report prints.
 """
 
@@ -49,7 +49,7 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
     snapshots = _alike(_files(folder / layout.SNAPSHOTS, problems, verify), problems)
     if not snapshots:
         why = f" ({problems[0]})" if problems else ""
-        raise RunError(f"{folder} holds no readable snapshot; the recording was stopped before step 0 was kept{why}")
+        raise RunError(f"{folder} holds no readable snapshot; the recording was stopped before step 0 was written{why}")
     answers = {}
     for step, tensors in _files(folder / layout.ACTIVATIONS, problems, verify).items():
         try:
@@ -179,5 +179,5 @@ def _alike(files: Mapping[int, Tensors], problems: list[str]) -> dict[int, Tenso
     usual = Counter(signatures.values()).most_common(1)[0][0]
     for step, signature in signatures.items():
         if signature != usual:
-            problems.append(f"snapshots of step {step} left out: it holds other parameters than the others")
+            problems.append(f"snapshots of step {step} left out: its parameters differ from the others'")
     return {step: files[step] for step, signature in signatures.items() if signature == usual}

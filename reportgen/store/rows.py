@@ -18,7 +18,7 @@ from reportgen.errors import RunError
 from reportgen.store.header import is_number
 
 MOST_COLUMNS = 256
-"""Different metrics that the rows of one file may have; a table of more is no table."""
+"""Different metrics that the rows of one file may have; more would not be readable as a table."""
 
 RESERVED = ("step", "epoch", "measured", "reported", *(f"{name}_reported" for name in MEASURED))
 """Names that no reported metric may have."""

@@ -37,7 +37,7 @@ def save_run(run: Run, path: str | Path, overwrite: bool = False) -> Path:
 
 
 def run_header(run: Run) -> dict[str, Any]:
-    """The parts of run.json, but for its format and status."""
+    """The content of run.json except format and status."""
     return {
         "classes": list(run.classes),
         **network_header(run.network, run.embed_layer),

@@ -21,16 +21,16 @@ VECTORS = {"embedding": "embedding_vectors", "evaluation": "evaluation_vectors"}
 
 
 def place(step: int, epoch: int) -> dict[str, str]:
-    """Metadata of a file: of which step and epoch it is."""
+    """Metadata of a file: its step and epoch."""
     return {"step": str(step), "epoch": str(epoch)}
 
 
 def read_place(tensors: Tensors) -> tuple[int, int]:
-    """(step, epoch) that a file says it is of."""
+    """(step, epoch) as a file states them."""
     try:
         step, epoch = (int(tensors.metadata[name]) for name in ("step", "epoch"))
     except (KeyError, ValueError) as error:
-        raise DamagedError(f"{tensors.path} does not say of which step and epoch it is") from error
+        raise DamagedError(f"{tensors.path} does not state its step and epoch") from error
     if not (0 <= step < 2**53 and 0 <= epoch < 2**53):
         raise DamagedError(f"{tensors.path} says it is of step {step}, epoch {epoch}")
     return step, epoch

@@ -54,7 +54,7 @@ class RunWriter:
         self.path = Path(path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            # Before the lock is made: a lock that was there is how left-overs of ours are known.
+            # Before creating the lock: an existing lock identifies our left-overs.
             _check_ours(self.path)
         except OSError as error:
             raise RunError(f"{self.path} can't be made a run directory: {error.strerror or error}") from error
@@ -89,7 +89,7 @@ class RunWriter:
         """Delete what this recording replaces; returns the seconds that a resumed run already took."""
         run_file = self.path / layout.RUN_FILE
         if not run_file.exists() and resume_at is None:
-            # Left-overs of a run that was killed before its run.json are no run: nothing is lost.
+            # Left-overs of a run killed before it wrote run.json: nothing is lost.
             overwrite = True
         elif not overwrite and resume_at is None:
             raise RunExistsError(
@@ -99,7 +99,7 @@ class RunWriter:
         seconds = _seconds(run_file) if resume_at is not None else 0.0
         keep = -1 if overwrite or resume_at is None else resume_at
         if keep < 0:
-            # First of all: without it nobody takes what is left, should this be stopped half-way, for a run.
+            # First: if this is interrupted, the rest must not be mistaken for a run.
             run_file.unlink(missing_ok=True)
             shutil.rmtree(self.path / layout.CHECKPOINTS, ignore_errors=True)
             (self.path / layout.DATA_FILE).unlink(missing_ok=True)
@@ -147,7 +147,7 @@ class RunWriter:
             raise RunError(f"{file.name} could not be written: {error.strerror or error}") from error
 
     def close(self, status: str, seconds: float | None) -> None:
-        """Note how the recording ended ("finished", "interrupted", "failed"), and release the run directory.
+        """Record the final status ("finished", "interrupted", "failed") and release the run directory.
 
         `seconds` it took, None for a run that has no duration.
         """
@@ -156,7 +156,7 @@ class RunWriter:
             for file in (self._steps, self._epochs):
                 try:
                     file.close()
-                except OSError as error:  # a line that a full disk did not take is tried once more, in vain
+                except OSError as error:  # close() retries the buffered line and fails again
                     failures.append(f"{file.name} could not be written: {error.strerror or error}")
             if failures:
                 raise RunError("; ".join(failures))
@@ -180,8 +180,8 @@ class RunWriter:
 def _check_ours(folder: Path) -> None:
     """Raise RunError when `folder` holds what no recorder wrote: it would be deleted or written over.
 
-    Ours are a directory with a run's run.json, and left-overs of a run that was killed before it was
-    written: they lie beside our lock, and all have names of ours.
+    A directory is ours if it has a valid run.json, or our lock and only files with our names (left-overs of a
+    run killed before it wrote run.json).
     """
     names = sorted(entry.name for entry in folder.iterdir())
     if not names or _is_header(folder / layout.RUN_FILE):
@@ -190,8 +190,8 @@ def _check_ours(folder: Path) -> None:
     if layout.LOCK_FILE in names and not foreign:
         return
     raise RunError(
-        f"{folder} is not empty and holds no run of reportgen: {(foreign or names)[0]!r} in it is not the recorder's "
-        "to delete; choose an empty or new directory"
+        f"{folder} is not empty and holds no run of reportgen; refusing to overwrite: {(foreign or names)[0]!r} "
+        "was not written by reportgen; choose an empty or new directory"
     )
 
 

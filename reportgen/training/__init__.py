@@ -3,7 +3,7 @@
 from reportgen.training import train
 """
 
-from reportgen.training.again import read_report
 from reportgen.training.loop import Summary, train
+from reportgen.training.reproduce import read_report
 
 __all__ = ["Summary", "read_report", "train"]

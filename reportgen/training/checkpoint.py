@@ -35,7 +35,7 @@ class Checkpoints:
         """Keep `state`, a tree of arrays, as the one after `epoch`. Raises RunError when it can't be written."""
         content = {"state": state, "crc32": _checksum(state)}
         log = logging.getLogger("absl")
-        quiet, log.disabled = log.disabled, True  # a failure is told once, below, not by each of Orbax's threads
+        quiet, log.disabled = log.disabled, True  # a failure is reported once, below, not by each of Orbax's threads
         try:
             self._manager.save(epoch, args=self._save_arguments(content), force=True)
         except Exception as error:  # Orbax and tensorstore raise a dozen kinds for a disk that does not take it
@@ -66,7 +66,7 @@ def latest(run: Path, like: Any) -> tuple[int, Any]:
     with ocp.CheckpointManager(folder) as manager:
         epochs = sorted(manager.all_steps(), reverse=True)
         if not epochs:
-            raise RunError(f"{run} has no whole checkpoint to resume from; record it with --overwrite")
+            raise RunError(f"{run} has no complete checkpoint to resume from; record it with --overwrite")
         wanted = jax.eval_shape(lambda tree: tree, {"state": like, "crc32": np.uint32(0)})
         problem: Exception = ValueError("its values do not match their checksum")
         for epoch in epochs:

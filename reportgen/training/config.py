@@ -1,4 +1,4 @@
-"""The options of a training, as one type: what `train` is asked, what run.json keeps, what is compared on resuming.
+"""The options of a training, as one type: passed to `train`, kept in run.json, compared on resuming.
 
 config = TrainConfig(model="lenet", dataset="mnist5k", epochs=3)
 config.check()
@@ -15,7 +15,7 @@ from reportgen.errors import OptionError
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What was asked of a training; `embed_layer` and `snapshot_every` None for the recorder's defaults."""
+    """The options of a training; `embed_layer` and `snapshot_every` None for the recorder's defaults."""
 
     model: str
     dataset: str
@@ -29,7 +29,7 @@ class TrainConfig:
     snapshot_every: str | int | None = None
 
     def check(self) -> None:
-        """Raise OptionError for values that make no sense."""
+        """Raise OptionError for invalid values."""
         for name, value, least in (
             ("epochs", self.epochs, 0),
             ("batch size", self.batch_size, 1),
@@ -53,7 +53,7 @@ class TrainConfig:
         known = {field.name: config[field.name] for field in fields(cls) if field.name in config}
         for name, value in known.items():
             if not _VALID[name](value):
-                raise ValueError(f"says {name} is {value!r}, which can't be")
+                raise ValueError(f"says {name} is {value!r}, which is not a valid value")
         return cls(**known)
 
     def differences(self, before: Mapping[str, Any]) -> list[str]:

@@ -28,7 +28,7 @@ from reportgen.training.step import State, make_loss, make_update
 
 @dataclass(frozen=True)
 class Summary:
-    """What a training came to: steps and epochs done, accuracy (None where the output is no score per
+    """The result of a training: steps and epochs done, accuracy (None where the output is no score per
     class) and loss on the test images, seconds."""
 
     steps: int
@@ -62,7 +62,7 @@ def train(
     from the last epoch that a run was stopped after, up to `epochs`, with the options it was begun with.
     The same seed on the same machine with the same number of threads gives the same parameters, bit for bit.
 
-    Raises OptionError for values that make no sense, RunError when `path` can't be recorded into or was
+    Raises OptionError for invalid values, RunError when `path` can't be recorded into or was
     begun with other options, ModelError when the model can't take the images.
     """
     name = model_name or type(model).__name__
@@ -187,7 +187,7 @@ class _Training:
 
 
 def _initial(model: Any, name: str, key: jax.Array, images: np.ndarray) -> dict[str, Any]:
-    """The variables that the model starts with; a model that can't be trained on these images is told here."""
+    """The variables that the model starts with. Raises ModelError if it can't be trained on these images."""
     forward = forward_of(model)
     try:
         variables = forward.init(jax.random.fold_in(key, 0), jnp.asarray(images[:1]))

@@ -40,7 +40,7 @@ def check_same(run: Path, config: TrainConfig, fingerprint: str) -> None:
 
 
 def check_more(run: Path, epochs: int, done: int) -> None:
-    """Raise OptionError when there is nothing left to do. A run whose end was not noted may be ended."""
+    """Raise OptionError when there is nothing left to do. A run without a final status may be closed."""
     before = begun_with(run)
     if epochs < done or (epochs == done and before is not None and before[2] == "finished"):
         raise OptionError(f"nothing is left to do: {run} has {done} epochs, and {epochs} are asked for; ask for more")

@@ -18,7 +18,7 @@ from reportgen.training.forward import forward_of
 
 
 class State(NamedTuple):
-    """What an update changes: parameters, other variables (batch statistics), optimizer state, step."""
+    """The state that an update changes: parameters, other variables (batch statistics), optimizer state, step."""
 
     params: Any
     others: Any
@@ -54,7 +54,7 @@ def make_update(
 
 
 def _correct(scores: jax.Array, labels: jax.Array) -> jax.Array:
-    """How many of the images are predicted right."""
+    """How many of the images are classified correctly."""
     return jnp.sum(predicted(scores) == labels)
 
 

@@ -2,7 +2,7 @@
 
     tree = read_safetensors(Path("model.safetensors"))     # {"conv1": {"kernel": array, ...}, ...}
 
-All three give a tree of dictionaries and NumPy arrays, and raise WeightsError for what is no such file.
+All three give a tree of dictionaries and NumPy arrays, and raise WeightsError for any other file.
 """
 
 from collections.abc import Iterator

@@ -3,7 +3,7 @@
     params = load_into(tree, variables["params"])
     params = load_into(tree, variables["params"], rename=["features/0=conv1", "weight=kernel"], layout="oihw")
 
-What is compared with is any tree whose leaves have `shape` and `dtype`: the model's parameters, or what
+The tree to compare with is any whose leaves have `shape` and `dtype`: the model's parameters, or what
 `jax.eval_shape(model.init, ...)` gives without computing any.
 """
 
@@ -145,7 +145,7 @@ def _check(arrays: Names, wanted: Mapping[tuple[str, ...], Any], layout: str, so
         lines.append("  The shapes would fit with the layout oihw.")
     raise WeightsError(
         f"{source} do not fit the model: {len(missing)} missing, {len(unexpected)} unexpected, "
-        f"{len(misshaped)} of another shape or kind\n" + "\n".join(lines)
+        f"{len(misshaped)} with the wrong shape or dtype\n" + "\n".join(lines)
     )
 
 
@@ -154,7 +154,7 @@ def _fits(array: np.ndarray, leaf: Any) -> bool:
 
 
 def _kind(dtype: Any) -> str:
-    """What may be cast into each other without a word: floating point, whole numbers, complex."""
+    """Dtypes that are cast into each other silently: floating point, whole numbers, complex."""
     dtype = np.dtype(dtype)
     # Of ml_dtypes' types, which NumPy calls V, those for whole numbers are named int4, uint2 and the like.
     kind = dtype.kind if dtype.kind != "V" else ("i" if "int" in dtype.name else "f")

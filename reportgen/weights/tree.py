@@ -29,7 +29,7 @@ def nest(flat: Mapping[str, np.ndarray]) -> Tree:
     for name, array in flat.items():
         parts = split_name(name)
         if "" in parts or len(parts) > MAX_DEPTH:
-            raise WeightsError(f"entry {name[:80]!r} is no name of parts joined by / or .")
+            raise WeightsError(f"entry {name[:80]!r} is not a name of parts joined by / or .")
         node = tree
         for part in parts[:-1]:
             node = node.setdefault(part, {})

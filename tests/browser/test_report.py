@@ -122,9 +122,7 @@ def test_only_what_is_near_is_laid_out_before_the_page_has_loaded(visit, real: P
     page = visit(real)
     height = page.evaluate("document.documentElement.scrollHeight")
     page.evaluate("document.documentElement.classList.remove('loaded')")
-    shown = (
-        "document.getElementById('network').querySelector('table').checkVisibility({ contentVisibilityAuto: true })"
-    )
+    shown = "document.getElementById('network').querySelector('table').checkVisibility({ contentVisibilityAuto: true })"
     until(page, f"!{shown}")
     assert page.evaluate("document.documentElement.scrollHeight") != height
     page.evaluate("document.documentElement.classList.add('loaded')")

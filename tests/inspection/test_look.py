@@ -210,7 +210,7 @@ def test_an_earlier_step_of_a_run(recorded):
     from reportgen.store import open_run
 
     assert np.allclose(maps(found)["conv1"], open_run(recorded).observations[0].maps["conv1"], atol=1e-6)
-    with pytest.raises(OptionError, match=r"no snapshot of step 99.*kept: 0, 1, 2"):
+    with pytest.raises(OptionError, match=r"no snapshot of step 99.*recorded: 0, 1, 2"):
         from_run(recorded, model=tiny_model(), step=99)
 
 

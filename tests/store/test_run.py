@@ -206,7 +206,9 @@ def test_what_no_recorder_wrote_is_never_deleted(tmp_path, name, overwrite, othe
     if other:
         (tmp_path / "mine" / other).write_text('{"format": "of another program"}')
     for _ in range(2):
-        with pytest.raises(RunError, match=r"' in it is not .* choose an empty or new directory"):
+        with pytest.raises(
+            RunError, match=r"refusing to overwrite: '.*' was not written by .* choose an empty or new directory"
+        ):
             RunWriter(tmp_path / "mine", HEADER, overwrite=overwrite)
         assert file.read_text() == '{"mine": 1}\n'
 
@@ -215,7 +217,7 @@ def test_left_overs_of_a_killed_recording_are_ours_and_a_foreign_file_among_them
     (run_copy / "run.json").unlink()
     (run_copy / ".data.safetensors.partial").write_bytes(b"half")
     (run_copy / "notes.txt").write_text("mine")
-    with pytest.raises(RunError, match=r"'notes\.txt' in it is not the recorder's"):
+    with pytest.raises(RunError, match=r"'notes\.txt' was not written by reportgen"):
         RunWriter(run_copy, HEADER)
     assert (run_copy / "data.safetensors").exists()
     (run_copy / "notes.txt").unlink()

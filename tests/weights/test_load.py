@@ -77,7 +77,7 @@ def test_casts_within_a_kind_only() -> None:
         assert found["n"].dtype == np.int32
         np.testing.assert_array_equal(found["a"], values)
     for wrong in (np.int8, np.complex64, ml_dtypes.int4, bool):
-        with pytest.raises(WeightsError, match=r"1 of another shape or kind\n.*\n  a float32 \[3\] +a \w+ \[3\]"):
+        with pytest.raises(WeightsError, match=r"1 with the wrong shape or dtype\n.*\n  a float32 \[3\] +a \w+ \[3\]"):
             load_into({"a": values.astype(wrong), "n": np.array(7)}, expected)
 
 
@@ -162,7 +162,7 @@ def test_the_differences_stand_side_by_side() -> None:
     with pytest.raises(WeightsError) as caught:
         load_into(tree, EXPECTED, source="model.npz")
     assert str(caught.value) == (
-        "model.npz do not fit the model: 2 missing, 3 unexpected, 1 of another shape or kind\n"
+        "model.npz do not fit the model: 2 missing, 3 unexpected, 1 with the wrong shape or dtype\n"
         "  the model expects                  the file has\n"
         "  conv1/kernel float32 [3, 3, 2, 8]  conv1/kernel float32 [8, 2, 3, 3]\n"
         "  conv1/bias float32 [8]             conv1/b float32 [8]\n"

@@ -1,4 +1,4 @@
-"""What a report.json says of how its run was made, so that it can be made again.
+"""Read from a report.json how its run was made, so that it can be reproduced.
 
     asked = read_report(Path("numbers/report.json"))
     asked.config                                     # TrainConfig("lenet", "mnist5k", epochs=10, seed=0, ...)
@@ -22,7 +22,7 @@ from reportgen.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class Asked:
-    """A training as it was asked for: its configuration, the fingerprint of its data, versions of packages."""
+    """A training to reproduce: its configuration, the fingerprint of its data, versions of packages."""
 
     config: TrainConfig
     fingerprint: str
@@ -54,7 +54,7 @@ class Asked:
 
 
 def read_report(file: Path) -> Asked:
-    """What the report.json `file` says. Raises RunError when it is none, or of a run that `train` did not make."""
+    """The training in the report.json `file`. Raises RunError for any other file, or run that `train` did not make."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         config, packages, fingerprint = (content[name] for name in ("config", "packages", "dataset_fingerprint"))

@@ -22,7 +22,7 @@ from reportgen.data.pictures import resized, stacked, with_channels
 from reportgen.errors import DataError, OptionError, ReportgenError
 from reportgen.evaluate import Observer, scores_classes
 from reportgen.inspection.network import LoadedNetwork, cannot_take
-from reportgen.inspection.preprocess import Way, preprocessing
+from reportgen.inspection.preprocess import Preprocessor, preprocessing
 
 
 def inspect_network(
@@ -54,7 +54,7 @@ def inspect_network(
         pictures, recorded_probe = resized(pictures, size), None
     stacked(pictures)
     recorded = recorded_probe if preprocess is None else None
-    pictures, way, inputs, variables, capture = _fitted(network, pictures, recorded, preprocess, layers, apply)
+    pictures, preprocessor, inputs, variables, capture = _fitted(network, pictures, recorded, preprocess, layers, apply)
     chosen = capture.selected
     described = replace(capture.network, name=network.name)
     capture = replace(capture, selected=_with_partners(described, chosen))
@@ -68,14 +68,14 @@ def inspect_network(
             targets=recorded_probe.targets if recorded_probe is not None else None,
             names=tuple(picture.name for picture in pictures),
             pictures=stacked(pictures) if recorded is None else None,
-            preprocessing=way.stated,
+            preprocessing=preprocessor.stated,
             notes=tuple("; ".join(picture.notes) for picture in pictures),
         )
     }
     classes, scored = network.classes, False
     if dataset is not None:
         classes = dataset.classes
-        batches["evaluation"] = evaluation = _evaluation(dataset, way, inputs.shape[-1])
+        batches["evaluation"] = evaluation = _evaluation(dataset, preprocessor, inputs.shape[-1])
         try:
             scored = scores_classes(capture, variables, evaluation.inputs[:2], len(classes))
         except ReportgenError:
@@ -86,14 +86,14 @@ def inspect_network(
     observe = Observer(capture, batches, labels, scored=scored, top=dataset is not None)
     observation = observe(variables, network.step, 0, progress)
     if dataset is not None:
-        # What was fed to the network follows from the pictures; a run keeps one of the two.
+        # The inputs follow from the pictures; a run keeps one of the two.
         batches["evaluation"] = replace(batches["evaluation"], inputs=None)
     prints = {p.name: hashlib.sha256(np.ascontiguousarray(p.pixels).tobytes()).hexdigest() for p in pictures}
     config = {
         "model": network.name,
         "images": prints,
         "layers": list(chosen),
-        "preprocess": way.stated.words,
+        "preprocess": preprocessor.stated.words,
         **({"dataset": dataset.name} if dataset is not None else {}),
     }
     return Run(
@@ -118,16 +118,16 @@ def _named(variables: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
     }
 
 
-def _evaluation(dataset: Dataset, way: Way, channels: int) -> Batch:
+def _evaluation(dataset: Dataset, preprocessor: Preprocessor, channels: int) -> Batch:
     """The dataset's test images, preprocessed batch by batch, with as many channels as the network takes."""
     pixels = dataset.test_images * np.float32(255)
     if pixels.shape[-1] != channels:
         pixels = np.stack(
             [picture.pixels for picture in with_channels([Picture("", each) for each in pixels], channels)]
         )
-    shape = way.apply(pixels[:1]).shape[1:]
-    inputs = LazyArray((len(pixels), *shape), lambda chosen: way.apply(pixels[chosen]))
-    return Batch(len(pixels), inputs, dataset.test_labels, pictures=pixels, preprocessing=way.stated)
+    shape = preprocessor.apply(pixels[:1]).shape[1:]
+    inputs = LazyArray((len(pixels), *shape), lambda chosen: preprocessor.apply(pixels[chosen]))
+    return Batch(len(pixels), inputs, dataset.test_labels, pictures=pixels, preprocessing=preprocessor.stated)
 
 
 def _failed(stated: Mapping[str, Any]) -> tuple[str, ...]:
@@ -159,7 +159,7 @@ def _fitted(
     preprocess: str | Callable[[np.ndarray], Any] | None,
     layers: Sequence[str],
     apply: Callable[[Any, Any, Any], Any] | None,
-) -> tuple[tuple[Picture, ...], Way, np.ndarray, dict[str, Any], Capture]:
+) -> tuple[tuple[Picture, ...], Preprocessor, np.ndarray, dict[str, Any], Capture]:
     """Pictures with as many channels as the network takes, and the network built for them.
 
     Where the network does not tell, the pictures' own channels are tried first, then the other kind.
@@ -170,17 +170,19 @@ def _fitted(
     for channels in tried:
         try:
             fitting = with_channels(pictures, channels)
-            way = preprocessing(preprocess or network.preprocess, channels)
+            preprocessor = preprocessing(preprocess or network.preprocess, channels)
             if recorded is not None:
-                way = Way(_as_recorded, Preprocessing("as recorded", "as the run recorded them", way.stated.planes))
-            inputs = way.apply(stacked(fitting)) if recorded is None else np.asarray(recorded.images)
+                preprocessor = Preprocessor(
+                    _as_recorded, Preprocessing("as recorded", "as the run recorded them", preprocessor.stated.planes)
+                )
+            inputs = preprocessor.apply(stacked(fitting)) if recorded is None else np.asarray(recorded.images)
             if len(inputs.shape) != 4:
                 raise DataError(
                     f"the preprocessing gives {list(inputs.shape)}; [image, height, width, channel] is shown"
                 )
             model, variables = network.build(inputs.shape[1:])
             capture = _prepared(network, model, variables, inputs, apply, layers)
-            return fitting, way, inputs, variables, capture
+            return fitting, preprocessor, inputs, variables, capture
         except ReportgenError as problem:
             problems.append(problem)
     raise _hinted(problems[0], network, pictures)
