@@ -170,7 +170,7 @@ def test_wrong_input_is_one_sentence_and_nothing_is_written(files, monkeypatch, 
         ((*MODEL, *weights, *picture, "--rename", "x"), "not of the form OLD=NEW"),
         ((*MODEL, *weights, *picture, "--data-dir", "x"), "give --dataset too"),
         ((*MODEL, *weights, *picture, "--run", files), "either a run, or weights"),
-        (("--run", files), "holds no run"),
+        (("--run", files), "does not hold a run"),
     ]
     for arguments, expected in cases:
         assert expected in refused(monkeypatch, capsys, *arguments, "-o", files / "page.html"), arguments
