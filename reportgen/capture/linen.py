@@ -37,9 +37,8 @@ def evaluation_arguments(call: Callable[..., Any]) -> dict[str, bool]:
 class LinenForward:
     """The function (variables, images) -> (output, Flax's captures) of a Linen model in evaluation, its calls marked.
 
-    `apply(model, variables, images)` is for models that need more than `EVALUATION_ARGUMENTS` gives.
-    `plain` gives the output, without marks and captures; `unmarked` maps modules that returned nothing
-    that could be marked to the reason. `flax_capture_error` is why Flax's capture could not be used; "" where it is.
+    `apply(model, variables, images)` is for models that need more than `EVALUATION_ARGUMENTS` gives. The rest is as
+    in `forward.Forward`.
     """
 
     def __init__(self, model: nn.Module, apply: Callable[..., Any] | None = None):

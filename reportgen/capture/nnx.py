@@ -91,8 +91,8 @@ class NnxForward:
     """The function (variables, images) -> (output, {}) of an NNX model in evaluation, its calls marked.
 
     `apply(model, variables, images)` is for models that need more than the images; its `model` is the
-    copy, which holds the variables already. `plain`, `unmarked` and `flax_capture_error` are as for `LinenForward`,
-    but Flax's capture is a run of its own here, `captured`.
+    copy, which holds the variables already. The rest is as in `forward.Forward`, but Flax's capture is a run of its
+    own here, `captured`.
     """
 
     flax_capture_error = ""
