@@ -1,6 +1,6 @@
-"""What is claimed about speed, to be run again: `make bench`, or `python -m benchmarks NAME...`.
+"""Reproduces the claims about speed: `make bench`, or `python -m benchmarks NAME...`.
 
-Each name is a file that measures one row of RESULTS.md or a few; `peers/` holds what it is measured against.
+Each name is a module that measures one or a few rows of RESULTS.md; `peers/` holds the baselines.
 """
 
 BENCHMARKS = (

@@ -42,7 +42,7 @@ def _first_and_best(side: Contestant | Here) -> dict[str, float]:
 
 
 def ours(file: str) -> Callable[[], None]:
-    """The recorder's own pass, over the convolutions: sums per label, extremes, predictions, margins."""
+    """The recorder's own pass, over the convolutions: sums per label, ranges, predictions, logit gaps."""
     from reportgen.process import keep_compiled
 
     keep_compiled()

@@ -29,7 +29,7 @@ REPOSITORY = Path(__file__).parent.parent
 
 
 class Missing(Exception):
-    """What a contestant needs is not installed."""
+    """A package that a contestant needs is not installed."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Row:
 
 
 class Contestant:
-    """A process that runs one function whenever it is told to. Raises Missing where its module can't be imported."""
+    """A process that runs one function on demand. Raises Missing if its module can't be imported."""
 
     def __init__(self, function: str, arguments: Mapping[str, Any]):
         self._process = subprocess.Popen(
@@ -124,10 +124,10 @@ class Contestant:
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self._process.args} ended with {self._process.wait()}")
-        said = json.loads(line)
-        if "missing" in said:
-            raise Missing(said["missing"])
-        return said
+        result = json.loads(line)
+        if "missing" in result:
+            raise Missing(result["missing"])
+        return result
 
     def __enter__(self) -> "Contestant":
         return self
@@ -144,7 +144,7 @@ class Contestant:
 
 
 class Here:
-    """A contestant in this process: for the smoke tests, where starting processes would take longest."""
+    """A contestant in this process, for smoke tests, which would spend most of their time starting processes."""
 
     def __init__(self, function: str, arguments: Mapping[str, Any]):
         self._function = prepared(function, arguments)
@@ -179,13 +179,13 @@ def timed(function: Callable[[], Mapping[str, float] | None]) -> dict[str, float
 
     before = _reset_peak()
     started = time.perf_counter()
-    said = function()
+    result = function()
     seconds = time.perf_counter() - started
-    return {"seconds": seconds, "peak": float(_peak() - before), **(said or {})}
+    return {"seconds": seconds, "peak": float(_peak() - before), **(result or {})}
 
 
 def _reset_peak() -> int:
-    """Resident memory now, in bytes, from which `_peak` is counted anew. Linux; elsewhere 0."""
+    """Reset `_peak`; returns the resident memory in bytes. Linux only; elsewhere 0."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
         return _status("VmRSS")

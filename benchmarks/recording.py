@@ -15,7 +15,7 @@ def measure(settings: Settings) -> list[Row]:
     """An epoch of 12,000 images and its evaluation on 2,000, as in all of MNIST; recorded / bare.
 
     The bare loop computes its accuracy itself, as every loop does; the recorded one leaves that to the
-    recorder, which also keeps activity, extremes, vectors and maps. Its time ends when all is on disk.
+    recorder, which also records activity, ranges, vectors and maps. Its time ends when all is on disk.
     """
     common = {"file": settings.digits_file(12_000, 2000), "batch": 10 if settings.tiny else 100}
     with (

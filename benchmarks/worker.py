@@ -1,4 +1,4 @@
-"""The process of one contestant: runs a function each time a line comes in, answers with JSON.
+"""The process of one contestant: runs a function for each line on stdin, answers with JSON.
 
 python -m benchmarks.worker benchmarks.step:ours '{"steps": 40}'
 """
@@ -11,13 +11,13 @@ from benchmarks.measure import Missing, prepared, timed
 
 
 def main() -> None:
-    """Prepare, say so, then run once for every line read."""
-    # What libraries print must not get between the answers.
+    """Prepare, report readiness, then run once per line read."""
+    # Output of libraries must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
-    def answer(said: object) -> None:
-        answers.write(json.dumps(said) + "\n")
+    def answer(result: object) -> None:
+        answers.write(json.dumps(result) + "\n")
         answers.flush()
 
     try:

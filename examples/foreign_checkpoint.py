@@ -1,7 +1,7 @@
-"""A checkpoint from another framework, its names and layout turned into a Flax model's, recorded without training.
+"""A checkpoint from another framework, converted to a Flax model's names and layout and recorded without training.
 
-scikit-learn stands for the other framework here: its multi-layer perceptron is saved the way PyTorch
-would save it, kernels [out, in] under names of its own, and predicts the same in Flax.
+scikit-learn stands in for the other framework: its multi-layer perceptron is saved as PyTorch would save
+it, kernels [out, in] under its own names, and predicts the same in Flax.
 """
 
 import jax

@@ -3,8 +3,8 @@
     python examples/inspect_tutorial.py                        # LeNet on a digit: needs the extra `demo`
     python examples/inspect_tutorial.py WEIGHTS FACE ONE_EYE   # and SqueezeNet on two pictures of a face
 
-WEIGHTS is squeezenet1_1_notop.safetensors; any two pictures of one size that differ in one place will do as
-FACE and ONE_EYE. examples/inspect_tutorial.md walks through the pages that this writes.
+WEIGHTS is squeezenet1_1_notop.safetensors; FACE and ONE_EYE can be any two pictures of one size that differ in
+one place. examples/inspect_tutorial.md walks through the pages that this writes.
 """
 
 import sys
@@ -28,18 +28,18 @@ def lenet(folder: Path) -> None:
     page = reportgen.inspect(run=run, images=seven, layers=["conv*"], channels=[4], normalize="images")
     print(page.save(folder / "digit.html"))
 
-    # The console's recipe for signed values: -1 is black, 1 is white, what lies outside is clipped and counted.
+    # A fixed range for signed values: -1 is black, 1 is white, values outside are clipped and counted.
     page = reportgen.inspect(run=run, images=seven, layers=["conv1", "conv1/max_pool"], normalize=(-1, 1))
     print(page.save(folder / "digit-fixed-range.html"))
 
-    # Which digits excite each channel most, with the part of the image that does it, and activity per label.
+    # The digits that activate each channel most, with the part of the image that does it, and activity per label.
     page = reportgen.inspect(run=run, images=seven, layers=["conv1/relu", "conv2/relu"], dataset=digits)
     print(page.save(folder / "digit-channels.html"))
     page.write_numbers(folder / "digit-numbers")
 
 
 def face(folder: Path, weights: str, both_eyes: str, one_eye: str) -> None:
-    """Which channels answer to an eye? Cover it, and see what falls where, and what stays."""
+    """Which channels respond to an eye? Cover it, and see which activations fall, and which stay."""
     page = reportgen.inspect(
         "squeezenet",
         [both_eyes, one_eye],
@@ -49,7 +49,7 @@ def face(folder: Path, weights: str, both_eyes: str, one_eye: str) -> None:
         verify=True,
     )
     print(page.save(folder / "face.html"))
-    print(page.report.headline)
+    print(page.document.headline)
 
 
 if __name__ == "__main__":
