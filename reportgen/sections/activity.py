@@ -51,7 +51,7 @@ def build(context: PageContext) -> Section | None:
             best = max(best, this) if best else this
     if not blocks:
         return None
-    if activity:
+    if activity and context.run.batch("evaluation").targets is not None:
         blocks.append(_counts(context))
     blocks.append(
         Text(" ".join([*([_EXAMPLES] if observation.top else []), *([_METHOD] if activity else [])]), "method")
