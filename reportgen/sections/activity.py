@@ -92,11 +92,11 @@ def _drawn(context: PageContext) -> tuple[Layer, ...]:
 
 
 def _finding(context: PageContext, best: tuple[float, str] | None) -> str:
-    outcome, total = context.outcome, context.run.batch("evaluation").size
+    outcome = context.outcome
     if outcome is None:
         return "The evaluation examples with the largest activations of each channel."
     counted = int(outcome.label_counts.sum())
-    over = f"Over {counted:,} correctly predicted of {plural(total, 'evaluation image')}"
+    over = f"Over {counted:,} correctly predicted of {plural(len(outcome.predictions), 'evaluation image')}"
     if not len(outcome.predictions):
         over = f"Over all {plural(counted, 'evaluation image')}"
     return f"{over}: {best[1]}" if best else f"{over}, each channel's mean activity by label."
