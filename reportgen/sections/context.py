@@ -177,7 +177,10 @@ class PageContext:
             return self.probe.names
         targets = self.probe.targets
         labels = [] if targets is None else [f" ({self.run.classes[int(label)]})" for label in targets]
-        return tuple(f"probe {i}{labels[i] if i < len(labels) else ''}" for i in range(self.probe.size))
+        maps = {} if self.observation is None else self.observation.maps
+        # Without the file that holds them, the examples are known by their maps alone.
+        count = self.probe.size or len(next(iter(maps.values()), ()))
+        return tuple(f"probe {i}{labels[i] if i < len(labels) else ''}" for i in range(count))
 
     @cached_property
     def pixels(self) -> np.ndarray | None:

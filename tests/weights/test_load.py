@@ -197,5 +197,5 @@ def test_the_pretrained_squeezenet_fits_its_model() -> None:
     tree = weights.read(path)
     assert_same(load_into(tree, expected), {"params": load_into(tree, expected["params"])})
     classifier = jax.eval_shape(models.build("squeezenet", 1000).init, jax.random.key(0), jnp.zeros((1, 227, 227, 3)))
-    with pytest.raises(WeightsError, match="2 missing, 0 unexpected, 0 of another shape"):
+    with pytest.raises(WeightsError, match="2 missing, 0 unexpected, 0 with the wrong shape or dtype"):
         load_into(tree, classifier)
