@@ -1,6 +1,6 @@
 """Trains a classifier on a dataset and records it: an ordinary user of `record.Recorder`.
 
-summary = train("runs/lenet", load("mnist5k"), build("lenet", 10), epochs=10)
+summary = train("runs/lenet", load_dataset("mnist5k"), build("lenet", 10), epochs=10)
 """
 
 import time
