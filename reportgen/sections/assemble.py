@@ -1,6 +1,7 @@
 """From a context to the whole document: every section that the run allows, in order, within a size.
 
-document, whole = assemble(context, (*PAGES["training"], *installed()), title, size=size_of, max_size=10_000_000)
+document, drawn = assemble(context, (*PAGES["training"], *installed()), title=None)
+smaller = fitted(document, context, drawn, 10_000_000, size_of)      # what fits into so many bytes
 """
 
 from collections.abc import Callable, Mapping, Sequence
