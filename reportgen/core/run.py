@@ -12,7 +12,7 @@ the first pass over the data belong to epoch 1, which ends with the last of them
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -184,6 +184,12 @@ class Batch:
     def labels(self) -> Labels:
         """The targets, empty if there are none."""
         return np.zeros(0, np.int64) if self.targets is None else self.targets
+
+
+def numbered_names(count: int, targets: Labels | None, classes: Sequence[str]) -> tuple[str, ...]:
+    """Names for `count` probe examples that have none: "probe 0", with the class in brackets where it is known."""
+    labels = [] if targets is None else [f" ({classes[int(label)]})" for label in targets]
+    return tuple(f"probe {i}{labels[i] if i < len(labels) else ''}" for i in range(count))
 
 
 MEASURED = ("val_accuracy",)

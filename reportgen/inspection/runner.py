@@ -16,7 +16,7 @@ from reportgen.capture import Capture, check_all, flat_names, prepare
 from reportgen.core.network import Network
 from reportgen.core.pictures import Picture, are_pictures, image_range, to_pixels
 from reportgen.core.progress import Progress
-from reportgen.core.run import Batch, LazyArray, Metrics, Preprocessing, Run, Snapshot
+from reportgen.core.run import Batch, LazyArray, Metrics, Preprocessing, Run, Snapshot, numbered_names
 from reportgen.data import Dataset
 from reportgen.data.pictures import resized, stacked, with_channels
 from reportgen.errors import DataError, OptionError, ReportgenError
@@ -142,12 +142,11 @@ def _pictures(network: LoadedNetwork, pictures: Sequence[Picture] | None) -> Seq
         return pictures
     if network.run is None:
         raise OptionError("no image was given; give images, or a run for the images that it recorded")
-    probe, classes = network.run.batch("probe"), network.run.classes
+    probe = network.run.batch("probe")
     images = np.asarray(probe.images)
     if not are_pictures(images.shape):
         raise DataError(f"the run's probe inputs are {list(images.shape[1:])}: not pictures that can be shown")
-    labels = [] if probe.targets is None else [f" ({classes[int(label)]})" for label in probe.targets]
-    names = [f"probe {i}{labels[i] if labels else ''}" for i in range(len(images))]
+    names = numbered_names(len(images), probe.targets, network.run.classes)
     pixels = to_pixels(images, image_range(images))
     return [Picture(name, each) for name, each in zip(names, pixels, strict=True)]
 

@@ -24,7 +24,7 @@ from reportgen.analysis.diffs import ParamDiff, differences
 from reportgen.analysis.embedding import Embedding, embed
 from reportgen.core.network import Layer, Network, Role
 from reportgen.core.pictures import are_pictures, image_range, to_pixels
-from reportgen.core.run import Batch, Classification, LazyArray, Observation
+from reportgen.core.run import Batch, Classification, LazyArray, Observation, numbered_names
 from reportgen.errors import OptionError, ReportgenError, choices
 from reportgen.sections.beside import computed_beside
 from reportgen.sections.limits import Limits
@@ -175,12 +175,10 @@ class PageContext:
         """A name per probe example."""
         if self.probe.names:
             return self.probe.names
-        targets = self.probe.targets
-        labels = [] if targets is None else [f" ({self.run.classes[int(label)]})" for label in targets]
         maps = {} if self.observation is None else self.observation.maps
         # Without the file that holds them, the examples are known by their maps alone.
         count = self.probe.size or len(next(iter(maps.values()), ()))
-        return tuple(f"probe {i}{labels[i] if i < len(labels) else ''}" for i in range(count))
+        return numbered_names(count, self.probe.targets, self.run.classes)
 
     @cached_property
     def pixels(self) -> np.ndarray | None:
