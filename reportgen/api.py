@@ -20,6 +20,7 @@ from markupsafe import escape
 from tqdm import tqdm
 
 from reportgen.core.files import write
+from reportgen.core.paths import local_path
 from reportgen.core.report import Document, FigureFormat
 from reportgen.core.run import Run
 from reportgen.errors import OptionError, naming_the_extra
@@ -78,7 +79,7 @@ class Report:
         Without a format, a path that ends in .md is the Markdown form, with its pictures beside it, and any other one
         HTML file. Folders are made; an existing file is replaced only by a complete one.
         """
-        form = format or ("md" if Path(path).suffix == ".md" else "html")
+        form = format or ("md" if local_path(path).suffix == ".md" else "html")
         return save(self.document if form == "html" else self._whole, path, form)
 
     def with_section(self, title: str, *content: Any, finding: str = "") -> "Report":
@@ -95,7 +96,7 @@ class Report:
 
     def write_numbers(self, folder: str | Path) -> list[Path]:
         """What the figures show as CSV files (UTF-8, full precision, no data empty), and report.json."""
-        folder = Path(folder)
+        folder = local_path(folder)
         written = []
         for section in self._whole.sections:
             for numbers in section.numbers:
@@ -112,7 +113,7 @@ class Report:
 
         Beside each stands its caption as .txt, beside them the animation's GIF, and `figures.tex` includes them all.
         """
-        return paper(self._whole, Path(folder), format)
+        return paper(self._whole, local_path(folder), format)
 
     @property
     def report(self) -> Document:
@@ -251,7 +252,7 @@ def inspect(
     if earlier:
         weights, normalize = _earlier(earlier, weights, step, normalize)
     options = _options(layers, channels, normalize, "pca")
-    given: Sequence[Any] = [images] if isinstance(images, str | Path) else images
+    given: Sequence[Any] = [images] if isinstance(images, str | os.PathLike) else images
     pictures = as_pictures(given) if len(given) else None
     data = dataset if dataset is None or isinstance(dataset, Dataset) else load_dataset(dataset)
     if run is not None:

@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from reportgen import __version__
 from reportgen.cli_options import Output, numbers, page_options
+from reportgen.core.paths import local_path
 from reportgen.errors import OptionError, ReportgenError, RunError, naming_the_extra
 
 
@@ -59,7 +60,7 @@ def demo(output: str) -> None:
 
     Replaces an earlier demo in DIR, but no other run.
     """
-    folder = Path(output)
+    folder = local_path(output)
     _check_demo(folder / "run")
     seconds: dict[str, float] = {}
     with _timed(seconds, "load"):
@@ -142,8 +143,8 @@ def train(
         data = load_dataset(dataset, data_dir)
     else:
         given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-        data, model, options = _again(Path(from_report), given, dataset, data_dir, model, options)
-    summary = _train(Path(output), data, model, **options)
+        data, model, options = _again(local_path(from_report), given, dataset, data_dir, model, options)
+    summary = _train(output, data, model, **options)
     # None where the output is no score per class.
     accuracy = "" if summary.test_accuracy is None else f"test accuracy {summary.test_accuracy:.4f}, "
     click.echo(f"{output}: {summary.steps} steps in {summary.epochs} epochs, {accuracy}{summary.seconds:.1f} s")
@@ -268,7 +269,7 @@ def _again(
     return data, model if "model" in given else asked.config.model, {**options, **chosen}
 
 
-def _train(path: Path, dataset: Any, model: str, **options: Any) -> Any:
+def _train(path: str | Path, dataset: Any, model: str, **options: Any) -> Any:
     from reportgen.models import build as build_model
     from reportgen.process import keep_compiled
     from reportgen.training import train

@@ -17,12 +17,12 @@ def keep_compiled() -> None:
     """
     import jax
 
-    folder = _folder()
     if jax.config.values.get("jax_compilation_cache_dir") is not None:
         return
     try:
+        folder = _folder()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):  # a read-only or a full disk; an account without a home
         return
     if not os.access(folder, os.W_OK):
         return
@@ -33,7 +33,10 @@ def keep_compiled() -> None:
 
 
 def _folder() -> Path:
-    """A folder for this kind of processor: homes are shared, and jax's keys don't tell processors apart."""
+    """A folder for this kind of processor: homes are shared, and jax's keys don't tell processors apart.
+
+    Raises RuntimeError where the user has no home.
+    """
     try:
         described = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
         flags = next((line for line in described.splitlines() if line.startswith(("flags", "Features"))), "")

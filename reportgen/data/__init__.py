@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from reportgen.core.paths import local_path
 from reportgen.data import digits, folder, mnist, mnist5k, npz
 from reportgen.data.dataset import Dataset, make_dataset, stratified_split
 from reportgen.errors import DataError, choices
@@ -39,9 +40,10 @@ def load_dataset(name_or_path: str | Path, data_dir: str | Path | None = None) -
     folder of a named dataset's files, for those that read any. Raises DataError; for an unknown name it lists
     the known ones.
     """
-    name, path = str(name_or_path), Path(name_or_path)
+    name = str(name_or_path)
     if name in DATASETS:
-        return DATASETS[name](None if data_dir is None else Path(data_dir))
+        return DATASETS[name](None if data_dir is None else local_path(data_dir))
+    path = local_path(name_or_path)
     if path.suffix.lower() != ".npz" and not path.is_dir():
         raise DataError(
             f"no dataset, .npz file or image folder {name!r}; {choices(name, DATASETS)}, FILE.npz, IMAGE_FOLDER"

@@ -9,6 +9,7 @@ dataset's folder (`data.folder`) `read_picture` is strict, since a conversion wo
 first frame of an animation is read; a JPEG's EXIF orientation is applied.
 """
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reportgen.core.paths import local_path
 from reportgen.core.pictures import Picture
 from reportgen.errors import DataError, NoDataError
 
@@ -60,8 +62,8 @@ def as_pictures(images: Sequence[Any]) -> tuple[Picture, ...]:
         raise DataError("expected at least one picture")
     pictures = []
     for index, image in enumerate(images):
-        if isinstance(image, str | Path):
-            pictures.append(read_picture(Path(image)))
+        if isinstance(image, str | os.PathLike):
+            pictures.append(read_picture(local_path(image)))
         else:
             pictures.append(_from_array(np.asarray(image), f"image {index}"))
     return _named(pictures)

@@ -65,7 +65,10 @@ def build(
 
 @contextmanager
 def _current_folder_importable() -> Iterator[None]:
-    folder = str(Path.cwd())
+    try:
+        folder = str(Path.cwd())
+    except FileNotFoundError:  # it was deleted: installed modules are found as ever
+        folder = ""
     sys.path.insert(0, folder)
     # Without this, a module written since the interpreter last listed the folder is not found.
     importlib.invalidate_caches()

@@ -8,6 +8,7 @@ save(report, "out/pr", format="md")            # "md": report.md and its picture
 from pathlib import Path
 
 from reportgen.core.files import write
+from reportgen.core.paths import local_path
 from reportgen.core.report import Document
 from reportgen.errors import OptionError, choices
 from reportgen.page.directory import directory
@@ -24,7 +25,7 @@ def save(report: Document, target: str | Path, format: str = "html") -> Path:
     is replaced only by a complete one. Raises OptionError for another format, and ReportgenError
     if the report can't be rendered or `target` can't be written.
     """
-    target = Path(target)
+    target = local_path(target)
     if format == "html":
         return write(target, html(report))
     if format == "dir":

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from reportgen.capture import flat_names, variables_of
+from reportgen.core.paths import lasting_path
 from reportgen.core.run import MetricRow
 from reportgen.errors import OptionError, RunError
 from reportgen.record.background import Background
@@ -92,7 +93,8 @@ class Recorder:
         self._model = model
         self._collections = set(variables)
         self._every = interval(keep.every, variables)
-        self._begin_at(Path(path), start.resume_at, variables)
+        path = lasting_path(path)
+        self._begin_at(path, start.resume_at, variables)
         self._closed = False
         self._warned = False
         self.accuracy: float | None = None
@@ -107,7 +109,7 @@ class Recorder:
             "provenance": {**provenance(), **_plain(start.facts, "facts"), **prepared.provenance},
         }
         initial = metrics(start.initial)
-        self._writer = RunWriter(Path(path), header, overwrite=overwrite, resume_at=start.resume_at)
+        self._writer = RunWriter(path, header, overwrite=overwrite, resume_at=start.resume_at)
         nbytes = sum(leaf.nbytes for leaf in jax.tree.leaves(variables["params"]))
         self._background = Background(capacity=int(np.clip(WAITING_BYTES // max(nbytes, 1), 2, 64)))
         if start.resume_at is None:

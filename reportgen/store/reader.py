@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from reportgen.core.network import Network
+from reportgen.core.paths import lasting_path
 from reportgen.core.run import MetricRow, Metrics, Run
 from reportgen.errors import DamagedError, NoRunError, RunError
 from reportgen.store import layout
@@ -38,7 +39,7 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
     now with `verify`. Raises RunError when there is no run, when it was written by a later version, or
     when its run.json or all of its snapshots can't be read.
     """
-    folder = Path(path)
+    folder = lasting_path(path)
     header, problems = read_header(folder)
     classes, network = header.classes, network_of(header)
     metrics = Metrics(*(_rows(folder / name, problems) for name in (layout.STEPS_FILE, layout.EPOCHS_FILE)))

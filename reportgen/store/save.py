@@ -17,9 +17,8 @@ def save_run(run: Run, path: str | Path, overwrite: bool = False) -> Path:
 
     Raises RunError where there is a run already (unless `overwrite`) or anything else, or it can't be written.
     """
-    folder = Path(path)
     seconds = run.provenance.get("seconds")
-    writer = RunWriter(folder, run_header(run), overwrite=overwrite)
+    writer = RunWriter(path, run_header(run), overwrite=overwrite)
     try:
         writer.batches(run.batches)
         for step, snapshot in run.snapshots.items():
@@ -33,7 +32,7 @@ def save_run(run: Run, path: str | Path, overwrite: bool = False) -> Path:
         writer.close("failed", seconds)
         raise
     writer.close(run.status, seconds)
-    return folder
+    return writer.path
 
 
 def run_header(run: Run) -> dict[str, Any]:

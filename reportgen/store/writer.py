@@ -22,6 +22,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from reportgen.core.files import write_bytes
+from reportgen.core.paths import lasting_path
 from reportgen.core.run import Batch, MetricRow, Observation
 from reportgen.errors import RunError, RunExistsError
 from reportgen.store import layout
@@ -45,13 +46,13 @@ class RunWriter:
 
     def __init__(
         self,
-        path: Path,
+        path: str | Path,
         header: Mapping[str, Any],
         *,
         overwrite: bool = False,
         resume_at: int | None = None,
     ):
-        self.path = Path(path)
+        self.path = lasting_path(path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             # Before creating the lock: an existing lock identifies our left-overs.

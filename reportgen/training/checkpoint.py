@@ -99,4 +99,4 @@ def _checksum(state: Any) -> np.uint32:
 
 
 def _folder(run: Path) -> Path:
-    return (run / layout.CHECKPOINTS).absolute()
+    return run.absolute() / layout.CHECKPOINTS

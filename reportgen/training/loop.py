@@ -15,6 +15,7 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
+from reportgen.core.paths import lasting_path
 from reportgen.data import Dataset
 from reportgen.errors import DataError, ReportgenError
 from reportgen.inspection.network import cannot_take
@@ -79,7 +80,7 @@ def train(
     )
     config.check()
     started = time.monotonic()
-    training = _Training(Path(path), dataset, model, config)
+    training = _Training(lasting_path(path), dataset, model, config)
     if resume:
         training.resume()
     steps = training.run(overwrite, progress)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from reportgen.core.paths import local_path
 from reportgen.errors import NoWeightsError, WeightsError, choices
 from reportgen.weights.files import read_msgpack, read_npz_weights, read_safetensors
 from reportgen.weights.load import LAYOUTS, load_into
@@ -66,7 +67,7 @@ def read(path: str | Path, step: int | None = None) -> Tree:
     Raises WeightsError: nothing there, an unknown format (those that exist are listed), one that is
     never read (with how to convert it), a damaged file.
     """
-    path = Path(path)
+    path = local_path(path)
     if path.is_dir():
         return read_orbax(path, step)
     if not path.is_file():

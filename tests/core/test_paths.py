@@ -1,0 +1,90 @@
+"""Paths as users write them: the home, URLs, and a working directory that changes or is gone."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from reportgen import Recorder, inspect, load_dataset, open_run
+from reportgen.core.paths import lasting_path, local_path
+from reportgen.errors import OptionError
+from reportgen.page.save import save
+from reportgen.training import train
+from reportgen.weights import read
+from tests.page.sample import sample
+
+
+class Remote:
+    """A path object of another library that names an object store."""
+
+    def __fspath__(self) -> str:
+        return "gs://bucket/run"
+
+
+def test_a_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert local_path("~/runs/a") == local_path(Path("~/runs/a")) == tmp_path / "runs" / "a"
+    assert local_path("runs/~a") == Path("runs/~a")
+
+
+def test_a_home_that_is_not_known_is_said() -> None:
+    with pytest.raises(OptionError, match="home folder is not known; write the path without ~"):
+        local_path("~nobody-of-this-name/a")
+
+
+@pytest.mark.parametrize(
+    "url", ["gs://bucket/run", "s3://b", "memory://x", "file:///tmp/x", Path("gs://b/x"), Remote()]
+)
+def test_urls_are_refused(url: str | os.PathLike[str]) -> None:
+    with pytest.raises(OptionError, match="is a URL"):
+        local_path(url)
+
+
+@pytest.mark.parametrize("wrong", ["", "a\0b", b"bytes", 3, None])
+def test_what_names_no_file_is_refused(wrong: object) -> None:
+    with pytest.raises(OptionError):
+        local_path(wrong)  # type: ignore[arg-type]
+
+
+def test_letters_of_drives_and_colons_are_no_urls() -> None:
+    assert local_path("C:/runs").parts[-1] == "runs"
+    assert local_path("runs/12:30") == Path("runs/12:30")
+    assert local_path("./gs:/a").parts == ("gs:", "a")
+
+
+def test_a_lasting_path_stays_where_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = lasting_path("a")
+    monkeypatch.chdir("/")
+    assert path == tmp_path / "a"
+
+
+def test_a_working_directory_that_is_gone_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert lasting_path(tmp_path / "a") == tmp_path / "a"
+    with pytest.raises(OptionError, match="working directory does not exist any more"):
+        lasting_path("a")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        open_run,
+        read,
+        load_dataset,
+        lambda url: load_dataset("mnist", url),
+        lambda url: inspect("lenet", [url]),
+        lambda url: inspect("lenet", url),
+        lambda url: save(sample(), url),
+        lambda url: Recorder(url, lambda params, x: x, {"params": {}}, probe=[[1.0]]),
+        lambda url: train(url, load_dataset("digits"), None),
+    ],
+)
+@pytest.mark.parametrize("url", ["gs://bucket/run", Remote()])
+def test_no_way_in_takes_a_url_for_a_folder(use, url, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OptionError, match=r"gs://bucket/run is a URL"):
+        use(url)
+    assert not list(tmp_path.iterdir())
