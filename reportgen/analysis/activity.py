@@ -6,7 +6,8 @@
 
 Over the correctly predicted evaluation images of a label, the activity of a channel is the mean of
 the feature map's sum; the comparison value divides it by the mean of the input's sum over the same
-images, so that labels with more ink do not look more active. NaN stands for "no data" everywhere.
+images, so that labels with more ink do not look more active. That favours labels with little ink in turn: a
+channel prefers a label clearly only where both agree. NaN stands for "no data" everywhere.
 """
 
 from dataclasses import dataclass
@@ -15,9 +16,15 @@ from typing import Literal
 import numpy as np
 
 from reportgen.analysis.numerics import as_float64
-from reportgen.core.arrays import ByLabel, ChannelNumbers, LabelCounts, PerChannel, PerLabel
+from reportgen.core.arrays import ByLabel, ChannelFlags, ChannelNumbers, LabelCounts, PerChannel, PerLabel
 from reportgen.core.run import Observation
 from reportgen.errors import DataError, OptionError, choices
+
+CLEAR = 0.2
+"""The selectivity from which on a channel prefers a label clearly: 1.5 times its mean over the other labels."""
+
+ENOUGH = 20
+"""Images of a label below which nothing is said of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +46,15 @@ class LabelActivity:
                  0 or has no data
     multiple     [channel] float64: the preferred label's value / the mean over labels; no data where there
                  is no preferred label or a value is negative
+    most_active  [channel] int64: label of the largest activity, the first of equals; -1 where all are alike
+    times        [channel] float64: that activity / the mean over labels, as `multiple`
+    selectivity  [channel] float64: the class selectivity index of the activity, (largest - mean of the others) /
+                 (largest + mean of the others), from 0 for all labels alike to 1 for one label alone (Morcos et al.
+                 2018, "On the importance of single directions for generalization", arXiv:1803.06959); no data where
+                 a value is negative or fewer than two labels have data
+    clear        [channel] bool: whether the channel clearly prefers `most_active`: also by the comparison value, both
+                 with a selectivity of at least `CLEAR`, over at least `ENOUGH` images of that label, and with a mean
+                 activity of at least the median channel's
     """
 
     images: LabelCounts
@@ -50,6 +66,10 @@ class LabelActivity:
     order: ChannelNumbers
     preferred: ChannelNumbers
     multiple: PerChannel
+    most_active: ChannelNumbers
+    times: PerChannel
+    selectivity: PerChannel
+    clear: ChannelFlags
 
 
 def label_activity(sums: np.ndarray, counts: np.ndarray, input_sums: np.ndarray) -> LabelActivity:
@@ -74,6 +94,12 @@ def label_activity(sums: np.ndarray, counts: np.ndarray, input_sums: np.ndarray)
     known = input_mean[np.isfinite(input_mean)]
     by_ratio = bool((known >= 0).all() and (known > 0).any())
     label_cv, preferred, multiple = _compare(ratio if by_ratio else activity)
+    _, most_active, times = _compare(activity)
+    selectivity = _selectivity(activity)
+    least = np.fmin(selectivity, _selectivity(ratio)) if by_ratio else selectivity
+    level = _mean(activity)
+    alive = level >= np.median(level[np.isfinite(level)]) if np.isfinite(level).any() else np.zeros(len(level), bool)
+    enough = np.where(most_active >= 0, images[most_active], 0) >= ENOUGH if len(images) else alive
     return LabelActivity(
         images=counts.astype(np.int64),
         input_mean=input_mean,
@@ -85,6 +111,10 @@ def label_activity(sums: np.ndarray, counts: np.ndarray, input_sums: np.ndarray)
         order=np.argsort(-label_cv, kind="stable"),
         preferred=preferred,
         multiple=multiple,
+        most_active=most_active,
+        times=times,
+        selectivity=selectivity,
+        clear=(least >= CLEAR) & (most_active == preferred) & enough & alive & (level > 0),
     )
 
 
@@ -102,6 +132,25 @@ def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         result = top / bottom
     return np.where(np.isfinite(result) & (bottom != 0), result, np.nan)
+
+
+def _mean(values: ByLabel) -> PerChannel:
+    """Mean over the labels that have data; NaN without any."""
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    return _divide((np.where(known, values, 0.0) / np.maximum(count, 1)).sum(axis=0), np.minimum(count, 1))
+
+
+def _selectivity(values: ByLabel) -> PerChannel:
+    """The class selectivity index per channel of values [label, channel] with NaN."""
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    filled = np.where(known, values, 0.0)
+    top = filled.max(axis=0, initial=0.0)
+    scaled = np.maximum(filled, 0.0) / np.where(top > 0, top, 1.0)
+    others = (scaled.sum(axis=0) - (top > 0)) / np.maximum(count - 1, 1)
+    index = np.where(top > 0, (1 - others) / (1 + others), 0.0)
+    return np.where((count >= 2) & (filled >= 0).all(axis=0), index, np.nan)
 
 
 def _compare(values: ByLabel) -> tuple[PerChannel, ChannelNumbers, PerChannel]:

@@ -78,6 +78,8 @@ class Embedding:
                   (`neighbors.label_accuracy`); None without labels
     movement      per frame, mean distance moved since the previous frame / RMS radius of this frame; None for
                   the first and for frames whose points coincide
+    noise         the movement of a layout whose vectors stand still: of one more frame of the last vectors; 0 for pca,
+                  None without a second frame
     projection    of the last frame, for pca
     """
 
@@ -90,6 +92,7 @@ class Embedding:
     trust: tuple[float | None, ...]
     accuracy: tuple[float | None, ...]
     movement: tuple[float | None, ...]
+    noise: float | None = None
     projection: Projection | None = None
 
 
@@ -140,6 +143,7 @@ def embed(
             rated.append(beside.submit(_rated, frame, layouts[-1], labels, between))
             if progress is not None:
                 progress(index + 1, len(unit))
+        again = _umap_frame(unit[-1], layouts[-1], graph) if basis is None and len(unit) > 1 else layouts[-1]
     trust, accuracy = zip(*(rating.result() for rating in rated), strict=True)
     if basis is not None:
         last = frames[-1][points]
@@ -154,6 +158,7 @@ def embed(
         trust=trust,
         accuracy=accuracy,
         movement=(None, *(movement(a, b) for a, b in pairwise(layouts))),
+        noise=movement(layouts[-1], again) if len(layouts) > 1 else None,
         projection=projection,
     )
 

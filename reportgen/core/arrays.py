@@ -30,6 +30,7 @@ ByLabel = Annotated[np.ndarray, "Float64 label channel"]
 PerChannel = Annotated[np.ndarray, "Float64 channel"]
 ChannelNumbers = Annotated[np.ndarray, "Int64 channel"]
 """A whole number for each channel: its place in an order, or its label."""
+ChannelFlags = Annotated[np.ndarray, "Bool channel"]
 
 ChannelRanges = Annotated[np.ndarray, "Float32 2 channel"]
 """The least and the largest value of each channel."""

@@ -4,6 +4,7 @@ chart("curves", curves(epochs, {"training": a, "test": b}, {...}), alt="...", ca
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from reportgen.figures.axes import (
 from reportgen.figures.fonts import shorten
 from reportgen.figures.marks import apart, runs
 from reportgen.figures.palettes import class_role
-from reportgen.figures.scene import SMALL, WIDTH, Area, Dots, Lines, Part, Scene, Words, middle
+from reportgen.figures.scene import SMALL, WIDTH, Area, Boxes, Dots, Lines, Part, Scene, Words, middle
 
 STEP_BINS = 240
 _NAMES = 100  # px at the right of a panel for the names of its series
@@ -67,6 +68,27 @@ def curves(
     return Scene(WIDTH, 264, tuple(parts))
 
 
+def panels(
+    epochs: Sequence[float], measures: Mapping[str, Sequence[float]], noise: Mapping[str, float] = MappingProxyType({})
+) -> Scene:
+    """A small panel per measure, side by side, its value at each of `epochs`; NaN where there is none.
+
+    `noise` maps a measure to the value below which it means nothing: a grey band from 0.
+    """
+    at, whole = np.asarray(epochs, float), WIDTH / max(len(measures), 1)
+    none = np.zeros((0, 4))
+    parts = [
+        part
+        for index, (title, values) in enumerate(measures.items())
+        for part in _panel(
+            *(index * whole, whole, title, at, {"": np.asarray(values, float)}, none, False),
+            names_room=16,
+            band=noise.get(title),
+        )
+    ]
+    return Scene(WIDTH, 264, tuple(parts))
+
+
 def binned(at: np.ndarray, values: np.ndarray) -> np.ndarray:
     """[point, (place, median, least, largest)] of every `steps_per_bin` steps with a finite value."""
     group = steps_per_bin(len(values))
@@ -87,14 +109,17 @@ def _panel(
     series: Mapping[str, np.ndarray],
     steps: np.ndarray,
     may_be_logarithmic: bool,
+    names_room: float = _NAMES,
+    band: float | None = None,
 ) -> Iterator[Part]:
-    known = np.concatenate([*series.values(), steps[:, 1:].reshape(-1)])
+    reach = np.array([] if band is None else [0.0, band])
+    known = np.concatenate([*series.values(), steps[:, 1:].reshape(-1), reach])
     known = known[np.isfinite(known)]
     logarithmic = may_be_logarithmic and _spans(known, 30)
     low, high = padded(known, logarithmic=logarithmic)
     names = numbered(decade_ticks(low, high) if logarithmic else round_ticks(low, high, 6)) if len(known) else {}
     room = max(left_room(names), 28)
-    frame = Frame(left + room, 34, width - room - _NAMES, 186)
+    frame = Frame(left + room, 34, width - room - names_room, 186)
     y = Scale(low, high, frame.bottom, frame.top, logarithmic)
     first, last = (float(epochs.min()), float(epochs.max())) if len(epochs) else (0.0, 0.0)
     x = Scale(*((first, last) if last > first else (first - 0.5, first + 0.5)), frame.left, frame.right)
@@ -105,6 +130,9 @@ def _panel(
         return
     across = np.array([frame.left, frame.right])
     yield Lines(tuple(np.stack([across, [at, at]], axis=1) for at in y(list(names))), "line", HAIR)
+    if band is not None:
+        yield Boxes(np.array([[frame.left, float(y(band)), frame.right, float(y(0.0))]]), "muted", 0.25)
+        yield Words(frame.left + 4, float(y(band)) - 4, "noise", "muted", SMALL)
     yield from _behind(x, y, steps)
     for number, column in enumerate(series.values()):
         yield from _line(np.stack([x(epochs), y(column)], axis=1), number)
@@ -146,7 +174,7 @@ def _end_names(left: float, y: Scale, series: Mapping[str, np.ndarray]) -> list[
     ends = [
         (shorten(name, 14), _color(number) if number < 3 else "ink", float(y(column[np.isfinite(column)][-1])))
         for number, (name, column) in enumerate(series.items())
-        if np.isfinite(column).any()
+        if name and np.isfinite(column).any()
     ]
     heights = np.array([[0.0, height] for _, _, height in ends]).reshape(-1, 2)
     placed = apart(heights, np.tile([[1e4, SMALL + 2]], (len(ends), 1)))

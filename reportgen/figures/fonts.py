@@ -51,6 +51,49 @@ def shorten(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
+@lru_cache(maxsize=256)
+def distinct(names: tuple[str, ...], length: int) -> tuple[str, ...]:
+    """The names cleaned and cut to at most `length` characters, at least 6, so that different ones stay different.
+
+    The beginning and the end that all of them share go first, word by word; then the middle of long ones; a number, the
+    place among the names, stands where even that leaves two alike.
+
+    >>> distinct(("photo of an ankle boot, worn", "photo of a sandal, worn"), 20)
+    ('an ankle boot', 'a sandal')
+    >>> distinct(("northern river otter", "northern river gull, adult", "northern river gull, adopted"), 9)
+    ('otter', 'gull,…ult', 'gull,…ted')
+    """
+    whole = tuple(clean(name) for name in names)
+    if all(len(name) <= length for name in whole):
+        return whole
+    cut = _shared(whole)
+    below = _shared(tuple(name[cut:][::-1] for name in whole))
+    cores = tuple(name[cut : len(name) - below] for name in whole)
+    for tail in (0, length // 3, length // 2, length - 2):
+        made = tuple(_without_middle(core, length, tail) for core in cores)
+        if len(set(made)) == len(set(whole)):
+            return made
+    made = tuple(_without_middle(core, length, 0) for core in cores)
+    ends = [f"…{place}" for place in range(len(made))]
+    return tuple(
+        name if made.count(name) == 1 else core[: length - len(end)] + end
+        for name, core, end in zip(made, cores, ends, strict=True)
+    )
+
+
+def _shared(names: tuple[str, ...]) -> int:
+    """Characters of the beginning that all names share and none needs, up to the end of a word."""
+    first, last = min(names), max(names)
+    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), 0)
+    return next((i for i in range(same, 0, -1) if not first[i - 1].isalnum()), 0)
+
+
+def _without_middle(name: str, length: int, tail: int) -> str:
+    if len(name) <= length:
+        return name
+    return name[: length - 1 - tail].rstrip() + "…" + (name[-tail:].lstrip() if tail else "")
+
+
 @cache
 def families() -> tuple[str, ...]:
     """The base font, and installed fonts for the characters that it lacks."""

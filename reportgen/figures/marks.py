@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from reportgen.figures.fonts import shorten, text_width
+from reportgen.figures.fonts import distinct, text_width
 from reportgen.figures.palettes import class_mark, class_role
 from reportgen.figures.scene import SMALL, Boxes, Dots, Words, middle
 
 SHADES = 12
 ROUNDS = 3
+CROWD = 60
+"""Names up to which they are moved apart: of more, each that does not fit is left out."""
 
 
 def class_dots(
@@ -108,16 +110,26 @@ def place_labels(
     length: int = 18,
     within: tuple[float, float, float, float] | None = None,
 ) -> list[Words]:
-    """Each class's name at its place in pixels, haloed, moved apart, and kept `within` (left, top, right, bottom)."""
+    """Class names at their places in pixels, haloed, moved apart, and kept `within` (left, top, right, bottom).
+
+    A name that would touch another one, or would stand further than its own width from its place, is left out.
+    """
     if not at:
         return []
-    names = [shorten(classes[label], length) for label in at]
+    short = distinct(tuple(classes), length)
+    names, places = [short[label] for label in at], np.array(list(at.values()))
     sizes = np.array([(text_width(name, size, bold=True) + 4, size + 4) for name in names])
-    placed = apart(np.array(list(at.values())), sizes)
+    placed = apart(places, sizes) if len(names) <= CROWD else places
     if within is not None:
         low, high = np.array(within[:2]) + sizes / 2, np.array(within[2:]) - sizes / 2
         placed = np.clip(placed, low, np.maximum(low, high))
+    kept: list[int] = []
+    for index, (here, own) in enumerate(zip(placed, sizes, strict=True)):
+        near = float(np.abs(here - places[index]).max()) <= max(2 * size, float(own[0]))
+        if near and (np.abs(placed[kept] - here) >= (sizes[kept] + own) / 2 - 1).any(axis=1).all():
+            kept.append(index)
     return [
-        Words(float(x), middle(float(y), size), name, size=size, bold=True, anchor="middle", halo=True)
-        for (x, y), name in zip(placed, names, strict=True)
+        Words(float(x), middle(float(y), size), names[index], size=size, bold=True, anchor="middle", halo=True)
+        for index in kept
+        for x, y in [placed[index]]
     ]

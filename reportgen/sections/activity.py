@@ -5,18 +5,23 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.analysis.activity import LabelActivity, label_activity
+from reportgen.analysis.activity import CLEAR, ENOUGH, LabelActivity, label_activity
 from reportgen.core.network import Layer, Role
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table, Text
 from reportgen.figures.bars import label_bars
 from reportgen.figures.chart import chart
+from reportgen.figures.matrices import heatmap
+from reportgen.figures.palettes import DIVERGING
+from reportgen.figures.scene import Scene
 from reportgen.sections.context import PageContext
 from reportgen.sections.examples import COLUMNS as EXAMPLES
 from reportgen.sections.examples import example_rows, patches
-from reportgen.sections.words import NBSP, plural
+from reportgen.sections.words import NBSP, noun, plural
 
 CHANNELS = 128
 LISTED = 10
+BARS = 20
+"""Labels up to which a channel's response is drawn as bars, and as a table; beyond that, as a heatmap."""
 
 
 def build(context: PageContext) -> Section | None:
@@ -36,7 +41,7 @@ def build(context: PageContext) -> Section | None:
         }
     )
     blocks: list[Block] = []
-    best: tuple[float, str] | None = None
+    best: list[tuple[float, str]] = []
     for layer in _drawn(context):
         if layer.path in observation.top:
             blocks.append(patches(context, layer, _first(context, layer, activity.get(layer.path))))
@@ -45,10 +50,8 @@ def build(context: PageContext) -> Section | None:
         blocks.append(_figure(context, layer, result))
         title = f"Channels of {layer.path} by how much their response depends on the label"
         blocks.append(Fold(title, (_table(context, layer, result),)))
-        channel = int(result.order[0])
-        if np.isfinite(result.multiple[channel]) and layer.role is not Role.CONV:
-            this = float(result.label_cv[channel]), _sentence(context, layer, result, channel)
-            best = max(best, this) if best else this
+        if (channel := _clearest(context, layer, result)) is not None:
+            best.append((float(result.selectivity[channel]), _preference(context, layer, result, channel)))
     if not blocks:
         return None
     if activity and context.run.batch("evaluation").targets is not None:
@@ -57,7 +60,10 @@ def build(context: PageContext) -> Section | None:
         Text(" ".join([*([_EXAMPLES] if observation.top else []), *([_METHOD] if activity else [])]), "method")
     )
     columns = ("layer", "channel", "label", "images", "activity", "input_mean_sum", "ratio")
-    by_channel = ("layer", "channel", "rank", "answers_most_to", "multiple", "difference_between_labels")
+    by_channel = (
+        *("layer", "channel", "rank", "answers_most_to", "multiple", "difference_between_labels"),
+        *("most_active_for", "times_its_mean", "selectivity", "clear"),
+    )
     numbers = [
         Numbers("activity.csv", columns, lambda: _rows(context, activity)),
         Numbers("activity_channels.csv", by_channel, lambda: _channel_rows(context, activity)),
@@ -75,9 +81,14 @@ _EXAMPLES = (
 _METHOD = (
     "Activity of a channel for a label: the sum of its feature map, averaged over the counted evaluation examples of "
     "that label. Comparison value: that divided by the mean sum of the input's values over the same examples, so that "
-    "labels with more ink do not look more active. Difference between labels: standard deviation over labels divided "
-    "by the mean absolute value over labels. A cross stands where there is no data: no counted example, or an input "
-    "sum of 0."
+    "labels with more ink do not look more active; it favours labels with little ink in turn. Difference between "
+    "labels: standard deviation over labels divided by the mean absolute value over labels. Class selectivity index "
+    "(Morcos et al. 2018, arXiv:1803.06959): (largest activity - mean of the other labels') / (their sum), 0 for all "
+    "labels alike, 1 for one label alone. A channel prefers a label clearly where activity and comparison value agree "
+    f"on the label, both with an index of at least {CLEAR:g}, over at least {ENOUGH} examples of it, where its mean "
+    "activity is at least the median channel's, and where its top-activating examples, if recorded, are mostly of that "
+    "label. Nothing is said of layers before their activation function, nor of the scores. A cross stands where "
+    "activity is not defined: no counted example, or an input sum of 0."
 )
 
 
@@ -91,15 +102,16 @@ def _drawn(context: PageContext) -> tuple[Layer, ...]:
     return tuple(drawn) or kept or context.layers
 
 
-def _finding(context: PageContext, best: tuple[float, str] | None) -> str:
-    outcome = context.outcome
+def _finding(context: PageContext, best: list[tuple[float, str]]) -> str:
+    outcome, one = context.outcome, noun(context.run)
     if outcome is None:
-        return "The evaluation examples with the largest activations of each channel."
-    counted = int(outcome.label_counts.sum())
-    over = f"Over {counted:,} correctly predicted of {plural(len(outcome.predictions), 'evaluation image')}"
-    if not len(outcome.predictions):
-        over = f"Over all {plural(counted, 'evaluation image')}"
-    return f"{over}: {best[1]}" if best else f"{over}, each channel's mean activity by label."
+        return f"The evaluation {one}s with the largest activations of each channel."
+    counted, of = int(outcome.label_counts.sum()), len(outcome.predictions)
+    over = f"the {counted:,} correctly classified of {plural(of, f'evaluation {one}')}"
+    if not of:
+        over = plural(counted, f"evaluation {one}")
+    said = max(best)[1] if best else "No channel clearly prefers a label"
+    return f"{said[0].upper()}{said[1:]}, over {over}."
 
 
 def _first(context: PageContext, layer: Layer, result: LabelActivity | None) -> list[int]:
@@ -114,60 +126,109 @@ def _figure(context: PageContext, layer: Layer, result: LabelActivity) -> Figure
     order = _first(context, layer, result)[: min(CHANNELS, context.limits.channels or CHANNELS)]
     shown = "" if len(order) == layer.channels else f" The first {len(order)} of {layer.channels} channels."
     what = "comparison value (activity / input sum)" if result.compared == "ratio" else "activity"
+    if len(context.run.classes) <= BARS:
+        scene = label_bars(values, context.run.classes, order, own_scale=True)
+        form = "a panel per channel, each from 0 to its own largest value, which is printed with its label"
+    else:
+        scene = _heatmap(values[order], order)
+        form = (
+            f"a row per channel, a column per label (0 to {len(context.run.classes) - 1:,}), each row from white at 0 "
+            "to its own largest magnitude"
+        )
+    channel = _clearest(context, layer, result)
     return chart(
         f"activity-{context.slug(layer.path)}",
-        label_bars(values, context.run.classes, order, own_scale=True),
-        alt=f"{layer.path}: {_sentence(context, layer, result, order[0])}",
-        caption=f"{layer.path}, {what} by label, a panel per channel, each from 0 to its own largest value, which is "
-        f"printed with its label. The channels whose response depends most on the label come first.{shown}",
+        scene,
+        alt=f"No channel of {layer.path} clearly prefers a label."
+        if channel is None
+        else f"{_preference(context, layer, result, channel)}.",
+        caption=f"{layer.path}, {what} by label, {form}. The channels whose response depends most on the label come "
+        f"first.{shown}",
         wide=True,
     )
 
 
-def _sentence(context: PageContext, layer: Layer, result: LabelActivity, channel: int) -> str:
-    label = int(result.preferred[channel])
-    if label < 0:
-        return f"channel {channel} of {layer.path} responds to all labels alike."
-    name, n = context.run.classes[label], int(result.images[label])
-    multiple = result.multiple[channel]
-    much = f"{multiple:.1f} times its mean over labels, " if np.isfinite(multiple) else ""
-    return f"channel {channel} of {layer.path} responds most selectively, to {name} ({much}n{NBSP}={NBSP}{n})."
+def _heatmap(values: np.ndarray, channels: list[int]) -> Scene:
+    largest = np.abs(np.nan_to_num(values)).max(axis=1, keepdims=True)
+    scaled = values / np.where(largest > 0, largest, 1.0)
+    names = [str(channel) for channel in channels]
+    return heatmap(scaled, -1, 1, DIVERGING, x_label="label", y_label="channel", y_names=names)
+
+
+def _clearest(context: PageContext, layer: Layer, result: LabelActivity) -> int | None:
+    """The most selective channel of those that clearly prefer a label; None where the layer has none.
+
+    Before its activation function a layer's values are not yet what the next layer reads; and that a score is largest
+    for its own label is what the network was trained for.
+    """
+    scores = context.network.distinct[-1].path
+    if layer.path == scores or context.network.activation_of(layer) is not None:
+        return None
+    clear = [
+        channel for channel in np.flatnonzero(result.clear).tolist() if _top_agrees(context, layer, result, channel)
+    ]
+    return int(max(clear, key=lambda channel: result.selectivity[channel])) if clear else None
+
+
+def _top_agrees(context: PageContext, layer: Layer, result: LabelActivity, channel: int) -> bool:
+    """Whether no label is more frequent among the channel's top-activating examples than the one it prefers."""
+    observation, targets = context.observation, context.run.batch("evaluation").targets
+    if observation is None or targets is None or layer.path not in observation.top:
+        return True
+    examples = observation.top[layer.path].examples[:, channel]
+    counts = np.bincount(targets[examples[examples >= 0]], minlength=len(context.run.classes))
+    return bool(counts[result.most_active[channel]] == counts.max())
+
+
+def _preference(context: PageContext, layer: Layer, result: LabelActivity, channel: int) -> str:
+    label = int(result.most_active[channel])
+    return (
+        f"channel {channel} of {layer.path} responds most to {context.run.classes[label]} ({result.times[channel]:.1f} "
+        f"times its mean over labels, n{NBSP}={NBSP}{int(result.images[label]):,}; class selectivity index "
+        f"{result.selectivity[channel]:.2f})"
+    )
 
 
 def _table(context: PageContext, layer: Layer, result: LabelActivity) -> Table:
     rows = []
     for channel in map(int, result.order[:LISTED]):
-        label = int(result.preferred[channel])
-        label_cv, multiple = result.label_cv[channel], result.multiple[channel]
-        rows.append(
-            (
-                channel,
-                context.run.classes[label] if label >= 0 else None,
-                f"{multiple:.2f}" if np.isfinite(multiple) else None,
-                f"{label_cv:.3f}" if np.isfinite(label_cv) else None,
-            )
+        labels = [int(chosen[channel]) for chosen in (result.most_active, result.preferred)]
+        active, compared = (context.run.classes[label] if label >= 0 else None for label in labels)
+        numbers = [(result.times, 2), (result.multiple, 2), (result.selectivity, 2), (result.label_cv, 3)]
+        times, multiple, index, label_cv = (
+            f"{values[channel]:.{digits}f}" if np.isfinite(values[channel]) else None for values, digits in numbers
         )
+        n = int(result.images[labels[0]]) if labels[0] >= 0 else None
+        rows.append((channel, active, n, times, index, compared, multiple, label_cv))
     return Table(
         f"activity-{context.slug(layer.path)}-channels",
-        f"The {len(rows)} channels of {layer.path} whose response depends most on the label. Multiple: value of the "
-        "label that it responds to most / mean over labels.",
-        ("Channel", "Responds most to", "Multiple", "Difference between labels"),
+        f"The {len(rows)} channels of {layer.path} whose response depends most on the label. Times mean: the value for "
+        "that label / the mean over labels. Where the two labels differ, ink decides, and no preference is claimed.",
+        (
+            *("Channel", "Most active for", "n", "Times mean", "Selectivity index"),
+            *("By comparison value", "Times mean", "Difference between labels"),
+        ),
         tuple(rows),
-        "rlrr",
+        "rlrrrlrr",
     )
 
 
-def _counts(context: PageContext) -> Table:
-    outcome, targets = context.outcome, context.run.batch("evaluation").targets
+def _counts(context: PageContext) -> Block:
+    """The images behind each label: a table, or a sentence where all labels have as many."""
+    outcome, targets, one = context.outcome, context.run.batch("evaluation").targets, noun(context.run)
     assert outcome is not None and targets is not None
     total = np.bincount(targets, minlength=len(context.run.classes))
-    return Table(
+    counted = outcome.label_counts
+    if len({(int(c), int(t)) for c, t in zip(counted, total, strict=True)}) == 1:
+        return Text(f"Of each label, {int(counted[0]):,} of {plural(int(total[0]), f'evaluation {one}')} are counted.")
+    table = Table(
         "activity-counts",
-        "Images behind each label: those counted, of those in the evaluation set.",
+        f"Evaluation {one}s behind each label: those counted, of all.",
         ("Label", "Counted", "Of"),
-        tuple((n, int(c), int(t)) for n, c, t in zip(context.run.classes, outcome.label_counts, total, strict=True)),
+        tuple((n, int(c), int(t)) for n, c, t in zip(context.run.classes, counted, total, strict=True)),
         "lrr",
     )
+    return table if len(table.rows) <= BARS else Fold(f"{one.capitalize()}s behind each label", (table,))
 
 
 def _rows(context: PageContext, activity: Mapping[str, LabelActivity]) -> Iterator[tuple[Any, ...]]:
@@ -183,8 +244,14 @@ def _channel_rows(context: PageContext, activity: Mapping[str, LabelActivity]) -
     for path, result in activity.items():
         for rank, channel in enumerate(map(int, result.order), 1):
             label = int(result.preferred[channel])
-            name = context.run.classes[label] if label >= 0 else None
-            yield path, channel, rank, name, _known(result.multiple[channel]), _known(result.label_cv[channel])
+            active = int(result.most_active[channel])
+            name, most = (context.run.classes[at] if at >= 0 else None for at in (label, active))
+            numbers = (result.multiple, result.label_cv)
+            yield (
+                *(path, channel, rank, name, *(_known(values[channel]) for values in numbers)),
+                *(most, _known(result.times[channel]), _known(result.selectivity[channel])),
+                int(result.clear[channel]),
+            )
 
 
 def _known(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""The hidden layer on a plane, epoch by epoch; and test points over the training points."""
+"""The hidden layer on a plane, epoch by epoch; and further examples over the embedded ones."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,16 +7,19 @@ import numpy as np
 
 from reportgen.analysis.embedding import Embedding, place
 from reportgen.analysis.neighbors import NEIGHBORS, nearest
-from reportgen.core.report import Figure, Numbers, Section, Table, Text
+from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table, Text
 from reportgen.core.run import Run
 from reportgen.figures.animation import animation
 from reportgen.figures.chart import chart
+from reportgen.figures.curves import panels
 from reportgen.figures.scatter import embedding_multiples, embedding_overlay
 from reportgen.sections.context import PageContext
-from reportgen.sections.words import percent, plural
+from reportgen.sections.words import listed, noun, percent, plural
 
 FRAME_MS = 500
 MULTIPLES = 8
+LEAST = 0.005
+"""Movement that is printed as 0.00."""
 
 
 def build(context: PageContext) -> Section | None:
@@ -30,35 +33,96 @@ def build(context: PageContext) -> Section | None:
     run = context.run
     epochs = [run.observations[step].epoch for step in run.observations]
     names = [f"epoch {epoch}" if epoch else "before training" for epoch in epochs]
-    layer, points = run.embed_layer, len(found.points)
-    moving = Figure(
-        "embedding-epochs",
-        animation(list(found.frames), found.labels, _names(run, found), names, FRAME_MS),
-        f"Animation of {plural(len(names), 'frame')}: {_finding(context, found, epochs)}",
-        f"{plural(points, 'point')} of {layer}, {_method_name(found)}, a frame per epoch. Each point is one "
-        + ("image in the colour of its class, named at the class's median." if len(found.labels) else "example."),
-    )
-    picked = np.unique(np.linspace(0, len(names) - 1, min(MULTIPLES, len(names))).round().astype(int))
-    multiples = chart(
-        "embedding-multiples",
-        embedding_multiples(
-            [found.frames[i] for i in picked], [names[i] for i in picked], found.labels, _names(run, found)
-        ),
-        alt=f"The embedding at {plural(len(picked), 'epoch')} side by side.",
-        caption="The same frames side by side, at one scale."
-        + ("" if len(picked) == len(names) else f" {len(picked)} of {len(names)}, evenly chosen."),
-        wide=True,
+    layer, several = run.embed_layer, len(found.frames) > 1
+    points, labels = plural(len(found.points), _embedded(context)), _labels(found)
+    how = f"{points} in {layer}, {_method_name(found)}"
+    colours = f" Each point is one {noun(run)}" + (", in the colour of its class." if len(labels) else ".")
+    finding, blocks = _finding(context, found, epochs), list[Block]()
+    if several:
+        shown = animation(list(found.frames), labels, _names(run, found), names, FRAME_MS)
+        alt = f"Animation of {len(names)} frames: {finding}"
+        blocks.append(Figure("embedding-epochs", shown, alt, f"{how}, a frame per epoch.{colours}"))
+    picked = _by_change(found)
+    chosen = "" if len(picked) == len(names) else f" {len(picked)} of {len(names)}, chosen by change."
+    same = "The same frames side by side, at one scale." if several else f"{how}, {names[0]}.{colours}"
+    multiples = [found.frames[i] for i in picked], [names[i] for i in picked], labels, _names(run, found)
+    alt = f"The embedding at {plural(len(picked), 'epoch')} side by side." if several else finding
+    blocks.append(
+        chart("embedding-multiples", embedding_multiples(*multiples), alt=alt, caption=same + chosen, wide=True)
     )
     table = _trust(found, epochs)
+    blocks += [_measures(found, epochs), Fold("How far each frame can be believed", (table,))] if several else [table]
     return Section(
         "embedding",
-        title,
-        _finding(context, found, epochs),
-        (moving, multiples, table, Text(_method(found), "method")),
+        title if several else "The hidden layer",
+        finding,
+        (*blocks, Text(_method(found), "method")),
         (
             Numbers("embedding.csv", ("epoch", "index", "label", "x", "y"), lambda: _rows(context, found, epochs)),
             Numbers("embedding_quality.csv", _QUALITY, lambda: _quality(found, epochs)),
         ),
+    )
+
+
+def _labels(found: Embedding) -> np.ndarray:
+    """The points' labels; none where all are one, which tells nothing apart."""
+    return found.labels if len(np.unique(found.labels)) > 1 else found.labels[:0]
+
+
+def _overlap(context: PageContext, found: Embedding) -> np.ndarray:
+    """Which of the evaluation's vectors are those of embedded points: [example] bool."""
+    final = context.observation
+    assert final is not None
+    embedded, others = final.vectors["embedding"][found.points], final.vectors.get("evaluation", np.zeros((0, 1)))
+    finite = np.isfinite(others).all(axis=1)
+    same = np.zeros(len(others), bool)
+    if finite.any():
+        _, distances = nearest(embedded.astype(np.float64), 1, others[finite].astype(np.float64))
+        # One example evaluated in two batches differs by rounding.
+        same[finite] = distances[:, 0] <= 1e-5 * np.linalg.norm(embedded, axis=1).max()
+    return same
+
+
+def _embedded(context: PageContext) -> str:
+    """What one of the embedded points is."""
+    found, one = context.embedding, noun(context.run)
+    assert isinstance(found, Embedding)
+    if _overlap(context, found).sum() >= len(found.points):
+        return f"evaluation {one}"
+    return f"training {one}" if "embed_size" in context.run.config else f"embedded {one}"
+
+
+def _by_change(found: Embedding) -> list[int]:
+    """At most MULTIPLES frames, the first and the last among them, with about as much movement between each two."""
+    moved = np.array([max((m or 0.0) - (found.noise or 0.0), 0.0) for m in found.movement])
+    gone, count = moved.cumsum() + 1e-6 * np.arange(len(moved)), min(MULTIPLES, len(moved))
+    picked = {0, len(gone) - 1} | {int(np.abs(gone - at).argmin()) for at in np.linspace(0, gone[-1], count)}
+    most = [int(i) for i in np.argsort(-moved, kind="stable") if moved[i] > 0 and int(i) not in picked]
+    return sorted([*picked, *most[: count - len(picked)]])
+
+
+def _measures(found: Embedding, epochs: list[int]) -> Figure:
+    measures = {"Trustworthiness": found.trust, "Neighbour accuracy": found.accuracy, "Movement": found.movement}
+    if not len(_labels(found)):
+        del measures["Neighbour accuracy"]
+    values = {name: [np.nan if v is None else v for v in column] for name, column in measures.items()}
+    noise = {} if not found.noise else {"Movement": found.noise}
+    band = " Grey: what a layout moves whose vectors stand still." if noise else ""
+    return chart(
+        "embedding-measures",
+        panels(epochs, values, noise),
+        alt=f"{listed(list(measures))} by epoch.",
+        caption=f"{_what(found)}{band}",
+        wide=True,
+    )
+
+
+def _what(found: Embedding) -> str:
+    voted = "Neighbour accuracy: share of points whose 15 nearest on the plane vote for their label. "
+    return (
+        "Trustworthiness (15 neighbours; 1 is best): whether neighbours on the plane are neighbours in the layer. "
+        f"{voted if len(_labels(found)) else ''}Movement: mean distance from the frame before, as a share of the "
+        "frame's RMS radius."
     )
 
 
@@ -69,60 +133,59 @@ def _trust(found: Embedding, epochs: list[int]) -> Table:
         "Neighbour accuracy": [None if value is None else percent(value) for value in found.accuracy],
         "Movement": [_rounded(value) for value in found.movement],
     }
-    voted = "Neighbour accuracy: share of points whose 15 nearest on the plane vote for their label. "
-    if not len(found.labels):
+    if not len(_labels(found)):
         del columns["Neighbour accuracy"]
-        voted = ""
-    return Table(
-        "embedding-trust",
-        "How far each frame can be believed. Trustworthiness (15 neighbours; 1 is best): whether neighbours on "
-        f"the plane are neighbours in the layer. {voted}Movement: mean distance from the frame before, as a share "
-        "of the frame's RMS radius.",
-        tuple(columns),
-        tuple(zip(*columns.values(), strict=True)),
-        "r" * len(columns),
-    )
+    rows = tuple(zip(*columns.values(), strict=True))
+    return Table("embedding-trust", _what(found), tuple(columns), rows, "r" * len(columns))
 
 
 def build_overlay(context: PageContext) -> Section | None:
-    """The final frame with the evaluation images placed among its points."""
+    """The final frame with further images placed among its points; None where the run has no others."""
     found, final = context.embedding, context.observation
     if found is None or isinstance(found, str) or final is None or not len(final.vectors.get("evaluation", ())):
         return None
-    run = context.run
-    vectors = final.vectors
-    placed = place(vectors["embedding"][found.points], found.frames[-1], vectors["evaluation"], found.projection)
-    labels = run.batch("evaluation").labels[: len(placed)]
+    run, vectors = context.run, final.vectors
+    others = np.flatnonzero(~_overlap(context, found))
+    if not len(others):
+        return None
+    placed = place(
+        vectors["embedding"][found.points], found.frames[-1], vectors["evaluation"][others], found.projection
+    )
+    labels = run.batch("evaluation").labels
+    labels = labels[others] if len(labels) else labels
+    one, embedded = f"evaluation {noun(run)}", _embedded(context)
+    count = plural(len(placed), one) + (", none of them embedded," if embedded.startswith("evaluation") else "")
     accuracy = _agreement(found, placed, labels)
     where = "by the same linear map" if found.method == "pca" else "where its nearest neighbours in the layer lie"
     figure = chart(
         "overlay-chart",
         embedding_overlay(found.frames[-1], found.labels, placed, labels, _names(run, found)),
-        alt=f"{plural(len(placed), 'test point')} over {plural(len(found.points), 'training point')}.",
-        caption=f"Pale: the points of the final frame above. Full, with a rim: test images, each put {where}; "
-        "they did not shape the layout.",
+        alt=f"{plural(len(placed), one)} over {plural(len(found.points), embedded)}.",
+        caption=f"Pale: the {embedded}s, as in the embedding's final frame. Full, with a rim: {one}s, each put "
+        f"{where}; they did not shape the layout.",
     )
     share = (
         ""
         if accuracy is None
         else (
-            f"{percent(accuracy)} of {plural(len(placed), 'test image')} fall among embedded points of their own class "
+            f"{percent(accuracy)} of {count} fall among {embedded}s of their own class "
             "(majority of the 15 nearest on the plane)."
         )
     )
-    numbers = Numbers("overlay.csv", ("index", "label", "x", "y"), lambda: _placed_rows(run, placed, labels))
-    return Section("overlay", "Test images over training images", share, (figure,), (numbers,))
+    numbers = Numbers("overlay.csv", ("index", "label", "x", "y"), lambda: _placed_rows(run, others, placed, labels))
+    title = f"{one.capitalize()}s over {'' if embedded.startswith('training') else 'the '}{embedded}s"
+    return Section("overlay", title, share, (figure,), (numbers,))
 
 
 def _names(run: Run, found: Embedding) -> tuple[str, ...]:
     """The classes; none for points without labels."""
-    return run.classes if len(found.labels) else ()
+    return run.classes if len(_labels(found)) else ()
 
 
 def _agreement(found: Embedding, placed: np.ndarray, labels: np.ndarray) -> float | None:
     """Share of placed points whose 15 nearest embedded points vote for their label; None without labels."""
     known = np.isfinite(placed).all(axis=1)
-    if not len(found.labels) or not len(labels) or not known.any():
+    if not len(_labels(found)) or not len(labels) or not known.any():
         return None
     indices, _ = nearest(found.frames[-1], min(NEIGHBORS, len(found.frames[-1])), placed[known])
     votes = [np.bincount(row).argmax() for row in found.labels[indices]]
@@ -134,6 +197,11 @@ def _method_name(found: Embedding) -> str:
 
 
 def _method(found: Embedding) -> str:
+    noise = (
+        f": one more frame of the last vectors, which have not changed, moves {found.noise:.2f} of the radius"
+        if found.noise
+        else ""
+    )
     if found.method == "pca":
         how = (
             "One linear plane for all frames: the two principal components of all epochs' vectors together, each "
@@ -144,41 +212,45 @@ def _method(found: Embedding) -> str:
         how = (
             "UMAP, seeded and single-threaded. The first frame starts from the vectors' principal components, each "
             "next one from the frame before, and is then turned, mirrored and shifted, never scaled, to lie as close "
-            "to it as it can. What still moves is the network's doing and the layout's own noise: a network that "
-            "stands still moves by about 0.05 to 0.1 a frame. UMAP keeps neighbourhoods; sizes of clusters and "
-            "distances between them mean nothing."
+            "to it as it can. What still moves is the network's doing and the layout's own noise"
+            f"{noise}. UMAP keeps neighbourhoods; sizes of clusters and distances between them mean nothing."
         )
     dropped = f" {plural(found.dropped, 'point')} with values that are not finite left out." if found.dropped else ""
-    colours = " The labels colour the points; they do not shape the layout." if len(found.labels) else ""
+    colours = " The labels colour the points; they do not shape the layout." if len(_labels(found)) else ""
     return f"{how}{colours} The axes have no meaning.{dropped}"
 
 
 def _finding(context: PageContext, found: Embedding, epochs: list[int]) -> str:
-    layer = context.run.embed_layer
-    first, last = found.accuracy[0], found.accuracy[-1]
-    if first is None or last is None:
-        return f"{plural(len(found.points), 'point')} of {layer} over {plural(len(epochs), 'epoch')}."
-    if len(epochs) == 1:
-        return (
-            f"In {layer}, {percent(last)} of {plural(len(found.points), 'image')} lie among images of their own class."
-        )
-    moved = [m for m in found.movement if m is not None]
-    still = (
-        f"; points moved {moved[0]:.2f} of the radius until epoch {epochs[1]} and {moved[-1]:.2f} in the last"
-        if len(moved) > 1
-        else ""
-    )
+    layer, points = context.run.embed_layer, plural(len(found.points), _embedded(context))
+    first, last = (found.accuracy[0], found.accuracy[-1]) if len(_labels(found)) else (None, None)
+    moved = f"; {_moved(found, epochs)}" if len(epochs) > 1 else ""
     start = "before training" if epochs[0] == 0 else f"after epoch {epochs[0]}"
+    if first is None or last is None:
+        return f"{points} in {layer}{f', {start} and after each epoch' if moved else ''}{moved}."
+    if not moved:
+        return f"In {layer}, {percent(last)} of {points} lie among {noun(context.run)}s of their own class, {start}."
     return (
-        f"In {layer}, {percent(first)} of {plural(len(found.points), 'image')} lay among images of their own class "
-        f"{start} and {percent(last)} after epoch {epochs[-1]}{still}."
+        f"In {layer}, {percent(first)} of {points} lay among {noun(context.run)}s of their own class {start} and "
+        f"{percent(last)} after epoch {epochs[-1]}{moved}."
     )
 
 
-def _placed_rows(run: Run, placed: np.ndarray, labels: np.ndarray) -> Iterator[tuple[Any, ...]]:
+def _moved(found: Embedding, epochs: list[int]) -> str:
+    """Until when the points move by more than they do where nothing changes."""
+    noise = max(found.noise or 0.0, LEAST)
+    moving = [i for i, moved in enumerate(found.movement) if moved is not None and moved > noise]
+    if not moving:
+        return "the layout does not change"
+    if moving[-1] < len(epochs) - 1:
+        return f"the layout stops changing after epoch {epochs[moving[-1]]}"
+    still = f"points still moved {found.movement[-1]:.2f} of the radius in the last epoch"
+    return still + (f", where a standing layout moves {found.noise:.2f}" if found.noise else "")
+
+
+def _placed_rows(run: Run, examples: np.ndarray, placed: np.ndarray, labels: np.ndarray) -> Iterator[tuple[Any, ...]]:
     for index, (x, y) in enumerate(placed):
         label = run.classes[labels[index]] if len(labels) else None
-        yield index, label, *(float(at) if np.isfinite(at) else None for at in (x, y))
+        yield int(examples[index]), label, *(float(at) if np.isfinite(at) else None for at in (x, y))
 
 
 _QUALITY = ("epoch", "points", "trustworthiness", "neighbor_accuracy", "movement")

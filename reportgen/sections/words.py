@@ -7,6 +7,9 @@
 import math
 from collections.abc import Sequence
 
+from reportgen.core.pictures import are_pictures
+from reportgen.core.run import Run
+
 # Keeps a number and its unit on one line.
 NBSP = "\N{NO-BREAK SPACE}"
 
@@ -30,6 +33,13 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
 
 
+def noun(run: Run) -> str:
+    """What one input of the network is called: "image" where it is a picture, else "example"."""
+    batches = (run.batch(name) for name in ("probe", "evaluation"))
+    pictures = any(batch.pictures is not None or are_pictures(batch.images.shape) for batch in batches)
+    return "image" if pictures else "example"
+
+
 def megabytes(size: float) -> str:
     """Bytes for reading, in the units that `--max-size` takes.
 
@@ -42,8 +52,14 @@ def megabytes(size: float) -> str:
     return f"{value:g}{NBSP}{name}"
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names as a sentence has them: "a, b and c"."""
+def listed(names: Sequence[str], most: int | None = None) -> str:
+    """Names as a sentence has them: "a, b and c"; at most `most` of them, with the number of the others.
+
+    >>> listed(["a", "b", "c", "d", "e"], most=3)
+    'a, b, c and 2 more'
+    """
+    if most is not None and len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most:,} more"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 

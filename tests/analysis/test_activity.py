@@ -90,6 +90,32 @@ def test_standardised_input_is_compared_by_activity():
     assert result.ratio[:, 0].tolist() == [0.5, -2.0]
 
 
+def clear(activity, images=(20, 20, 20), inputs=(1, 1, 1)) -> list[bool]:
+    """Whether each channel clearly prefers a label, from its mean activity [label, channel]."""
+    counts = np.array(images)
+    return label_activity(np.array(activity, float) * counts[:, None], counts, np.array(inputs) * counts).clear.tolist()
+
+
+def test_a_clear_preference_takes_both_values_enough_images_and_a_living_channel():
+    assert clear([[9, 9, 3], [3, 3, 3], [3, 3, 3]]) == [True, True, False]
+    assert clear([[9, 9, 3], [3, 3, 3], [3, 3, 3]], images=(19, 20, 20)) == [False] * 3
+    # Divided by the input's sum, label 2 is the largest: it has little ink.
+    assert clear([[9, 9, 3], [3, 3, 3], [3, 3, 3]], inputs=(9, 9, 1)) == [False] * 3
+    # The first channel is selective at a tenth of the others' activity, the last one is dead.
+    assert clear([[0.9, 9, 9, 0], [0.3, 3, 3, 0], [0.3, 3, 3, 0]]) == [False, True, True, False]
+    # Under 1.5 times the mean of the others.
+    assert clear([[4.4, 4.4], [3, 3], [3, 3]]) == [False, False]
+    assert clear([[9, 9], [-3, 3], [3, 3]]) == [False, True], "nothing is said of values of both signs"
+    none = label_activity(np.zeros((0, 2)), np.zeros(0, int), np.zeros(0))
+    assert none.clear.tolist() == [False, False]
+
+
+def test_the_class_selectivity_index():
+    result = label_activity(np.array([[6.0, 5.0, 1.0], [2.0, 5.0, 0.0], [1.0, 5.0, 0.0]]), np.ones(3, int), np.ones(3))
+    assert result.selectivity.tolist() == pytest.approx([4.5 / 7.5, 0, 1])
+    assert result.most_active.tolist() == [0, -1, 0] and result.times[0] == 2
+
+
 @given(hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=5)), st.data())
 def test_any_values_give_numbers_or_no_data(sums, data):
     labels, channels = sums.shape
@@ -102,6 +128,8 @@ def test_any_values_give_numbers_or_no_data(sums, data):
     known = result.label_cv[np.isfinite(result.label_cv)]
     assert (known >= 0).all() and (known <= np.sqrt(max(labels, 1)) + 1e-9).all()
     assert (result.multiple[np.isfinite(result.multiple)] >= 1 - 1e-9).all()
+    index = result.selectivity[np.isfinite(result.selectivity)]
+    assert (index >= 0).all() and (index <= 1).all()
     for channel in np.flatnonzero(result.preferred >= 0):
         assert counts[result.preferred[channel]] > 0
 

@@ -1,0 +1,94 @@
+"""What is claimed of channels: only what the activity, the comparison value and the top examples say together."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reportgen.core.report import Figure, Fold, Table, Text
+from reportgen.core.run import Classification, TopExamples
+from reportgen.page.outline import walk
+from reportgen.sections import activity
+from reportgen.sections.context import PageContext
+from reportgen.sections.options import Moment, Options
+from reportgen.store import open_run
+
+IMAGES = 24
+RELU = "conv1/relu"
+
+
+def built(recorded, sums, layer=RELU, classes=None, top=None):
+    """The section for label sums [label, channel] of one layer, 24 counted images per label."""
+    run = open_run(recorded)
+    labels = len(sums)
+    counts = np.full(labels, IMAGES)
+    last = run.observations[12]
+    targets = np.repeat(np.arange(labels), IMAGES)
+    outcome = Classification(
+        targets, np.zeros(len(targets), np.float32), counts, {layer: np.asarray(sums) * IMAGES}, counts.astype(float)
+    )
+    batch = replace(run.batch("evaluation"), targets=targets, size=len(targets))
+    run = replace(
+        run,
+        classes=tuple(classes or map(str, range(labels))),
+        batches={**run.batches, "evaluation": batch},
+        observations={12: replace(last, outcome=outcome, top={layer: top} if top else {})},
+    )
+    return activity.build(PageContext(Moment(run, 12), Moment(run, 0), Options(layers=(layer,))))
+
+
+def selective(labels: int = 10) -> np.ndarray:
+    """Channel 2 responds to label 3 at four times the others; the rest to all alike."""
+    sums = np.full((labels, 4), 2.0)
+    sums[3, 2] = 8
+    return sums
+
+
+def top_of(examples: list[int]) -> TopExamples:
+    chosen = np.tile(np.array(examples)[:, None], (1, 4))
+    return TopExamples(np.ones(chosen.shape, np.float32), chosen, np.zeros((*chosen.shape, 2), int))
+
+
+def test_a_clear_preference_is_said_with_its_numbers(recorded):
+    said = built(recorded, selective()).finding
+    assert said == (
+        "Channel 2 of conv1/relu responds most to 3 (3.1 times its mean over labels, n\xa0=\xa024; class selectivity "
+        "index 0.60), over the 240 correctly classified of 240 evaluation images."
+    )
+
+
+@pytest.mark.parametrize(
+    ("sums", "layer"),
+    [
+        (np.full((10, 4), 2.0), RELU),
+        (selective() * [1, 1, 0.1, 1], RELU),  # the least active channel of the layer
+        (selective(), "conv1"),  # before its activation function
+        (selective()[:, [2] * 10], "output"),  # the scores themselves
+    ],
+)
+def test_otherwise_no_preference_is_claimed(recorded, sums, layer):
+    section = built(recorded, sums, layer)
+    assert section.finding.startswith("No channel clearly prefers a label, over the 240")
+    alts = [block.alt for block in section.blocks if isinstance(block, Figure)]
+    assert all(alt.startswith("No channel of") for alt in alts)
+
+
+def test_top_examples_of_another_label_take_the_claim_back(recorded):
+    agreeing, other = top_of([3 * IMAGES, 3 * IMAGES + 1, 0]), top_of([0, 1, 3 * IMAGES])
+    assert built(recorded, selective(), top=agreeing).finding.startswith("Channel 2")
+    assert built(recorded, selective(), top=other).finding.startswith("No channel")
+
+
+def test_many_labels_are_a_heatmap_and_their_counts_a_sentence(recorded):
+    for labels, drawn in ((20, "a panel per channel"), (21, "a row per channel"), (1000, "a row per channel")):
+        section = built(recorded, selective(labels))
+        (figure,) = (block for block in section.blocks if isinstance(block, Figure))
+        assert drawn in figure.caption
+        texts = [block.text for block in section.blocks if isinstance(block, Text)]
+        assert "Of each label, 24 of 24 evaluation images are counted." in texts
+        assert not [b for b in walk(section.blocks) if isinstance(b, Table) and b.name == "activity-counts"]
+
+
+def test_the_table_has_both_preferences(recorded):
+    (fold,) = (block for block in built(recorded, selective()).blocks if isinstance(block, Fold))
+    assert fold.blocks[0].rows[0] == (2, "3", 24, "3.08", "0.60", "3", "3.08", "0.692")

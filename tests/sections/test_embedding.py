@@ -1,0 +1,117 @@
+"""What is said of the embedding: of which examples, and only of movement beyond what a standing layout moves."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reportgen.core.report import Figure, Fold
+from reportgen.sections import embedding
+from reportgen.sections.context import PageContext
+from reportgen.sections.options import Moment, Options
+from reportgen.store import open_run
+
+
+def context(run, method="pca") -> PageContext:
+    return PageContext(Moment(run, 12), Moment(run, 0), Options(embedding=method))
+
+
+def with_vectors(run, change):
+    """The run with `change(vectors, labels)` in place of every observation's vectors."""
+    observations = {step: replace(seen, vectors=change(dict(seen.vectors))) for step, seen in run.observations.items()}
+    return replace(run, observations=observations)
+
+
+def evaluation_embedded(run, count: int):
+    batches = {**run.batches, "embedding": replace(run.batch("evaluation"), targets=run.batch("evaluation").labels)}
+    batches["embedding"] = replace(batches["embedding"], targets=batches["embedding"].targets[:count], size=count)
+    changed = with_vectors(run, lambda v: {"evaluation": v["evaluation"], "embedding": v["evaluation"][:count]})
+    return replace(changed, batches=batches)
+
+
+def test_training_images_are_called_so(recorded):
+    run = open_run(recorded)
+    assert "of 300 training images lay among images of their own class" in embedding.build(context(run)).finding
+    assert embedding.build_overlay(context(run)).title == "Evaluation images over training images"
+    unknown = replace(run, config={})
+    assert "of 300 embedded images" in embedding.build(context(unknown)).finding
+    assert embedding.build_overlay(context(unknown)).title == "Evaluation images over the embedded images"
+
+
+def test_evaluation_images_are_not_laid_over_themselves(recorded):
+    run = evaluation_embedded(open_run(recorded), 100)
+    assert "of 100 evaluation images lay" in embedding.build(context(run)).finding
+    assert embedding.build_overlay(context(run)) is None
+
+
+def test_of_a_part_that_was_embedded_only_the_others_are_placed(recorded):
+    section = embedding.build_overlay(context(evaluation_embedded(open_run(recorded), 60)))
+    assert section.title == "Evaluation images over the evaluation images"
+    rows = list(section.numbers[0].rows())
+    assert [row[0] for row in rows] == list(range(60, 100))
+    assert "of 40 evaluation images, none of them embedded, fall among" in section.finding
+
+
+def test_one_label_alone_says_nothing(recorded):
+    run = open_run(recorded)
+    zeros = {name: replace(batch, targets=np.zeros(len(batch.labels), int)) for name, batch in run.batches.items()}
+    same = context(replace(run, batches=zeros))
+    said = embedding.build(same)
+    assert said.finding.startswith("300 training images in hidden/relu, before training and after each epoch; ")
+    assert "class" not in said.finding
+    assert "own class" not in embedding.build_overlay(same).finding
+
+
+def frames(run, moves: list[float]):
+    """The run with a frame per move: the embedding's vectors shift by so much, each in a direction of its own."""
+    vectors = np.asarray(run.observations[12].vectors["embedding"], np.float64)
+    directions = np.random.default_rng(0).normal(size=vectors.shape)
+    places = np.cumsum([0.0, *moves])
+    seen = run.observations[12]
+    return replace(
+        run,
+        observations={
+            step: replace(seen, step=step, epoch=step, vectors={"embedding": vectors + at * directions})
+            for step, at in enumerate(places)
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("moves", "said"),
+    [
+        ([2, 2, 0, 0, 0], "; the layout stops changing after epoch 2."),
+        ([0, 0], "; the layout does not change."),
+        ([2, 2], "; points still moved "),
+    ],
+)
+def test_movement_is_told_from_none(recorded, moves, said):
+    assert said in embedding.build(context(frames(open_run(recorded), moves))).finding
+
+
+def test_what_a_standing_umap_moves_is_no_movement(recorded, umap_):
+    run = open_run(recorded)
+    run = with_vectors(frames(run, [3, 0, 0]), lambda v: {"embedding": v["embedding"][:60]})
+    run = replace(run, batches={**run.batches, "embedding": replace(run.batch("embedding"), targets=None)})
+    shown = context(run, "umap")
+    found = shown.embedding
+    assert found.noise > 0.005
+    assert "standing" not in embedding.build(shown).finding or found.movement[-1] > found.noise
+
+
+def test_small_multiples_stand_where_the_layout_changes(recorded):
+    section = embedding.build(context(frames(open_run(recorded), [0] * 20 + [1, 1, 1] + [0] * 20)))
+    multiples = next(b for b in section.blocks if isinstance(b, Figure) and b.name == "embedding-multiples")
+    assert "6 of 44, chosen by change." in multiples.caption
+    for epoch in (21, 22, 23, 43):
+        assert f">epoch {epoch}<" in multiples.picture.svg
+    assert ">epoch 10<" not in multiples.picture.svg
+    (fold,) = (block for block in section.blocks if isinstance(block, Fold))
+    assert len(fold.blocks[0].rows) == 44
+    assert any(block.name == "embedding-measures" for block in section.blocks if isinstance(block, Figure))
+
+
+def test_one_frame_is_no_animation(recorded):
+    section = embedding.build(context(frames(open_run(recorded), [])))
+    assert [block.name for block in section.blocks if isinstance(block, Figure)] == ["embedding-multiples"]
+    assert section.title == "The hidden layer" and "Animation" not in section.finding
