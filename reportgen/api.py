@@ -19,7 +19,7 @@ from typing import Any, Literal
 from markupsafe import escape
 from tqdm import tqdm
 
-from reportgen.core.files import write
+from reportgen.core.files import Built
 from reportgen.core.paths import local_path
 from reportgen.core.report import Document, FigureFormat
 from reportgen.core.run import Run
@@ -95,23 +95,27 @@ class Report:
         return Report(document, whole, self.run)
 
     def write_numbers(self, folder: str | Path) -> list[Path]:
-        """What the figures show as CSV files (UTF-8, full precision, no data empty), and report.json."""
-        folder = local_path(folder)
-        written = []
-        for section in self._whole.sections:
-            for numbers in section.numbers:
-                lines = _Lines()
-                rows = csv.writer(lines, lineterminator="\n")
-                rows.writerow(numbers.columns)
-                rows.writerows(numbers.rows())
-                written.append(write(folder / numbers.filename, "".join(lines)))
-        provenance = json.dumps(self.document.provenance, indent=1, sort_keys=True, ensure_ascii=False)
-        return [*written, write(folder / "report.json", provenance + "\n")]
+        """What the figures show as CSV files (UTF-8, full precision, no data empty), and report.json.
+
+        Files of an earlier build in the folder are deleted.
+        """
+        with Built(local_path(folder), "report.json") as built:
+            for section in self._whole.sections:
+                for numbers in section.numbers:
+                    lines = _Lines()
+                    rows = csv.writer(lines, lineterminator="\n")
+                    rows.writerow(numbers.columns)
+                    rows.writerows(numbers.rows())
+                    built.write(numbers.filename, "".join(lines))
+            provenance = json.dumps(self.document.provenance, indent=1, sort_keys=True, ensure_ascii=False)
+            built.write(built.main, provenance + "\n")
+        return built.paths
 
     def write_figures(self, folder: str | Path, format: FigureFormat = "svg") -> list[Path]:
         """Every figure as a file for a paper, named as on the page, at its printed width (3.5 or 7 inches at most).
 
         Beside each stands its caption as .txt, beside them the animation's GIF, and `figures.tex` includes them all.
+        Figures of an earlier build in the folder are deleted, those of another format too.
         """
         return paper(self._whole, local_path(folder), format)
 

@@ -5,10 +5,10 @@ imported inside it, so that `--help` answers at once.
 """
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +17,26 @@ from click.core import ParameterSource
 
 from reportgen import __version__
 from reportgen.cli_options import Output, numbers, page_options
+from reportgen.cli_streams import end, open_streams, stream_errors
 from reportgen.core.paths import local_path
 from reportgen.errors import OptionError, ReportgenError, RunError, naming_the_extra
 
 
 def main() -> None:
     """Entry point: runs a command; what the user can mend is one sentence on stderr and exit code 2."""
+    open_streams()
     try:
-        with naming_the_extra():
+        with naming_the_extra(), stream_errors():
             cli(standalone_mode=False)
     except ReportgenError as error:
-        click.echo(f"reportgen: {error}", err=True)
-        sys.exit(2)
+        end(2, partial(click.echo, f"reportgen: {error}", err=True))
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        sys.exit(2)
+        end(2, partial(click.echo, error.format_message()))
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        end(error.exit_code, error.show)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("reportgen: interrupted; everything recorded so far can still be built into a report", err=True)
-        sys.exit(130)
+        said = "reportgen: interrupted; everything recorded so far can still be built into a report"
+        end(130, partial(click.echo, said, err=True))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

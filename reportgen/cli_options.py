@@ -1,5 +1,6 @@
 """The options that `build` and `inspect` share: what the page shows, and what is written."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reportgen.cli_streams import is_standard_output
 from reportgen.errors import OptionError
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ Command = Callable[..., None]
 
 @dataclass(frozen=True)
 class Output:
-    """Where a report goes, in which form, and what goes beside it."""
+    """Where a report goes, in which form, and what goes beside it. The path "-" is standard output."""
 
     path: str
     form: Any
@@ -25,18 +27,37 @@ class Output:
     figures: str | None
     figure_format: Any
 
+    def __post_init__(self) -> None:
+        if self.path == "-" and self.form in ("dir", "md"):
+            raise OptionError(f"-o - writes one HTML file; --format {self.form} has several: give a folder with -o")
+
     def write(self, report: "Report") -> None:
-        """Write all that was asked for, and say what was written and what the page leaves out."""
-        path = report.save(self.path, self.form)
-        click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        """Write all that was asked for, then say what was written and what the page leaves out."""
+        to_output = is_standard_output(self.path) and self.form in (None, "html")
+        said = [self._print_page(report) if to_output else self._save(report)]
         if report.omitted:
-            click.echo(report.omitted)
+            said.append(report.omitted)
         if self.numbers:
-            click.echo(f"{len(report.write_numbers(self.numbers))} files of numbers in {self.numbers}")
+            said.append(f"{len(report.write_numbers(self.numbers))} files of numbers in {self.numbers}")
         if self.figures:
-            click.echo(
-                f"{len(report.write_figures(self.figures, self.figure_format))} files of figures in {self.figures}"
-            )
+            written = report.write_figures(self.figures, self.figure_format)
+            said.append(f"{len(written)} files of figures in {self.figures}")
+        for line in said:
+            click.echo(line, err=to_output)
+
+    def _save(self, report: "Report") -> str:
+        path = report.save(self.path, self.form)
+        size = f" ({path.stat().st_size / 1e6:.1f} MB)" if path.is_file() else ""
+        return f"{path}{size}"
+
+    def _print_page(self, report: "Report") -> str:
+        from reportgen.page.html import html
+
+        page = html(report.document).encode()
+        sys.stdout.flush()
+        sys.stdout.buffer.write(page)
+        sys.stdout.buffer.flush()
+        return f"standard output ({len(page) / 1e6:.1f} MB)"
 
 
 def page_options(name: str) -> Callable[[Command], Command]:
@@ -82,7 +103,9 @@ def page_options(name: str) -> Callable[[Command], Command]:
 
 def _options(name: str) -> Sequence[Callable[[Command], Command]]:
     return (
-        click.option("-o", "--output", metavar="FILE|DIR", help=f"Default: {name}.html, or the folder {name}."),
+        click.option(
+            "-o", "--output", metavar="FILE|DIR|-", help=f"Default: {name}.html, or the folder {name}. -: print it."
+        ),
         click.option(
             "--format",
             "form",
@@ -107,8 +130,14 @@ def _options(name: str) -> Sequence[Callable[[Command], Command]]:
             "--range", "value_range", metavar="A,B", help="Show A as black and B as white, clipping values outside."
         ),
         click.option("--title", metavar="TEXT", help="Title of the page."),
-        click.option("--numbers", metavar="DIR", help="Also write what the figures show, as CSV and JSON."),
-        click.option("--figures", metavar="DIR", help="Also write every figure for a paper, with captions and LaTeX."),
+        click.option(
+            "--numbers",
+            metavar="DIR",
+            help="Also write what the figures show, as CSV and JSON; replaces an earlier build's files in DIR.",
+        ),
+        click.option(
+            "--figures", metavar="DIR", help="Also write every figure for a paper, with captions and LaTeX; likewise."
+        ),
         click.option(
             "--figure-format",
             default="svg",

@@ -44,8 +44,9 @@ class TestCommands:
             *("metrics.csv", "layers.csv", "confusion.csv", "diffs.csv", "activity.csv", "channels.csv"),
             *("embedding_quality.csv", "overlay.csv", "predictions.csv", "activity_channels.csv"),
             *("embedding.csv", "health_layers.csv", "health_updates.csv", "health_parameters.csv", "report.json"),
+            ".reportgen.json",
         }
-        figures = {file.suffix for file in (tmp_path / "figures").iterdir()}
+        figures = {file.suffix for file in (tmp_path / "figures").glob("[!.]*")}
         assert figures == {".svg", ".gif", ".txt", ".tex"}
         assert (tmp_path / "figures" / "curves-chart.svg").read_bytes().startswith(b"<?xml")
 

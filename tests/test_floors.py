@@ -18,7 +18,7 @@ FLOORS = [
     {"evaluate"},
     {"record", "sections", "inspection"},
     {"training"},
-    {"api"},
+    {"api", "cli_streams"},
     {"cli_options"},
     {"cli"},
 ]

@@ -7,7 +7,7 @@ For servers whose policy forbids inline content and data: URIs; charts remain SV
 
 from pathlib import Path
 
-from reportgen.core.files import write
+from reportgen.core.files import Built
 from reportgen.core.report import Document, Drawing
 from reportgen.page.blocks import Emit, suffix
 from reportgen.page.html import EARLY_SCRIPTS, SCRIPTS, render, scripts, styles
@@ -18,12 +18,12 @@ POLICY = (
 )
 
 
-def beside(folder: Path) -> Emit:
+def beside(built: Built) -> Emit:
     """Emit pictures as files in the folder's `figures`; returns their paths relative to the folder."""
 
     def emit(name: str, data: bytes, mime: str) -> str:
         relative = f"figures/{name}{suffix(mime, name)}"
-        write(folder / relative, data)
+        built.write(relative, data)
         return relative
 
     return emit
@@ -32,15 +32,16 @@ def beside(folder: Path) -> Emit:
 def directory(report: Document, folder: Path) -> Path:
     """Write the page into the folder, made if missing; returns its index.html.
 
-    Each file is replaced only by a complete one, index.html last. Raises ReportgenError as `html`
-    does, and where the folder can't be written.
+    Each file is replaced only by a complete one, index.html last; then files of an earlier page are deleted. Raises
+    ReportgenError as `html` does, and where the folder can't be written.
     """
     links = {"style": "report.css", "early": "early.js", "late": "report.js"}
     # A chart may embed a heatmap as a picture; only then is data: allowed.
     embedded = any(isinstance(f.picture, Drawing) and "data:" in f.picture.svg for f in figures(report))
     policy = POLICY.format(data=" data:" if embedded else "")
-    page = render(report, beside(folder), policy, **links, linked=True)
-    write(folder / "report.css", styles())
-    write(folder / "early.js", scripts(EARLY_SCRIPTS))
-    write(folder / "report.js", scripts(SCRIPTS))
-    return write(folder / "index.html", page)
+    with Built(folder, "index.html") as built:
+        page = render(report, beside(built), policy, **links, linked=True)
+        built.write("report.css", styles())
+        built.write("early.js", scripts(EARLY_SCRIPTS))
+        built.write("report.js", scripts(SCRIPTS))
+        return built.write(built.main, page)

@@ -12,7 +12,7 @@ import io
 import re
 from pathlib import Path
 
-from reportgen.core.files import write
+from reportgen.core.files import Built
 from reportgen.core.report import (
     Animation,
     Document,
@@ -42,11 +42,15 @@ _WIDEST = 880  # CSS px of GitHub's column
 def markdown(report: Document, folder: Path, name: str = "report.md") -> Path:
     """Write the file `name` and its pictures into the folder, made if missing; returns the file.
 
-    The text stays below 60,000 characters. Raises ReportgenError where ids are not unique, a drawing
-    holds more than shapes and text, or the folder can't be written.
+    Pictures of an earlier report of that name are deleted. The text stays below 60,000 characters. Raises
+    ReportgenError where ids are not unique, a drawing holds more than shapes and text, or the folder can't be written.
     """
     numbers = outline(report)
-    emit = beside(folder)
+    with Built(folder, name) as built:
+        return built.write(name, _text(report, numbers, beside(built)))
+
+
+def _text(report: Document, numbers: dict[str, str], emit: Emit) -> str:
     head = [f"# {plain(report.title)}", f"**{plain(report.headline)}**" if report.headline else ""]
     head += [f"> **Warning.** {plain(warning)}" for warning in report.warnings]
     if report.key_figures:
@@ -66,7 +70,7 @@ def markdown(report: Document, folder: Path, name: str = "report.md") -> Path:
     if left_out:
         parts.append(f"Left out for length: {'; '.join(left_out)}."[:1_500])
     parts.append("Figures in folds, long tables and method notes stand in the HTML report.")
-    return write(folder / name, "\n\n".join(parts) + "\n")
+    return "\n\n".join(parts) + "\n"
 
 
 def plain(text: str) -> str:

@@ -11,7 +11,7 @@ import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from reportgen.core.files import write
+from reportgen.core.files import Built
 from reportgen.core.report import Animation, Document, Figure, FigureFormat
 from reportgen.page.loader import clean
 from reportgen.page.outline import figures, outline
@@ -40,23 +40,26 @@ _LOWERED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 def paper(report: Document, folder: Path, form: FigureFormat) -> list[Path]:
     """Write every figure that has an export, the GIFs, captions and figures.tex; returns the paths.
 
+    Files of an earlier build are deleted, those of another format too: figures.tex names one.
     Raises ReportgenError where names are not unique or the folder can't be written, OptionError for an unknown format.
     """
     numbers = outline(report)
-    written, snippets = [], []
-    for figure in figures(report):
-        if isinstance(figure.picture, Animation):
-            written.append(write(folder / f"{figure.name}.gif", figure.picture.gif))
-        elif figure.export is None:
-            continue
-        if figure.export is not None:
-            data = figure.export(form)
-            written.append(write(folder / f"{figure.name}.{form}", data))
-            snippets.append(_snippet(figure, form, width(data, form)))
-        written.append(write(folder / f"{figure.name}.txt", f"{numbers[figure.name]}. {caption(figure)}\n"))
     package = "svg, which needs Inkscape" if form == "svg" else "graphicx"
     head = f"% Figures of: {' '.join(clean(report.title).split())}\n% Needs the package {package}.\n"
-    return [*written, write(folder / "figures.tex", "\n".join([head, *snippets]))]
+    snippets = []
+    with Built(folder, "figures.tex") as built:
+        for figure in figures(report):
+            if isinstance(figure.picture, Animation):
+                built.write(f"{figure.name}.gif", figure.picture.gif)
+            elif figure.export is None:
+                continue
+            if figure.export is not None:
+                data = figure.export(form)
+                built.write(f"{figure.name}.{form}", data)
+                snippets.append(_snippet(figure, form, width(data, form)))
+            built.write(f"{figure.name}.txt", f"{numbers[figure.name]}. {caption(figure)}\n")
+        built.write(built.main, "\n".join([head, *snippets]))
+    return built.paths
 
 
 def caption(figure: Figure) -> str:

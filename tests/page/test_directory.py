@@ -22,7 +22,7 @@ def test_everything_is_a_file_beside_the_page(tmp_path: Path) -> None:
     files = {url for url in urls if not url.startswith("#")}
     assert {"report.css", "early.js", "report.js", "figures/embedding.gif", "figures/conv1-maps.png"} <= files
     on_disk = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
-    assert on_disk == files | {"index.html"}
+    assert on_disk == files | {"index.html", ".reportgen.json"}
     report = sample()
     assert (tmp_path / "figures/embedding.gif").read_bytes() == report.sections[0].blocks[0].picture.gif
     assert (tmp_path / "report.css").read_text("utf-8") == styles()

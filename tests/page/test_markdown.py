@@ -37,7 +37,7 @@ def test_headline_key_figures_findings_and_pictures(tmp_path: Path) -> None:
     sources = [image.attributes["src"] for image in page.find("img")]
     assert sources[:2] == ["figures/embedding.gif", "figures/curves.svg"]
     on_disk = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
-    assert on_disk == {*sources, "report.md"}
+    assert on_disk == {*sources, "report.md", ".reportgen.json"}
     assert all(image.attributes["alt"] for image in page.find("img"))
     assert "figures/dense-maps.png" not in sources  # it stands in a fold
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from reportgen import Report, build
+from reportgen.core.files import LISTING
 from reportgen.core.report import Fold
 from reportgen.page.outline import figures, outline
 from reportgen.page.paper import caption, latex, width
@@ -46,7 +47,7 @@ def written(request, write):
 
 def test_every_figure_has_its_file_its_caption_and_its_place_in_the_latex(written, built) -> None:
     form, folder, paths = written
-    assert sorted(paths) == sorted(folder.iterdir())
+    assert {*paths, folder / LISTING} == set(folder.iterdir())
     numbers = outline(built.document)
     tex = (folder / "figures.tex").read_text(encoding="utf-8")
     for figure in figures(built.document):

@@ -1,0 +1,65 @@
+"""The commands where they run: containers, logs, other accounts, streams that are closed or full."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="what a POSIX shell can do to a process")
+
+
+def shell(line: str, **variables: object) -> subprocess.CompletedProcess[bytes]:
+    """The line in a shell where $reportgen is the command, and each of the variables is one."""
+    environment = {**os.environ, "PYTHONWARNINGS": "default", "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment |= {name: str(value) for name, value in variables.items()}
+    command = f'reportgen="{sys.executable} -m reportgen"; {line}'
+    return subprocess.run(["bash", "-c", command], capture_output=True, env=environment, check=False)
+
+
+BUILD = '$reportgen build "$run" --embedding pca --layers conv1'
+
+
+@pytest.fixture(scope="module")
+def page(recorded, tmp_path_factory) -> bytes:
+    """The page that every way of building has to give."""
+    path = tmp_path_factory.mktemp("page") / "a.html"
+    done = shell(f'{BUILD} -o "$to"', run=recorded, to=path)
+    assert done.returncode == 0, done.stderr
+    return path.read_bytes()
+
+
+class TestStreams:
+    @pytest.mark.parametrize("target", ["-", "/dev/stdout"])
+    def test_the_page_goes_to_standard_output_and_the_rest_to_standard_error(self, recorded, page, tmp_path, target):
+        done = shell(f'{BUILD} -o {target} --numbers "$to" > "$to.html"', run=recorded, to=tmp_path / "n")
+        assert done.returncode == 0 and (tmp_path / "n.html").read_bytes() == page
+        assert b"standard output (" in done.stderr and b"files of numbers" in done.stderr
+
+    def test_several_files_do_not_go_to_standard_output(self, recorded):
+        done = shell(f"{BUILD} -o - --format dir", run=recorded)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert done.stderr == b"reportgen: -o - writes one HTML file; --format dir has several: give a folder with -o\n"
+
+    def test_a_full_disk_behind_standard_output_loses_nothing_else(self, recorded, page, tmp_path):
+        done = shell(f'{BUILD} -o "$to/a.html" --numbers "$to/n" > /dev/full', run=recorded, to=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr.endswith(b"\nreportgen: standard output can't be written: No space left on device\n")
+        assert (tmp_path / "a.html").read_bytes() == page and (tmp_path / "n" / "report.json").is_file()
+
+    @pytest.mark.parametrize("closed", ["<&- >&- 2>&-"])
+    def test_streams_that_take_nothing_do_not_matter(self, recorded, page, tmp_path, closed):
+        done = shell(f'{BUILD} -o "$to" {closed}', run=recorded, to=tmp_path / "a.html")
+        assert done.returncode == 0 and b"Traceback" not in done.stderr
+        assert (tmp_path / "a.html").read_bytes() == page
+
+    @pytest.mark.parametrize("line", ["--help", "--version", "build --help"])
+    def test_help_that_can_not_be_printed_is_one_sentence(self, line):
+        done = shell(f"$reportgen {line} > /dev/full")
+        assert done.returncode == 2
+        assert done.stderr == b"reportgen: standard output can't be written: No space left on device\n"
+
+    def test_a_reader_that_has_gone_is_told_nothing(self):
+        done = shell("set -o pipefail; $reportgen build --help | true")
+        assert done.returncode in (0, 1) and done.stderr == b""
