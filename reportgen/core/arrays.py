@@ -51,6 +51,12 @@ ClassMatrix = Annotated[np.ndarray, "Int64 class class"]
 Chosen = Annotated[np.ndarray, "Int64 chosen"]
 """Indices of some examples."""
 
+Fingerprints = Annotated[np.ndarray, "UInt64 example"]
+"""A number for each example that equal examples share."""
+
+ChannelVectors = Annotated[np.ndarray, "Shaped chosen channel"]
+"""A value per channel for each of some examples."""
+
 Float64Array = Annotated[np.ndarray, "Float64 *shape"]
 """Values of any shape, to compute with."""
 

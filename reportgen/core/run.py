@@ -24,7 +24,9 @@ from reportgen.core.arrays import (
     Activations,
     ByLabel,
     ChannelRanges,
+    Chosen,
     EmbeddingVectors,
+    Fingerprints,
     LabelCounts,
     Labels,
     LogitGaps,
@@ -96,6 +98,20 @@ class TopExamples:
 
 
 @dataclass(frozen=True)
+class LayerVectors:
+    """What each layer gave for some evaluation examples, a value per channel: what a comparison of runs looks at.
+
+    examples   [chosen] int64: indices into the evaluation batch, of the examples with the smallest fingerprints, in
+               their order: two runs choose the same ones wherever these stand in their batches
+    vectors    layer path -> [chosen, channel] float16 (float32 where that could not hold the values): each channel's
+               mean over positions
+    """
+
+    examples: Chosen
+    vectors: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
 class Observation:
     """How the network responded at one recorded step (step 0 and the end of every epoch).
 
@@ -105,6 +121,7 @@ class Observation:
     vectors   batch name -> [example, unit]: the embedding layer's output for the first examples
     outcome   the output compared with the targets
     top       layer path -> its top-activating examples; empty unless requested
+    layer_vectors  of the observation recorded last; None in earlier ones, and where they are not recorded
     """
 
     step: int
@@ -114,6 +131,7 @@ class Observation:
     vectors: Mapping[str, EmbeddingVectors] = field(default_factory=dict)
     outcome: Outcome = None
     top: Mapping[str, TopExamples] = field(default_factory=dict)
+    layer_vectors: LayerVectors | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +183,7 @@ class Batch:
                    themselves are shown
     preprocessing  from pictures to inputs
     notes          conversions behind each picture, () for none
+    fingerprints   [example] uint64 (`core.examples`) where they are recorded: of examples whose inputs are not
     """
 
     size: int = 0
@@ -174,6 +193,7 @@ class Batch:
     pictures: PixelBatch | LazyArray | None = None
     preprocessing: Preprocessing | None = None
     notes: tuple[str, ...] = ()
+    fingerprints: Fingerprints | None = None
 
     @property
     def images(self) -> np.ndarray | LazyArray:

@@ -9,11 +9,18 @@ import jax
 import numpy as np
 
 from reportgen.capture import Capture
+from reportgen.core.network import Role
 from reportgen.core.progress import Progress
 from reportgen.core.run import Batch, Classification, Observation
 from reportgen.evaluate.evaluator import Evaluator, Reducer, size_of
-from reportgen.evaluate.reducers import LabelSums, Maps, Predictions, Ranges, Vectors
+from reportgen.evaluate.reducers import ChannelMeans, LabelSums, Maps, Predictions, Ranges, Vectors
 from reportgen.evaluate.top import Top
+
+COMPARED = 512
+"""Evaluation examples whose layer vectors are kept, at most."""
+
+COMPARED_BYTES = 16 << 20
+"""Bytes of them, at most."""
 
 
 class Observer:
@@ -24,7 +31,8 @@ class Observer:
     `classes` is how many labels the evaluation targets have, 0 where there are no targets; where the output gives
     no score per class (not `scored`), sums by label are over all examples, and nothing is predicted.
     `embed_layer` is the path of a selected layer whose vectors are kept, None for none. An embedding batch without
-    inputs is the first examples of the evaluation batch. `top` asks for the top-activating examples.
+    inputs is the first examples of the evaluation batch. `top` asks for the top-activating examples. Where the
+    evaluation batch has fingerprints, the layer vectors of `COMPARED` examples are kept for comparing runs.
     """
 
     def __init__(
@@ -47,6 +55,11 @@ class Observer:
             reducers["predictions"] = Predictions()
         if top:
             reducers["top"] = Top()
+        if (known := batches.get("evaluation", Batch()).fingerprints) is not None:
+            paths = _compared(capture)
+            width = sum(capture.network.layers[path].channels for path in paths)
+            count = min(COMPARED, COMPARED_BYTES // max(2 * width, 1))
+            reducers["means"] = ChannelMeans(np.argsort(known, kind="stable")[:count], paths)
         self._vectors: Evaluator | None = None
         embedding = batches.get("embedding", Batch())
         if embed_layer is not None:
@@ -76,7 +89,8 @@ class Observer:
             vectors["embedding"] = vectors["evaluation"]
         (maps,) = self._maps(variables, probe.inputs, progress=note("probe"))
         ranges, top = results.get("ranges", {}), results.get("top", {})
-        return Observation(step, epoch, maps, ranges, vectors, _outcome(results), top)
+        means = results.get("means")
+        return Observation(step, epoch, maps, ranges, vectors, _outcome(results), top, means)
 
 
 def _outcome(results: Mapping[str, Any]) -> Classification | None:
@@ -85,6 +99,13 @@ def _outcome(results: Mapping[str, Any]) -> Classification | None:
     predictions, gap = results.get("predictions", (np.zeros(0, np.int64), np.zeros(0, np.float32)))
     sums, counts, inputs = results["sums"]
     return Classification(predictions, gap, counts, sums, inputs)
+
+
+def _compared(capture: Capture) -> list[str]:
+    """The layers with a vector for each example: a value per channel. Reshaped and dropped-out ones repeat others."""
+    layers = [capture.network.layers[path] for path in capture.selected]
+    repeating = (Role.RESHAPE, Role.DROPOUT)
+    return [x.path for x in layers if x.shape and x.axes[-1:] in ((), ("channel",), ("?",)) and x.role not in repeating]
 
 
 def scores_classes(capture: Capture, variables: Any, inputs: Any, classes: int) -> bool:

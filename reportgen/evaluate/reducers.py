@@ -1,7 +1,8 @@
 """The reducers that a report needs: ranges, predictions, sums per label, vectors, maps."""
 
 import functools
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,12 +13,14 @@ from reportgen.core.arrays import (
     Activations,
     ByLabel,
     ChannelRanges,
+    Chosen,
     EmbeddingVectors,
     LabelCounts,
     Labels,
     LogitGaps,
     PerLabel,
 )
+from reportgen.core.run import LayerVectors
 from reportgen.evaluate.arrays import ByExample, ChannelMask, LayerValues, PerChannel, PerExample, Wide
 from reportgen.evaluate.evaluator import Examples, predicted
 
@@ -139,6 +142,37 @@ class Maps:
 
     def result(self, total: Any) -> dict[str, Activations]:
         return {path: parts[0] if len(parts) == 1 else np.concatenate(parts) for path, parts in total.items()}
+
+
+class ChannelMeans:
+    """`core.run.LayerVectors` of the examples `chosen` and the layers `paths`."""
+
+    def __init__(self, chosen: Chosen, paths: Sequence[str]):
+        self._chosen = chosen
+        self._paths = paths
+
+    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+        sizes = {path: math.prod(values[path].shape[1:-1]) for path in self._paths}
+        return {path: positions_summed(values[path]) / sizes[path] for path in self._paths}
+
+    def merge(self, total: Any, part: Any, count: int) -> Any:
+        done, parts = total or (0, [])
+        rows = np.sort(self._chosen[(self._chosen >= done) & (self._chosen < done + count)]) - done
+        if len(rows):
+            parts = [*parts, {path: np.asarray(array)[rows] for path, array in part.items()}]
+        return done + count, parts
+
+    def result(self, total: Any) -> LayerVectors:
+        # The rows stand in the order of the batches; `chosen` has an order of its own.
+        order = np.argsort(np.argsort(self._chosen))
+        vectors = {path: np.concatenate([part[path] for part in total[1]])[order] for path in self._paths}
+        return LayerVectors(self._chosen, {path: _narrow(array) for path, array in vectors.items()})
+
+
+def _narrow(array: np.ndarray) -> np.ndarray:
+    """As float16 where its range and precision hold values of this size."""
+    largest = float(np.abs(array).max(initial=0.0))
+    return array.astype(np.float16) if 1e-2 < largest < 6e4 or largest == 0 else array
 
 
 def positions_summed(value: LayerValues) -> ByExample:

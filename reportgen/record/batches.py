@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from reportgen.core.examples import fingerprints
 from reportgen.core.run import Batch
 from reportgen.errors import DataError
 from reportgen.store import as_bytes
@@ -59,6 +60,16 @@ def all_batches(probe: Any, evaluation: Any, embedding: Any) -> dict[str, Batch]
     return batches
 
 
+def with_fingerprints(batches: Mapping[str, Batch]) -> dict[str, Batch]:
+    """The batches, those that runs are compared on with a fingerprint of each example."""
+    return {
+        name: batch
+        if name == "probe" or batch.inputs is None
+        else replace(batch, fingerprints=fingerprints(batch.inputs))
+        for name, batch in batches.items()
+    }
+
+
 def first(batch: Batch, count: int) -> Batch:
     """The first `count` examples of a batch."""
     targets = None if batch.targets is None else batch.targets[:count]
@@ -76,7 +87,9 @@ def recorded_part(batches: Mapping[str, Batch]) -> dict[str, Batch]:
     if evaluation := recorded.get("evaluation"):
         each = sum(as_bytes(leaf[:1])[0].nbytes for leaf in jax.tree.leaves(evaluation.inputs))
         fitting = max(1, INPUT_BYTES // max(each, 1))
-        recorded["evaluation"] = replace(evaluation, inputs=examples(evaluation.inputs, fitting))
+        # Where all inputs are kept, fingerprints can be had from them.
+        known = evaluation.fingerprints if fitting < evaluation.size else None
+        recorded["evaluation"] = replace(evaluation, inputs=examples(evaluation.inputs, fitting), fingerprints=known)
     if embedding := recorded.get("embedding"):
         recorded["embedding"] = replace(embedding, inputs=None)
     return recorded

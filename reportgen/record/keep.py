@@ -28,12 +28,16 @@ class Keep:
     layers    glob patterns on layer paths: whose activations are kept
     embed     path of the layer to embed; None: the last hidden vector before the output
     top       also the examples with the largest activations of each channel; evaluating then takes about twice as long
+    compare   also what `reportgen compare` needs to look inside: fingerprints of examples whose inputs are not kept,
+              and the layers' values for some evaluation examples after the last epoch, as many as fit into 2 % of
+              the run's size, at most 512
     """
 
     every: str | int | None = None
     layers: Sequence[str] = ("*",)
     embed: str | None = None
     top: bool = False
+    compare: bool = True
 
 
 @dataclass(frozen=True)

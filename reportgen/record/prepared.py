@@ -12,15 +12,21 @@ import numpy as np
 
 from reportgen.capture import Capture, check_all, prepare
 from reportgen.core.network import Layer
-from reportgen.core.run import Batch
+from reportgen.core.run import Batch, LayerVectors, Observation
 from reportgen.errors import ModelError, choices
 from reportgen.evaluate import Observer, scores_classes
-from reportgen.record.batches import examples, first
+from reportgen.record.batches import examples, first, with_fingerprints
 from reportgen.record.keep import Keep
 from reportgen.store import network_header
 
 MAPS_BYTES = 64 << 20
 """Probe activations kept per recorded epoch; of a larger network, those of fewer probe examples are kept."""
+
+COMPARED_SHARE = 0.02
+"""Share of the run's size that layer vectors and fingerprints may take together."""
+
+NAME_BYTES = 250
+"""Bytes that a file needs for a tensor's name, place and checksum, at most for paths of usual length."""
 
 VERIFIED_EXAMPLES = 4
 """Probe examples that a verification looks at."""
@@ -56,7 +62,7 @@ def prepare_model(
     if embed is not None and embed not in capture.selected:
         capture = replace(capture, selected=(*capture.selected, embed))
     count = _probe_count(capture.network.distinct, whole.size)
-    batches = {**batches, "probe": first(whole, count)}
+    batches = {**(with_fingerprints(batches) if keep.compare else batches), "probe": first(whole, count)}
     labelled = batches.get("evaluation", Batch()).targets is not None
     scored = labelled and scores_classes(capture, variables, example, len(classes))
     provenance: dict[str, Any] = {}
@@ -74,6 +80,21 @@ def prepare_model(
             warnings.warn(f"{verification}: {failed}", UserWarning, stacklevel=3)
     observe = Observer(capture, batches, len(classes) if scored else 0, embed, top=keep.top)
     return Prepared(batches, observe, network_header(capture.network, embed), provenance)
+
+
+def fitting(observation: Observation, size: int, taken: int) -> Observation:
+    """The observation with as many examples' layer vectors as fit into `COMPARED_SHARE` of a run of `size` bytes,
+    of which fingerprints have `taken` some."""
+    vectors = observation.layer_vectors
+    if vectors is None:
+        return observation
+    each = 8 + sum(array[:1].nbytes for array in vectors.vectors.values())
+    room = int(COMPARED_SHARE * (size - taken)) - taken - NAME_BYTES * (len(vectors.vectors) + 2)
+    count = room // each
+    if count < 1:
+        return replace(observation, layer_vectors=None)
+    cut = {path: array[:count] for path, array in vectors.vectors.items()}
+    return replace(observation, layer_vectors=LayerVectors(vectors.examples[:count], cut))
 
 
 def _embedding_layer(capture: Capture, path: str | None) -> str | None:

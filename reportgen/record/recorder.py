@@ -25,12 +25,12 @@ import numpy as np
 
 from reportgen.capture import flat_names, variables_of
 from reportgen.core.paths import lasting_path
-from reportgen.core.run import MetricRow
+from reportgen.core.run import MetricRow, Observation
 from reportgen.errors import OptionError, RunError
 from reportgen.record.background import Background
 from reportgen.record.batches import all_batches, class_names, recorded_part
 from reportgen.record.keep import Keep, Start, interval, with_earlier
-from reportgen.record.prepared import prepare_model
+from reportgen.record.prepared import fitting, prepare_model
 from reportgen.record.provenance import provenance
 from reportgen.record.values import metrics, numbers, plain
 from reportgen.store import RunWriter, snapshot_at
@@ -101,6 +101,9 @@ class Recorder:
         """Share of the evaluation examples that were predicted correctly when they were last evaluated."""
         prepared = prepare_model(model, variables, batches, names, apply, keep, verify)
         self._batches, self._observe = prepared.batches, prepared.observe
+        self._recorded = recorded_part(prepared.batches)
+        known = (batch.fingerprints for batch in self._recorded.values())
+        self._taken = sum(array.nbytes for array in known if array is not None)
         options = {"snapshot_every": self._every or "epoch", "layers": list(keep.layers)}
         header = {
             **prepared.header,
@@ -132,7 +135,7 @@ class Recorder:
     def _record_start(self, variables: Mapping[str, Any], initial: Mapping[str, Any]) -> None:
         """Step 0: the batches, and the network before training."""
         try:
-            self._writer.batches(recorded_part(self._batches))
+            self._writer.batches(self._recorded)
             self._keep(variables, 0)
             self._record(variables, initial)
         except BaseException:
@@ -254,6 +257,10 @@ class Recorder:
 
         self._background.submit(write)
 
+    def _fitting(self, observation: Observation) -> Observation:
+        """The observation with as many layer vectors as the run has room for now. Runs in the writer thread."""
+        return fitting(observation, self._writer.size, self._taken)
+
     def _record(self, variables: Any, reported_values: Mapping[str, Any]) -> None:
         """Evaluate the network as it is now, and hand the results to the writer thread."""
         observation = self._observe(variables, self._step, self._epoch)
@@ -262,7 +269,7 @@ class Recorder:
             right = outcome.predictions == self._batches["evaluation"].targets
             measured["val_accuracy"] = self.accuracy = float(np.mean(right))
         row = MetricRow(self._step, self._epoch, measured, numbers(reported_values))
-        self._background.submit(lambda: self._writer.observation(observation))
+        self._background.submit(lambda: self._writer.observation(self._fitting(observation)))
         self._background.submit(lambda: self._writer.epoch_row(row))
 
 

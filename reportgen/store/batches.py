@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 import numpy as np
 
+from reportgen.core.examples import leaves
 from reportgen.core.run import Batch, LazyArray, Preprocessing
 from reportgen.errors import RunError
 from reportgen.store.checks import REAL, WHOLE
@@ -26,6 +27,7 @@ BATCHES = ("probe", "evaluation", "embedding")
 WITH_INPUTS = ("probe", "evaluation")
 DIVISOR = "_divisor"
 PICTURES = "_pictures"
+FINGERPRINTS = "_fingerprints"
 
 
 def batch_tensors(batches: Mapping[str, Batch]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -34,13 +36,15 @@ def batch_tensors(batches: Mapping[str, Batch]) -> tuple[dict[str, np.ndarray], 
     for name, batch in batches.items():
         for part, array in leaves(batch.inputs).items():
             key = f"{name}_images/{part}".rstrip("/")
-            tensors[key], was_scaled = as_bytes(array)
+            tensors[key], was_scaled = as_bytes(np.asarray(array))
             if was_scaled:
                 tensors[f"{key}{DIVISOR}"] = np.array(255)
         if batch.targets is not None:
             tensors[f"{name}_labels"] = batch.targets
         if batch.pictures is not None:
             tensors[f"{name}{PICTURES}"] = _whole_numbers(np.asarray(batch.pictures))
+        if batch.fingerprints is not None:
+            tensors[f"{name}{FINGERPRINTS}"] = batch.fingerprints
     stated = {name: _stated(batch) for name, batch in batches.items()}
     return tensors, {"batches": msgspec.json.encode(stated, order="sorted").decode()}
 
@@ -55,6 +59,7 @@ class Stated(msgspec.Struct, frozen=True, omit_defaults=True):
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
+    fingerprints: bool = False
 
 
 def _stated(batch: Batch) -> Stated:
@@ -66,23 +71,13 @@ def _stated(batch: Batch) -> Stated:
         batch.names,
         batch.notes,
         batch.preprocessing,
+        batch.fingerprints is not None,
     )
 
 
 def _whole_numbers(pictures: np.ndarray) -> np.ndarray:
     """Pictures from 0 to 255 as bytes where they are whole numbers."""
     return pictures.astype(np.uint8) if np.array_equal(pictures, np.rint(pictures)) else pictures
-
-
-def leaves(inputs: Any) -> dict[str, np.ndarray]:
-    """The arrays of a batch's inputs by their place in them: "image", "0/left"; "" for inputs that are one array."""
-    if inputs is None:
-        return {}
-    if isinstance(inputs, Mapping | tuple):
-        items = inputs.items() if isinstance(inputs, Mapping) else enumerate(inputs)
-        parts = {str(key): leaves(value) for key, value in items}
-        return {f"{key}/{part}".rstrip("/"): array for key, below in parts.items() for part, array in below.items()}
-    return {"": inputs}
 
 
 def as_bytes(images: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -127,7 +122,12 @@ def read_batches(file: Path, classes: int, problems: list[str]) -> dict[str, Bat
         if targets is not None:
             size = len(targets)
         size = max(size, count) if targets is None else size
-        named = (stated.names, pictures, stated.preprocessing, stated.notes)
+        known = (
+            _read(problems, f"{name}{FINGERPRINTS}", _fingerprints, tensors, name, size)
+            if stated.fingerprints
+            else None
+        )
+        named = (stated.names, pictures, stated.preprocessing, stated.notes, known)
         batches[name] = Batch(size, inputs, targets, *named)
     return batches
 
@@ -195,6 +195,16 @@ def _targets(tensors: Tensors, batch: str, classes: int) -> np.ndarray:
     if labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(f"they run from {labels.min()} to {labels.max()}, for {classes} classes")
     return labels.astype(np.int64)
+
+
+def _fingerprints(tensors: Tensors, batch: str, size: int) -> np.ndarray:
+    """A batch's fingerprints. Raises ValueError for anything that can't be those of `size` examples."""
+    name = f"{batch}{FINGERPRINTS}"
+    if name not in tensors:
+        raise ValueError("it is missing")
+    if tensors.described[name] != ("U64", (size,)):
+        raise ValueError(f"{tensors.described[name]} is not a fingerprint for each of {size} examples")
+    return tensors[name]
 
 
 def _fed_in(tensors: Tensors, name: str, divided: bool, chosen: Any) -> np.ndarray:

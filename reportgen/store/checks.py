@@ -70,6 +70,21 @@ def activations_problem(tensors: Tensors, expected: Expected) -> str | None:
     )
 
 
+def layer_vectors_problem(tensors: Tensors, expected: Expected) -> str | None:
+    """The first problem with the file of layer vectors, in words; None for a sound one."""
+    dtype, shape = tensors.described.get(schema.CHOSEN, ("", ()))
+    if dtype not in WHOLE or len(shape) != 1:
+        return f"{schema.CHOSEN} is {dtype}{list(shape)}"
+    chosen = tensors[schema.CHOSEN]
+    if chosen.size and not 0 <= chosen.min() <= chosen.max() < expected.sizes.get("evaluation", 0):
+        return f"{schema.CHOSEN} are not of the evaluation batch"
+    for path in schema.renamed(tensors, schema.MEANS):
+        layer, (dtype, shape) = expected.layers.get(path), tensors.described[f"{schema.MEANS}{path}"]
+        if layer is None or shape != (len(chosen), layer.channels) or dtype not in FLOATING:
+            return f"{_shown(path)} is {dtype}{list(shape)}"
+    return None
+
+
 def _vectors_problem(described: Mapping[str, Any], expected: Expected) -> str | None:
     for batch, name in schema.VECTORS.items():
         dtype, shape = described.get(name, ("F32", (0, 0)))

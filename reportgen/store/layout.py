@@ -5,6 +5,7 @@ RUN/steps.jsonl  epochs.jsonl       a JSON object per update, per recorded epoch
 RUN/data.safetensors                inputs and labels of the batches
 RUN/snapshots/00000040.safetensors  variables after 40 updates
 RUN/activations/00000040.safetensors
+RUN/vectors.safetensors             what the layers gave for some evaluation examples, at the last observation
 RUN/checkpoints/                    Orbax: what `--resume` needs; no report reads it
 RUN/.lock                           held while a recorder is open
 """
@@ -20,12 +21,16 @@ RUN_FILE = "run.json"
 STEPS_FILE = "steps.jsonl"
 EPOCHS_FILE = "epochs.jsonl"
 DATA_FILE = "data.safetensors"
+VECTORS_FILE = "vectors.safetensors"
 LOCK_FILE = ".lock"
 SNAPSHOTS = "snapshots"
 ACTIVATIONS = "activations"
 CHECKPOINTS = "checkpoints"
 
-ENTRIES = (RUN_FILE, STEPS_FILE, EPOCHS_FILE, DATA_FILE, LOCK_FILE, SNAPSHOTS, ACTIVATIONS, CHECKPOINTS)
+ENTRIES = (
+    *(RUN_FILE, STEPS_FILE, EPOCHS_FILE, DATA_FILE, VECTORS_FILE, LOCK_FILE),
+    *(SNAPSHOTS, ACTIVATIONS, CHECKPOINTS),
+)
 """Everything in a run directory except half-written files."""
 
 LONGEST_STEP = 15

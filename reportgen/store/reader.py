@@ -20,7 +20,7 @@ from reportgen.core.run import MetricRow, Metrics, Run
 from reportgen.errors import DamagedError, NoRunError, RunError
 from reportgen.store import layout
 from reportgen.store.batches import read_batches
-from reportgen.store.checks import Expected, activations_problem, snapshot_signature
+from reportgen.store.checks import Expected, activations_problem, layer_vectors_problem, snapshot_signature
 from reportgen.store.files import Lazy, Tensors
 from reportgen.store.header import Header, parse_header
 from reportgen.store.rows import read_rows, without_columns
@@ -61,6 +61,7 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
             answers[step] = tensors
         else:
             problems.append(f"activations of step {step} left out: {problem}")
+    vectors = _layer_vectors(folder / layout.VECTORS_FILE, expected, problems, verify)
     return Run(
         path=folder,
         classes=classes,
@@ -69,7 +70,7 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
         provenance=header.provenance,
         metrics=metrics,
         snapshots=Lazy(snapshots, lambda step: read_snapshot(snapshots[step], answers.get(step))),
-        observations=Lazy(answers, lambda step: read_observation(answers[step])),
+        observations=Lazy(answers, lambda step: read_observation(answers[step], vectors.get(step))),
         batches=batches,
         embed_layer=header.embed_layer,
         status=header.status,
@@ -77,6 +78,23 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
         kind=header.kind,
         notes=header.notes,
     )
+
+
+def _layer_vectors(file: Path, expected: Expected, problems: list[str], verify: bool) -> dict[int, Tensors]:
+    """Step -> the file of the layer vectors; empty where there is none that is sound."""
+    if not file.exists():
+        return {}
+    try:
+        tensors = Tensors(file)
+        if verify:
+            tensors.verify()
+        problem, (step, _) = layer_vectors_problem(tensors, expected), read_place(tensors)
+    except RunError as error:
+        problem, step = str(error).replace(f"{file.parent}/", ""), 0
+    if problem is not None:
+        problems.append(f"layer vectors left out: {problem}")
+        return {}
+    return {step: tensors}
 
 
 def with_what_is_whole(run: Run, use: Callable[[Run], T]) -> T:

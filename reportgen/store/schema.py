@@ -10,13 +10,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from reportgen.core.run import Classification, Observation, Outcome, Snapshot, TopExamples
+from reportgen.core.run import Classification, LayerVectors, Observation, Outcome, Snapshot, TopExamples
 from reportgen.errors import DamagedError
 from reportgen.store.files import Lazy, Tensors
 
 MAPS, LABEL_SUMS, RANGES, VARIABLES, TOP = "maps/", "label_sums/", "extremes/", "variables/", "top/"
 TOP_PARTS = ("values", "examples", "positions")
 OUTCOME = ("predictions", "margins", "label_counts", "input_sums")
+CHOSEN, MEANS = "examples", "means/"
 VECTORS = {"embedding": "embedding_vectors", "evaluation": "evaluation_vectors"}
 
 
@@ -89,8 +90,13 @@ def observation_tensors(observation: Observation) -> dict[str, np.ndarray]:
     return tensors | {f"{MAPS}{path}": value for path, value in observation.maps.items()}
 
 
-def read_observation(tensors: Tensors) -> Observation:
-    """One activations file."""
+def layer_vector_tensors(vectors: LayerVectors) -> dict[str, np.ndarray]:
+    """The tensors of the file of layer vectors."""
+    return {CHOSEN: vectors.examples, **{f"{MEANS}{path}": value for path, value in vectors.vectors.items()}}
+
+
+def read_observation(tensors: Tensors, beside: Tensors | None = None) -> Observation:
+    """One activations file, with the layer vectors `beside` it."""
     return Observation(
         *read_place(tensors),
         maps=renamed(tensors, MAPS),
@@ -98,6 +104,7 @@ def read_observation(tensors: Tensors) -> Observation:
         vectors={batch: tensors[name] for batch, name in VECTORS.items() if name in tensors},
         outcome=_read_outcome(tensors),
         top=_read_top(tensors),
+        layer_vectors=None if beside is None else LayerVectors(beside[CHOSEN], renamed(beside, MEANS)),
     )
 
 

@@ -29,7 +29,7 @@ from reportgen.store import layout
 from reportgen.store.batches import batch_tensors
 from reportgen.store.files import write_tensors
 from reportgen.store.rows import read_rows, row_line
-from reportgen.store.schema import COLLECTIONS, observation_tensors, place, variable_tensors
+from reportgen.store.schema import COLLECTIONS, layer_vector_tensors, observation_tensors, place, variable_tensors
 
 _OPEN: "WeakValueDictionary[str, RunWriter]" = WeakValueDictionary()
 """The writers of this process by their directory."""
@@ -103,7 +103,8 @@ class RunWriter:
             # First: if this is interrupted, the rest must not be mistaken for a run.
             run_file.unlink(missing_ok=True)
             shutil.rmtree(self.path / layout.CHECKPOINTS, ignore_errors=True)
-            (self.path / layout.DATA_FILE).unlink(missing_ok=True)
+            for name in (layout.DATA_FILE, layout.VECTORS_FILE):
+                (self.path / name).unlink(missing_ok=True)
         for partial in self.path.glob(".*.partial"):
             partial.unlink()
         for folder in (self.path / layout.SNAPSHOTS, self.path / layout.ACTIVATIONS):
@@ -130,7 +131,18 @@ class RunWriter:
     def observation(self, observation: Observation) -> None:
         """Write how the network responded at a step."""
         file = layout.step_file(self.path / layout.ACTIVATIONS, observation.step)
-        write_tensors(file, observation_tensors(observation), place(observation.step, observation.epoch))
+        at = place(observation.step, observation.epoch)
+        write_tensors(file, observation_tensors(observation), at)
+        if observation.layer_vectors is not None:
+            # One file for all: those of an earlier step are replaced.
+            write_tensors(self.path / layout.VECTORS_FILE, layer_vector_tensors(observation.layer_vectors), at)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the batches, rows, snapshots and activations that are there."""
+        files = [self.path / name for name in (layout.STEPS_FILE, layout.EPOCHS_FILE, layout.DATA_FILE)]
+        files += [file for folder in (layout.SNAPSHOTS, layout.ACTIVATIONS) for file in (self.path / folder).iterdir()]
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def step_rows(self, *rows: MetricRow) -> None:
         """Append the metrics of updates."""
