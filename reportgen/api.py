@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from markupsafe import escape
-from tqdm import tqdm
 
 from reportgen.core.files import Built
 from reportgen.core.paths import local_path
+from reportgen.core.progress import Bar
 from reportgen.core.report import Document, FigureFormat
 from reportgen.core.run import Run
 from reportgen.errors import OptionError, naming_the_extra
@@ -195,14 +195,9 @@ def _built(
         run = replace(now.run, provenance=facts)
         now, before = Moment(run, now.step), before and Moment(run, before.step)
     specs = (*PAGES[now.run.kind], *installed())
-    with tqdm(total=len(specs), desc="report", unit="section", disable=not progress) as bar:
-
-        def note(what: str, done: int, of: int) -> None:
-            bar.set_postfix_str(f"{what} {done}/{of}")
-
-        context = PageContext(now, before, replace(options, progress=note if progress else None))
+    with Bar("report", len(specs), "section", shown=progress) as bar:
+        context = PageContext(now, before, replace(options, progress=bar.note if progress else None))
         whole, drawn = assemble(context, specs, title, bar)
-        bar.set_postfix_str("")
         if max_size is None:
             return Report(whole, run=now.run)
         return Report(fitted(whole, context, drawn, max_size, lambda x: len(html(x).encode())), whole, now.run)
@@ -273,11 +268,13 @@ def inspect(
             at = step if read.step is None else read.step
             how |= {"weights": read.path, "step": at, "rename": read.rename, "layout": read.layout}
         network = from_model(model, **how)
-    with tqdm(desc="inspect", unit="batch", disable=not progress) as bar:
+    with Bar("inspect", None, "batch", shown=progress) as bar:
 
         def note(what: str, done: int, of: int) -> None:
-            bar.set_postfix_str(f"{what} {done}/{of}")
-            bar.update()
+            bar.advance()
+            bar.note(what, done, of)
+            if done == of:
+                bar.part(f"{what}, {of} image{'s' * (of != 1)}")
 
         found = inspect_network(
             network,

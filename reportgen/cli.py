@@ -16,7 +16,7 @@ import click
 from click.core import ParameterSource
 
 from reportgen import __version__
-from reportgen.cli_options import Output, numbers, page_options
+from reportgen.cli_options import Output, numbers, page_options, quiet_option
 from reportgen.cli_streams import end, open_streams, stream_errors
 from reportgen.core.paths import local_path
 from reportgen.errors import OptionError, ReportgenError, RunError, naming_the_extra
@@ -37,6 +37,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         said = "reportgen: interrupted; everything recorded so far can still be built into a report"
         end(130, partial(click.echo, said, err=True))
+    end(0)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -54,7 +55,8 @@ def cli() -> None:
 
 @cli.command()
 @click.option("-o", "--output", default="demo", show_default=True, metavar="DIR", help="Output directory.")
-def demo(output: str) -> None:
+@quiet_option
+def demo(output: str, quiet: bool) -> None:
     """Train LeNet on 5,000 handwritten digits and write DIR/report.html.
 
     Replaces an earlier demo in DIR, but no other run.
@@ -67,9 +69,11 @@ def demo(output: str) -> None:
 
         dataset = load_dataset("mnist5k")
     with _timed(seconds, "train"):
-        summary = _train(folder / "run", dataset, "lenet", epochs=10, overwrite=True)
+        summary = _train(folder / "run", dataset, "lenet", epochs=10, overwrite=True, progress=not quiet)
     with _timed(seconds, "report"):
-        path = build(folder / "run", progress=True).save(folder / "report.html")
+        path = build(folder / "run", progress=not quiet).save(folder / "report.html")
+    if quiet:
+        return
     click.echo(f"\nreport          {path} ({path.stat().st_size / 1e6:.1f} MB)")
     click.echo(f"test accuracy   {summary.test_accuracy:.4f}")
     click.echo("seconds         " + ", ".join(f"{stage} {s:.1f}" for stage, s in seconds.items()))
@@ -108,6 +112,7 @@ def demo(output: str) -> None:
 @click.option("--resume", is_flag=True, help="Continue the run in RUN after its last complete epoch.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in RUN.")
 @click.option("--from-report", metavar="FILE", help="Repeat the training described by a report.json.")
+@quiet_option
 @click.pass_context
 def train(
     context: click.Context,
@@ -117,6 +122,7 @@ def train(
     data_dir: str | None,
     model: str,
     from_report: str | None,
+    quiet: bool,
     **options: Any,
 ) -> None:
     """Train a network and record the training in RUN.
@@ -143,7 +149,9 @@ def train(
     else:
         given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
         data, model, options = _again(local_path(from_report), given, dataset, data_dir, model, options)
-    summary = _train(output, data, model, **options)
+    summary = _train(output, data, model, progress=not quiet, **options)
+    if quiet:
+        return
     # None where the output is no score per class.
     accuracy = "" if summary.test_accuracy is None else f"test accuracy {summary.test_accuracy:.4f}, "
     click.echo(f"{output}: {summary.steps} steps in {summary.epochs} epochs, {accuracy}{summary.seconds:.1f} s")
@@ -170,7 +178,7 @@ def build(run: str, output: Output, view: dict[str, Any], **options: Any) -> Non
     """
     from reportgen import api
 
-    output.write(api.build(run, progress=True, **view, **options))
+    output.write(api.build(run, progress=not output.quiet, **view, **options))
 
 
 @cli.command()
@@ -234,7 +242,7 @@ def inspect(
     data = None if dataset is None else load_dataset(dataset, data_dir)
     checkpoint = None if weights is None else api.Checkpoint(weights, options["step"], rename, layout)
     read = {"images": (*images, *pictures), "weights": checkpoint, "size": shape, "dataset": data}
-    output.write(api.inspect(**read, **view, **options, progress=True))
+    output.write(api.inspect(**read, **view, **options, progress=not output.quiet))
 
 
 def _check_demo(run: Path) -> None:
@@ -268,7 +276,7 @@ def _again(
     return data, model if "model" in given else asked.config.model, {**options, **chosen}
 
 
-def _train(path: str | Path, dataset: Any, model: str, **options: Any) -> Any:
+def _train(path: str | Path, dataset: Any, model: str, *, progress: bool, **options: Any) -> Any:
     from reportgen.models import build as build_model
     from reportgen.process import keep_compiled
     from reportgen.training import train
@@ -277,7 +285,7 @@ def _train(path: str | Path, dataset: Any, model: str, **options: Any) -> Any:
 
     # NNX modules hold their values: they are made for the images' shape, from the seed.
     network = build_model(model, len(dataset.classes), dataset.train_images.shape[1:], options.get("seed", 0))
-    return train(path, dataset, network, model_name=model, progress=True, **options)
+    return train(path, dataset, network, model_name=model, progress=progress, **options)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ class Output:
     numbers: str | None
     figures: str | None
     figure_format: Any
+    quiet: bool
 
     def __post_init__(self) -> None:
         if self.path == "-" and self.form in ("dir", "md"):
@@ -42,7 +43,7 @@ class Output:
         if self.figures:
             written = report.write_figures(self.figures, self.figure_format)
             said.append(f"{len(written)} files of figures in {self.figures}")
-        for line in said:
+        for line in () if self.quiet else said:
             click.echo(line, err=to_output)
 
     def _save(self, report: "Report") -> str:
@@ -58,6 +59,11 @@ class Output:
         sys.stdout.buffer.write(page)
         sys.stdout.buffer.flush()
         return f"standard output ({len(page) / 1e6:.1f} MB)"
+
+
+def quiet_option(command: Command) -> Command:
+    """Add --quiet."""
+    return click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings and errors.")(command)
 
 
 def page_options(name: str) -> Callable[[Command], Command]:
@@ -81,6 +87,7 @@ def page_options(name: str) -> Callable[[Command], Command]:
             numbers: str | None,
             figures: str | None,
             figure_format: str,
+            quiet: bool,
             **others: Any,
         ) -> None:
             default = f"{name}.html" if form in (None, "html") else name
@@ -91,7 +98,8 @@ def page_options(name: str) -> Callable[[Command], Command]:
                 "title": title,
                 "max_size": _bytes(max_size),
             }
-            command(output=Output(output or default, form, numbers, figures, figure_format), view=view, **others)
+            written = Output(output or default, form, numbers, figures, figure_format, quiet)
+            command(output=written, view=view, **others)
 
         decorated: Command = parsed
         for option in reversed(_options(name)):
@@ -145,6 +153,7 @@ def _options(name: str) -> Sequence[Callable[[Command], Command]]:
             type=click.Choice(["svg", "pdf", "png"]),
             help="File format of the figures for a paper.",
         ),
+        quiet_option,
     )
 
 

@@ -39,7 +39,7 @@ def stream_errors() -> Iterator[None]:
         raise ReportgenError(f"standard output can't be written: {error.strerror or error}") from error
 
 
-def end(code: int, say: Callable[[], object]) -> None:
+def end(code: int, say: Callable[[], object] = lambda: None) -> None:
     """End the process with that exit code, after `say` has printed why.
 
     What the streams don't take is dropped, so that Python does not try again at its end and change the code.

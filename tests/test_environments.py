@@ -48,7 +48,7 @@ class TestStreams:
         assert done.stderr.endswith(b"\nreportgen: standard output can't be written: No space left on device\n")
         assert (tmp_path / "a.html").read_bytes() == page and (tmp_path / "n" / "report.json").is_file()
 
-    @pytest.mark.parametrize("closed", ["<&- >&- 2>&-"])
+    @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>/dev/full"])
     def test_streams_that_take_nothing_do_not_matter(self, recorded, page, tmp_path, closed):
         done = shell(f'{BUILD} -o "$to" {closed}', run=recorded, to=tmp_path / "a.html")
         assert done.returncode == 0 and b"Traceback" not in done.stderr
@@ -63,3 +63,26 @@ class TestStreams:
     def test_a_reader_that_has_gone_is_told_nothing(self):
         done = shell("set -o pipefail; $reportgen build --help | true")
         assert done.returncode in (0, 1) and done.stderr == b""
+
+
+class TestLogs:
+    def test_a_build_is_a_line_for_each_section(self, recorded, tmp_path):
+        done = shell(f'{BUILD} -o "$to"', run=recorded, to=tmp_path / "a.html")
+        assert b"\r" not in done.stderr and b"\x1b" not in done.stderr
+        lines = done.stderr.decode().splitlines()
+        assert len(lines) > 5 and all(line.startswith("report: ") for line in lines)
+        assert done.stdout.decode().startswith(f"{tmp_path}/a.html (")
+
+    def test_a_training_is_a_line_for_each_epoch(self, tmp_path):
+        train = '$reportgen train -o "$to" --epochs 2 --batch-size 4000'
+        done = shell(train, to=tmp_path / "run", JAX_PLATFORMS="cpu")
+        assert done.returncode == 0, done.stderr
+        epochs = [line.partition(", ")[0] for line in done.stderr.decode().splitlines() if line.startswith("train: ")]
+        assert epochs == ["train: epoch 1/2", "train: epoch 2/2"] and b"\r" not in done.stderr
+
+    def test_quiet_is_quiet(self, recorded, page, tmp_path):
+        done = shell(f'{BUILD} -o "$to" --numbers "$to.n" --quiet', run=recorded, to=tmp_path / "a.html")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        assert (tmp_path / "a.html").read_bytes() == page
+        done = shell('$reportgen build "$to" -q', to=tmp_path / "missing")
+        assert done.returncode == 2 and done.stderr.startswith(b"reportgen: ")

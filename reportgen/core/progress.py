@@ -1,9 +1,59 @@
-"""How far something that takes its time has come, told to whoever shows it."""
+"""How far something that takes its time has come, told to whoever shows it, and shown on standard error.
 
+with Bar("report", 17, "section", shown=True) as bar:
+    bar.note("embedding", 100, 500)        # beside the bar
+    bar.advance()
+    bar.part("1/17 Confusion matrix")      # a line of its own where standard error is a log
+"""
+
+import sys
+from contextlib import suppress
 from typing import Protocol
+
+from tqdm import tqdm
 
 
 class Progress(Protocol):
     """Is told what is being done, and how much of how much is done: progress("evaluation", 300, 10_000)."""
 
     def __call__(self, what: str, done: int, of: int, /) -> object: ...
+
+
+class Bar:
+    """A bar on a terminal. In a log, where carriage returns would make one endless line, a line for each part.
+
+    Nothing at all unless `shown`. A standard error that is closed or full stops nothing.
+    """
+
+    def __init__(self, what: str, total: int | None, unit: str, *, done: int = 0, shown: bool = True):
+        self._what = what
+        self._log = shown and not _is_terminal()
+        self._bar = tqdm(total=total, initial=done, desc=what, unit=unit, disable=self._log or not shown)
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def advance(self) -> None:
+        """One unit more is done."""
+        self._bar.update()
+
+    def note(self, what: str, done: int, of: int) -> None:
+        """Say beside the bar what is being done at the moment; a `Progress`."""
+        self._bar.set_postfix_str(f"{what} {done}/{of}")
+
+    def part(self, text: str) -> None:
+        """Say that a part that a reader of a log knows by its name is done: an epoch, a section."""
+        self._bar.set_postfix_str(text)
+        if self._log and sys.stderr is not None:
+            with suppress(OSError, ValueError):
+                print(f"{self._what}: {text}", file=sys.stderr, flush=True)
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):  # there is none, or it was closed
+        return False

@@ -9,8 +9,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from tqdm import tqdm
-
+from reportgen.core.progress import Bar
 from reportgen.core.report import Document, Section
 from reportgen.errors import DamagedError, ReportgenError
 from reportgen.sections.context import PageContext
@@ -23,16 +22,18 @@ Drawn = dict[SectionSpec, Section | None]
 
 
 def assemble(
-    context: PageContext, specs: Sequence[SectionSpec], title: str | None, progress: tqdm | None = None
+    context: PageContext, specs: Sequence[SectionSpec], title: str | None, bar: Bar | None = None
 ) -> tuple[Document, Drawn]:
     """The document with nothing left out, and its sections by their specs."""
     drawn: Drawn = {}
     failed: list[str] = []
     with context.embedding_begun():
         for spec in sorted(specs, key=lambda spec: spec.late):
-            drawn[spec] = _section(spec, context, failed)
-            if progress is not None:
-                progress.update()
+            drawn[spec] = section = _section(spec, context, failed)
+            if bar is not None:
+                bar.advance()
+                if section is not None:
+                    bar.part(f"{len(drawn)}/{len(specs)} {section.title}")
     drawn = {spec: drawn[spec] for spec in specs}  # in reading order
     run = context.run
     document = Document(

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from tqdm import tqdm
 
 from reportgen.core.paths import lasting_path
+from reportgen.core.progress import Bar
 from reportgen.data import Dataset
 from reportgen.errors import DataError, ReportgenError
 from reportgen.inspection.network import cannot_take
@@ -118,19 +118,19 @@ class _Training:
     def run(self, overwrite: bool, progress: bool) -> int:
         """Train and record the epochs that are left; returns the number of updates in all."""
         per_epoch = len(self._dataset.train_labels) // self._config.batch_size
-        total = {"total": self._config.epochs * per_epoch, "initial": self._done * per_epoch}
+        total, done = self._config.epochs * per_epoch, self._done * per_epoch
         self.loss = self._test_loss()
         with self._recorder(overwrite) as recorder, Checkpoints(self._path) as checkpoints:
             if not self._resumed:
                 self._checkpoint(recorder, checkpoints, 0)
             self.accuracy = recorder.accuracy
-            with tqdm(**total, unit="step", disable=not progress) as bar:
+            with Bar("train", total, "step", done=done, shown=progress) as bar:
                 for epoch in range(self._done, self._config.epochs):
                     self._epoch(recorder, epoch, bar)
                     self._checkpoint(recorder, checkpoints, epoch + 1)
         return int(self._state.step)
 
-    def _epoch(self, recorder: Recorder, epoch: int, bar: Any) -> None:
+    def _epoch(self, recorder: Recorder, epoch: int, bar: Bar) -> None:
         losses, corrects = [], []
         size = self._config.batch_size
         for images, labels in _batches(self._dataset, size, self._config.seed, epoch):
@@ -138,7 +138,7 @@ class _Training:
             recorder.step(self._variables, loss=loss)
             losses.append(loss)
             corrects.append(correct)
-            bar.update()
+            bar.advance()
         self.loss = self._test_loss()
         recorder.epoch(
             self._variables,
@@ -147,8 +147,8 @@ class _Training:
             val_loss=self.loss,
         )
         self.accuracy = recorder.accuracy
-        if self.accuracy is not None:
-            bar.set_postfix(test_accuracy=f"{self.accuracy:.4f}")
+        accuracy = "" if self.accuracy is None else f", test accuracy {self.accuracy:.4f}"
+        bar.part(f"epoch {epoch + 1}/{self._config.epochs}{accuracy}")
 
     @property
     def _variables(self) -> dict[str, Any]:
