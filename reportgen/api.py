@@ -48,12 +48,16 @@ class Checkpoint:
     step      which of an Orbax folder's; None: the last
     rename    rules OLD=NEW that bring its names to the model's
     layout    of its kernels: "hwio" as in Flax, or "oihw" as in PyTorch
+    key       the branch of it that holds the weights, where several fit ("ema_params")
+    framework whose names and layouts it has: "flax", or "torch", which is matched to the model by structure
     """
 
     path: str | Path
     step: int | None = None
     rename: Sequence[str] = ()
     layout: Literal["hwio", "oihw"] = "hwio"
+    key: str | None = None
+    framework: Literal["flax", "torch"] = "flax"
 
 
 @dataclass(frozen=True)
@@ -266,7 +270,8 @@ def inspect(
         how: dict[str, Any] = {"step": step, "variables": variables, "num_classes": classes}
         if read is not None:
             at = step if read.step is None else read.step
-            how |= {"weights": read.path, "step": at, "rename": read.rename, "layout": read.layout}
+            how |= {**vars(read), "weights": read.path, "step": at}
+            del how["path"]
         network = from_model(model, **how)
     with Bar("inspect", None, "batch", shown=progress) as bar:
 

@@ -16,7 +16,7 @@ import click
 from click.core import ParameterSource
 
 from reportgen import __version__
-from reportgen.cli_options import Output, numbers, page_options, quiet_option
+from reportgen.cli_options import Output, numbers, page_options, print_matched, quiet_option, weights_options
 from reportgen.cli_streams import end, open_streams, stream_errors
 from reportgen.core.paths import local_path
 from reportgen.errors import OptionError, ReportgenError, RunError, naming_the_extra
@@ -188,8 +188,7 @@ def build(run: str, output: Output, view: dict[str, Any], **options: Any) -> Non
 @click.option(
     "--weights", metavar="FILE|FOLDER", help="Checkpoint: .safetensors, .npz, .msgpack, or an Orbax directory."
 )
-@click.option("--rename", multiple=True, metavar="OLD=NEW", help="Rename entries of the checkpoint to match the model.")
-@click.option("--layout", default="hwio", type=click.Choice(["hwio", "oihw"]), help="Kernel layout of the checkpoint.")
+@weights_options
 @click.option("--run", metavar="RUN", help="Recorded run to inspect instead of a model with weights.")
 @click.option("--step", type=int, metavar="N", help="Inspect the run after N updates, or a step of an Orbax directory.")
 @click.option(
@@ -216,8 +215,7 @@ def inspect(
     dataset: str | None,
     data_dir: str | None,
     weights: str | None,
-    rename: tuple[str, ...],
-    layout: Any,
+    reading: dict[str, Any],
     output: Output,
     view: dict[str, Any],
     **options: Any,
@@ -229,20 +227,24 @@ def inspect(
         face.png face-one-eye.png --layers 'conv1,fire6/squeeze1x1*' --channels 13,46 -o face.html
     reportgen inspect --run runs/a seven.png --layers 'conv*' --range 0,1
     reportgen inspect --run runs/a --step 40 --dataset mnist5k
-    reportgen inspect --model nets:make --weights w.safetensors --layout oihw --rename features/0=conv1 a.png
+    reportgen inspect --model nets:make --weights w.npz --layout oihw --rename features/0=conv1 a.png
+    reportgen inspect --model nets:resnet18 --weights resnet18.safetensors --from torch a.png
     """
     if data_dir is not None and dataset is None:
         raise OptionError("--data-dir says where a dataset's files lie: give --dataset too")
-    if weights is None and (rename or layout != "hwio"):
-        raise OptionError("--rename and --layout say how weights are read: give --weights too")
+    if weights is None and reading:
+        raise OptionError("--rename, --layout, --key and --from say how weights are read: give --weights too")
     shape = numbers(f"{size}x{size}" if size and "x" not in size else size, "--size", "x", int)
     from reportgen import api
     from reportgen.data import load_dataset
 
     data = None if dataset is None else load_dataset(dataset, data_dir)
-    checkpoint = None if weights is None else api.Checkpoint(weights, options["step"], rename, layout)
+    checkpoint = None if weights is None else api.Checkpoint(weights, options["step"], **reading)
     read = {"images": (*images, *pictures), "weights": checkpoint, "size": shape, "dataset": data}
-    output.write(api.inspect(**read, **view, **options, progress=not output.quiet))
+    report = api.inspect(**read, **view, **options, progress=not output.quiet)
+    if report.run is not None:
+        print_matched(report.run.provenance.get("weights_matched", {}))
+    output.write(report)
 
 
 def _check_demo(run: Path) -> None:

@@ -1,7 +1,7 @@
-"""The options that `build` and `inspect` share: what the page shows, and what is written."""
+"""The options that commands share: what the page shows, what is written, and how a checkpoint is read."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -155,6 +155,39 @@ def _options(name: str) -> Sequence[Callable[[Command], Command]]:
         ),
         quiet_option,
     )
+
+
+def weights_options(command: Command) -> Command:
+    """Add the options on how a checkpoint is read; the command gets `reading`, those that were given."""
+
+    @wraps(command)
+    def parsed(
+        *, rename: tuple[str, ...], layout: str | None, key: str | None, framework: str | None, **others: Any
+    ) -> None:
+        given = {"rename": rename, "layout": layout, "key": key, "framework": framework}
+        command(reading={name: value for name, value in given.items() if value}, **others)
+
+    decorated: Command = parsed
+    for option in (
+        click.option(
+            "--from",
+            "framework",
+            type=click.Choice(["torch"]),
+            help="Match PyTorch's names and layouts to the model's.",
+        ),
+        click.option("--key", metavar="NAME", help="Branch of the checkpoint to read where several fit: ema_params."),
+        click.option("--layout", type=click.Choice(["hwio", "oihw"]), help="Kernel layout of the checkpoint."),
+        click.option("--rename", multiple=True, metavar="OLD=NEW", help="Rename entries of the checkpoint."),
+    ):
+        decorated = option(decorated)
+    return decorated
+
+
+def print_matched(names: Mapping[str, str]) -> None:
+    """Print how another framework's names became the model's."""
+    width = max(map(len, names), default=0)
+    for theirs, ours in names.items():
+        click.echo(f"{theirs:<{width}}  {ours}")
 
 
 def _normalize(kind: str | None, value_range: str | None) -> str | tuple[float, float] | None:

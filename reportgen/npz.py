@@ -9,8 +9,10 @@ compared with the size in the archive's directory, and that with the size of the
 
 import math
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
@@ -35,6 +37,32 @@ def read_npz(path: Path, error: type[ReportgenError], wanted: Collection[str] | 
     Raises `error`, naming the file and the member, for anything else: a damaged or
     encrypted one, object arrays, a header that does not fit its data, sizes past `size_limit`.
     """
+    with _members(path, error, wanted) as members:
+        arrays = {}
+        for name, (stream, size) in members:
+            dtype, shape, fortran, held = _described(stream, size, f"{path}: array {name!r}", error)
+            data = stream.read(held)
+            if len(data) != held:
+                raise error(f"{path}: array {name!r} is cut short: {len(data):,} of {held:,} bytes")
+            arrays[name] = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+        return arrays
+
+
+def describe_npz(path: Path, error: type[ReportgenError]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Name -> (shape, dtype) of the arrays that `read_npz` would read, from their headers alone. Raises as it does."""
+    with _members(path, error, None) as members:
+        described = {}
+        for name, (stream, size) in members:
+            dtype, shape, _, _ = _described(stream, size, f"{path}: array {name!r}", error)
+            described[name] = shape, dtype
+        return described
+
+
+@contextmanager
+def _members(
+    path: Path, error: type[ReportgenError], wanted: Collection[str] | None
+) -> Iterator[Iterator[tuple[str, tuple[IO[bytes], int]]]]:
+    """The members by name, opened one after the other, each with its size; whatever is raised within is an `error`."""
     if not path.is_file():
         raise _MISSING.get(error, error)(f"{path}: no such file")
     try:
@@ -48,32 +76,37 @@ def read_npz(path: Path, error: type[ReportgenError], wanted: Collection[str] | 
                     f"{path}: unfolds to {total:,} bytes, more than the {limit:,} a file of its size may; "
                     "save it uncompressed (numpy.savez) if that is right"
                 )
-            return {
-                name: _read_member(archive, info, f"{path}: array {name!r}", error) for name, info in members.items()
-            }
+            yield _opened(archive, members)
     except ReportgenError:
         raise
     except Exception as problem:  # zipfile, zlib and NumPy's header parser raise a dozen kinds for damaged bytes
         raise error(f"{path}: not a readable .npz archive ({problem})") from problem
 
 
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str, error: type[ReportgenError]) -> np.ndarray:
-    with archive.open(info) as stream:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-        elif version == (2, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-        else:  # version 3 exists for field names that are not Latin-1 only
-            raise error(f"{what} is of .npy version {version}, 1.0 and 2.0 can be read")
-        if dtype.hasobject:
-            raise error(f"{what} holds Python objects, which are never unpickled; save plain numbers or strings")
-        if dtype.names is not None or dtype.subdtype is not None or dtype.type is np.void:
-            raise error(f"{what} is of dtype {dtype}, not of plain numbers or strings; save it as float32")
-        claimed, held = math.prod(shape) * dtype.itemsize, info.file_size - stream.tell()
-        if claimed != held or min(shape, default=0) < 0:
-            raise error(f"{what} claims {dtype} {list(shape)}, {claimed:,} bytes, and holds {held:,}")
-        data = stream.read(held)
-        if len(data) != held:
-            raise error(f"{what} is cut short: {len(data):,} of {held:,} bytes")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+def _opened(
+    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]
+) -> Iterator[tuple[str, tuple[IO[bytes], int]]]:
+    for name, info in members.items():
+        with archive.open(info) as stream:
+            yield name, (stream, info.file_size)
+
+
+def _described(
+    stream: IO[bytes], size: int, what: str, error: type[ReportgenError]
+) -> tuple[np.dtype[Any], tuple[int, ...], bool, int]:
+    """(dtype, shape, whether in Fortran's order, bytes that follow) of a member, from its header."""
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
+    else:  # version 3 exists for field names that are not Latin-1 only
+        raise error(f"{what} is of .npy version {version}, 1.0 and 2.0 can be read")
+    if dtype.hasobject:
+        raise error(f"{what} holds Python objects, which are never unpickled; save plain numbers or strings")
+    if dtype.names is not None or dtype.subdtype is not None or dtype.type is np.void:
+        raise error(f"{what} is of dtype {dtype}, not of plain numbers or strings; save it as float32")
+    claimed, held = math.prod(shape) * dtype.itemsize, size - stream.tell()
+    if claimed != held or min(shape, default=0) < 0:
+        raise error(f"{what} claims {dtype} {list(shape)}, {claimed:,} bytes, and holds {held:,}")
+    return dtype, shape, fortran, held

@@ -22,7 +22,7 @@ from reportgen.errors import ModelError, OptionError, ReportgenError, RunError
 from reportgen.models import MODELS
 from reportgen.models import build as build_model
 from reportgen.store import open_run
-from reportgen.weights import load_into, read
+from reportgen.weights import Match, load_into, match, open_tree
 
 PREPROCESS_OF = {"squeezenet": "caffe"}
 """Built-in models whose known weights were trained on something else than pixels from 0 to 1."""
@@ -35,6 +35,7 @@ class LoadedNetwork:
     """A network that can be built. `build(image shape)` gives (model, variables) or raises ModelError,
     WeightsError or OptionError.
 
+    `matched` has, once it was built from weights, how their names became the model's.
     `channels` is how many the images must have, None where only trying tells; `image_shape` that of the
     images it was trained on, None where that is not known; `classes` the names of its outputs, () likewise.
     """
@@ -49,6 +50,7 @@ class LoadedNetwork:
     warnings: tuple[str, ...] = ()
     run: Run | None = None
     step: int = 0
+    matched: Sequence[Match] = ()
 
 
 def from_model(
@@ -58,22 +60,26 @@ def from_model(
     variables: Any = None,
     rename: Sequence[str] = (),
     layout: str = "hwio",
+    key: str | None = None,
+    framework: str = "flax",
     step: int | None = None,
     num_classes: int | None = None,
 ) -> LoadedNetwork:
     """A network by its name, MODULE:FACTORY, or as a Linen or NNX module.
 
-    `weights` is a checkpoint (`weights.read`; `step` one of an Orbax folder's), `variables` what a capture of the
-    module takes; an NNX module brings its own. Without either, parameters are random, and the page warns of it.
-    `num_classes` is tried where the model's own number of classes does not fit the weights.
+    `weights` is a checkpoint (`weights.open_tree`; `step` one of an Orbax folder's, `rename`, `layout`, `key` and
+    `framework` as for `weights.match`), `variables` what a capture of the module takes; an NNX module brings its own.
+    Without either, parameters are random, and the page warns of it. `num_classes` is tried where the model's
+    own number of classes does not fit the weights.
     """
     if weights is not None and variables is not None:
         raise OptionError("parameters come from weights or from variables; give one of them")
-    if weights is None and (rename or layout != "hwio"):
-        raise OptionError("--rename and --layout say how weights are read: give --weights too")
+    if weights is None and (rename or layout != "hwio" or key is not None or framework != "flax"):
+        raise OptionError("--rename, --layout, --key and --from say how weights are read: give --weights too")
     if step is not None and weights is None:
         raise OptionError("a step chooses among those of a run, or of a folder of weights: give one of these too")
-    tree = None if weights is None else read(weights, step)
+    tree = None if weights is None else open_tree(weights, step)
+    matched: list[Match] = []
     name = model if isinstance(model, str) else type(model).__name__
     source, warnings = _words(model, weights, variables)
 
@@ -84,7 +90,9 @@ def from_model(
         start = _initial(made, shape, name, values=tree is None)
         if tree is None:
             return made, start
-        return made, load_into(tree, start, rename=rename, layout=layout, source=source)
+        how: dict[str, Any] = {"rename": rename, "layout": layout, "key": key, "framework": framework}
+        matched[:] = [match(tree, start, source=source, **how)]
+        return made, matched[0].read()
 
     def make_fitting(shape: Shape) -> tuple[Any, dict[str, Any]]:
         # Weights decide the number of classes: the model's own, or that of the labelled images.
@@ -96,7 +104,8 @@ def from_model(
             return make(shape)
 
     if tree is not None:
-        return LoadedNetwork(name, source, make_fitting, PREPROCESS_OF.get(name, "unit"), warnings=warnings)
+        usual = PREPROCESS_OF.get(name, "unit")
+        return LoadedNetwork(name, source, make_fitting, usual, warnings=warnings, matched=matched)
     return LoadedNetwork(name, source, make, PREPROCESS_OF.get(name, "unit"), warnings=warnings)
 
 

@@ -101,14 +101,25 @@ def inspect_network(
         classes=classes,
         network=described,
         config=config,
-        provenance={"parameters": network.source, **stated, **(facts or {})},
+        provenance={"parameters": network.source, **_names(network), **stated, **(facts or {})},
         metrics=Metrics(),
         snapshots={network.step: Snapshot(network.step, 0, _named(variables))},
         observations={network.step: observation},
         batches=batches,
         kind="inspection",
-        notes=(*network.warnings, *_failed(stated), *_not_finite(observation.maps, chosen)),
+        notes=(
+            *network.warnings,
+            *(f"{note}." for found in network.matched for note in found.notes),
+            *_failed(stated),
+            *_not_finite(observation.maps, chosen),
+        ),
     )
+
+
+def _names(network: LoadedNetwork) -> dict[str, Any]:
+    """How another framework's names became the model's, if the weights are another framework's."""
+    names = {theirs: ours for found in network.matched for theirs, ours in found.names.items()}
+    return {"weights_matched": names} if names else {}
 
 
 def _named(variables: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:

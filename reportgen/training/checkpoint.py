@@ -18,7 +18,7 @@ import numpy as np
 
 from reportgen.errors import RunError
 from reportgen.store import layout
-from reportgen.weights.orbax import read_orbax
+from reportgen.weights import read
 
 
 class Checkpoints:
@@ -71,7 +71,7 @@ def latest(run: Path, like: Any) -> tuple[int, Any]:
         problem: Exception = ValueError("its values do not match their checksum")
         for epoch in epochs:
             try:
-                read_orbax(folder, epoch)  # where a file is damaged Orbax prints tracebacks of what it had begun
+                read(folder, epoch)  # where a file is damaged Orbax prints tracebacks of what it had begun
                 restored = manager.restore(epoch, args=ocp.args.StandardRestore(wanted))
             except Exception as error:  # as many kinds, down to a plain Exception, for one that is damaged
                 problem = error

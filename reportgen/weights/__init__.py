@@ -13,15 +13,15 @@ from typing import Protocol
 from reportgen.core.paths import local_path
 from reportgen.errors import NoWeightsError, WeightsError, choices
 from reportgen.weights.files import read_msgpack, read_npz_weights, read_safetensors
-from reportgen.weights.load import LAYOUTS, load_into
+from reportgen.weights.load import FRAMEWORKS, LAYOUTS, Match, load_into, match
 from reportgen.weights.orbax import read_orbax
-from reportgen.weights.tree import Tree
+from reportgen.weights.tree import Tree, arrays_of
 
-__all__ = ["LAYOUTS", "WEIGHTS", "load_into", "read"]
+__all__ = ["FRAMEWORKS", "LAYOUTS", "WEIGHTS", "Match", "load_into", "match", "open_tree", "read"]
 
 
 class Reader(Protocol):
-    """Reads a checkpoint's parameters, running nothing of it. Raises WeightsError."""
+    """The tree of a checkpoint's arrays, running nothing of it; arrays may be `Stored`. Raises WeightsError."""
 
     def __call__(self, path: Path, /) -> Tree: ...
 
@@ -36,7 +36,7 @@ WEIGHTS: Mapping[str, Reader] = {
 # Formats that are code, or need another framework, each with the way to one that can be read.
 _TORCH = (
     "PyTorch's format can run code and is not read; convert it with PyTorch: "
-    "safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'model.safetensors'), then --layout oihw"
+    "safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'model.safetensors'), then --from torch"
 )
 _KERAS = (
     "Keras' format is not read; convert it with Keras: numpy.savez('model.npz', "
@@ -61,11 +61,16 @@ CONVERT: Mapping[str, str] = {
 
 
 def read(path: str | Path, step: int | None = None) -> Tree:
-    """The nested dictionary of NumPy arrays in a checkpoint: a file by its suffix, a folder as Orbax'.
+    """The nested dictionary of NumPy arrays in a checkpoint, all of them read; else as `open_tree`."""
+    return arrays_of(open_tree(path, step))
 
-    `step` chooses among the steps of an Orbax CheckpointManager's folder; without it the last is read.
-    Raises WeightsError: nothing there, an unknown format (those that exist are listed), one that is
-    never read (with how to convert it), a damaged file.
+
+def open_tree(path: str | Path, step: int | None = None) -> Tree:
+    """The nested dictionary of arrays in a checkpoint: a file by its suffix, a folder as Orbax'.
+
+    The arrays are read when NumPy asks for them (`Stored`), where the format allows it. `step` chooses among the steps
+    of an Orbax CheckpointManager's folder; without it the last is read. Raises WeightsError: nothing
+    there, an unknown format (those that exist are listed), one that is never read (with how to convert it), damage.
     """
     path = local_path(path)
     if path.is_dir():

@@ -2,20 +2,24 @@
 
     tree = read_safetensors(Path("model.safetensors"))     # {"conv1": {"kernel": array, ...}, ...}
 
-All three give a tree of dictionaries and NumPy arrays, and raise WeightsError for any other file.
+All three give a tree of dictionaries and arrays, and raise WeightsError for any other file. What the first two give is
+read when it is asked for; msgpack is read whole.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from reportgen.errors import ReportgenError, WeightsError
-from reportgen.npz import read_npz
-from reportgen.weights.tree import Tree, as_array, as_tree, nest
+from reportgen.npz import describe_npz, read_npz
+from reportgen.weights.tree import Stored, Tree, as_array, as_tree, check_numbers, nest
 
 
 def read_safetensors(path: Path) -> Tree:
-    """The tree of a .safetensors file; names are split at "/", or at "." where they have none.
+    """The tree of a .safetensors file, of `Stored` arrays; names are split at "/", or at "." where they have none.
 
     Any dtype that NumPy or ml_dtypes (bfloat16, float8) has. The format's own check that header and
     data fit bounds the memory. Format: github.com/huggingface/safetensors.
@@ -23,17 +27,33 @@ def read_safetensors(path: Path) -> Tree:
     import ml_dtypes  # noqa: F401  registers bfloat16 with NumPy, which safetensors looks up by name
     from safetensors import safe_open
 
-    with _named(path, "safetensors file"):
-        with safe_open(path, framework="np") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
-        return nest({name: as_array(array, name) for name, array in arrays.items()})
+    def read(name: str) -> np.ndarray:
+        with _named(path, "safetensors file"), safe_open(path, framework="np") as file:
+            return as_array(file.get_tensor(name), name)
+
+    with _named(path, "safetensors file"), safe_open(path, framework="np") as file:
+        stored = {}
+        for name in file.keys():  # noqa: SIM118  no mapping
+            described = file.get_slice(name)
+            # The dtype as NumPy has it: what a slice without elements is of.
+            shape = tuple(described.get_shape())
+            dtype = (described[:0] if shape else file.get_tensor(name)).dtype
+            check_numbers(dtype, name)
+            stored[name] = Stored(shape, dtype, partial(read, name))
+        return nest(stored)
 
 
 def read_npz_weights(path: Path) -> Tree:
-    """The tree of a NumPy .npz archive, a member per array, names split as for safetensors."""
-    arrays = read_npz(path, WeightsError)
+    """The tree of a NumPy .npz archive, a `Stored` array per member, names split as for safetensors."""
+
+    def read(name: str) -> np.ndarray:
+        return read_npz(path, WeightsError, {name})[name]
+
+    described = describe_npz(path, WeightsError)
     with _named(path, "npz archive"):
-        return nest({name: as_array(array, name) for name, array in arrays.items()})
+        for name, (_, dtype) in described.items():
+            check_numbers(dtype, name)
+        return nest({name: Stored(*place, partial(read, name)) for name, place in described.items()})
 
 
 def read_msgpack(path: Path) -> Tree:

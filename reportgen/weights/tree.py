@@ -2,9 +2,12 @@
 
 tree = nest({"conv1/kernel": kernel, "conv1/bias": bias})   # {"conv1": {"kernel": ..., "bias": ...}}
 flat = flatten(tree)                                        # and back
+
+The ends are arrays, or `Stored` ones that are read when they are asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,29 +18,49 @@ Tree = dict[str, Any]
 MAX_DEPTH = 64
 
 
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """An array that still lies in its checkpoint: np.asarray(stored) reads it, or raises WeightsError."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    read: Callable[[], np.ndarray]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.read(), dtype)
+
+
 def split_name(name: str) -> tuple[str, ...]:
     """The parts of a flat name: at "/", and where there is none, at "." ("conv1.weight")."""
     return tuple(name.split("/" if "/" in name else "."))
 
 
-def nest(flat: Mapping[str, np.ndarray]) -> Tree:
-    """The tree of flat names (see `split_name`).
-
-    Raises WeightsError for an empty part, more than 64 of them, or a name that is both array and folder.
-    """
-    tree: Tree = {}
+def nest(flat: Mapping[str, Any]) -> Tree:
+    """The tree of flat names (see `split_name`), as `nest_parts` makes it of their parts."""
+    parts: dict[tuple[str, ...], Any] = {}
     for name, array in flat.items():
-        parts = split_name(name)
-        if "" in parts or len(parts) > MAX_DEPTH:
+        path = split_name(name)
+        if path in parts:
+            raise WeightsError(f"entry {name!r} is there twice, under two spellings")
+        parts[path] = array
+    return nest_parts(parts)
+
+
+def nest_parts(flat: Mapping[tuple[str, ...], Any]) -> Tree:
+    """The tree of paths. Raises WeightsError for an empty part, over 64, or a path that is both array and folder."""
+    tree: Tree = {}
+    for path, array in flat.items():
+        name = "/".join(path)
+        if not path or "" in path or len(path) > MAX_DEPTH:
             raise WeightsError(f"entry {name[:80]!r} is not a name of parts joined by / or .")
         node = tree
-        for part in parts[:-1]:
+        for part in path[:-1]:
             node = node.setdefault(part, {})
             if not isinstance(node, dict):
                 raise WeightsError(f"entry {name!r} lies within {part!r}, which is an array itself")
-        if parts[-1] in node:
+        if path[-1] in node:
             raise WeightsError(f"entry {name!r} is there twice, as an array and as a folder or under two spellings")
-        node[parts[-1]] = array
+        node[path[-1]] = array
     return tree
 
 
@@ -55,6 +78,11 @@ def flatten(tree: Mapping[Any, Any], depth: int = 0) -> dict[tuple[Any, ...], An
         else:
             flat[(key,)] = value
     return flat
+
+
+def arrays_of(tree: Mapping[str, Any]) -> Tree:
+    """The tree with every array read."""
+    return {k: arrays_of(v) if isinstance(v, Mapping) else np.asarray(v) for k, v in tree.items()}
 
 
 def as_tree(value: Any, where: str = "", depth: int = 0) -> Tree:
@@ -91,7 +119,12 @@ def as_array(leaf: Any, place: str) -> np.ndarray:
     if not isinstance(leaf, np.ndarray | np.generic | bool | int | float | complex):
         raise WeightsError(f"{place} is {type(leaf).__name__}, not an array of numbers")
     array = np.asarray(leaf)
-    # ml_dtypes' bfloat16 and the like are of kind V or f, raw bytes and records of type numpy.void.
-    if array.dtype.kind not in "biufcV" or array.dtype.type is np.void:
-        raise WeightsError(f"{place} is an array of {array.dtype}, not of numbers")
+    check_numbers(array.dtype, place)
     return array
+
+
+def check_numbers(dtype: np.dtype[Any], place: str) -> None:
+    """Raise WeightsError, naming `place`, for a dtype of anything but numbers."""
+    # ml_dtypes' bfloat16 and the like are of kind V or f, raw bytes and records of type numpy.void.
+    if dtype.kind not in "biufcV" or dtype.type is np.void:
+        raise WeightsError(f"{place} is an array of {dtype}, not of numbers")

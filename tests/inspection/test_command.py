@@ -191,3 +191,17 @@ def test_help_shows_examples_without_jax(capsys, monkeypatch):
         "squeezenet",
     ):
         assert word in out
+
+
+def test_pytorchs_weights_are_matched_and_the_matching_is_printed(files, monkeypatch, capsys):
+    rng = np.random.default_rng(2)
+    shapes = {"conv.weight": (4, 1, 3, 3), "conv.bias": (4,), "fc.weight": (10, 4), "fc.bias": (10,)}
+    shapes |= {f"bn.{part}": (4,) for part in ("weight", "bias", "running_mean", "running_var")}
+    state = {name: rng.random(shape, np.float32) for name, shape in shapes.items()}
+    np.savez(files / "torch.npz", **state, **{"bn.num_batches_tracked": np.array(7)})
+    options = ("--model", "tests.inspection.nets:normed", "--weights", files / "torch.npz", files / "a.png")
+    done, output, _ = run(monkeypatch, capsys, *options, "--from", "torch", "-o", files / "torch.html")
+    assert done == 0
+    assert "bn/running_mean  batch_stats/norm/mean" in output
+    assert "conv/weight      params/conv/kernel" in output and "num_batches_tracked" not in output
+    assert (files / "torch.html").exists()

@@ -117,10 +117,16 @@ def test_an_nnx_state_fits_its_model(tmp_path: Path) -> None:
 def test_no_orbax_folder(tmp_path: Path, saved: Path) -> None:
     with pytest.raises(WeightsError, match="no Orbax checkpoint in this folder"):
         weights.read(tmp_path)
+
+
+def test_items_are_branches_where_there_are_several(tmp_path: Path, saved: Path) -> None:
     for name in ("one", "two"):
         shutil.copytree(saved / "standard", tmp_path / name)
-    with pytest.raises(WeightsError, match="which of its items one, two holds the weights is unclear"):
-        weights.read(tmp_path)
+    for tree in weights.read(tmp_path).values():
+        assert_is_tree(tree)
+    expected = {"kernel": np.zeros((2, 3, 4), np.float32), "bias": np.zeros(4, np.float32)}
+    with pytest.raises(WeightsError, match="several trees fit the model: one/params/conv1, two/params/conv1; name one"):
+        load_into(weights.read(tmp_path), expected)
     shutil.rmtree(tmp_path / "two")
     assert_is_tree(weights.read(tmp_path))
 
