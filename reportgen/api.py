@@ -195,7 +195,7 @@ def _built(
     """The report of a run whose files are taken for whole; DamagedError when one is not."""
     if os.environ.get("SOURCE_DATE_EPOCH"):
         # Duration is the only wall-clock value on the page; this variable asks for none.
-        facts = {name: value for name, value in now.run.provenance.items() if name != "seconds"}
+        facts = {name: value for name, value in now.run.provenance.items() if name not in ("seconds", "date")}
         run = replace(now.run, provenance=facts)
         now, before = Moment(run, now.step), before and Moment(run, before.step)
     specs = (*PAGES[now.run.kind], *installed())

@@ -4,6 +4,7 @@ result = confusion(run.batch("evaluation").labels, outcome.predictions, run.clas
 result.accuracy, result.mistakes[0], result.misclassified[:20]
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -92,6 +93,53 @@ def confusion(
         mistakes=tuple(sorted(pairs, key=lambda pair: (-pair.count, pair.true, pair.predicted))),
         misclassified=wrong,
     )
+
+
+def wilson(hits: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a proportion, `hits` of `total` > 0: (low, high) from 0 to 1.
+
+    Wilson's score interval (Wilson 1927), which stays within 0 and 1 and holds near them.
+
+    >>> low, high = wilson(971, 1000)
+    >>> round(low, 3), round(high, 3)
+    (0.959, 0.98)
+    """
+    share, square = hits / total, 1.959964**2
+    middle = (share + square / (2 * total)) / (1 + square / total)
+    half = math.sqrt(square * (share * (1 - share) / total + square / (4 * total**2))) / (1 + square / total)
+    return 0.0 if hits == 0 else middle - half, 1.0 if hits == total else middle + half
+
+
+def hardest(result: Confusion) -> int | None:
+    """The class with the least accuracy, where its interval lies below that of every other class; else None."""
+    totals = result.matrix.sum(axis=1) + result.unpredicted
+    intervals = {
+        label: wilson(int(result.matrix[label, label]), int(total)) for label, total in enumerate(totals) if total
+    }
+    if len(intervals) < 2:
+        return None
+    lowest = min(intervals, key=lambda label: intervals[label][1])
+    others = (low for label, (low, _) in intervals.items() if label != lowest)
+    return lowest if intervals[lowest][1] < min(others) else None
+
+
+def similar_order(matrix: ClassMatrix) -> Chosen:
+    """An order of the classes in which those that are confused stand together: [class] int64.
+
+    The leaves of an average-linkage tree; two classes are the nearer, the larger the share of their images that is
+    taken for the other one.
+    """
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
+    count = len(matrix)
+    if count < 3:
+        return np.arange(count)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    near = (shares + shares.T) / 2
+    far = 1 - near / max(float(near[~np.eye(count, dtype=bool)].max()), 1e-12)
+    np.fill_diagonal(far, 0)
+    return np.asarray(leaves_list(linkage(squareform(far, checks=False), "average")), dtype=np.int64)
 
 
 def _indices(values: np.ndarray, classes: int, what: str, least: int) -> Labels:

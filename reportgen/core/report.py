@@ -216,7 +216,8 @@ class Section:
 class Document:
     """The whole report. `key_figures` are (name, value) pairs for the strip under the title.
 
-    `omitted` is a sentence on what the page omits for its size, "" if it shows everything.
+    `origin` is the small line under the headline: day, commit, command. `omitted` is a sentence on what the page omits
+    for its size, "" if it shows everything.
     """
 
     title: str
@@ -226,3 +227,4 @@ class Document:
     provenance: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
     omitted: str = ""
+    origin: str = ""

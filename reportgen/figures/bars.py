@@ -11,13 +11,14 @@ import numpy as np
 from reportgen.core.numbers import short_number
 from reportgen.errors import DataError
 from reportgen.figures.axes import HAIR
-from reportgen.figures.fonts import shorten, text_width
+from reportgen.figures.fonts import distinct, text_width
 from reportgen.figures.palettes import class_role
-from reportgen.figures.scene import SMALL, WIDTH, Boxes, Lines, Part, Scene, Words
+from reportgen.figures.scene import SMALL, WIDTH, Boxes, Lines, Part, Scene, Words, middle
 
 COLORED = 10
 """The most labels with colours of their own and a legend."""
 _MOST = 20_000
+_ROW = 20.0  # px: a bar and the gap below it
 _PEAK = 9.0  # px: the text that names a panel's largest bar
 
 
@@ -125,33 +126,52 @@ def _notes(
 ) -> Iterator[Words]:
     yield Words(2, plan.scale_y, plan.scale, "muted", SMALL)
     largest = _largest(shown)
+    widest = max(text_width(str(channel), SMALL, bold=True) for channel in chosen)
+    names = _fitting(classes, plan.room - widest - (text_width(": 0.000", _PEAK) if own_scale else 0) - 4, _PEAK)
     for index, channel in enumerate(chosen):
         left, base, label = float(plan.left[index]), float(plan.head[index]), int(largest[index])
         yield Words(left, base, str(channel), size=SMALL, bold=True)
         if np.isfinite(shown[index]).any():
             value = f": {short_number(shown[index, label], 2)}" if own_scale else ""
-            room = plan.room - text_width(str(channel), SMALL, bold=True) - text_width(value, _PEAK) - 4
-            yield Words(left + plan.room, base, _fitting(classes[label], room) + value, "muted", _PEAK, anchor="end")
+            yield Words(left + plan.room, base, names[label] + value, "muted", _PEAK, anchor="end")
 
 
-def _fitting(name: str, room: float) -> str:
-    """The name cut to fit `room` pixels; at least two characters."""
+def _fitting(names: Sequence[str], room: float, size: float, least: int = 6) -> tuple[str, ...]:
+    """The names cut alike, so that each fits `room` pixels and none becomes another; at least `least` characters."""
     length = 40
-    while length > 2 and text_width(shorten(name, length), _PEAK) > room:
+    while length > least and max(text_width(name, size) for name in distinct(tuple(names), length)) > room:
         length -= 1
-    return shorten(name, length)
+    return distinct(tuple(names), length)
 
 
 def _legend(classes: Sequence[str]) -> Iterator[Part]:
     """A row of class colours and names, if classes have colours; names are cut so that the row fits."""
     if len(classes) > COLORED:
         return
-    length = 18
-    while length > 3 and sum(22 + text_width(shorten(name, length), SMALL) for name in classes) > WIDTH:
-        length -= 1
     x = 2.0
-    for index, name in enumerate(classes):
-        text = shorten(name, length)
+    for index, text in enumerate(_fitting(classes, WIDTH / len(classes) - 22, SMALL)):
         yield Boxes(np.array([[x, 4, x + 9, 13]]), class_role(index))
         yield Words(x + 13, 12.5, text, size=SMALL)
         x += 22 + text_width(text, SMALL)
+
+
+def pair_bars(pairs: Sequence[tuple[str, str, int]]) -> Scene:
+    """A bar per (true class, predicted class, count), longest first as given; both names stand beside it."""
+    if not pairs:
+        raise DataError("a chart of confused classes needs a pair of them")
+    names = distinct(tuple(dict.fromkeys(name for true, predicted, _ in pairs for name in (true, predicted))), 28)
+    short = dict(zip(dict.fromkeys(name for t, p, _ in pairs for name in (t, p)), names, strict=True))
+    labels = [f"{short[true]} → {short[predicted]}" for true, predicted, _ in pairs]
+    left = min(max(text_width(label, SMALL) for label in labels), WIDTH - 160) + 10
+    most = max(count for _, _, count in pairs)
+    parts: list[Part] = []
+    for row, (label, (_, _, count)) in enumerate(zip(labels, pairs, strict=True)):
+        top = 4 + row * _ROW
+        end = left + count / most * (WIDTH - left - 48)
+        baseline = middle(top + _ROW / 2 - 1, SMALL)
+        parts += [
+            Words(left - 8, baseline, label, size=SMALL, anchor="end"),
+            Boxes(np.array([[left, top, end, top + _ROW - 5]]), "accent"),
+            Words(end + 6, baseline, f"{count:,}", "muted", SMALL),
+        ]
+    return Scene(WIDTH, 8 + len(pairs) * _ROW, tuple(parts))

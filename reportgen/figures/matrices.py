@@ -13,7 +13,7 @@ import numpy as np
 from reportgen.core.numbers import short_number
 from reportgen.errors import DataError
 from reportgen.figures.axes import HAIR, Frame, round_step
-from reportgen.figures.fonts import shorten, text_width
+from reportgen.figures.fonts import distinct, text_width
 from reportgen.figures.marks import shaded
 from reportgen.figures.palettes import Palette, to_indices
 from reportgen.figures.scene import SIZE, SMALL, WIDTH, Boxes, Lines, Part, Picture, Scene, Words, middle, rectangle
@@ -36,7 +36,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], unpredicted: Sequence[
     shares = matrix / np.maximum(totals, 1)[:, None]
     mistakes = np.where(np.eye(count, dtype=bool), 0, shares)
     largest = float(mistakes.max())
-    plan = _plan([shorten(name, 18) for name in classes], int(matrix.max()))
+    plan = _plan(distinct(tuple(classes), 18), int(matrix.max()))
     across, down = plan.edges
     # Under text no stronger than 0.6: the ink is read on it in both themes.
     strongest = 0.6 if plan.written else 0.95
@@ -156,7 +156,7 @@ def heatmap(
     if matrix.ndim != 2 or matrix.size == 0:
         raise DataError(f"a heatmap needs a matrix with elements; got the shape {matrix.shape}")
     rows, columns = matrix.shape
-    names = [shorten(name, 18) for name in y_names] or [str(row) for row in range(rows)]
+    names = list(distinct(tuple(y_names), 18)) or [str(row) for row in range(rows)]
     left = max(text_width(name, SMALL) for name in names) + 34
     room = WIDTH - left - 8
     cell = min(room / columns, 28.0)

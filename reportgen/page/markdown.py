@@ -17,6 +17,7 @@ from reportgen.core.report import (
     Animation,
     Document,
     Drawing,
+    Explorer,
     Figure,
     FigureRow,
     Fold,
@@ -52,6 +53,7 @@ def markdown(report: Document, folder: Path, name: str = "report.md") -> Path:
 
 def _text(report: Document, numbers: dict[str, str], emit: Emit) -> str:
     head = [f"# {plain(report.title)}", f"**{plain(report.headline)}**" if report.headline else ""]
+    head.append(plain(report.origin))
     head += [f"> **Warning.** {plain(warning)}" for warning in report.warnings]
     if report.key_figures:
         names, values = zip(*report.key_figures, strict=True)
@@ -61,6 +63,8 @@ def _text(report: Document, numbers: dict[str, str], emit: Emit) -> str:
     left_out: list[str] = []
     room = LIMIT - 2_000 - sum(len(part) + 2 for part in parts)
     for section in report.sections:
+        if any(isinstance(block, Explorer) for block in section.blocks):
+            continue  # it needs a script: all that it says is of what is not here
         text = _section(section, numbers, emit)
         if len(text) + 2 > room:
             left_out.append(plain(section.title)[:200])
@@ -69,7 +73,7 @@ def _text(report: Document, numbers: dict[str, str], emit: Emit) -> str:
         parts.append(text)
     if left_out:
         parts.append(f"Left out for length: {'; '.join(left_out)}."[:1_500])
-    parts.append("Figures in folds, long tables and method notes stand in the HTML report.")
+    parts.append("Only the HTML form has folded figures, long tables, method notes and what needs a script.")
     return "\n\n".join(parts) + "\n"
 
 

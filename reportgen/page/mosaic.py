@@ -19,12 +19,13 @@ _ROOM = {"full": (980, 780), "half": (480, 480), "quarter": (224, 224)}
 _LARGEST = 24  # CSS px of one pixel
 FONT = 10  # CSS px; the width of a digit is 0.56 of it in the system fonts seen, of a wide character 1
 _LINE = 14  # room above a row for its numbers
+PREDICTED = " → "
 _SHORTEST = 4  # characters: a shorter rest of a cut label means nothing
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A tile's place in CSS px, and the text set by it ("" where there is none)."""
+    """A tile's place in CSS px, and the text set by it, of one line or two ("" where there is none)."""
 
     x: int
     y: int
@@ -100,13 +101,23 @@ def layout(mosaic: Mosaic, scale: int) -> Layout:
     pitch_x = shown.tile_width + shown.gap
     room = pitch_x - 2
     whole = all(_width(label) <= room for label in mosaic.labels)
+    # "true → predicted" takes two lines where one is too short.
+    two = not whole and any(PREDICTED in label for label in mosaic.labels)
     above = whole or (room >= _SHORTEST * 0.6 * FONT and not all(label.isdecimal() for label in mosaic.labels))
     if above:
-        left, top, pitch_y = 0, _LINE, shown.tile_height + _LINE + 4
+        head = _LINE + (FONT + 2 if two else 0)
+        left, top, pitch_y = 0, head, shown.tile_height + head + 4
     else:
         left = int(max(_width(fit(label, 60)) for label in mosaic.labels[::columns])) + 6
         top, pitch_y = 0, shown.tile_height + shown.gap
     outlined = frozenset(mosaic.outlined)
+
+    def text(i: int, first: int) -> str:
+        label = mosaic.labels[i]
+        if not above:
+            return fit(label, 60) if i == first else ""
+        true, arrow, predicted = label.partition(PREDICTED)
+        return f"{fit(true, room)}\n{fit(f'→ {predicted}', room)}" if two and arrow else fit(label, room)
 
     def row(first: int) -> Row:
         y, last = top + first // columns * pitch_y, min(first + columns, count)
@@ -115,7 +126,7 @@ def layout(mosaic: Mosaic, scale: int) -> Layout:
                 # The gap around the outermost tiles is cropped.
                 x=left + shown.origin(i)[0] - shown.gap,
                 y=y,
-                text=fit(mosaic.labels[i], room) if above else fit(mosaic.labels[i], 60) if i == first else "",
+                text=text(i, first),
                 outlined=i in outlined,
             )
             for i in range(first, last)

@@ -1,11 +1,18 @@
-"""Where a recording was made: versions, device, git commit. No paths, no environment, no user names.
+"""Where a recording was made: day, command, versions, device, git commit. No folders, no environment, no user names.
 
 provenance()   # {"python": "3.11.7", "device": "cpu", "packages": {...}, "git_commit": ..., ...}
 """
 
+import os
 import platform
+import re
+import shlex
 import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -30,8 +37,44 @@ def provenance() -> dict[str, Any]:
         "packages": packages,
         "device": f"{device.platform}: {device.device_kind}",
         "devices": jax.device_count(),
+        "command": command(sys.argv),
+        **({} if os.environ.get("SOURCE_DATE_EPOCH") else {"date": datetime.now(UTC).date().isoformat()}),
         **git_state(),
     }
+
+
+_SECRET = re.compile(r"token|secret|password|passwd|api|key|auth", re.IGNORECASE)
+
+
+def command(argv: Sequence[str]) -> str | None:
+    """The command that runs this program; None where nobody gave one, as in a notebook.
+
+    Folders are left out of absolute paths, and so are the values of options that sound secret.
+
+    >>> command(["/home/me/bin/reportgen", "train", "-o", "runs/a"]), command(["/tmp/x.py", "--api-key=1", "/data/b"])
+    ('reportgen train -o runs/a', 'python x.py --api-key=… b')
+    """
+    program = Path(argv[0] if argv else "")
+    if program.name in ("", "-c", "-", "ipykernel_launcher.py"):
+        return None
+    start = f"python -m {program.parent.name}" if program.name == "__main__.py" else program.name
+    words = [f"python {start}" if start.endswith(".py") else start]
+    hidden = False
+    for word in argv[1:]:
+        name, equals, value = word.partition("=")
+        option = name.startswith("-")
+        if hidden and not option:
+            words.append("…")
+        elif option and equals:
+            words.append(f"{name}={'…' if _SECRET.search(name) else shlex.quote(_without_folders(value))}")
+        else:
+            words.append(shlex.quote(_without_folders(word)))
+        hidden = option and not equals and bool(_SECRET.search(name))
+    return " ".join(words)
+
+
+def _without_folders(word: str) -> str:
+    return Path(word).name if word.startswith(("/", "~")) or Path(word).is_absolute() else word
 
 
 def git_state() -> dict[str, Any]:

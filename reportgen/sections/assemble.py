@@ -15,7 +15,7 @@ from reportgen.errors import DamagedError, ReportgenError
 from reportgen.sections.context import PageContext
 from reportgen.sections.limits import LADDER, left_out
 from reportgen.sections.spec import SectionSpec
-from reportgen.sections.summary import headline, key_figures, page_title, warnings
+from reportgen.sections.summary import headline, key_figures, origin, page_title, warnings
 from reportgen.sections.words import NBSP, megabytes
 
 Drawn = dict[SectionSpec, Section | None]
@@ -43,6 +43,7 @@ def assemble(
         sections=_present(drawn),
         provenance=_in_order({"config": dict(run.config)} | dict(run.provenance) | {"status": run.status}),
         warnings=(*warnings(context), *failed),
+        origin=origin(context),
     )
     return document, drawn
 

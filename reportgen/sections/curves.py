@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from reportgen.analysis.confusion import wilson
 from reportgen.core.report import Block, Figure, Fold, Section, Text
 from reportgen.core.run import MEASURED
 from reportgen.figures.chart import chart
 from reportgen.figures.curves import curves, steps_per_bin
 from reportgen.sections.context import PageContext
-from reportgen.sections.words import percent, plural
+from reportgen.sections.words import noun, percent, plural
 
 
 def build(context: PageContext) -> Section | None:
@@ -30,10 +31,10 @@ def build(context: PageContext) -> Section | None:
     figure = chart(
         "curves-chart",
         curves(at, loss, accuracy, places, behind),
-        alt=f"{'Loss and accuracy' if accuracy else 'Loss'} until epoch {int(at[-1])}. {_finding(epochs)}",
+        alt=f"{'Loss and accuracy' if accuracy else 'Loss'} until epoch {int(at[-1])}. {_finding(context)}",
         caption=f"{'Left: the loss' if accuracy else 'The loss'}, as the training loop gave it"
         + (f"; grey behind it, {per_point}" if behind else "")
-        + (". Right: share of images predicted right" if accuracy else "")
+        + (f". Right: share of {noun(context.run)}s classified correctly" if accuracy else "")
         + (". Epoch 0 is before training." if at[0] == 0 else "."),
         wide=True,
     )
@@ -48,7 +49,7 @@ def build(context: PageContext) -> Section | None:
         "method",
     )
     return Section(
-        "curves", "Loss and accuracy" if accuracy else "Loss", _finding(epochs), (figure, *_others(context), method)
+        "curves", "Loss and accuracy" if accuracy else "Loss", _finding(context), (figure, *_others(context), method)
     )
 
 
@@ -107,7 +108,14 @@ def _series(rows: Sequence[Mapping[str, float]], names: Mapping[str, str]) -> di
     }
 
 
-def _finding(epochs: Sequence[Mapping[str, float]]) -> str:
+def _apart(first: float, second: float, examples: int) -> bool:
+    """Whether the second accuracy lies outside the first one's 95 % interval, over so many examples."""
+    low, high = wilson(round(first * examples), examples) if examples else (first, first)
+    return not low <= second <= high
+
+
+def _finding(context: PageContext) -> str:
+    epochs, examples = context.run.epochs, context.run.batch("evaluation").size
     last = epochs[-1]
     rated = [row for row in epochs if np.isfinite(row.get("val_accuracy", np.nan))]
     text = f"The network was trained for {plural(int(last['epoch']), 'epoch')}"
@@ -115,13 +123,14 @@ def _finding(epochs: Sequence[Mapping[str, float]]) -> str:
         first, best = rated[0], max(rated, key=lambda row: row["val_accuracy"])
         start, end = first["val_accuracy"], last["val_accuracy"]
         span = f"in {plural(int(last['epoch'] - first['epoch']), 'epoch')}"
-        # What prints alike is not told apart.
-        if percent(start) == percent(end):
-            text = f"Test accuracy is {percent(end)} after epoch {int(last['epoch'])}"
-            text += f", as it was after epoch {int(first['epoch'])}"
+        if not _apart(start, end, examples):
+            text = (
+                f"Test accuracy is {percent(end)} after epoch {int(last['epoch'])}, within the 95\N{NO-BREAK SPACE}% "
+            )
+            text += f"interval of the {percent(start)} after epoch {int(first['epoch'])}"
         else:
             text = f"Test accuracy {'rose' if end > start else 'fell'} from {percent(start)} to {percent(end)} {span}"
-        if percent(best["val_accuracy"]) != percent(end):
+        if _apart(best["val_accuracy"], end, examples):
             text += f"; it was highest after epoch {int(best['epoch'])}, at {percent(best['val_accuracy'])}"
     losses = [(row["val_loss"], int(row["epoch"])) for row in epochs if np.isfinite(row.get("val_loss", np.nan))]
     if not np.isfinite(last.get("val_loss", 0.0)):

@@ -12,8 +12,12 @@ from reportgen.core.report import Block, Numbers, Section, Table, Text
 from reportgen.sections.context import PageContext
 from reportgen.sections.words import listed, percent, plural
 
-MOST_DEAD = 0.5
-"""Share of a layer's channels from which on dead ones are a warning on top of the page."""
+MOST_DEAD, OF_FEW, FEW = 0.1, 0.5, 20
+"""Share of a layer's channels from which on dead ones are a warning on top of the page; over fewer images than FEW,
+where a sound network has channels that are 0, it is OF_FEW."""
+
+DEAD_LAYERS = 3
+"""Layers with that many dead channels which are named there."""
 
 LARGE_UPDATE = 0.5
 """Size of one update / size of the kernel from which on it is a warning. Usual are 0.001 to 0.01."""
@@ -64,16 +68,26 @@ def warnings(context: PageContext) -> list[str]:
             f"NaN or infinite activations from epoch {epoch} on, first in {layer.path}: "
             f"{len(layer.non_finite)} of {plural(layer.channels, 'channel')}."
         )
+    died: list[tuple[float, str]] = []
+    constants: list[str] = []
+    most = MOST_DEAD if found.images >= FEW else OF_FEW
     for layer in (health[-1] for health in found.channels.values()):
         dead, constant = len(layer.dead), len(layer.constant)
         of = f"of {plural(layer.channels, 'channel')} of {layer.path}"
         if alone and not found.whole:
             continue  # on a few images many channels of a sound network are 0
-        if layer.channels > 1 and dead >= MOST_DEAD * layer.channels:
+        if layer.channels > 1 and dead >= most * layer.channels:
             after = "" if alone else f" after epoch {found.epochs[-1]}"
-            said.append(f"{dead} {of} are dead{after}: always 0 on {_images(found)}.")
+            share = f" ({percent(dead / layer.channels)})" if dead < layer.channels else ""
+            died.append((dead / layer.channels, f"{dead} {of}{share} are dead{after}: always 0 on {_images(found)}."))
         elif constant and dead + constant == layer.channels:
-            said.append(f"All channels of {layer.path} have the same value on {_images(found)}.")
+            constants.append(f"All channels of {layer.path} have the same value on {_images(found)}.")
+    died.sort(key=lambda layer: -layer[0])
+    said += [text for _, text in died[:DEAD_LAYERS]]
+    if len(died) > DEAD_LAYERS:
+        further = plural(len(died) - DEAD_LAYERS, "further layer")
+        said.append(f"At least a tenth of the channels are dead in {further}.")
+    said += constants
     said += _one_class(context)
     for name, updates in found.updates.items():
         last = updates[-1] if updates else None
@@ -101,14 +115,14 @@ def _one_class(context: PageContext) -> list[str]:
 
 def _finding(context: PageContext) -> str:
     found, alone = context.checkup, context.before is None
-    steps = f"{len(found.looked):,} of {plural(len(context.run.snapshots), 'kept snapshot')}"
+    steps = f"{len(found.looked):,} of {plural(len(context.run.snapshots), 'snapshot')}"
     parts = []
     if found.broken:
         first = found.broken[0]
         since = "" if alone else f" from step {first.step} on"
-        parts.append(f"{plural(len(found.broken), 'parameter')} not finite{since}")
+        parts.append(f"{plural(len(found.broken), 'parameter array')} with values that are not finite{since}")
     else:
-        parts.append(f"All parameters are finite{'' if alone else f' in the {steps} that were looked at'}")
+        parts.append(f"All parameters are finite{'' if alone else f' in the {steps} examined'}")
     if found.channels:
         if found.broken_layer:
             since = "" if alone else f" from epoch {found.broken_layer[0]} on"
@@ -122,9 +136,8 @@ def _finding(context: PageContext) -> str:
         (least, _), (most, name) = min(known), max(known)
         count = next(u[-1].updates for u in found.updates.values() if u)
         span = f"{_share(least)} ({min(known)[1]}) to {_share(most)} ({name})" if len(known) > 1 else _share(most)
-        parts.append(
-            f"the last {'update' if count == 1 else f'{count} updates'} changed kernels by {span} of their size"
-        )
+        what = "update" if count == 1 else f"{count} updates"
+        parts.append(f"the last {what} changed kernels by {span} of their size")
     return "; ".join(parts) + "."
 
 

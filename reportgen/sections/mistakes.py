@@ -5,17 +5,23 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.analysis.confusion import Confusion
+from reportgen.analysis.confusion import Confusion, hardest, similar_order, wilson
 from reportgen.core.pictures import are_pictures
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table
+from reportgen.figures.bars import pair_bars
 from reportgen.figures.chart import chart
 from reportgen.figures.export import picture_export
+from reportgen.figures.fonts import distinct
 from reportgen.figures.matrices import confusion as confusion_chart
 from reportgen.sections.context import PageContext
 from reportgen.sections.pixels import image_mosaic
-from reportgen.sections.words import listed, percent, plural
+from reportgen.sections.words import interval, noun, percent, plural, span
 
 IMAGES = 60
+READABLE = 20
+"""Classes up to which a matrix alone shows which are confused."""
+
+PAIRS = 20
 
 
 def build(context: PageContext) -> Section | None:
@@ -23,23 +29,15 @@ def build(context: PageContext) -> Section | None:
     result = context.confusion
     if result is None or not result.images:
         return None
-    blocks: list[Block] = [
-        chart(
-            "mistakes-confusion",
-            confusion_chart(result.matrix, result.classes, result.unpredicted),
-            alt=_finding(result),
-            caption="Rows are true labels, columns predictions, numbers are images. Off the diagonal a cell is the "
-            "bluer the larger its share of the row.",
-        )
-    ]
+    blocks: list[Block] = [*_pairs(context, result), _matrix(context, result)]
     pictures = _misclassified(context, result)
     if pictures is not None:
         blocks.append(pictures)
-    blocks.append(Fold("Accuracy per class", (_per_class(result),)))
+    blocks.append(Fold("Accuracy per class", (_per_class(context, result),)))
     return Section(
         "mistakes",
         "Where it fails",
-        _finding(result),
+        _finding(context, result),
         tuple(blocks),
         (
             Numbers("confusion.csv", ("true", *result.classes), lambda: _rows(result)),
@@ -48,25 +46,49 @@ def build(context: PageContext) -> Section | None:
     )
 
 
-def _finding(result: Confusion) -> str:
-    wrong = len(result.misclassified)
+def _pairs(context: PageContext, result: Confusion) -> list[Block]:
+    """The most frequent confusions as bars, where a matrix has too many cells to be read."""
+    if len(result.classes) <= READABLE or not result.mistakes:
+        return []
+    most = result.mistakes[:PAIRS]
+    pairs = [(result.classes[pair.true], result.classes[pair.predicted], pair.count) for pair in most]
+    more = len(result.mistakes) - len(most)
+    rest = f"; {plural(more, 'further pair')} in confusion.csv" if more else ""
+    caption = f"True → predicted class, number of evaluation {noun(context.run)}s: the most frequent confusions{rest}."
+    return [chart("mistakes-pairs", pair_bars(pairs), alt=_finding(context, result), caption=caption, wide=True)]
+
+
+def _matrix(context: PageContext, result: Confusion) -> Figure:
+    order, sorted_by = np.arange(len(result.classes)), ""
+    if len(order) > READABLE:
+        order, sorted_by = similar_order(result.matrix), " Classes that are confused stand together."
+    classes, unpredicted = [result.classes[i] for i in order], [result.unpredicted[i] for i in order]
+    return chart(
+        "mistakes-confusion",
+        confusion_chart(result.matrix[np.ix_(order, order)], classes, unpredicted),
+        alt=_finding(context, result),
+        caption=f"Rows are true labels, columns predictions, numbers are {noun(context.run)}s. Off the diagonal a cell "
+        f"is the bluer the larger its share of the row.{sorted_by}",
+    )
+
+
+def _finding(context: PageContext, result: Confusion) -> str:
+    wrong, of = len(result.misclassified), plural(result.images, f"evaluation {noun(context.run)}")
     if not wrong:
-        return f"All {plural(result.images, 'evaluation image')} are predicted right."
-    of = plural(result.images, "evaluation image")
-    text = f"{wrong:,} of {of} ({percent(wrong / result.images)}) are predicted wrong"
+        return f"All {of} are classified correctly."
+    low, high = wilson(wrong, result.images)
+    text = f"{wrong:,} of {of} are misclassified ({percent(wrong / result.images)}, {interval(low, high)})"
     if without := sum(result.unpredicted):
         text += f", {without:,} of them without a prediction, as their scores are not finite"
-    if result.mistakes:
-        most = result.mistakes[0]
-        true, predicted = result.classes[most.true], result.classes[most.predicted]
-        text += f"; most often {true} is taken for {predicted} ({most.count} times)"
-    known = [
-        (share, name) for share, name in zip(result.class_accuracy, result.classes, strict=True) if share is not None
-    ]
-    least = min(share for share, _ in known)
-    hardest = [name for share, name in known if share == least]
-    one = f"The hardest class is {hardest[0]}" if len(hardest) == 1 else f"The hardest classes are {listed(hardest)}"
-    return f"{text}. {one}: {percent(least)} of {'its' if len(hardest) == 1 else 'their'} images are predicted right."
+    most = result.mistakes[:2]
+    if most and (len(most) == 1 or most[0].count > most[1].count):
+        true, predicted = result.classes[most[0].true], result.classes[most[0].predicted]
+        text += f"; most often {true} is taken for {predicted} ({most[0].count:,} times)"
+    label = hardest(result)
+    if label is None:
+        return f"{text}."
+    share = percent(result.class_accuracy[label] or 0.0)
+    return f"{text}. The hardest class is {result.classes[label]}: {share} of its {noun(context.run)}s are correct."
 
 
 def _misclassified(context: PageContext, result: Confusion) -> Figure | None:
@@ -76,11 +98,12 @@ def _misclassified(context: PageContext, result: Confusion) -> Figure | None:
     if context.outcome is None or not chosen or not are_pictures(images.shape):
         return None
     predictions, gaps = context.outcome.predictions, context.outcome.logit_gap
+    names = distinct(result.classes, 14)
     picture = image_mosaic(
         images,
         chosen,
         shades,
-        labels=[f"{result.classes[labels[i]]} → {_predicted(result.classes, predictions[i])}" for i in chosen],
+        labels=[f"{names[labels[i]]} → {_predicted(names, predictions[i])}" for i in chosen],
         values=[f"image {i}" + (f", margin {gaps[i]:.2f}" if np.isfinite(gaps[i]) else "") for i in chosen],
         columns=min(len(chosen), 10),
         gap=2,
@@ -104,15 +127,18 @@ def _predicted(classes: Sequence[str], guess: int) -> str:
     return classes[guess] if guess >= 0 else "no prediction"
 
 
-def _per_class(result: Confusion) -> Table:
+def _per_class(context: PageContext, result: Confusion) -> Table:
     totals = result.matrix.sum(axis=1) + result.unpredicted
     rows = []
     for label, (name, share) in enumerate(zip(result.classes, result.class_accuracy, strict=True)):
         others = [m for m in result.mistakes if m.true == label][:2]
         taken = ", ".join(f"{result.classes[m.predicted]} ({m.count})" for m in others)
-        rows.append((name, int(totals[label]), None if share is None else percent(share), taken))
-    columns = ("Class", "Images", "Predicted right", "Most often taken for")
-    return Table("mistakes-classes", "Accuracy per class, over its evaluation images.", columns, tuple(rows), "lrrl")
+        within = None if share is None else span(*wilson(int(result.matrix[label, label]), int(totals[label])))
+        rows.append((name, int(totals[label]), None if share is None else percent(share), within, taken))
+    one = noun(context.run)
+    columns = ("Class", f"{one.capitalize()}s", "Correct", "95 % interval, %", "Most often taken for")
+    caption = f"Accuracy per class, over its evaluation {one}s; Wilson's 95 % intervals."
+    return Table("mistakes-classes", caption, columns, tuple(rows), "lrrrl")
 
 
 def _predictions(context: PageContext) -> Iterator[tuple[Any, ...]]:

@@ -2,12 +2,13 @@
 
 from math import isfinite
 
+from reportgen.analysis.confusion import wilson
 from reportgen.analysis.embedding import Embedding
 from reportgen.core.run import MetricRow
 from reportgen.sections import answers, health, strongest
 from reportgen.sections.context import PageContext
 from reportgen.sections.options import Need
-from reportgen.sections.words import listed, percent, plural
+from reportgen.sections.words import called, interval, listed, noun, percent, plural
 
 PROBLEMS = 12
 """Unreadable parts of a run that are named one by one on top of the page."""
@@ -19,9 +20,32 @@ def page_title(context: PageContext) -> str:
     """Which network on which data."""
     run = context.run
     if run.kind == "inspection":
-        return f"{context.network.name} on {_inputs(context)}"
-    model, dataset = run.config.get("model"), run.config.get("dataset")
-    return f"{model} on {dataset}" if model and dataset else str(model or "Training report")
+        return f"{called(context.network.name)} on {_inputs(context)}"
+    dataset = _dataset(context)
+    return f"{_model(context)} on {dataset}" if dataset else _model(context)
+
+
+def _model(context: PageContext) -> str:
+    return called(str(context.run.config.get("model") or context.network.name or "A network"))
+
+
+def _dataset(context: PageContext) -> str:
+    return called(str(context.run.config.get("dataset", "")))
+
+
+def origin(context: PageContext) -> str:
+    """Where the run comes from: day, commit, seed, data, command; what is not known is left out."""
+    facts, config = context.run.provenance, context.run.config
+    parts = [str(facts["date"])] if facts.get("date") else []
+    if commit := facts.get("git_commit"):
+        parts.append(f"commit {str(commit)[:10]}{' with uncommitted changes' if facts.get('git_dirty') else ''}")
+    if "seed" in config:
+        parts.append(f"seed {config['seed']}")
+    if "train_images" in facts:
+        parts.append(f"{int(facts['train_images']):,} training {noun(context.run)}s")
+    if fingerprint := facts.get("dataset_fingerprint"):
+        parts.append(f"data {str(fingerprint)[:10]}")
+    return " · ".join([*parts, *([str(facts["command"])] if facts.get("command") else [])])
 
 
 def headline(context: PageContext) -> str:
@@ -42,24 +66,23 @@ def _inspected(context: PageContext) -> str:
     if context.map_layers and Need.COMPARABLE in context.offers:
         return answers.finding(context)
     source = f" with {context.run.provenance['parameters']}" if "parameters" in context.run.provenance else ""
-    start = f"{context.network.name}{source}, on {_inputs(context)}"
+    start = f"{called(context.network.name)}{source}, on {_inputs(context)}"
     return f"{start}. {strongest.finding(context)}" if context.map_layers else f"{start}."
 
 
 def _trained(context: PageContext) -> str:
-    run, result = context.run, context.confusion
-    model = str(run.config.get("model", "A network"))
-    data = f" on {run.config['dataset']}" if "dataset" in run.config else ""
-    if "train_images" in run.provenance:
-        data += f" ({plural(int(run.provenance['train_images']), 'training image')})"
-    epoch = _reached(context).epoch
-    when = f"after {plural(epoch, 'epoch')}" if epoch else "before any training"
+    result, model, last = context.confusion, _model(context), _reached(context)
+    when = f"after {plural(last.epoch, 'epoch')}" if last.epoch else "before any training"
     if result is None or result.accuracy is None:
-        return f"{model}{data}, {when}."
-    right = result.images - len(result.misclassified)
+        return f"{model}, {when}."
+    right, one = result.images - len(result.misclassified), noun(context.run)
+    within = interval(*wilson(right, result.images))
+    training = last.reported.get("train_accuracy")
+    fitted = f"; training {percent(training)}" if training is not None and 0 <= training <= 1 else ""
+    seeds = "; one seed" if last.epoch else ""
     return (
-        f"{model}{data} classifies {right:,} of {plural(result.images, 'test image')} correctly "
-        f"({percent(result.accuracy)}) {when}."
+        f"{model} classifies {right:,} of {plural(result.images, f'test {one}')} correctly "
+        f"({percent(result.accuracy)}, {within}) {when}{fitted}{seeds}."
     )
 
 

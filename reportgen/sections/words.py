@@ -28,9 +28,34 @@ def percent(share: float) -> str:
     return f"{value:.1f}{NBSP}%"
 
 
+def span(low: float, high: float) -> str:
+    """Two shares from 0 to 1 as percentages with one decimal, the sign left to the reader: "95.9 to 98.0"."""
+    return f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def interval(low: float, high: float) -> str:
+    """The 95 % interval of a share, for a bracket after it: "95 % interval 95.9 to 98.0"."""
+    return f"95{NBSP}% interval {span(low, high)}"
+
+
 def plural(count: int, noun: str) -> str:
     """The count with its noun: "1 image", "4,000 images"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
+
+
+_CALLED = {
+    **{"lenet": "LeNet", "lenet_nnx": "LeNet (NNX)", "mnist_cnn": "MNIST CNN", "squeezenet": "SqueezeNet"},
+    **{"mnist": "MNIST", "mnist5k": "MNIST", "digits": "scikit-learn's digits"},
+}
+
+
+def called(name: str) -> str:
+    """The name by which people know one of this package's models or datasets; another name as it is.
+
+    >>> called("lenet"), called("nets:make")
+    ('LeNet', 'nets:make')
+    """
+    return _CALLED.get(name, name)
 
 
 def noun(run: Run) -> str:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
 
-from reportgen.analysis.confusion import confusion
+from reportgen.analysis.confusion import confusion, hardest, similar_order, wilson
 from reportgen.errors import DataError
 
 
@@ -83,3 +83,34 @@ def test_an_image_without_a_prediction_is_in_no_column_and_never_right(pairs):
 def test_labels_are_never_minus_1():
     with pytest.raises(DataError, match="labels contain -1"):
         confusion(np.array([-1]), np.array([0]), "ab")
+
+
+def test_wilson_stays_within_0_and_1():
+    assert wilson(0, 10) == (0.0, pytest.approx(0.2775, abs=1e-4))
+    assert wilson(10, 10) == (pytest.approx(0.7225, abs=1e-4), 1.0)
+    assert wilson(50, 100) == (pytest.approx(0.4038, abs=1e-4), pytest.approx(0.5962, abs=1e-4))
+
+
+def right_of(right: list[int], images: int):
+    """Each class with so many of `images` correct, the rest taken for the next class."""
+    count = len(right)
+    labels = np.repeat(np.arange(count), images)
+    guesses = np.concatenate([[i] * n + [(i + 1) % count] * (images - n) for i, n in enumerate(right)])
+    return confusion(labels, guesses, [str(i) for i in range(count)])
+
+
+def test_a_class_is_the_hardest_only_where_its_interval_is_apart():
+    assert hardest(right_of([95, 60, 97], 100)) == 1
+    assert hardest(right_of([95, 88, 97], 100)) is None
+    assert hardest(right_of([9, 6, 10], 10)) is None
+    assert hardest(right_of([5], 10)) is None
+
+
+def test_confused_classes_stand_together():
+    matrix = np.eye(6, dtype=int) * 10
+    for a, b in ((0, 3), (1, 4), (2, 5)):
+        matrix[a, b] = matrix[b, a] = 5
+    order = similar_order(matrix).tolist()
+    assert sorted(order) == list(range(6))
+    assert all(abs(order.index(a) - order.index(a + 3)) == 1 for a in range(3))
+    assert sorted(similar_order(np.zeros((4, 4), int))) == [0, 1, 2, 3]

@@ -37,8 +37,10 @@ def test_nan_parameters_predict_nothing_and_the_page_says_so(broken):
     report = reportgen.build(broken, embedding="pca").document
     assert dict(report.key_figures)["accuracy"] == "0.0\N{NO-BREAK SPACE}%"
     section = next(s for s in report.sections if s.anchor == "mistakes")
-    wrong = "100 of 100 evaluation images (100.0\N{NO-BREAK SPACE}%) are predicted wrong"
-    assert section.finding.startswith(f"{wrong}, 100 of them without a prediction, as their scores are not finite.")
+    wrong = "100 of 100 evaluation images are misclassified (100.0\N{NO-BREAK SPACE}%, 95\N{NO-BREAK SPACE}% interval"
+    assert section.finding.startswith(
+        f"{wrong} 96.3 to 100.0), 100 of them without a prediction, as their scores are not finite."
+    )
     assert "The network predicts nothing for all 100 evaluation images: its scores are not finite." in report.warnings
     assert all(set(row[1:]) == {0} for row in numbers(report, "confusion.csv"))
     assert all(row[2] is None for row in numbers(report, "predictions.csv"))
