@@ -6,7 +6,19 @@ output, values = prepare(model, variables, images)(variables, images)
 
 from reportgen.capture.capture import Capture, prepare
 from reportgen.capture.forward import variables_of
+from reportgen.capture.modes import on_this_process, own_modes
 from reportgen.capture.names import flat_names
 from reportgen.capture.verify import Verification, check, check_all, verify
 
-__all__ = ["Capture", "Verification", "check", "check_all", "flat_names", "prepare", "variables_of", "verify"]
+__all__ = [
+    "Capture",
+    "Verification",
+    "check",
+    "check_all",
+    "flat_names",
+    "on_this_process",
+    "own_modes",
+    "prepare",
+    "variables_of",
+    "verify",
+]

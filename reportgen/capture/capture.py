@@ -14,7 +14,7 @@ cost nothing: XLA removes them.
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -30,6 +30,8 @@ from reportgen.capture.program import Program, trace
 from reportgen.capture.table import CONSTANT, CapturedLayer, build, own_params
 from reportgen.core.network import INPUT, Layer, Network, Role
 from reportgen.errors import ModelError, choices
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +100,7 @@ def prepare(
     forward = forward_of(model, apply)
     variables = variables_of(model, variables)
     program, captured, image_axes, uncaptured = _examine(forward, variables, images)
-    described = _layers(program, captured, image_axes, variables)
+    described = _layers(program, captured, image_axes, variables, uncaptured)
     network = Network(name_of(model), {layer.path: layer for layer in described}, uncaptured)
     for pattern in layers:
         if not network.select((pattern,)):
@@ -181,16 +183,32 @@ def _orders(
     }
 
 
+def _known(what: str, find: Callable[[], dict[str, T]], uncaptured: dict[str, str]) -> dict[str, T]:
+    """What is known of layers beside their values. What fails costs this alone: `uncaptured` gets the reason."""
+    try:
+        return find()
+    except Exception as error:  # XLA's cost analysis, and equations of every kind
+        uncaptured[what] = f"{type(error).__name__}: {error}".splitlines()[0]
+        return {}
+
+
 def _layers(
-    program: Program, captured: Sequence[CapturedLayer], image_axes: Mapping[str, ImageAxis], variables: Any
+    program: Program,
+    captured: Sequence[CapturedLayer],
+    image_axes: Mapping[str, ImageAxis],
+    variables: Any,
+    uncaptured: dict[str, str],
 ) -> tuple[Layer, ...]:
-    """The captured layers as the run directory keeps them."""
+    """The captured layers as the run directory keeps them; `uncaptured` gets what could not be found out of them."""
     owned, _ = own_params(captured, flat_names(variables.get("params", {})))
     labels = follow(program)
     paths = {INPUT, *(layer.path for layer in captured)}
-    fields = receptive_fields(program.equations, program.images, {x.path: x.variable for x in captured})
+    variable_of = {layer.path: layer.variable for layer in captured}
+    fields = _known(
+        "receptive fields", lambda: receptive_fields(program.equations, program.images, variable_of), uncaptured
+    )
     attentions = {layer.module for layer in captured if layer.role is Role.ATTENTION}
-    computed = flops(program, captured, batch.FEW)
+    computed = _known("numbers of operations", lambda: flops(program, captured, batch.FEW), uncaptured)
     layers = []
     for layer in captured:
         where = image_axes[layer.path]
@@ -217,7 +235,7 @@ def _layers(
                 params=owned.get(layer.path, {}),
                 alias_of=layer.alias_of if layer.alias_of in paths else None,
                 tied_to=layer.tied_to if owned.get(layer.tied_to or "") else None,
-                field=fields[layer.path],
+                field=fields.get(layer.path),
                 flops=computed.get(layer.path),
             )
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.capture import Capture, check_all, flat_names, prepare
+from reportgen.capture import Capture, check_all, flat_names, on_this_process, own_modes, prepare
 from reportgen.core.network import Network
 from reportgen.core.pictures import Picture, are_pictures, image_range, to_pixels
 from reportgen.core.progress import Progress
@@ -25,6 +25,7 @@ from reportgen.inspection.network import LoadedNetwork, cannot_take
 from reportgen.inspection.preprocess import Preprocessor, preprocessing
 
 
+@own_modes()
 def inspect_network(
     network: LoadedNetwork,
     pictures: Sequence[Picture] | None,
@@ -191,6 +192,7 @@ def _fitted(
                     f"the preprocessing gives {list(inputs.shape)}; [image, height, width, channel] is shown"
                 )
             model, variables = network.build(inputs.shape[1:])
+            variables = on_this_process(variables)
             capture = _prepared(network, model, variables, inputs, apply, layers)
             return fitting, preprocessor, inputs, variables, capture
         except ReportgenError as problem:

@@ -15,6 +15,7 @@ import operator
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from reportgen.capture import flat_names, variables_of
+from reportgen.capture import flat_names, on_this_process, own_modes, variables_of
 from reportgen.core.paths import lasting_path
-from reportgen.core.run import MetricRow, Observation
+from reportgen.core.run import MetricRow
 from reportgen.errors import OptionError, RunError
 from reportgen.record.background import Background
 from reportgen.record.batches import all_batches, class_names, recorded_part
@@ -63,6 +64,10 @@ class Recorder:
     taken for inputs and labels, inputs that are a pair are written ((a, b), None). Labels are integers. Raises
     DataError, ModelError, OptionError or RunError, each saying what to change. A recorder that
     is closed by an exception leaves a run that can be read.
+
+    Parameters may be on a mesh of devices. Of a program that runs in several processes (`jax.distributed`) every
+    one may record, as they all run the same: each evaluates its own copy of the parameters, waits for no other, and
+    the first writes the run. Parameters of which a process has a part alone are refused.
     """
 
     def __init__(
@@ -87,19 +92,21 @@ class Recorder:
         keep, start = with_earlier(earlier, keep, start)
         if variables is None and isinstance(model, nn.Module):
             raise OptionError("the variables are missing: a Linen model is recorded with its variables or a TrainState")
-        variables = variables_of(model, variables)
+        with own_modes():
+            variables = on_this_process(variables_of(model, variables))
         batches = all_batches(probe, evaluation, embedding)
         names = class_names(classes, batches)
         self._model = model
         self._collections = set(variables)
         self._every = interval(keep.every, variables)
-        path = lasting_path(path)
+        self._path = path = lasting_path(path)
         self._begin_at(path, start.resume_at, variables)
         self._closed = False
         self._warned = False
         self.accuracy: float | None = None
         """Share of the evaluation examples that were predicted correctly when they were last evaluated."""
-        prepared = prepare_model(model, variables, batches, names, apply, keep, verify)
+        with own_modes():
+            prepared = prepare_model(model, variables, batches, names, apply, keep, verify)
         self._batches, self._observe = prepared.batches, prepared.observe
         self._recorded = recorded_part(prepared.batches)
         known = (batch.fingerprints for batch in self._recorded.values())
@@ -112,7 +119,9 @@ class Recorder:
             "provenance": {**provenance(), **_plain(start.facts, "facts"), **prepared.provenance},
         }
         initial = metrics(start.initial)
-        self._writer = RunWriter(path, header, overwrite=overwrite, resume_at=start.resume_at)
+        self._writer: RunWriter | None = None
+        if jax.process_index() == 0:
+            self._writer = RunWriter(path, header, overwrite=overwrite, resume_at=start.resume_at)
         nbytes = sum(leaf.nbytes for leaf in jax.tree.leaves(variables["params"]))
         self._background = Background(capacity=int(np.clip(WAITING_BYTES // max(nbytes, 1), 2, 64)))
         if start.resume_at is None:
@@ -135,7 +144,8 @@ class Recorder:
     def _record_start(self, variables: Mapping[str, Any], initial: Mapping[str, Any]) -> None:
         """Step 0: the batches, and the network before training."""
         try:
-            self._writer.batches(self._recorded)
+            if self._writer is not None:
+                self._writer.batches(self._recorded)
             self._keep(variables, 0)
             self._record(variables, initial)
         except BaseException:
@@ -152,18 +162,24 @@ class Recorder:
         """
         self._check_open()
         reported_values = metrics({**({} if loss is None else {"train_loss": loss}), **reported})
-        variables = variables_of(self._model, params)
-        self._step += 1
-        step, epoch = self._step, self._epoch + 1
-        trees = self._collected(variables) if self._every and step % self._every == 0 else {}
         # Metrics on the device are copied like parameters: the loop may delete or donate what it was given.
         held = {name: value for name, value in reported_values.items() if isinstance(value, jax.Array)}
-        # One call for all, queued on the device behind the update that made them.
-        copies, held = _copied((trees, held))
+        with own_modes():
+            variables, held = on_this_process((variables_of(self._model, params), held))
+            self._step += 1
+            step, epoch = self._step, self._epoch + 1
+            trees = self._collected(variables) if self._every and step % self._every == 0 else {}
+            # One call for all, queued on the device behind the update that made them.
+            copies, held = _copied((trees, held))
         if trees:
             self._submit_snapshot(copies, epoch)
         row = {**reported_values, **held}
-        self._background.submit(lambda: self._writer.step_rows(MetricRow(step, epoch, reported=numbers(row))))
+
+        def write(writer: RunWriter) -> None:
+            with own_modes():
+                writer.step_rows(MetricRow(step, epoch, reported=numbers(row)))
+
+        self._submit(write)
 
     def epoch(self, variables: Any, *, steps: int | None = None, losses: Any = None, **reported: Any) -> None:
         """Close an epoch: records activations, predictions, vectors, the measured val_accuracy, and metrics.
@@ -176,7 +192,8 @@ class Recorder:
         metrics as `step` does.
         """
         self._check_open()
-        variables = variables_of(self._model, variables)
+        with own_modes():
+            variables = on_this_process(variables_of(self._model, variables))
         if missing := self._collections - set(variables):
             raise OptionError(
                 f"epoch() was given {', '.join(sorted(variables))} without {', '.join(sorted(missing))}; "
@@ -193,7 +210,7 @@ class Recorder:
             MetricRow(self._step + number, self._epoch, reported=numbers({"train_loss": loss}))
             for number, loss in enumerate(each, 1)
         ]
-        self._background.submit(lambda: self._writer.step_rows(*rows))
+        self._submit(lambda writer: writer.step_rows(*rows))
         self._step += count
         self._epoch_began = self._step
         if self._kept != (self._step, self._collections):
@@ -202,7 +219,7 @@ class Recorder:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise RunError(f"the recorder of {self._writer.path} is closed: nothing more can be recorded with it")
+            raise RunError(f"the recorder of {self._path} is closed: nothing more can be recorded with it")
 
     def _warn_of_no_step(self) -> None:
         if not self._warned:
@@ -226,9 +243,11 @@ class Recorder:
         try:
             self._background.close()
         except BaseException:
-            self._writer.close("failed", time.monotonic() - self._started)
+            status = "failed"
             raise
-        self._writer.close(status, time.monotonic() - self._started)
+        finally:
+            if self._writer is not None:
+                self._writer.close(status, time.monotonic() - self._started)
 
     def __enter__(self) -> "Recorder":
         return self
@@ -245,32 +264,37 @@ class Recorder:
 
     def _keep(self, variables: Mapping[str, Any], epoch: int) -> None:
         """Hand a copy of the variables to the writer thread."""
-        self._submit_snapshot(_copied(self._collected(variables)), epoch)
+        with own_modes():
+            copies = _copied(self._collected(variables))
+        self._submit_snapshot(copies, epoch)
 
     def _submit_snapshot(self, copies: Mapping[str, Mapping[str, Any]], epoch: int) -> None:
         step = self._step
         self._kept = step, set(copies)
 
-        def write() -> None:
-            arrays = {kind: {name: np.asarray(leaf) for name, leaf in tree.items()} for kind, tree in copies.items()}
-            self._writer.snapshot(step, epoch, arrays)
+        def write(writer: RunWriter) -> None:
+            with own_modes():
+                arrays = jax.tree.map(np.asarray, copies)
+            writer.snapshot(step, epoch, arrays)
 
-        self._background.submit(write)
-
-    def _fitting(self, observation: Observation) -> Observation:
-        """The observation with as many layer vectors as the run has room for now. Runs in the writer thread."""
-        return fitting(observation, self._writer.size, self._taken)
+        self._submit(write)
 
     def _record(self, variables: Any, reported_values: Mapping[str, Any]) -> None:
         """Evaluate the network as it is now, and hand the results to the writer thread."""
-        observation = self._observe(variables, self._step, self._epoch)
+        with own_modes():
+            observation = self._observe(variables, self._step, self._epoch)
         outcome, measured = observation.outcome, {}
         if outcome is not None:
             right = outcome.predictions == self._batches["evaluation"].targets
             measured["val_accuracy"] = self.accuracy = float(np.mean(right))
         row = MetricRow(self._step, self._epoch, measured, numbers(reported_values))
-        self._background.submit(lambda: self._writer.observation(self._fitting(observation)))
-        self._background.submit(lambda: self._writer.epoch_row(row))
+        self._submit(lambda writer: writer.observation(fitting(observation, writer.size, self._taken)))
+        self._submit(lambda writer: writer.epoch_row(row))
+
+    def _submit(self, write: Callable[[RunWriter], None]) -> None:
+        """Have the writer thread write; of several processes, which all have the same to write, in the first one."""
+        if self._writer is not None:
+            self._background.submit(partial(write, self._writer))
 
 
 def _losses(losses: Any, steps: int | None) -> list[Any]:

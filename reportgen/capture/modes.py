@@ -1,0 +1,64 @@
+"""JAX as a capture needs it, whatever the program around it has set.
+
+    with own_modes():
+        observation = observe(on_this_process(variables))
+
+A training may forbid implicit transfers, stop at the first NaN, run without jit, or have its parameters on a mesh
+whose axes are part of their types. That is for its own computations: a recording hands over images and fetches
+results, records the NaN of a network that diverged, compiles, and calls the model on batches that are on no mesh.
+What is set here is the calling thread's, and is put back.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding
+
+from reportgen.errors import OptionError
+
+
+@contextmanager
+def own_modes() -> Iterator[None]:
+    """While open, JAX's modes are those of a program that sets none; a mesh that is set has automatic axes."""
+    with ExitStack() as stack:
+        stack.enter_context(jax.transfer_guard("allow"))
+        for mode in (jax.debug_nans, jax.debug_infs, jax.disable_jit):
+            stack.enter_context(mode(False))
+        mesh = jax.sharding.get_mesh()
+        if AxisType.Explicit in mesh.axis_types:
+            stack.enter_context(jax.set_mesh(_automatic(mesh)))
+        yield
+
+
+def on_this_process(tree: Any) -> Any:
+    """The tree with arrays that any model can be called on: where they are, but with no explicit axes in their types,
+    and of a copy in each of several processes, this process's.
+
+    Raises OptionError for an array of which parts lie in other processes alone.
+    """
+    return jax.tree_util.tree_map_with_path(_on_this_process, tree)
+
+
+def _on_this_process(place: Any, leaf: Any) -> Any:
+    if not isinstance(leaf, jax.Array) or isinstance(leaf, jax.core.Tracer):
+        return leaf
+    if not leaf.is_fully_addressable:
+        if not leaf.is_fully_replicated:
+            raise OptionError(
+                f"{jax.tree_util.keystr(place, simple=True, separator='/')} {leaf.shape} is spread over "
+                f"{jax.process_count()} processes, which are not waited for here; gather it in all of them first: "
+                "jax.experimental.multihost_utils.process_allgather(tree, tiled=True)"
+            )
+        return leaf.addressable_data(0)
+    sharding = leaf.sharding
+    if isinstance(sharding, NamedSharding) and AxisType.Explicit in sharding.mesh.axis_types:
+        automatic = NamedSharding(_automatic(sharding.mesh), sharding.spec, memory_kind=sharding.memory_kind)
+        return jax.device_put(leaf, automatic)
+    return leaf
+
+
+def _automatic(mesh: Any) -> Mesh:
+    """The same devices under the same names, placed by the compiler: any model runs on them as it is."""
+    return Mesh(mesh.devices, mesh.axis_names)
