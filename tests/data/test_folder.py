@@ -21,10 +21,10 @@ def grey(value: int, size: tuple[int, int] = (5, 4)) -> Image.Image:
 
 
 def strictly(path: Path) -> np.ndarray:
-    """The pixels as a dataset's folder reads them."""
-    pixels = read_picture(path, strict=True).pixels
-    np.testing.assert_array_equal(pixels, pixels.astype(np.uint8))
-    return pixels.astype(np.uint8)
+    """The pixels as a dataset's folder reads them, which are those of an inspection."""
+    pixels = folder.read_image(path)
+    np.testing.assert_array_equal(pixels, read_picture(path).pixels)
+    return pixels
 
 
 @pytest.fixture
@@ -40,7 +40,9 @@ def flowers(tmp_path: Path) -> Path:
 def test_classes_are_the_sorted_folders(flowers: Path) -> None:
     (flowers / "README.txt").write_text("beside the classes: skipped")
     (flowers / ".hidden").mkdir()
-    (flowers / "rose" / ".DS_Store").write_bytes(b"skipped")
+    for name in (".DS_Store", "._1.png", "Thumbs.db", "desktop.ini", "1.png:Zone.Identifier"):
+        (flowers / "rose" / name).write_bytes(b"skipped")
+    (flowers / "__MACOSX" / "rose").mkdir(parents=True)
     data = folder.load(flowers)
     assert data.name == "flowers"
     assert data.classes == ("rose", "tulip")
@@ -59,6 +61,21 @@ def test_grey_among_rgb_becomes_rgb(flowers: Path) -> None:
     assert data.image_shape == (4, 5, 3)
     pixels = {tuple(np.rint(image[0, 0] * 255).astype(int)) for image in (*data.train_images, *data.test_images)}
     assert {(1, 2, 3), (101, 101, 101)} <= pixels
+
+
+def test_sixteen_bits_are_kept(flowers: Path) -> None:
+    deep = np.full((4, 5), 51300, np.uint16)
+    Image.fromarray(deep).save(flowers / "rose" / "0.png")
+    data = folder.load(flowers)
+    values = {round(float(image[0, 0, 0]) * 65535) for image in (*data.train_images, *data.test_images)}
+    assert {51300, 101 * 257, 10 * 257} <= values
+
+
+def test_names_without_a_known_end_are_pictures_all_the_same(flowers: Path) -> None:
+    for name in ("photo.JFIF", "image_0001", "scan.odd"):
+        (flowers / "rose" / name).write_bytes((flowers / "rose" / "1.png").read_bytes())
+    data = folder.load(flowers)
+    assert len(data.train_labels) + len(data.test_labels) == 9
 
 
 def test_every_mode(tmp_path: Path) -> None:
@@ -94,12 +111,11 @@ def test_the_turn_mark_of_a_jpeg_is_applied(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (Image.fromarray(np.full((4, 5), 40000, np.uint16)), "more than 8 bits"),
         (Image.new("RGBA", (5, 4), (1, 2, 3, 200)), "partly transparent"),
         (Image.new("LA", (5, 4), (1, 0)), "partly transparent"),
     ],
 )
-def test_pictures_that_would_be_altered_are_refused(tmp_path: Path, image: Image.Image, message: str) -> None:
+def test_transparent_pictures_are_refused(tmp_path: Path, image: Image.Image, message: str) -> None:
     image.save(tmp_path / "a.png")
     with pytest.raises(DataError, match=f"a.png: .*{message}"):
         strictly(tmp_path / "a.png")
@@ -135,7 +151,7 @@ def test_one_class(flowers: Path) -> None:
 def test_files_that_are_no_pictures(flowers: Path) -> None:
     notes = flowers / "rose" / "notes.txt"
     notes.write_text("hello")
-    with pytest.raises(DataError, match=r"notes.txt: not a picture; expected .png"):
+    with pytest.raises(DataError, match=r"notes.txt: not a readable picture; save it as one of PNG"):
         folder.load(flowers)
     notes.unlink()
     grey(1).save(flowers / "loose.png")

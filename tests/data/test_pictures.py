@@ -1,8 +1,12 @@
 """Pictures in every form that Pillow writes, and files that only look like pictures."""
 
+import struct
+import warnings
+import zlib
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from reportgen.data.pictures import (
     MAX_PIXELS,
@@ -88,6 +92,112 @@ def test_the_exif_mark_turns_the_picture(tmp_path):
     picture = read_picture(save(tmp_path / "t.png", Image.fromarray(COLORS), exif=exif))
     assert np.array_equal(picture.pixels, np.rot90(COLORS, -1))
     assert "EXIF" in picture.notes[0]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_that_of_pillow(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "t.png", Image.fromarray(COLORS), exif=exif)
+    picture = read_picture(path)
+    assert np.array_equal(picture.pixels, np.asarray(ImageOps.exif_transpose(Image.open(path))))
+    assert picture.notes == (() if orientation == 1 else ("turned as its EXIF mark says",))
+
+
+@pytest.mark.parametrize(
+    "mark", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0XX" + bytes(40), b"\xff" * 60]
+)
+def test_an_unreadable_exif_mark_leaves_the_picture(tmp_path, mark):
+    plain = save(tmp_path / "plain.jpg", Image.fromarray(COLORS))
+    marked = save(tmp_path / "marked.jpg", Image.fromarray(COLORS), exif=mark)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(read_picture(marked).pixels, read_picture(plain).pixels)
+
+
+def test_what_a_phone_puts_behind_a_photograph_is_no_animation(tmp_path):
+    path = tmp_path / "phone.jpg"
+    large = Image.fromarray(COLORS)
+    large.save(path, format="MPO", save_all=True, append_images=[large.resize((3, 2))])
+    alone = save(tmp_path / "alone.jpg", large)
+    assert np.array_equal(read_picture(path).pixels, read_picture(alone).pixels)
+    assert read_picture(path).notes == ()
+
+
+def test_the_pages_of_a_tiff_are_counted(tmp_path):
+    page = Image.fromarray(GREY)
+    picture = read_picture(save(tmp_path / "a.tif", page, save_all=True, append_images=[page, page]))
+    assert picture.notes == ("first of 3 pages",)
+
+
+def png(depth: int, kind: int, row: bytes, width: int, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG file of one row, which Pillow can't write."""
+    header = struct.pack(">IIBBBBB", width, 1, depth, kind, 0, 0, 0)
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big") for name, data in parts
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "seen"),
+    [
+        (png(16, 0, struct.pack(">2H", 1000, 25700), 2, (b"tRNS", struct.pack(">H", 1000))), [255, 100]),
+        (png(4, 0, bytes([0xF3]), 2, (b"tRNS", struct.pack(">H", 3))), [255, 255]),
+        (png(2, 0, bytes([0b11011000]), 3, (b"tRNS", struct.pack(">H", 2))), [255, 85, 255]),
+        (png(1, 0, bytes([0b01000000]), 2, (b"tRNS", struct.pack(">H", 0))), [255, 255]),
+    ],
+    ids=["16 bits", "4 bits", "2 bits", "1 bit"],
+)
+def test_a_value_that_is_named_as_transparent_is_it_at_every_depth(tmp_path, file, seen):
+    (tmp_path / "a.png").write_bytes(file)
+    picture = read_picture(tmp_path / "a.png")
+    assert picture.pixels[0, :, 0].tolist() == seen and "laid on white" in picture.notes[-1]
+    with pytest.raises(DataError, match="partly transparent"):
+        read_picture(tmp_path / "a.png", opaque=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rgb.png", png(16, 2, bytes(6), 1)),
+        ("rgba.png", png(16, 6, bytes(8), 1)),
+        ("la.png", png(16, 4, bytes(4), 1)),
+        ("rgb.ppm", b"P6 1 1 65535\n" + bytes(6)),
+    ],
+)
+def test_sixteen_bits_of_colour_are_refused_rather_than_halved(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=f"{name}: 16 bits a channel in colour.*save it as 8-bit RGB"):
+        read_picture(tmp_path / name)
+
+
+def tiff(photometric: int, bits: int, row: bytes) -> bytes:
+    """A TIFF file of one row of two pixels, which Pillow can't write."""
+    tags = {256: 2, 257: 1, 258: bits, 259: 1, 262: photometric, 273: 122, 277: 1, 278: 1, 279: len(row)}
+    entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + row
+
+
+def test_white_may_be_zero(tmp_path):
+    (tmp_path / "8.tif").write_bytes(tiff(0, 8, bytes([0, 255])))
+    (tmp_path / "16.tif").write_bytes(tiff(0, 16, struct.pack("<2H", 0, 65535)))
+    for name in ("8.tif", "16.tif"):
+        assert read_picture(tmp_path / name).pixels[0, :, 0].tolist() == [255, 0]
+
+
+def test_twelve_bits_are_refused(tmp_path):
+    (tmp_path / "12.tif").write_bytes(tiff(1, 12, bytes(3)))
+    with pytest.raises(DataError, match="12 bits a channel"):
+        read_picture(tmp_path / "12.tif")
+
+
+def test_what_systems_leave_beside_pictures_is_passed_over(tmp_path):
+    path = save(tmp_path / "a.png", Image.fromarray(GREY))
+    left = [tmp_path / name for name in ("Thumbs.db", "._a.png", "a.png:Zone.Identifier")]
+    assert [picture.name for picture in as_pictures([*left, path])] == ["a.png"]
+    with pytest.raises(DataError, match="at least one picture"):
+        as_pictures(left)
 
 
 def test_an_animation_gives_its_first_frame(tmp_path):
