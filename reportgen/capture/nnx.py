@@ -30,30 +30,27 @@ from flax.traverse_util import unflatten_dict
 from reportgen.capture.intermediates import Call
 from reportgen.capture.linen import evaluation_arguments, is_library
 from reportgen.capture.marks import CallTag, mark, reason_unmarked, scope, shown_methods
-from reportgen.errors import ModelError, OptionError
+from reportgen.errors import ModelError
 
 MARK = "_reportgen_path"
 """Attribute by which the modules of the copy are known; no other module has it."""
+
+ARRAYS = "arrays"
+"""The collection of the arrays that modules keep as plain attributes (a table of frequencies, a mask)."""
 
 _PATCHING = threading.RLock()
 
 
 def nnx_variables(given: Any) -> dict[str, Any]:
-    """{"params": ..., and the other variable types by name}, nested dicts of arrays, without random keys.
+    """{"params": ..., the other variable types by name, ARRAYS}, nested dicts of arrays, without random keys.
 
     `given` is an `nnx.Module`, or an `nnx.State` as `nnx.state` or `nnx.split` give it.
     """
     state = nnx.state(given) if isinstance(given, nnx.Module) else given
     found: dict[str, dict[tuple[str, ...], Any]] = {}
     for path, variable in nnx.to_flat_state(state):
-        if isinstance(variable, nnx.RngState):
-            continue
-        if not isinstance(variable, nnx.Variable):
-            raise OptionError(
-                f"{'/'.join(map(str, path))} is a {type(variable).__name__}, so its kind of variable is "
-                "unknown; pass the model, or nnx.state(model)"
-            )
-        found.setdefault(_collection(variable), {})[tuple(map(str, path))] = variable.get_value()
+        if not _is_random(variable):
+            found.setdefault(_collection(variable), {})[tuple(map(str, path))] = _value(variable)
     return {kind: unflatten_dict(flat) for kind, flat in found.items()}
 
 
@@ -69,22 +66,34 @@ def copier(model: nnx.Module) -> Callable[..., Any]:
     def copied(variables: Mapping[str, Any], key: jax.Array | None = None) -> nnx.Module:
         leaves, streams = [], 0
         for path, variable in recorded:
-            value = variable.get_value()
-            if not isinstance(variable, nnx.RngState):
+            value = _value(variable)
+            if not _is_random(variable):
                 value = _get(variables, _collection(variable), [str(part) for part in path])
-            elif key is not None and isinstance(variable, nnx.RngKey):
+            elif key is not None and not isinstance(variable, nnx.RngCount):
                 drawn, streams = jax.random.fold_in(key, streams), streams + 1
                 value = jax.random.split(drawn, value.shape) if value.shape else drawn
             elif key is not None:
                 value = jnp.zeros_like(value)
-            leaves.append((path, variable.replace(value)))
+            leaves.append((path, variable.replace(value) if isinstance(variable, nnx.Variable) else value))
         return nnx.merge(definition, nnx.from_flat_state(leaves))
 
     return copied
 
 
-def _collection(variable: nnx.Variable[Any]) -> str:
+def _collection(variable: Any) -> str:
+    if not isinstance(variable, nnx.Variable):
+        return ARRAYS
     return "params" if isinstance(variable, nnx.Param) else type(variable).__name__
+
+
+def _value(variable: Any) -> Any:
+    return variable.get_value() if isinstance(variable, nnx.Variable) else variable
+
+
+def _is_random(variable: Any) -> bool:
+    """Whether it is a random stream's, or a key that a module keeps as an attribute."""
+    dtype = getattr(_value(variable), "dtype", None)
+    return isinstance(variable, nnx.RngState) or (dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key))
 
 
 class NnxForward:

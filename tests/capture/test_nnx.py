@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from reportgen.capture import prepare, variables_of, verify
+from reportgen.capture import check, prepare, variables_of, verify
+from reportgen.capture.nnx import ARRAYS, copier, nnx_variables
 from reportgen.errors import ModelError, OptionError
 from tests.layers import letters
 
@@ -255,3 +256,28 @@ def test_variables_come_from_the_model_its_state_or_its_parameters():
         variables_of(model, 3)
     with pytest.raises(ModelError, match="the variables lack BatchStat blocks/0/norm/mean"):
         prepare(model, only, X)
+
+
+def test_arrays_that_are_plain_attributes_belong_to_the_model():
+    class Scaled(nnx.Module):
+        def __init__(self, rngs):
+            self.linear = nnx.Linear(3, 2, rngs=rngs)
+            self.frequencies = np.arange(1.0, 4.0, dtype=np.float32)
+            self.shift = jnp.ones(3)
+            self.key = jax.random.key(0)
+
+        def __call__(self, x):
+            return self.linear(x * self.frequencies + self.shift) + jax.random.normal(self.key, (2,))[None]
+
+    model = Scaled(nnx.Rngs(0))
+    x = np.ones((4, 3), np.float32)
+    variables = nnx_variables(model)
+    assert set(variables) == {"params", ARRAYS} and set(variables[ARRAYS]) == {"frequencies", "shift"}
+    with jax.numpy_rank_promotion("allow"):
+        capture = prepare(model, variables, x)
+        assert np.array_equal(capture(variables, x)[0], model(x))
+        assert not check(capture, variables, x).failed
+        doubled = {**variables, ARRAYS: jax.tree.map(lambda leaf: 2 * leaf, variables[ARRAYS])}
+        before, after = (capture(found, x)[1]["linear"] for found in (variables, doubled))
+        assert not np.allclose(before, after)
+        assert not np.array_equal(copier(model)(variables, jax.random.key(1))(x), model(x))
