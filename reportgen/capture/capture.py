@@ -27,7 +27,7 @@ from reportgen.capture.flops import flops
 from reportgen.capture.forward import Forward, PlainForward, forward_of, name_of, variables_of
 from reportgen.capture.names import flat_names
 from reportgen.capture.program import Program, trace
-from reportgen.capture.table import CONSTANT, CapturedLayer, build, own_params
+from reportgen.capture.table import CapturedLayer, build, own_params
 from reportgen.core.network import INPUT, Layer, Network, Role
 from reportgen.errors import ModelError, choices
 
@@ -124,7 +124,7 @@ def _examine(
     params = flat_names(variables.get("params", {}))
     root = isinstance(forward, PlainForward) or any("/" not in name for name in params)
     program = trace(forward, variables, _some(images, batch.FEW))
-    layers, uncaptured, constant = build(program, root)
+    layers, uncaptured = build(program, root)
     if not layers:
         raise ModelError("no module of the model was called, so nothing could be captured")
     shapes = {layer.path: layer.variable.aval.shape for layer in layers}
@@ -140,10 +140,7 @@ def _examine(
     kept = [layer for layer in layers if layer.path in image_axes]
     _, ownerless = own_params(kept, params)
     for name in ownerless:
-        module = name.rpartition("/")[0]
-        found = [path for path, place in constant.items() if place == module]
-        uncaptured.update(dict.fromkeys(found, CONSTANT))
-        if not found:
+        if name.rpartition("/")[0] not in uncaptured:
             uncaptured[name] = "this parameter is used by no captured module"
     for name, reason in forward.unmarked.items():
         if name not in shapes:

@@ -1,6 +1,6 @@
 """The layers of a traced model in call order: their names, what they read, which are the same.
 
-    layers, uncaptured, constant = build(program)
+    layers, uncaptured = build(program)
     layers[0].path, layers[0].variable
 
 Names follow the modules: "Block_0/Conv_1", a second call "Block_0/Conv_1#2". A functional operation is
@@ -51,11 +51,8 @@ class CapturedLayer:
     flax: bool = False
 
 
-def build(program: Program, root: bool = False) -> tuple[list[CapturedLayer], dict[str, str], dict[str, str]]:
-    """The layers in call order; what could not be captured with the reason; and constant library modules.
-
-    The last are Flax's modules whose value does not depend on the images, path -> where its parameters
-    are: an embedding of positions, or a gate of an LSTM cell that hands its kernel to the cell.
+def build(program: Program, root: bool = False) -> tuple[list[CapturedLayer], dict[str, str]]:
+    """The layers in call order, and what could not be captured with the reason.
 
     With `root`, the model itself is a layer even where its output is that of its last layer.
     """
@@ -73,18 +70,15 @@ class _Table:
         self._calls: Counter[tuple[str, str]] = Counter()
         self._first: dict[str, str] = {}
         self._constant: dict[str, str] = {}
-        self._constant_library: dict[str, str] = {}
         self._scopes: set[str] = set()
         """Modules with something captured inside."""
 
-    def build(self) -> tuple[list[CapturedLayer], dict[str, str], dict[str, str]]:
+    def build(self) -> tuple[list[CapturedLayer], dict[str, str]]:
         for point in self._program.points:
             varies = not isinstance(point.variable, Literal) and point.variable in self._activations
             if point.tag is not None and varies:
                 self._add_call(point, point.tag)
-            elif point.tag is not None and point.tag.library:
-                self._constant_library[_name(point.tag)] = point.tag.module
-            elif point.tag is not None:
+            elif point.tag is not None and not (point.tag.library and self._is_parameter(point.inner)):
                 self._constant[_name(point.tag) + point.tag.leaf] = CONSTANT
             elif point.operation is not None and varies and point.variable not in self._path_of:
                 self._add_operation(point, point.operation)
@@ -95,7 +89,16 @@ class _Table:
                 uncaptured[name] = reason
         inputs_of = self._inputs()
         layers = [replace(x, inputs=(x.alias_of,) if x.alias_of else inputs_of[x.path]) for x in self._layers.values()]
-        return layers, uncaptured, self._constant_library
+        return layers, uncaptured
+
+    def _is_parameter(self, variable: Any) -> bool:
+        """Whether a module of Flax's hands on what it holds, as a gate of an LSTM cell its kernel to the cell."""
+        while not isinstance(variable, Literal) and variable in self._made_by:
+            equation = self._made_by[variable]
+            if equation.primitive.name not in ("convert_element_type", "copy"):
+                return False
+            variable = equation.invars[0]
+        return True
 
     def _add_call(self, point: CapturePoint, tag: CallTag) -> None:
         if not tag.path and not tag.method and not self._root and point.variable in self._path_of:

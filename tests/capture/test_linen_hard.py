@@ -341,3 +341,28 @@ def test_a_module_that_calls_itself_is_called_again():
     assert [path for path, layer in layers.items() if is_module(layer)] == [
         *("again/dense", "again/dense#2", "again", "again#2", "again#3", "end")
     ]
+
+
+def test_library_modules_that_read_no_input_are_listed():
+    class Pooled(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            probe = self.param("probe", nn.initializers.normal(1.0), (1, 1, 4))
+            probe = jnp.repeat(probe, x.shape[0], axis=0)
+            return nn.MultiHeadDotProductAttention(2, name="attention")(probe, nn.Dense(4, name="tokens")(x))
+
+    x = np.ones((3, 5, 2), np.float32)
+    with pytest.warns(UserWarning, match="attention/query: its value does not depend"):
+        network = prepare(Pooled(), variables_for(Pooled(), x), x).network
+    assert set(network.uncaptured) == {"attention/query"}
+    assert {"attention/query/kernel", "attention/query/bias"} <= set(network.layers["attention"].params)
+
+
+def test_a_cells_gates_that_hand_on_their_kernels_are_not_listed():
+    class Reader(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.RNN(nn.OptimizedLSTMCell(4), name="rnn")(x)
+
+    x = np.ones((3, 5, 2), np.float32)
+    assert prepare(Reader(), variables_for(Reader(), x), x).network.uncaptured == {}
