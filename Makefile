@@ -2,8 +2,9 @@
 # make test    the whole test suite
 # make check   formatting, lint, types, tests
 # make bench   measure every claim about speed into benchmarks/RESULTS.md; MNIST=folder for all of MNIST's digits
+# make ledger  capture, verify, record and build each architecture of the tests, into docs/ledger.md; goes on where it was
 # make soak    the long form of the reliability tests: 200 kills, thousands of damaged runs; at most 10 minutes
-.PHONY: demo test check bench soak clean
+.PHONY: demo test check bench ledger soak clean
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
@@ -36,5 +37,10 @@ bench: $(BIN)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m benchmarks $(if $(MNIST),--data-dir $(MNIST))
 
+# With the newest releases too, where scripts/newest has installed them.
+ledger: $(BIN)/.installed
+	$(BIN)/python -m tests.architectures.ledger --cost
+	if [ -x .venv-newest/bin/python ]; then .venv-newest/bin/python -m tests.architectures.ledger; fi
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv .ledger demo

@@ -6,13 +6,8 @@ MODELS["resnet"]()   # (module, images)
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-RANDOM = np.random.default_rng(0)
-
-
-def pictures(side=8, channels=3, count=3):
-    return RANDOM.normal(size=(count, side, side, channels)).astype(np.float32)
+from tests.architectures.samples import Example, numbers, pictures, tokens
 
 
 class PlainCNN(nn.Module):
@@ -209,16 +204,16 @@ class VolumeNet(nn.Module):
 
 
 MODELS = {
-    "plain_cnn": lambda: (PlainCNN(), pictures()),
-    "lenet": lambda: (LeNet(), pictures(10, 1)),
-    "vgg": lambda: (VGG(), pictures()),
-    "resnet": lambda: (ResNet(), pictures()),
-    "densenet": lambda: (DenseNet(), pictures()),
-    "inception": lambda: (Inception(), pictures(6)),
-    "unet": lambda: (UNet(), pictures(8, 1)),
-    "squeezenet": lambda: (SqueezeNet(), pictures()),
-    "mixer": lambda: (Mixer(), pictures()),
-    "gpt": lambda: (Decoder(), RANDOM.integers(0, 11, (3, 6))),
-    "autoencoder": lambda: (Autoencoder(), pictures(8, 1)),
-    "volume": lambda: (VolumeNet(), RANDOM.normal(size=(3, 4, 4, 4, 1)).astype(np.float32)),
+    "plain_cnn": lambda: Example(PlainCNN(), pictures(), 5),
+    "lenet": lambda: Example(LeNet(), pictures(10, 1), 5),
+    "vgg": lambda: Example(VGG(), pictures(), 5),
+    "resnet": lambda: Example(ResNet(), pictures(), 5),
+    "densenet": lambda: Example(DenseNet(), pictures(), 5),
+    "inception": lambda: Example(Inception(), pictures(6), 5),
+    "unet": lambda: Example(UNet(), pictures(8, 1)),
+    "squeezenet": lambda: Example(SqueezeNet(), pictures(), 5),
+    "mixer": lambda: Example(Mixer(), pictures(), 5),
+    "gpt": lambda: Example(Decoder(), tokens(11, 6)),
+    "autoencoder": lambda: Example(Autoencoder(), pictures(8, 1)),
+    "volume": lambda: Example(VolumeNet(), numbers(3, 4, 4, 4, 1), 4),
 }

@@ -8,11 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-RANDOM = np.random.default_rng(1)
-
-
-def pictures(side=8, channels=3, count=3):
-    return RANDOM.normal(size=(count, side, side, channels)).astype(np.float32)
+from tests.architectures.samples import Example, numbers, pictures
 
 
 class Separable(nnx.Module):
@@ -213,18 +209,14 @@ class Graph(nnx.Module):
         return self.head(x.mean(1))
 
 
-def numbers(*shape):
-    return RANDOM.normal(size=shape).astype(np.float32)
-
-
 MODELS = {
-    "mobilenet": lambda: (MobileNet(nnx.Rngs(0)), pictures()),
-    "efficientnet": lambda: (EfficientNet(nnx.Rngs(0)), pictures(6)),
-    "convnext": lambda: (ConvNeXt(nnx.Rngs(0)), pictures()),
-    "vit": lambda: (ViT(nnx.Rngs(0)), pictures()),
-    "swin": lambda: (Swin(nnx.Rngs(0)), pictures()),
-    "lstm": lambda: (LSTM(nnx.Rngs(0)), numbers(3, 7, 3)),
-    "temporal": lambda: (Temporal(nnx.Rngs(0)), numbers(3, 9, 2)),
-    "experts": lambda: (Experts(nnx.Rngs(0)), numbers(3, 6)),
-    "graph": lambda: (Graph(nnx.Rngs(0)), numbers(3, 6, 3)),
+    "mobilenet": lambda: Example(MobileNet(nnx.Rngs(0)), pictures(), 5),
+    "efficientnet": lambda: Example(EfficientNet(nnx.Rngs(0)), pictures(6), 5),
+    "convnext": lambda: Example(ConvNeXt(nnx.Rngs(0)), pictures(), 5),
+    "vit": lambda: Example(ViT(nnx.Rngs(0)), pictures(), 5),
+    "swin": lambda: Example(Swin(nnx.Rngs(0)), pictures(), 5),
+    "lstm": lambda: Example(LSTM(nnx.Rngs(0)), numbers(3, 7, 3), 4),
+    "temporal": lambda: Example(Temporal(nnx.Rngs(0)), numbers(3, 9, 2), 4),
+    "experts": lambda: Example(Experts(nnx.Rngs(0)), numbers(3, 6), 4),
+    "graph": lambda: Example(Graph(nnx.Rngs(0)), numbers(3, 6, 3), 4),
 }

@@ -31,7 +31,7 @@ def axes_of(model, images, variables=None):
     ],
 )
 def test_axes_are_followed_through_networks(models, name, expected):
-    found = axes_of(*models.MODELS[name]())
+    found = axes_of(*models.MODELS[name]()[:2])
     assert {path: found[path] for path in expected} == expected
     assert all(letters.count("c") <= 1 for letters in found.values())
 
@@ -81,7 +81,7 @@ def test_attention_weights_have_heads_queries_and_keys(turned):
 
 @pytest.mark.parametrize(("models", "name", "path"), [(linen_models, "gpt", "blocks"), (nnx_models, "vit", "blocks/1")])
 def test_the_parts_of_flaxs_attention_have_heads(models, name, path):
-    model, images = models.MODELS[name]()
+    model, images = models.MODELS[name]()[:2]
     layers = prepare(model, variables_for(model, images), images).network.layers
     for part in ("query", "key", "value"):
         assert layers[f"{path}/attention/{part}"].axes[-3:] == ("t", "head", "channel")
@@ -104,7 +104,7 @@ def test_maps_are_told_by_axes():
 
 
 def test_flops_are_xlas_and_add_up_to_the_whole_models():
-    model, images = linen_models.MODELS["resnet"]()
+    model, images = linen_models.MODELS["resnet"]()[:2]
     variables = variables_for(model, images)
     layers = {layer.path: layer for layer in prepare(model, variables, images).network.layers.values()}
     whole = jax.jit(model.apply).lower(variables, images).cost_analysis()["flops"] / len(images)

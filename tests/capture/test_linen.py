@@ -61,7 +61,7 @@ def images(count=2, side=6, seed=0):
 
 def ready(model, x, seed=0):
     """(variables with statistics that are no identity, capture)."""
-    variables = variables_for(model, x, seed)
+    variables = variables_for(model, x, seed=seed)
     if "batch_stats" in variables:
         stats = jax.tree.map(lambda a: a + 0.3 * jnp.arange(a.size).reshape(a.shape), variables["batch_stats"])
         variables = {**variables, "batch_stats": stats}
