@@ -1,7 +1,7 @@
-"""Parameters over steps in one byte per value, small enough to embed in a page.
+"""Parameters over steps, small enough to embed in a page: as they are, or in two bytes per value.
 
-    levels, scale = quantise(np.stack(kernels))      # [step, ...] -> int8 [step, ...], value = level * scale
-    packed = pack([levels])                          # zlib: the first step, then differences step by step
+    levels, scale = quantise(np.stack(kernels))      # [step, ...] -> int16 [step, ...], value = level * scale
+    packed = pack([levels, exact(np.stack(biases))]) # zlib: the first step, then differences step by step
 
 One scale per parameter over all steps, so that differences between steps are exact multiples of it. A
 value is off by at most scale / 2, a difference of two by at most scale.
@@ -12,35 +12,47 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reportgen.core.arrays import Levels
+from reportgen.core.arrays import Packable
 
-LEVELS = 127
-NOT_FINITE = -128
+LEVELS = 32767
+NOT_FINITE = -32768
 """The level of NaN and infinite values."""
 
 
-def quantise(values: np.ndarray) -> tuple[Levels, float]:
-    """Levels int8 of the same shape, and the scale; values that are not finite become `NOT_FINITE`.
+def quantise(values: np.ndarray) -> tuple[Packable, float]:
+    """Levels int16 of the same shape, and the scale; values that are not finite become `NOT_FINITE`.
 
-    The scale is the largest finite absolute value / 127, or 1 where all values are 0 or not finite.
+    The scale is the largest finite absolute value / 32767, or 1 where all values are 0 or not finite.
     """
     values = values.astype(np.float64)
     finite = np.isfinite(values)
     largest = float(np.abs(values).max(where=finite, initial=0.0))
     scale = largest / LEVELS or 1.0
-    levels = np.rint(np.where(finite, values, 0.0) / scale).clip(-LEVELS, LEVELS).astype(np.int8)
+    levels = np.rint(np.where(finite, values, 0.0) / scale).clip(-LEVELS, LEVELS).astype(np.int16)
     levels[~finite] = NOT_FINITE
     return levels, scale
 
 
-def pack(parameters: Sequence[Levels]) -> bytes:
-    """zlib bytes of int8 levels [step, ...]: parameter after parameter, step after step, as differences mod 256.
+def exact(values: np.ndarray) -> Packable | None:
+    """The values as float32 where that keeps each of them, else None."""
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    return single if np.array_equal(single.astype(np.float64), values.astype(np.float64), equal_nan=True) else None
 
-    Neighbouring steps differ little, so differences compress several times better than levels.
+
+def pack(parameters: Sequence[Packable]) -> bytes:
+    """zlib bytes of int16 or float32 values [step, ...]: parameter after parameter, step after step.
+
+    Bit patterns are little-endian; those of the steps after the first are differences from the step before, mod 2 ** 16
+    or 2 ** 32. Of each step come all lowest bytes, then all next ones: neighbouring steps differ little, so that the
+    upper ones compress well.
     """
     parts = []
-    for levels in parameters:
-        flat = levels.reshape(len(levels), -1).view(np.uint8)
-        parts.append(np.concatenate([flat[:1], flat[1:] - flat[:-1]]).tobytes())
+    for values in parameters:
+        words = values.reshape(len(values), -1).view({2: np.uint16, 4: np.uint32}[values.dtype.itemsize])
+        changes = np.concatenate([words[:1], words[1:] - words[:-1]])
+        size = words.dtype.itemsize
+        octets = changes.astype(changes.dtype.newbyteorder("<")).view(np.uint8).reshape(*words.shape, size)
+        parts.append(np.moveaxis(octets, -1, 1).tobytes())
     # Level 9 takes far longer for hardly fewer bytes.
     return zlib.compress(b"".join(parts), 6)

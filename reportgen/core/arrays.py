@@ -60,7 +60,7 @@ ChannelVectors = Annotated[np.ndarray, "Shaped chosen channel"]
 Float64Array = Annotated[np.ndarray, "Float64 *shape"]
 """Values of any shape, to compute with."""
 
-Levels = Annotated[np.ndarray, "Int8 step ..."]
+Packable = Annotated[np.ndarray, "Shaped step ..."]
 
 Points = Annotated[np.ndarray, "Shaped point unit"]
 PointIndices = Annotated[np.ndarray, "Int64 point"]

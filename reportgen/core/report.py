@@ -8,7 +8,7 @@ imports matplotlib or Jinja; whatever is expensive to make is a function, called
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 FigureFormat = Literal["svg", "pdf", "png"]
@@ -161,22 +161,25 @@ class Fold:
 
 @dataclass(frozen=True)
 class ExplorerKernel:
-    """One kernel of an `Explorer`; `scale` is the value of one level."""
+    """One kernel of an `Explorer`: float32 values, or where it has a `scale`, int16 levels of which one is `scale`.
+
+    `known` are exact numbers of the change between the two steps shown first: "increased", "decreased", "away",
+    "towards", "meanAbs" and "correlation"; empty where the values are exact.
+    """
 
     name: str
     shape: tuple[int, ...]
-    scale: float
+    scale: float | None = None
+    known: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Explorer:
-    """Kernels at several steps, any two of which the page compares; needs a script, and says so without one.
+    """Kernels at several steps, any two of which the page compares; its section is absent without a script.
 
-    `data` is the result of `analysis.quantise.pack`: zlib of int8 levels, kernel after kernel, step after step,
-    the first step as it is and the others as differences mod 256; a value is level * scale, and level -128
-    a non-finite value. `steps` are the snapshots' steps, `chosen` the two shown first. `colors` are the
-    levels of a diverging palette from low to high, white in the middle, and `not_finite_color` marks
-    non-finite differences; all are "#rrggbb".
+    `data` is the result of `analysis.quantise.pack`; level -32768 is a non-finite value. `steps` are the snapshots'
+    steps, `chosen` the two shown first. `colors` are the levels of a diverging palette from low to high, white in the
+    middle, and `not_finite_color` marks non-finite differences; all are "#rrggbb".
     """
 
     name: str

@@ -38,6 +38,7 @@ from reportgen.errors import ReportgenError
 from reportgen.page.drawing import labelled
 from reportgen.page.loader import clean
 from reportgen.page.mosaic import layout, scale
+from reportgen.page.outline import needs_script
 
 Emit = Callable[[str, bytes, str], str]
 Stops = tuple[tuple[str, str], ...]
@@ -105,7 +106,7 @@ def cell(value: Any) -> tuple[str, str | None]:
 
 def section(pen: Pen, part: Section) -> Markup:
     """One section of the report, its blocks in order."""
-    return pen.draw("section", section=part, body=blocks(pen, part.blocks))
+    return pen.draw("section", section=part, body=blocks(pen, part.blocks), scripted=needs_script(part))
 
 
 def blocks(pen: Pen, parts: tuple[Block, ...], folded: bool = False) -> Markup:
@@ -148,7 +149,7 @@ def _block(pen: Pen, part: Block) -> Markup:
 
 
 def explorer(pen: Pen, part: Explorer) -> Markup:
-    """The frame of a snapshot explorer with its script's data; without the script it shows one sentence."""
+    """The frame of a snapshot explorer with its script's data."""
     wrong = [color for color in (*part.colors, part.not_finite_color) if not _HEX.fullmatch(color)]
     if wrong or not part.colors:
         raise ReportgenError(f"the explorer {part.name!r} needs colours like #2b6cb0, not {wrong[:3]!r}")
@@ -157,7 +158,9 @@ def explorer(pen: Pen, part: Explorer) -> Markup:
     data = {
         "steps": part.steps,
         "chosen": part.chosen,
-        "kernels": [{"name": clean(k.name), "shape": k.shape, "scale": k.scale} for k in part.kernels],
+        "kernels": [
+            {"name": clean(k.name), "shape": k.shape, "scale": k.scale, "known": dict(k.known)} for k in part.kernels
+        ],
         "colors": part.colors,
         "notFinite": part.not_finite_color,
     }

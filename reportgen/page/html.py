@@ -18,7 +18,7 @@ from reportgen.core.report import Document
 from reportgen.errors import ReportgenError
 from reportgen.page.blocks import Emit, Pen, embed, section
 from reportgen.page.loader import asset, environment
-from reportgen.page.outline import outline
+from reportgen.page.outline import needs_script, outline
 
 STYLES = ("colors", "page", "blocks", "charts", "print")
 # These run before the first paint: a chosen theme does not flash the other one, and the scroll position is restored.
@@ -73,6 +73,7 @@ def render(report: Document, emit: Emit, policy: str, **assets: Any) -> str:
     text = env.get_template("base.html.jinja").render(
         report=report,
         sections=drawn,
+        scripted={part.anchor for part in report.sections if needs_script(part)},
         sizes=sizes,
         ramps=pen.ramps,
         provenance=flat(report.provenance),

@@ -17,7 +17,6 @@ from reportgen.core.report import (
     Animation,
     Document,
     Drawing,
-    Explorer,
     Figure,
     FigureRow,
     Fold,
@@ -32,7 +31,7 @@ from reportgen.page.directory import beside
 from reportgen.page.drawing import standalone
 from reportgen.page.loader import clean
 from reportgen.page.mosaic import scale
-from reportgen.page.outline import outline
+from reportgen.page.outline import needs_script, outline
 
 LIMIT = 60_000
 _ROWS = 15
@@ -63,8 +62,8 @@ def _text(report: Document, numbers: dict[str, str], emit: Emit) -> str:
     left_out: list[str] = []
     room = LIMIT - 2_000 - sum(len(part) + 2 for part in parts)
     for section in report.sections:
-        if any(isinstance(block, Explorer) for block in section.blocks):
-            continue  # it needs a script: all that it says is of what is not here
+        if needs_script(section):
+            continue
         text = _section(section, numbers, emit)
         if len(text) + 2 > room:
             left_out.append(plain(section.title)[:200])

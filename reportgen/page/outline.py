@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from string import ascii_lowercase
 
-from reportgen.core.report import Block, Document, Drawing, Explorer, Figure, FigureRow, Fold, Table, Text
+from reportgen.core.report import Block, Document, Drawing, Explorer, Figure, FigureRow, Fold, Section, Table, Text
 from reportgen.errors import ReportgenError
 from reportgen.page.drawing import check
 
@@ -18,6 +18,11 @@ RESERVED = "page-"
 
 _ANCHOR = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,300}")
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+
+
+def needs_script(section: Section) -> bool:
+    """Whether the section is of no use without a script: such a one is absent on paper and in Markdown."""
+    return any(isinstance(block, Explorer) for block in section.blocks)
 
 
 def walk(blocks: Iterable[Block]) -> Iterator[Text | Table | Figure | FigureRow | Explorer]:

@@ -2,17 +2,20 @@
 
 import numpy as np
 
-from reportgen.analysis.quantise import pack, quantise
+from reportgen.analysis.diffs import ParamDiff
+from reportgen.analysis.quantise import exact, pack, quantise
 from reportgen.core.numbers import short_number
 from reportgen.core.report import Explorer, ExplorerKernel, Section, Text
 from reportgen.figures.palettes import DIVERGING, LEVELS, NOT_FINITE_COLOR
 from reportgen.sections.context import PageContext
 from reportgen.sections.words import listed, plural
 
-LEAST_STEPS = 11
+LEAST_STEPS = 5
 """A kernel so large that fewer steps would fit is left out."""
 
 MOST_STEPS = 101
+EXACT = 10_000
+"""Weights below which a kernel is carried exactly; larger ones in 16 bits."""
 
 
 def build(context: PageContext) -> Section | None:
@@ -28,10 +31,10 @@ def build(context: PageContext) -> Section | None:
     few = _evenly(kept, LEAST_STEPS)
     fitting, spent = [], 0
     for diff in kernels:
-        # Packed levels of weights are never a tenth of their bytes: such a kernel need not be read to be left out.
-        if diff.before.size > 10 * budget:
+        # Packed, one step of weights is never a fifth of two bytes each: such a kernel need not be read to be left out.
+        if diff.before.size > 3 * budget:
             break
-        cost = len(pack([_levels(context, diff.name, few)[0]]))
+        cost = len(pack([_carried(context, diff, few)[0]]))
         if spent + cost > budget:
             break
         fitting.append(diff)
@@ -43,23 +46,27 @@ def build(context: PageContext) -> Section | None:
     names = {diff.name for diff in fitting}
     ordered = [diff for diff in context.diffs if diff.name in names]
     steps = _evenly(kept, count)
-    quantised = [_levels(context, diff.name, steps) for diff in ordered]
+    carried = [_carried(context, diff, steps) for diff in ordered]
     described = [
-        ExplorerKernel(diff.name, tuple(int(n) for n in diff.before.shape), scale)
-        for diff, (_, scale) in zip(ordered, quantised, strict=True)
+        ExplorerKernel(diff.name, tuple(map(int, diff.before.shape)), scale, {} if scale is None else _known(diff))
+        for diff, (_, scale) in zip(ordered, carried, strict=True)
     ]
     left_out = [diff.name for diff in context.diffs if diff.before.ndim >= 2 and diff.name not in names]
-    error = max(kernel.scale / 2 for kernel in described)
+    rounded = {kernel.name: kernel.scale for kernel in described if kernel.scale is not None}
     finding = (
-        f"{plural(len(ordered), 'kernel')} at {len(steps)} of {plural(len(context.run.snapshots), 'kept snapshot')} "
-        f"can be compared here, with values off by at most {short_number(error)}."
+        f"Any two of {len(steps)} of {plural(len(context.run.snapshots), 'snapshot')} can be compared here, kernel by "
+        f"kernel ({listed([kernel.name for kernel in described], most=3)})."
     )
-    missing = f" Not carried, for their size: {listed(left_out)}." if left_out else ""
+    missing = f" Not carried, for their size: {listed(left_out, most=12)}." if left_out else ""
+    errors = "; ".join(f"{name} ±{short_number(scale / 2)}" for name, scale in rounded.items())
+    errors = "; ".join(f"{name} ±{short_number(scale / 2)}" for name, scale in rounded.items())
+    larger = (
+        f", larger ones in 16 bits per weight: {errors}; a change is off by at most twice that. The numbers of the two "
+        "snapshots shown first are exact."
+    )
     method = Text(
-        "The page carries these kernels in one byte per weight, a scale per kernel: "
-        + "; ".join(f"{kernel.name} ±{short_number(kernel.scale / 2)}" for kernel in described)
-        + f". A difference of two snapshots is off by at most twice that. Snapshots are evenly spaced.{missing} The "
-        "heatmaps and numbers of the other sections are computed from the parameters as they were kept.",
+        f"Kernels below {EXACT:,} weights are carried as they were recorded{larger if errors else '.'} Snapshots are "
+        f"evenly spaced.{missing}",
         "method",
     )
     explorer = Explorer(
@@ -69,7 +76,7 @@ def build(context: PageContext) -> Section | None:
         tuple(steps),
         (steps[0], steps[-1]),
         tuple(described),
-        pack([levels for levels, _ in quantised]),
+        pack([values for values, _ in carried]),
         tuple("#" + bytes(color).hex() for color in DIVERGING.rgb[:LEVELS]),
         NOT_FINITE_COLOR,
     )
@@ -82,5 +89,13 @@ def _evenly(steps: list[int], count: int) -> list[int]:
     return [steps[place] for place in places]
 
 
-def _levels(context: PageContext, name: str, steps: list[int]) -> tuple[np.ndarray, float]:
-    return quantise(np.stack([context.run.snapshots[step].params[name] for step in steps]))
+def _carried(context: PageContext, diff: ParamDiff, steps: list[int]) -> tuple[np.ndarray, float | None]:
+    """The kernel at the steps as the page has it, and the value of a level where it is rounded."""
+    values = np.stack([context.run.snapshots[step].params[diff.name] for step in steps])
+    single = exact(values) if diff.size < EXACT else None
+    return quantise(values) if single is None else (single, None)
+
+
+def _known(diff: ParamDiff) -> dict[str, float | None]:
+    counts = {"increased": diff.increased, "decreased": diff.decreased, "away": diff.away, "towards": diff.toward}
+    return {**counts, "meanAbs": diff.mean_abs, "correlation": diff.correlation}

@@ -23,7 +23,7 @@ class Limits:
     images: int | None = None
     channels: int | None = None
     levels: int | None = None
-    packed: int = 600_000
+    packed: int = 220_000
 
 
 # Odd numbers of levels: 0 stays in the middle of a symmetric range, and so white.
@@ -35,7 +35,7 @@ LADDER = (
     Limits(images=1, channels=64),
     Limits(images=1, channels=32),
     Limits(images=1, channels=16),
-    Limits(images=1, channels=16, levels=33, packed=200_000),
+    Limits(images=1, channels=16, levels=33, packed=100_000),
     Limits(images=1, channels=8, levels=9, packed=0),
 )
 

@@ -1,8 +1,9 @@
-// The snapshot explorer: any two of the snapshots that the page carries, compared kernel by kernel. Levels are
-// whole numbers of a kernel's scale, so that counts and differences here are exact for what is carried.
+// The snapshot explorer: any two of the snapshots that the page carries, compared kernel by kernel. Small kernels are
+// carried exactly, larger ones as whole numbers of a scale, with the exact numbers of the two steps shown first.
 (() => {
   "use strict";
-  const NOT_FINITE = -128;
+  const NOT_FINITE = -32768;
+  const NUMBERED = 18; // CSS px: the least width of a tile that has its number on it
 
   // As palettes.short_number does: a number to so many significant digits, for reading.
   const readable = (value, digits = 3) => {
@@ -24,30 +25,41 @@
     return element;
   };
 
+  // Bytes of each step: all lowest ones, then all next ones; words are differences from the step before.
   const unpack = async (text, { steps, kernels }) => {
     const packed = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-    const bytes = new Int8Array(await new Response(stream).arrayBuffer());
+    const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
     let start = 0;
     return kernels.map((kernel) => {
       const size = kernel.shape.reduce((all, one) => all * one, 1);
-      const levels = bytes.subarray(start, start + size * steps.length);
-      start += levels.length;
-      // Each step was packed as its difference from the one before; Int8Array wraps as that did.
-      for (let at = size; at < levels.length; at += 1) levels[at] += levels[at - size];
-      return (step) => levels.subarray(step * size, (step + 1) * size);
+      const length = kernel.scale === null ? 4 : 2;
+      const words = length === 4 ? new Uint32Array(size * steps.length) : new Uint16Array(size * steps.length);
+      for (let at = 0; at < words.length; at += 1) {
+        const [step, weight] = [Math.floor(at / size), at % size];
+        let word = step ? words[at - size] : 0;
+        for (let octet = 0; octet < length; octet += 1) {
+          word += bytes[start + (step * length + octet) * size + weight] * 2 ** (8 * octet);
+        }
+        words[at] = word; // mod 2 ** 16 or 2 ** 32
+      }
+      start += words.byteLength;
+      const values = length === 4 ? new Float32Array(words.buffer) : new Int16Array(words.buffer);
+      return (step) => values.subarray(step * size, (step + 1) * size);
     });
   };
 
-  // What changed from one snapshot to the other, weight by weight: in levels, and as numbers.
+  // What changed from one snapshot to the other, weight by weight: in units of `scale`, and as numbers.
   const compare = (before, after, scale) => {
-    const change = new Int16Array(before.length);
+    const change = new Float64Array(before.length);
     const broken = new Uint8Array(before.length);
     const found = { change, broken, largest: 0, increased: 0, decreased: 0, away: 0, towards: 0, notFinite: 0 };
+    const known = (value) => Number.isFinite(value) && (scale === null || value !== NOT_FINITE);
+    const unit = scale === null ? 1 : scale;
     let total = 0;
     const kept = [];
     before.forEach((from, weight) => {
-      if (from === NOT_FINITE || after[weight] === NOT_FINITE) {
+      if (!known(from) || !known(after[weight])) {
         broken[weight] = 1;
         found.notFinite += 1;
         return;
@@ -62,9 +74,9 @@
       if (moved * from > 0) found.away += 1;
       if (moved * from < 0) found.towards += 1;
     });
-    found.values = Float64Array.from(kept, (weight) => before[weight] * scale);
-    found.changes = Float64Array.from(kept, (weight) => change[weight] * scale);
-    found.meanAbs = kept.length ? (total / kept.length) * scale : null;
+    found.values = Float64Array.from(kept, (weight) => before[weight] * unit);
+    found.changes = Float64Array.from(kept, (weight) => change[weight] * unit);
+    found.meanAbs = kept.length ? (total / kept.length) * unit : null;
     found.correlation = correlation(found.values, found.changes);
     return found;
   };
@@ -90,7 +102,7 @@
     canvas.height = shown.height;
     canvas.style.width = `${shown.width * shown.scale}px`;
     // The outer gap would indent the picture against the text.
-    canvas.style.margin = `${-shown.gap * shown.scale}px`;
+    canvas.parentElement.style.margin = `${-shown.gap * shown.scale}px`;
     const image = new ImageData(shown.width, shown.height);
     const top = colors.length - 1;
     const flat = Math.floor(top / 2);
@@ -105,6 +117,20 @@
       image.data[4 * pixel + 3] = 255;
     });
     canvas.getContext("2d").putImageData(image, 0, 0);
+  };
+
+  const number = (svg, { tiles, width, height, scale }) => {
+    svg.replaceChildren();
+    svg.setAttribute("width", width * scale);
+    svg.setAttribute("height", height * scale);
+    if (!tiles.length || tiles[0].width * scale < NUMBERED) return;
+    tiles.forEach(({ left, top }, tile) => {
+      const text = document.createElementNS(svg.namespaceURI, "text");
+      text.setAttribute("x", left * scale + 2);
+      text.setAttribute("y", top * scale + 10);
+      text.textContent = tile;
+      svg.append(text);
+    });
   };
 
   const start = async (figure) => {
@@ -127,7 +153,9 @@
     const controls = make("div", { class: "explorer-controls" }, make("label", {}, "Kernel ", kernel), from.whole, to.whole, swap);
 
     const canvas = make("canvas", { class: "pixelated", role: "img" });
-    const heatmap = make("div", { class: "scroll", role: "group", "aria-label": "Change", tabindex: 0 }, canvas);
+    const labels = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    labels.setAttribute("aria-hidden", "true");
+    const heatmap = make("div", { class: "scroll", role: "group", "aria-label": "Change", tabindex: 0 }, make("div", { class: "explorer-tiles" }, canvas, labels));
     const ramp = make("canvas", { width: colors.length, height: 1, "aria-hidden": "true" });
     const strip = new ImageData(colors.length, 1);
     colors.forEach((color, index) => strip.data.set([...color, 255], 4 * index));
@@ -147,22 +175,27 @@
         return step;
       });
       const levels = levelsOf[kernel.value];
-      const found = compare(levels(Number(from.input.value)), levels(Number(to.input.value)), chosen.scale);
+      const [first, second] = [from, to].map(({ input }) => Number(input.value));
+      const found = compare(levels(first), levels(second), chosen.scale);
+      const asTold = [first, second].every((index, place) => given.steps[index] === given.chosen[place]);
+      if (asTold) Object.assign(found, chosen.known);
       const key = chosen.shape.join();
       if (!layouts.has(key)) layouts.set(key, layoutKernel(chosen.shape));
       paint(canvas, layouts.get(key), found, colors, notFinite);
-      const range = readable(found.largest * chosen.scale);
+      number(labels, layouts.get(key));
+      const unit = chosen.scale === null ? 1 : chosen.scale;
+      const range = readable(found.largest * unit);
       ends[0].textContent = found.largest ? `−${range}` : "0";
       ends[1].textContent = range;
       bar.setAttribute("aria-label", `Colour scale from ${ends[0].textContent} over 0 to ${range}`);
-      const r = found.correlation === null ? "no data" : found.correlation.toFixed(2).replace("-", "−");
+      const r = found.correlation === null ? "not defined" : found.correlation.toFixed(2).replace("-", "−");
       const broken = found.notFinite ? ` ${counted(found.notFinite)} not finite.` : "";
       const unmoved = found.values.length - found.increased - found.decreased;
       const text =
         `${chosen.name}, ${steps[0]} to ${steps[1]}: ${counted(found.increased)} increased, ${counted(found.decreased)} decreased, ` +
         `${counted(unmoved)} unchanged; ${counted(found.away)} grew away from zero, ${counted(found.towards)} towards it; ` +
-        `mean absolute change ${found.meanAbs === null ? "no data" : readable(found.meanAbs)}; correlation of value and change ${r}.${broken} ` +
-        `Each change is off by at most ${readable(chosen.scale)}.`;
+        `mean absolute change ${found.meanAbs === null ? "not defined" : readable(found.meanAbs)}; correlation of value and change ${r}.${broken}` +
+        (chosen.scale === null ? "" : ` In the pictures each change is off by at most ${readable(chosen.scale)}.`);
       numbers.textContent = text;
       canvas.setAttribute("aria-label", `Heatmap of the change of ${text}`);
       const drawn = drawScatter(found.values, found.changes, readable);
@@ -175,8 +208,7 @@
       show();
     });
     show();
-    figure.querySelector(".unscripted").after(controls, views, numbers);
-    figure.classList.add("scripted");
+    figure.prepend(controls, views, numbers);
   };
 
   if (!("DecompressionStream" in window)) return;

@@ -1,5 +1,5 @@
 // How a kernel is cut up into a picture, pixel by pixel, as reportgen/figures/kernels.py and mosaic.py do.
-// layoutKernel(shape) -> { width, height, scale, gap (around it, too), weights: what each pixel shows, groups }
+// layoutKernel(shape) -> { width, height, scale, gap (around it, too), weights: what each pixel shows, groups, tiles }
 // weights[y * width + x] is the index of a weight, -1 for a gap, or where `groups` is given, of a group.
 const layoutKernel = (() => {
   "use strict";
@@ -31,14 +31,16 @@ const layoutKernel = (() => {
     const across = columns * (width + gap) + gap;
     const down = rows * (height + gap) + gap;
     const weights = new Int32Array(across * down).fill(-1);
+    const tiles = [];
     for (let tile = 0; tile < count; tile += 1) {
       const left = gap + (tile % columns) * (width + gap);
       const top = gap + Math.floor(tile / columns) * (height + gap);
+      if (count > 1) tiles.push({ left, top, width });
       for (let y = 0; y < height; y += 1) {
         for (let x = 0; x < width; x += 1) weights[(top + y) * across + left + x] = weightAt(tile, y, x);
       }
     }
-    return { width: across, height: down, gap, weights, groups: null };
+    return { width: across, height: down, gap, weights, groups: null, tiles };
   };
 
   // A matrix [inputs, outputs] as one picture, its longer side across. `members` lists the weights of one cell.
@@ -63,7 +65,7 @@ const layoutKernel = (() => {
     const stretch = Math.max(1, Math.floor(width / (8 * height)));
     const weights = new Int32Array(width * height * stretch);
     for (let at = 0; at < weights.length; at += 1) weights[at] = Math.floor(at / width / stretch) * width + (at % width);
-    return { width, height: height * stretch, gap: 0, weights, groups };
+    return { width, height: height * stretch, gap: 0, weights, groups, tiles: [] };
   };
 
   const layout = (shape) => {

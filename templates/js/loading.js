@@ -3,6 +3,7 @@
 // reader has left it.
 (() => {
   "use strict";
+  if ("DecompressionStream" in window) document.documentElement.classList.add("unpacks"); // blocks.css
   const finish = () => document.documentElement.classList.add("loaded");
 
   // Who comes back finds the page where it was left, which takes its whole height from the beginning.

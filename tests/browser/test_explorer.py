@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen.analysis.quantise import pack, quantise
+from reportgen.analysis.quantise import exact, pack, quantise
 from reportgen.core.report import Explorer, ExplorerKernel, Section
 from reportgen.figures.kernels import kernel_tiles
 from reportgen.figures.mosaic import mosaic
@@ -36,17 +36,27 @@ def walks() -> dict[str, np.ndarray]:
     kernels = {name: np.cumsum(random.normal(0, 0.1, (len(STEPS), *shape)), axis=0) for name, shape in SHAPES.items()}
     kernels["tall"][2, 7, 3] = np.nan
     kernels["still"] = np.zeros((len(STEPS), 2, 3))
-    return kernels
+    return {name: values.astype(np.float32) for name, values in kernels.items()}
 
 
-def explorer(kernels: dict[str, np.ndarray]) -> Explorer:
-    quantised = {name: quantise(values) for name, values in kernels.items()}
+ROUNDED = ("convolution", "tall", "reduced", "still")
+"""Kernels that the page carries in 16 bits; it has the others as they are."""
+
+
+def packed(name: str, values: np.ndarray) -> tuple[np.ndarray, float | None]:
+    return quantise(values) if name in ROUNDED else (exact(values), None)
+
+
+def explorer(kernels: dict[str, np.ndarray], known: dict[str, float] | None = None) -> Explorer:
+    quantised = {name: packed(name, values) for name, values in kernels.items()}
     return Explorer(
         "explorer",
         "How to read it.",
         STEPS,
         (STEPS[0], STEPS[-1]),
-        tuple(ExplorerKernel(name, levels.shape[1:], scale) for name, (levels, scale) in quantised.items()),
+        tuple(
+            ExplorerKernel(name, levels.shape[1:], scale, known or {}) for name, (levels, scale) in quantised.items()
+        ),
         pack([levels for levels, _ in quantised.values()]),
         tuple("#" + bytes(color).hex() for color in DIVERGING.rgb[:LEVELS]),
         NOT_FINITE_COLOR,
@@ -60,10 +70,12 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def carried(name: str) -> tuple[np.ndarray, float]:
-    """The kernel's values as the page carries them, [step, ...], and its scale."""
-    levels, scale = quantise(walks()[name])
+    """The kernel's values as the page carries them, [step, ...], and its scale, 0 for exact ones."""
+    levels, scale = packed(name, walks()[name])
+    if scale is None:
+        return levels.astype(float), 0.0
     values = levels.astype(float) * scale
-    values[levels == -128] = np.nan
+    values[levels == -32768] = np.nan
     return values, scale
 
 
@@ -93,7 +105,7 @@ def test_heatmap_and_numbers_are_those_of_numpy(visit, page_file: Path, name: st
         text = choose(page, name, before, after)
         start, end = values[STEPS.index(before)], values[STEPS.index(after)]
         # Rounded to whole steps of the scale: of +0.3 and -0.3 neither is larger by an accident of floats.
-        change = np.rint((end - start) / scale) * scale
+        change = np.rint((end - start) / scale) * scale if scale else end - start
         low, high = symmetric(change)
         tiles = kernel_tiles(change)
         made = mosaic(tiles.tiles, low, high, DIVERGING, labels=tiles.labels, gap=tiles.gap)
@@ -113,7 +125,7 @@ def test_heatmap_and_numbers_are_those_of_numpy(visit, page_file: Path, name: st
         moved, initial = change[known], start[known]
         rose, fell = moved > scale / 2, moved < -scale / 2
         constant = np.ptp(moved) == 0 or np.ptp(initial) == 0
-        r = "no data" if constant else f"{np.corrcoef(initial, moved)[0, 1]:.2f}".replace("-", "−")
+        r = "not defined" if constant else f"{np.corrcoef(initial, moved)[0, 1]:.2f}".replace("-", "−")
         away = (rose & (initial > scale / 2)) | (fell & (initial < -scale / 2))
         towards = (rose & (initial < -scale / 2)) | (fell & (initial > scale / 2))
         broken = f" {int((~known).sum())} not finite." if not known.all() else ""
@@ -121,7 +133,7 @@ def test_heatmap_and_numbers_are_those_of_numpy(visit, page_file: Path, name: st
             f"{name}, step {before} to step {after}: {rose.sum():,} increased, {fell.sum():,} decreased, "
             f"{(~rose & ~fell).sum():,} unchanged; {away.sum():,} grew away from zero, {towards.sum():,} towards it; "
             f"mean absolute change {short_number(float(np.abs(moved).mean()))}; correlation of value and change {r}."
-            f"{broken} Each change is off by at most {short_number(scale)}."
+            f"{broken}" + (f" In the pictures each change is off by at most {short_number(scale)}." if scale else "")
         )
         ends = page.locator(".explorer-change .end").all_text_contents()
         assert ends == ([short_number(low), short_number(high)] if high else ["0", "0"])
@@ -138,6 +150,25 @@ def test_red_is_a_decrease_blue_an_increase_and_white_nothing(visit, tmp_path: P
     assert tuple(seen[2, 2]) == tuple(DIVERGING.rgb[LEVELS - 1]) and seen[2, 2, 2] > seen[2, 2, 0]
     assert tuple(seen[1, 1]) == (255, 255, 255)
     assert tuple(seen[0, 2]) == rgb(NOT_FINITE_COLOR)
+
+
+def test_the_numbers_of_the_steps_shown_first_are_the_reports_own(visit, tmp_path: Path) -> None:
+    walk = np.cumsum(np.random.default_rng(0).normal(0, 1, (len(STEPS), 3, 3, 2, 4)), axis=0)
+    told = {"increased": 41, "decreased": 31, "away": 1, "towards": 71, "meanAbs": 0.125, "correlation": -0.5}
+    section = Section("any-two", "Any two", "", (explorer({"convolution": walk}, told),))
+    page = visit(save(replace(sample(), sections=(section,)), tmp_path / "r.html"))
+    page.locator(".explorer-numbers").wait_for()
+    said = page.locator(".explorer-numbers").text_content()
+    assert "41 increased, 31 decreased, 0 unchanged; 1 grew away from zero, 71 towards it" in said
+    assert "mean absolute change 0.125; correlation of value and change −0.50." in said
+    assert "41 increased" not in choose(page, "convolution", 10, 40)
+
+
+def test_tiles_have_their_channels_numbers(visit, page_file: Path) -> None:
+    page = visit(page_file)
+    for name, numbers in (("convolution", 5), ("one channel", 4), ("tall", 0)):
+        choose(page, name, 0, 40)
+        assert page.locator(".explorer-tiles text").all_text_contents() == [str(i) for i in range(numbers)]
 
 
 def test_the_scatter_has_a_dot_per_weight_where_it_belongs(visit, page_file: Path) -> None:
@@ -184,15 +215,16 @@ def test_the_cloud_follows_the_theme(visit, page_file: Path) -> None:
     assert (light, page.evaluate(look)) == ("rgb(43, 108, 176)", "rgb(125, 179, 234)")
 
 
-def test_without_a_script_and_on_paper_one_sentence_says_why(visit, page_file: Path) -> None:
-    sentence = "Comparing any two snapshots needs a script and a screen; step 0 and step 40 are compared"
+def test_without_a_script_and_on_paper_it_is_not_there(visit, page_file: Path) -> None:
     page = visit(page_file, java_script_enabled=False)
-    assert page.get_by_text(sentence).is_visible()
+    assert not page.get_by_role("heading", name="Any two").is_visible()
+    assert not page.get_by_role("link", name="Any two").first.is_visible()
     page = visit(page_file)
     page.locator(".explorer-numbers").wait_for()
-    assert not page.get_by_text(sentence).is_visible()
+    assert page.get_by_role("heading", name="Any two").is_visible()
     page.emulate_media(media="print")
-    assert page.get_by_text(sentence).is_visible() and not page.locator(".explorer-views").is_visible()
+    assert not page.get_by_role("heading", name="Any two").is_visible()
+    assert not page.locator(".explorer-views").is_visible()
 
 
 def test_the_folder_has_the_explorer_too(visit, tmp_path: Path) -> None:
