@@ -7,6 +7,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from reportgen.cli_streams import is_standard_output
 from reportgen.errors import OptionError
@@ -27,6 +28,8 @@ class Output:
     figures: str | None
     figure_format: Any
     quiet: bool
+    at_most: int | None = None
+    """Bytes that the page as one file must not exceed; None where nobody asked for a size."""
 
     def __post_init__(self) -> None:
         if self.path == "-" and self.form in ("dir", "md"):
@@ -34,6 +37,7 @@ class Output:
 
     def write(self, report: "Report") -> None:
         """Write all that was asked for, then say what was written and what the page leaves out."""
+        self._check_size(report)
         to_output = is_standard_output(self.path) and self.form in (None, "html")
         said = [self._print_page(report) if to_output else self._save(report)]
         if report.omitted:
@@ -46,19 +50,35 @@ class Output:
         for line in () if self.quiet else said:
             click.echo(line, err=to_output)
 
+    def _check_size(self, report: "Report") -> None:
+        if self.at_most is None or not report.omitted or self.form in ("dir", "md"):
+            return
+        from reportgen.page.html import html
+        from reportgen.sections.words import NBSP, megabytes
+
+        size = len(html(report.document).encode())
+        if size > self.at_most:
+            least = megabytes(size * 1.02).replace(NBSP, "")
+            raise OptionError(
+                f"the page can't be made as small as --max-size asks for: with everything left out that can be it has "
+                f"{size:,} bytes; give --max-size {least} or more, fewer --layers, or --format dir"
+            )
+
     def _save(self, report: "Report") -> str:
         path = report.save(self.path, self.form)
-        size = f" ({path.stat().st_size / 1e6:.1f} MB)" if path.is_file() else ""
-        return f"{path}{size}"
+        from reportgen.sections.words import megabytes
+
+        return f"{path} ({megabytes(path.stat().st_size)})" if path.is_file() else f"{path}"
 
     def _print_page(self, report: "Report") -> str:
         from reportgen.page.html import html
+        from reportgen.sections.words import megabytes
 
         page = html(report.document).encode()
         sys.stdout.flush()
         sys.stdout.buffer.write(page)
         sys.stdout.buffer.flush()
-        return f"standard output ({len(page) / 1e6:.1f} MB)"
+        return f"standard output ({megabytes(len(page))})"
 
 
 def quiet_option(command: Command) -> Command:
@@ -98,7 +118,9 @@ def page_options(name: str) -> Callable[[Command], Command]:
                 "title": title,
                 "max_size": _bytes(max_size),
             }
-            written = Output(output or default, form, numbers, figures, figure_format, quiet)
+            asked = click.get_current_context().get_parameter_source("max_size") is ParameterSource.COMMANDLINE
+            at_most = _bytes(max_size) if asked else None
+            written = Output(output or default, form, numbers, figures, figure_format, quiet, at_most)
             command(output=written, view=view, **others)
 
         decorated: Command = parsed

@@ -129,6 +129,10 @@ class TestCommands:
             (["build", "RECORDED", "-o", "OUT", "--format", "pdf"], "pdf"),
             (["build", "RECORDED", "-o", "OUT", "--max-size", "big"], "size such as 10MB or 500KB.*'big'"),
             (["build", "RECORDED", "-o", "OUT", "--max-size", "-1MB"], "more than 0"),
+            (
+                ["build", "RECORDED", "-o", "OUT", "--embedding", "pca", "--max-size", "20KB"],
+                r"can't be made as small as --max-size asks for: .*give --max-size \d+KB or more",
+            ),
             (["bild"], "bild"),
         ],
     )

@@ -31,12 +31,14 @@ class Raster:
 class Drawing:
     """A chart as an SVG element without a script, style attributes or an XML prolog.
 
-    Its colours are classes and `currentColor`, which follow the page's theme.
+    Its colours are classes and `currentColor`, which follow the page's theme. `cells` are its panels as such elements,
+    () for a chart of one: the page sets them side by side, or below one another where it is narrow.
     """
 
     svg: str
     width: float
     height: float
+    cells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,8 @@ class Section:
 class Document:
     """The whole report. `key_figures` are (name, value) pairs for the strip under the title.
 
-    `origin` is the small line under the headline: day, commit, command. `omitted` is a sentence on what the page omits
+    `origin` is the small line under the headline: day, commit, command; `subject` says of a figure that stands alone
+    which network and data it is of. `omitted` is a sentence on what the page omits
     for its size, "" if it shows everything.
     """
 
@@ -231,3 +234,4 @@ class Document:
     warnings: tuple[str, ...] = ()
     omitted: str = ""
     origin: str = ""
+    subject: str = ""

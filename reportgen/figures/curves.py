@@ -3,7 +3,7 @@
 chart("curves", curves(epochs, {"training": a, "test": b}, {...}), alt="...", caption="...")
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -60,12 +60,10 @@ def curves(
         percent = {name: np.asarray(column, float) * 100 for name, column in accuracy.items()}
         panels.append(("Accuracy, %", percent, np.zeros((0, 4))))
     whole = WIDTH / len(panels)
-    parts = [
-        part
-        for index, (name, values, steps) in enumerate(panels)
-        for part in _panel(index * whole, whole, name, at, values, steps, index == 0)
-    ]
-    return Scene(WIDTH, 264, tuple(parts))
+    return _beside(
+        len(panels),
+        lambda index, left: _panel(left, whole, panels[index][0], at, *panels[index][1:], index == 0),
+    )
 
 
 def panels(
@@ -76,17 +74,21 @@ def panels(
     `noise` maps a measure to the value below which it means nothing: a grey band from 0.
     """
     at, whole = np.asarray(epochs, float), WIDTH / max(len(measures), 1)
-    none = np.zeros((0, 4))
-    parts = [
-        part
-        for index, (title, values) in enumerate(measures.items())
-        for part in _panel(
-            *(index * whole, whole, title, at, {"": np.asarray(values, float)}, none, False),
-            names_room=16,
-            band=noise.get(title),
-        )
-    ]
-    return Scene(WIDTH, 264, tuple(parts))
+    series = [(title, {"": np.asarray(values, float)}) for title, values in measures.items()]
+
+    def draw(index: int, left: float) -> Iterator[Part]:
+        title, values = series[index]
+        yield from _panel(left, whole, title, at, values, np.zeros((0, 4)), False, 16, noise.get(title))
+
+    return _beside(len(series), draw)
+
+
+def _beside(count: int, draw: Callable[[int, float], Iterable[Part]]) -> Scene:
+    """The panels that `draw(index, left)` gives, side by side; each is a cell too."""
+    whole = WIDTH / max(count, 1)
+    parts = [part for index in range(count) for part in draw(index, index * whole)]
+    cells = tuple(Scene(whole, 264, tuple(draw(index, 0.0))) for index in range(count)) if count > 1 else ()
+    return Scene(WIDTH, 264, tuple(parts), cells)
 
 
 def binned(at: np.ndarray, values: np.ndarray) -> np.ndarray:

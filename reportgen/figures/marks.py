@@ -11,11 +11,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from reportgen.figures.fonts import distinct, text_width
-from reportgen.figures.palettes import class_mark, class_role
+from reportgen.figures.palettes import CLASS_COLORS, class_mark, class_role
 from reportgen.figures.scene import SMALL, Boxes, Dots, Words, middle
 
 SHADES = 12
 ROUNDS = 3
+PALE = (1, 3, 7, 9)
+"""Class colours that do not stand out from white by 3:1 without a rim."""
+
 CROWD = 60
 """Names up to which they are moved apart: of more, each that does not fit is left out."""
 
@@ -32,15 +35,19 @@ def class_dots(
     """Points [n, 2] in the colours and marks of their classes, `labels` [n] of class numbers.
 
     Drawn in rounds of a part of every class, so that the class with the highest number does not cover all others.
-    `rim` puts a thin rim of the ground's colour under each dot. Non-finite points are omitted.
+    `rim` puts a thin rim of the ground's colour under each dot; those of pale classes always have a grey one.
+    Non-finite points are omitted.
     """
     order = np.where(np.isfinite(points).all(axis=1), np.arange(len(points)) % ROUNDS, -1)
     for part in range(ROUNDS):
         for label in np.unique(labels).tolist():
             chosen = points[(labels == label) & (order == part)]
             mark = class_mark(label)
+            pale = label % len(CLASS_COLORS) in PALE
             if rim:
                 yield Dots(chosen, "ground", size + 2, per_pixel=per_pixel)
+            if pale:
+                yield Dots(chosen, "muted", size + 1, alpha, mark == "square", per_pixel)
             across = size * 0.88 if mark == "square" else size
             yield Dots(chosen, class_role(label), across, alpha, mark == "square", per_pixel)
             if mark == "ring":

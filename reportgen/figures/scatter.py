@@ -6,6 +6,7 @@ The axes of an embedding have no meaning and are not drawn; distances in one fig
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -64,23 +65,42 @@ def embedding_multiples(
     clouds = [checked_cloud(frame, labels) for frame in frames]
     columns = min(4, len(frames))
     rows = -(-len(frames) // columns)
-    gap, head = 16, 22
+    gap, head = 16, HEAD
     side = min((WIDTH - gap * (columns - 1)) / columns, 300.0)
     box = limits(*(cloud for cloud, _ in clouds))
     parts: list[Part] = []
+    cells: list[Scene] = []
     for index, ((points, marks), title) in enumerate(zip(clouds, titles, strict=True)):
         row, column = divmod(index, columns)
-        x, y = column * (side + gap), row * (side + head + 8)
-        parts.append(Words(x, y + 14, shorten(title, 28), size=SMALL, bold=True))
-        if not np.isfinite(points).all(axis=1).any():
-            parts.append(no_data(Frame(x, y + head, side, side)))
-            continue
-        pixels = on_square(points, box, x, y + head, side)
-        # Half a pixel is finer than the dots, and keeps a dozen frames of thousands of points small.
-        parts += class_dots(pixels, marks, size=min(dot_size(len(points), side), 3), per_pixel=2)
-        if classes and index == len(frames) - 1:
-            parts += place_labels(centres(pixels, marks), classes, size=9, length=10)
-    return Scene(columns * (side + gap) - gap, rows * (side + head + 8), tuple(parts))
+        named = classes if index == len(frames) - 1 else ()
+        panel = partial(_frame, points, marks, title, named, box, side)
+        parts += panel(column * (side + gap), row * (side + head + 8))
+        cells.append(Scene(side + gap, side + head + 8, panel(0, 0)))
+    shape = columns * (side + gap) - gap, rows * (side + head + 8)
+    return Scene(*shape, tuple(parts), tuple(cells) if len(cells) > 1 else ())
+
+
+HEAD = 22  # px above a frame, for its title
+
+
+def _frame(
+    points: np.ndarray,
+    marks: np.ndarray,
+    title: str,
+    classes: Sequence[str],
+    box: Limits,
+    side: float,
+    x: float,
+    y: float,
+) -> tuple[Part, ...]:
+    heading = Words(x, y + 14, shorten(title, 28), size=SMALL, bold=True)
+    if not np.isfinite(points).all(axis=1).any():
+        return heading, no_data(Frame(x, y + HEAD, side, side))
+    pixels = on_square(points, box, x, y + HEAD, side)
+    # Half a pixel is finer than the dots, and keeps a dozen frames of thousands of points small.
+    dots = class_dots(pixels, marks, size=min(dot_size(len(points), side), 3), per_pixel=2)
+    names = place_labels(centres(pixels, marks), classes, size=9, length=10) if classes else []
+    return heading, *dots, *names
 
 
 def embedding_overlay(

@@ -107,11 +107,15 @@ Part = Boxes | Lines | Area | Dots | Words | Picture
 
 @dataclass(frozen=True)
 class Scene:
-    """A chart: its size in CSS pixels and its parts in drawing order."""
+    """A chart: its size in CSS pixels and its parts in drawing order.
+
+    `cells` are its panels as charts of their own: a page sets them side by side or below one another, as it has room.
+    """
 
     width: float
     height: float
     parts: tuple[Part, ...]
+    cells: "tuple[Scene, ...]" = ()
 
 
 def rectangle(left: float, top: float, right: float, bottom: float) -> np.ndarray:

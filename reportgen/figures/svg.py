@@ -29,7 +29,8 @@ Paint = Callable[..., Attributes]
 
 def drawing(scene: Scene) -> Drawing:
     """The scene as a drawing for the page."""
-    return Drawing(svg(scene, themed=True), scene.width, scene.height)
+    cells = tuple(svg(cell, themed=True) for cell in scene.cells)
+    return Drawing(svg(scene, themed=True), scene.width, scene.height, cells)
 
 
 def svg(scene: Scene, *, themed: bool) -> str:

@@ -35,7 +35,7 @@ from reportgen.core.report import (
     Text,
 )
 from reportgen.errors import ReportgenError
-from reportgen.page.drawing import labelled
+from reportgen.page.drawing import labelled, panel
 from reportgen.page.loader import clean
 from reportgen.page.mosaic import layout, scale
 from reportgen.page.outline import needs_script
@@ -215,9 +215,9 @@ def _picture(pen: Pen, part: Figure) -> Markup:
             url = pen.emit(part.name, raster.data, raster.mime)
             return pen.draw("raster", figure=part, raster=raster, url=url, scale=scale(raster))
         case Drawing() as drawing:
-            return pen.draw(
-                "drawing", number=pen.numbers[part.name], drawing=drawing, svg=Markup(labelled(drawing.svg, part.alt))
-            )
+            inner = "".join(map(panel, drawing.cells)) or labelled(drawing.svg, part.alt)
+            number = pen.numbers[part.name]
+            return pen.draw("drawing", number=number, drawing=drawing, svg=Markup(inner), alt=part.alt)
         case Mosaic() as mosaic:
             url = pen.emit(part.name, mosaic.raster.data, mosaic.raster.mime)
             # Labels usually count from 0, and then the script generates them.
@@ -235,7 +235,9 @@ def _picture(pen: Pen, part: Figure) -> Markup:
         case Animation() as animation:
             gif = pen.emit(part.name, animation.gif, "image/gif")
             still = pen.emit(f"{part.name}-still", animation.still.data, animation.still.mime)
-            return pen.draw("animation", figure=part, animation=animation, gif=gif, still=still)
+            # A script can't read a file beside the page, whose policy allows no request.
+            packed = "" if gif.startswith("data:") else base64.b64encode(animation.gif).decode("ascii")
+            return pen.draw("animation", figure=part, animation=animation, gif=gif, still=still, packed=packed)
     raise ReportgenError(f"figure {part.name!r} has an unknown picture, a {type(part.picture).__name__}")
 
 

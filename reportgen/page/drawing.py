@@ -74,6 +74,14 @@ def labelled(svg: str, alt: str) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
+def panel(svg: str) -> str:
+    """A panel of a drawing, which has no name of its own: that of the whole stands around it."""
+    root = _plain(svg)
+    root.attrib.pop("role", None)
+    root.attrib["aria-hidden"] = "true"
+    return ET.tostring(root, encoding="unicode")
+
+
 def _plain(svg: str) -> ET.Element:
     """The drawing without namespace prefixes, which nothing declares within a page."""
     root = ET.fromstring(svg)

@@ -35,6 +35,7 @@ SCRIPTS = (
     "scatter",
     "explorer",
     "enlarge",
+    "scrolls",
     "paper",
 )
 

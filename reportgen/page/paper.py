@@ -56,17 +56,17 @@ def paper(report: Document, folder: Path, form: FigureFormat) -> list[Path]:
             if figure.export is not None:
                 data = figure.export(form)
                 built.write(f"{figure.name}.{form}", data)
-                snippets.append(_snippet(figure, form, width(data, form)))
-            built.write(f"{figure.name}.txt", f"{numbers[figure.name]}. {caption(figure)}\n")
+                snippets.append(_snippet(report, figure, form, width(data, form)))
+            built.write(f"{figure.name}.txt", f"{numbers[figure.name]}. {caption(report, figure)}\n")
         built.write(built.main, "\n".join([head, *snippets]))
     return built.paths
 
 
-def caption(figure: Figure) -> str:
-    """The figure's caption on one line, with its colour range."""
+def caption(report: Document, figure: Figure) -> str:
+    """The figure's caption on one line, with the network and data that it is of, and its colour range."""
     bar = figure.colorbar
     scale = f" Colours from {bar.low} to {bar.high}." if bar else ""
-    return " ".join(clean(figure.caption + scale).split())
+    return " ".join(clean(f"{report.subject or report.title}. {figure.caption}{scale}").split())
 
 
 def latex(text: str) -> str:
@@ -95,14 +95,14 @@ def width(data: bytes, form: FigureFormat) -> float:
     return float(box[1]) / 72
 
 
-def _snippet(figure: Figure, form: FigureFormat, inches: float) -> str:
+def _snippet(report: Document, figure: Figure, form: FigureFormat, inches: float) -> str:
     environment = "figure" if inches <= ONE_COLUMN + 0.05 else "figure*"
     include = rf"\includesvg{{{figure.name}}}" if form == "svg" else rf"\includegraphics{{{figure.name}.{form}}}"
     lines = [
         rf"\begin{{{environment}}}",
         r"  \centering",
         f"  {include}",
-        rf"  \caption{{{latex(caption(figure))}}}",
+        rf"  \caption{{{latex(caption(report, figure))}}}",
         rf"  \label{{fig:{figure.name}}}",
         rf"\end{{{environment}}}",
         "",

@@ -30,10 +30,10 @@ from reportgen.sections.context import PageContext
 from reportgen.sections.options import Moment, Need, Options
 from reportgen.sections.spec import SectionBuilder, SectionSpec
 
-_EMBEDDING = SectionSpec(embedding.build, frozenset({Need.VECTORS}), late=True)
+_EMBEDDING = SectionSpec(embedding.build, frozenset({Need.VECTORS}), late=True, shrinks=("moving",))
 _OVERLAY = SectionSpec(embedding.build_overlay, frozenset({Need.VECTORS, Need.OUTCOME}), late=True)
 _CURVES = SectionSpec(curves.build, frozenset({Need.METRICS}))
-_MISTAKES = SectionSpec(mistakes.build, frozenset({Need.OUTCOME}))
+_MISTAKES = SectionSpec(mistakes.build, frozenset({Need.OUTCOME}), shrinks=("pictures",))
 _PARAMETERS = SectionSpec(parameters.build, shrinks=("channels", "levels"))
 _EXPLORER = SectionSpec(explorer.build, frozenset({Need.BEFORE}), shrinks=("packed",))
 _SCATTER = SectionSpec(parameters.build_scatter, frozenset({Need.BEFORE}))
@@ -46,7 +46,7 @@ _ACTIVITY = SectionSpec(activity.build, shrinks=("channels",))
 _HEALTH = SectionSpec(health.build)
 _NETWORK = SectionSpec(network.build)
 _OVERVIEW = SectionSpec(overview.build)
-_SAMPLES = SectionSpec(samples.build)
+_SAMPLES = SectionSpec(samples.build, shrinks=("pictures",))
 
 PAGES: Mapping[str, tuple[SectionSpec, ...]] = {
     "training": (

@@ -15,7 +15,7 @@ from reportgen.errors import DamagedError, ReportgenError
 from reportgen.sections.context import PageContext
 from reportgen.sections.limits import LADDER, left_out
 from reportgen.sections.spec import SectionSpec
-from reportgen.sections.summary import headline, key_figures, origin, page_title, warnings
+from reportgen.sections.summary import headline, key_figures, origin, page_title, subject, warnings
 from reportgen.sections.words import NBSP, megabytes
 
 Drawn = dict[SectionSpec, Section | None]
@@ -44,6 +44,7 @@ def assemble(
         provenance=_in_order({"config": dict(run.config)} | dict(run.provenance) | {"status": run.status}),
         warnings=(*warnings(context), *failed),
         origin=origin(context),
+        subject=subject(context),
     )
     return document, drawn
 

@@ -38,7 +38,7 @@ def build(context: PageContext) -> Section | None:
     how = f"{points} in {layer}, {_method_name(found)}"
     colours = f" Each point is one {noun(run)}" + (", in the colour of its class." if len(labels) else ".")
     finding, blocks = _finding(context, found, epochs), list[Block]()
-    if several:
+    if several and context.limits.moving:
         shown = animation(list(found.frames), labels, _names(run, found), names, FRAME_MS)
         alt = f"Animation of {len(names)} frames: {finding}"
         blocks.append(Figure("embedding-epochs", shown, alt, f"{how}, a frame per epoch.{colours}"))

@@ -13,7 +13,7 @@ from reportgen.figures.export import picture_export
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.photo import photos
 from reportgen.sections.context import PageContext
-from reportgen.sections.words import plural
+from reportgen.sections.words import ordinal, plural
 
 CHANNELS = 16
 """Channels of each layer whose patches are drawn."""
@@ -45,7 +45,7 @@ def patches(context: PageContext, layer: Layer, order: list[int]) -> Figure:
     what = "whole images" if whole else f"{height}×{width} pixels around the place of the value"
     step = -(-max(height, width) // LARGEST)
     if step > 1:
-        tiles, what = tiles[:, ::step, ::step], f"{what} (every {step}th pixel)"
+        tiles, what = tiles[:, ::step, ::step], f"{what} (every {ordinal(step)} pixel)"
     layout: dict[str, Any] = {"labels": labels, "columns": len(ranks), "values": values}
     # A photograph has no empty colour: beyond the image it is mid-grey.
     colored = tiles.ndim == 4
@@ -56,8 +56,8 @@ def patches(context: PageContext, layer: Layer, order: list[int]) -> Figure:
         f"excite-{context.slug(layer.path)}",
         picture,
         f"{layer.path}: channel {channels[0]} responds most to {first}.",
-        f"{layer.path}: a row per channel (its number above), the {plural(len(ranks), 'evaluation image')} with its "
-        f"largest values, the largest first; {what}.{more}",
+        f"{layer.path}: a row per channel, whose number stands on its first tile: the "
+        f"{plural(len(ranks), 'evaluation image')} with its largest values, the largest first; {what}.{more}",
         export=picture_export(picture),
         wide=True,
     )

@@ -17,13 +17,16 @@ class Limits:
     """One rung. None is no limit.
 
     `images` are the probe images with feature maps, `channels` those of one layer in a grid or a row of charts,
-    `levels` the colours of grids and heatmaps, `packed` the bytes of parameters for the snapshot explorer.
+    `levels` the colours of grids and heatmaps, `packed` the bytes of parameters for the snapshot explorer, `pictures`
+    the misclassified and the sample pictures each, `moving` whether the embedding is animated.
     """
 
     images: int | None = None
     channels: int | None = None
     levels: int | None = None
     packed: int = 220_000
+    pictures: int | None = None
+    moving: bool = True
 
 
 # Odd numbers of levels: 0 stays in the middle of a symmetric range, and so white.
@@ -37,6 +40,8 @@ LADDER = (
     Limits(images=1, channels=16),
     Limits(images=1, channels=16, levels=33, packed=100_000),
     Limits(images=1, channels=8, levels=9, packed=0),
+    Limits(images=1, channels=6, levels=9, packed=0, pictures=20),
+    Limits(images=1, channels=4, levels=9, packed=0, pictures=0, moving=False),
 )
 
 
@@ -54,6 +59,11 @@ def left_out(limits: Limits, images: int, channels: int) -> list[str]:
         said.append(f"all but {limits.levels} colours in grids and heatmaps")
     if limits.packed < Limits().packed:
         said.append("most snapshots of the explorer" if limits.packed else "the snapshot explorer")
+    if limits.pictures is not None:
+        some = f"all but {limits.pictures} of" if limits.pictures else "all"
+        said.append(f"{some} the misclassified and the sample pictures")
+    if not limits.moving:
+        said.append("the animation")
     return said
 
 

@@ -94,7 +94,8 @@ def _finding(context: PageContext, result: Confusion) -> str:
 def _misclassified(context: PageContext, result: Confusion) -> Figure | None:
     (images, shades), labels = context.evaluation_pictures, context.run.batch("evaluation").labels
     # A run keeps the first images only where there are very many.
-    chosen = [i for i in result.misclassified if i < len(images)][:IMAGES]
+    chosen = [i for i in result.misclassified if i < len(images)]
+    chosen = chosen[: IMAGES if context.limits.pictures is None else context.limits.pictures]
     if context.outcome is None or not chosen or not are_pictures(images.shape):
         return None
     predictions, gaps = context.outcome.predictions, context.outcome.logit_gap

@@ -21,7 +21,7 @@ def build(context: PageContext) -> Section | None:
         return None
     labels = evaluation.labels[: len(images)]
     shown = [np.flatnonzero(labels == label)[:PER_CLASS] for label in range(min(len(classes), CLASSES))]
-    chosen = np.concatenate(shown) if len(labels) else ()
+    chosen = np.concatenate(shown)[: context.limits.pictures] if len(labels) else ()
     if not len(chosen):
         return None
     # Rows of one class only line up when each has as many images.

@@ -33,6 +33,12 @@ def _dataset(context: PageContext) -> str:
     return called(str(context.run.config.get("dataset", "")))
 
 
+def subject(context: PageContext) -> str:
+    """Which network on which data, and on how many examples it was evaluated."""
+    size = context.run.batch("evaluation").size
+    return page_title(context) + (f" ({plural(size, f'evaluation {noun(context.run)}')})" if size else "")
+
+
 def origin(context: PageContext) -> str:
     """Where the run comes from: day, commit, seed, data, command; what is not known is left out."""
     facts, config = context.run.provenance, context.run.config

@@ -3,13 +3,30 @@
 (() => {
   "use strict";
 
+  const color = (name) => getComputedStyle(document.body)[name].match(/\d+/g).slice(0, 3).map(Number);
+  const ground = () => color("backgroundColor").join();
+
+  // The GIF is drawn on white: what of a pixel is white becomes the page's ground, greys run from its ground to its ink.
+  const inTheme = (data) => {
+    if (ground() === "255,255,255") return;
+    const [below, ink] = [color("backgroundColor"), color("color")];
+    for (let at = 0; at < data.length; at += 4) {
+      const [least, most] = [0, 1, 2].reduce(([low, high], c) => [Math.min(low, data[at + c]), Math.max(high, data[at + c])], [255, 0]);
+      for (let c = 0; c < 3; c += 1) {
+        const white = Math.max(0, (least - 28) / 227);
+        data[at + c] = most - least < 12 ? below[c] * white + ink[c] * (1 - white) : data[at + c] - (255 - below[c]) * white ** 2;
+      }
+    }
+  };
+
   const makePlayer = (box) => {
     const details = box.querySelector(".moving");
     const still = box.querySelector(".still");
     const url = details.querySelector("img").getAttribute("src");
     const names = JSON.parse(box.dataset.frames);
     const pace = Number(box.dataset.frameMs);
-    if (!url.startsWith("data:") || names.length < 2) return;
+    const packed = box.dataset.gif ?? (url.startsWith("data:") ? url.slice(url.indexOf(",") + 1) : "");
+    if (!packed || names.length < 2) return;
 
     const link = box.querySelector(".download");
     link.href = url;
@@ -48,7 +65,7 @@
     };
     const open = () => {
       if (gif) return;
-      const text = atob(url.slice(url.indexOf(",") + 1));
+      const text = atob(packed);
       gif = decodeGif(Uint8Array.from(text, (character) => character.charCodeAt(0)));
       let sum = 0;
       starts = gif.durations.map((duration) => (sum += duration) - duration);
@@ -64,6 +81,7 @@
       slider.setAttribute("aria-valuetext", names[index]);
       canvas.setAttribute("aria-label", `${still.alt} Frame shown: ${names[index]}.`);
       gif.draw(frameAt(index), image.data);
+      inTheme(image.data);
       canvas.getContext("2d").putImageData(image, 0, 0);
     };
     const pause = () => {
@@ -83,6 +101,13 @@
       show(Number(slider.value));
     });
     details.replaceWith(bar);
+    // The still has a white ground: in the dark the canvas takes its place at once.
+    const follow = () => {
+      if (gif || ground() !== "255,255,255") show(Number(slider.value));
+    };
+    new MutationObserver(follow).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", follow);
+    follow();
   };
 
   for (const box of document.querySelectorAll(".motion")) makePlayer(box);

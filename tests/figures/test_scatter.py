@@ -110,7 +110,7 @@ def test_thirty_classes_use_all_marks():
 def test_no_class_lies_on_top_of_all_others():
     points, labels = np.zeros((60, 2)), np.arange(60) % 2
     colors = [part.color for part in overlay(points, labels, []).parts if isinstance(part, Dots)]
-    assert colors == ["ground", "c0", "ground", "c1"] * 3
+    assert colors == ["ground", "c0", "ground", "muted", "c1"] * 3
 
 
 def test_small_multiples_share_their_limits():

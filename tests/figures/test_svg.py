@@ -149,7 +149,8 @@ def test_dots_stand_at_their_points(per_pixel):
 
 def test_marks_beyond_ten_classes():
     points = np.array([[10.0, 10.0], [20.0, 30.0], [40.0, 5.0]])
-    square, ring, hole = drawn(*class_dots(points[:2], np.array([13, 25])))
+    rim, square, ring, hole = drawn(*class_dots(points[:2], np.array([13, 25])))
+    assert rim.get("class") == "muted-stroke" and rim.get("stroke-linecap") == "square"
     assert square.get("stroke-linecap") == "square" and square.get("class") == "c3-stroke"
     assert (ring.get("class"), hole.get("class")) == ("c5-stroke", "ground-stroke")
     assert float(hole.get("stroke-width")) < float(ring.get("stroke-width"))

@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from reportgen.figures.marks import PALE
 from reportgen.page.loader import asset
 
 PAIRS = re.findall(r"--([\w-]+):\s*light-dark\((#\w{6}),\s*(#\w{6})\)", asset("css/colors.css"))
@@ -51,6 +52,12 @@ def test_every_colour_is_there() -> None:
 @pytest.mark.parametrize("name", ["ink", "muted", "accent", "alarm"])
 def test_text_reaches_the_contrast_of_wcag_aa(theme: str, name: str) -> None:
     assert contrast(THEMES[theme][name], THEMES[theme]["ground"]) >= 4.5
+
+
+def test_pale_class_colours_are_those_that_get_a_rim() -> None:
+    on_white = {i for i in range(10) if contrast(THEMES["light"][f"c{i}"], THEMES["light"]["ground"]) < 3}
+    assert on_white == set(PALE)
+    assert all(contrast(THEMES[theme]["muted"], THEMES[theme]["ground"]) >= 3 for theme in THEMES)
 
 
 def test_class_colours_stand_out_from_the_dark_ground() -> None:

@@ -52,7 +52,7 @@ def test_every_figure_has_its_file_its_caption_and_its_place_in_the_latex(writte
     tex = (folder / "figures.tex").read_text(encoding="utf-8")
     for figure in figures(built.document):
         text = (folder / f"{figure.name}.txt").read_text(encoding="utf-8")
-        assert text == f"{numbers[figure.name]}. {caption(figure)}\n"
+        assert text == f"{numbers[figure.name]}. {caption(built.document, figure)}\n"
         if figure.name == "embedding-epochs":
             assert (folder / f"{figure.name}.gif").read_bytes() == figure.picture.gif
             assert figure.name not in tex
@@ -61,6 +61,14 @@ def test_every_figure_has_its_file_its_caption_and_its_place_in_the_latex(writte
             command = r"\includesvg{%s}" if form == "svg" else r"\includegraphics{%s." + form + "}"
             assert tex.count(command % figure.name) == tex.count(rf"\label{{fig:{figure.name}}}") == 1
     assert tex.count(r"\begin{figure") == tex.count(r"\end{figure") == tex.count(r"\caption{")
+
+
+def test_captions_stand_alone(built) -> None:
+    """Which network, which data, how many examples; and nothing that points to the place on the page."""
+    for figure in figures(built.document):
+        text = caption(built.document, figure)
+        assert text.startswith("tiny on tiny (100 evaluation images). ")
+        assert not re.search(r"\b(above|below|left of|see)\b", text), text
 
 
 def test_widths_are_those_of_one_column_or_two(written) -> None:

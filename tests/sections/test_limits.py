@@ -59,6 +59,8 @@ def test_nothing_more_can_be_left_out_than_all_rungs_do(run) -> None:
     built = build(run, embedding="pca", max_size=1000).document
     assert "nothing more can be left out" in built.omitted
     assert not [block for section in built.sections for block in section.blocks if isinstance(block, Explorer)]
+    assert not {"embedding-epochs", "mistakes-images", "samples-images"} & {figure.name for figure in figures(built)}
+    assert "all the misclassified and the sample pictures; the animation" in built.omitted
 
 
 def test_each_rung_is_at_most_as_large_as_the_one_before(run) -> None:

@@ -1,0 +1,91 @@
+"""From a phone to a wide screen: nothing is cut without a sign, panels wrap, room is used; themes; the folder."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reportgen import build
+from reportgen.core.report import Section
+from reportgen.figures.chart import chart
+from reportgen.figures.curves import curves, panels
+from reportgen.page.save import save
+from tests.page.sample import sample
+
+
+@pytest.fixture(scope="module")
+def page_file(recorded, tmp_path_factory) -> Path:
+    """A real page, which has charts of several panels, wide tables and mosaics."""
+    return build(recorded, embedding="pca").save(tmp_path_factory.mktemp("widths") / "r.html")
+
+
+@pytest.mark.parametrize("width", [320, 380, 768, 1400, 1920])
+def test_what_is_wider_than_its_place_says_so(visit, page_file: Path, width: int) -> None:
+    page = visit(page_file, viewport={"width": width, "height": 900})
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    boxes = "[...document.querySelectorAll('.scroll')].filter((b) => b.clientWidth && b.checkVisibility())"
+    cut = f"{boxes}.filter((b) => b.scrollWidth > b.clientWidth + 1)"
+    assert page.evaluate(f"{cut}.every((b) => b.matches('.over'))")
+    assert page.evaluate(f"{boxes}.every((b) => b.scrollWidth > b.clientWidth + 1 || !b.matches('.over'))")
+    if width >= 1400:
+        assert page.evaluate(f"{cut}.length") <= 2
+    sign = "getComputedStyle(document.querySelector('.scroll.over'), '::before').content"
+    if width <= 380:
+        assert "scrolls sideways" in page.evaluate(sign)
+
+
+def test_panels_stand_side_by_side_or_below_one_another(visit, tmp_path: Path) -> None:
+    at = np.arange(4)
+    figures = (
+        chart("two", curves(at, {"a": at}, {"a": at / 4}), alt="Two panels.", caption="."),
+        chart("three", panels(at, {"x": at, "y": at, "z": at}, {"z": 1.0}), alt="Three panels.", caption="."),
+    )
+    file = save(replace(sample(), sections=(Section("s", "S", "", figures),)), tmp_path / "r.html")
+    for width, rows in ((1400, [1, 1]), (380, [2, 3])):
+        page = visit(file, viewport={"width": width, "height": 900})
+        assert page.get_by_role("img", name="Three panels.").is_visible()
+        tops = "(id) => [...document.querySelectorAll(`#${id} svg`)].map((s) => s.getBoundingClientRect().top)"
+        assert [len(set(page.evaluate(tops, name))) for name in ("two", "three")] == rows
+
+
+def test_a_wide_screen_has_the_curves_beside_the_embedding(visit, page_file: Path) -> None:
+    page = visit(page_file, viewport={"width": 1920, "height": 1000})
+    left, right = (page.locator(f"#{anchor}").bounding_box() for anchor in ("embedding", "curves"))
+    assert left["y"] == right["y"] and left["x"] + left["width"] < right["x"]
+
+
+def test_the_folder_has_the_slider(visit, tmp_path: Path) -> None:
+    page = visit(save(sample(), tmp_path, format="dir"))
+    slider = page.get_by_role("slider", name="Frame")
+    slider.focus()
+    page.keyboard.press("Home")
+    assert slider.get_attribute("aria-valuetext") == "before training"
+    assert page.locator(".motion canvas").is_visible()
+
+
+def test_the_player_is_dark_on_a_dark_page(visit, page_file: Path) -> None:
+    page = visit(page_file, color_scheme="dark")
+    page.wait_for_timeout(300)
+    corner = """(() => {
+      const one = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+      one.drawImage(document.querySelector(".motion canvas"), 0, 0);
+      return [...one.getImageData(0, 0, 1, 1).data];
+    })()"""
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert page.evaluate(corner)[:3] == [int(part) for part in re.findall(r"\d+", ground)[:3]]
+    page.get_by_role("button", name="Light theme").first.click()
+    page.wait_for_timeout(100)
+    assert page.evaluate(corner) == [255, 255, 255, 255]
+
+
+def test_forced_colours_mark_one_entry_of_the_contents(visit, page_file: Path) -> None:
+    page = visit(page_file, forced_colors="active")
+    page.mouse.wheel(0, 900)
+    page.wait_for_timeout(300)
+    colors = page.evaluate(
+        "[...document.querySelectorAll('.side li a')].map((a) => getComputedStyle(a).borderLeftColor)"
+    )
+    assert sum(color != max(colors, key=colors.count) for color in colors) == 1
