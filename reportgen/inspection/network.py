@@ -18,11 +18,12 @@ import numpy as np
 from reportgen.capture import variables_of
 from reportgen.capture.linen import evaluation_arguments
 from reportgen.core.run import Run
-from reportgen.errors import ModelError, OptionError, ReportgenError, RunError
+from reportgen.errors import ModelError, OptionError, ReportgenError, RunError, WeightsError
 from reportgen.models import MODELS
 from reportgen.models import build as build_model
 from reportgen.store import open_run
 from reportgen.weights import Match, load_into, match, open_tree
+from reportgen.weights.tree import flatten
 
 PREPROCESS_OF = {"squeezenet": "caffe"}
 """Built-in models whose known weights were trained on something else than pixels from 0 to 1."""
@@ -70,7 +71,7 @@ def from_model(
     `weights` is a checkpoint (`weights.open_tree`; `step` one of an Orbax folder's, `rename`, `layout`, `key` and
     `framework` as for `weights.match`), `variables` what a capture of the module takes; an NNX module brings its own.
     Without either, parameters are random, and the page warns of it. `num_classes` is tried where the model's
-    own number of classes does not fit the weights.
+    own number of classes does not fit the weights; then, the sizes in the weights are.
     """
     if weights is not None and variables is not None:
         raise OptionError("parameters come from weights or from variables; give one of them")
@@ -95,18 +96,27 @@ def from_model(
         return made, matched[0].read()
 
     def make_fitting(shape: Shape) -> tuple[Any, dict[str, Any]]:
-        # Weights decide the number of classes: the model's own, or that of the labelled images.
-        try:
-            return make(shape, None)
-        except ReportgenError:
-            if num_classes is None:
-                raise
-            return make(shape)
+        # Weights decide the number of classes: the model's own, that of the labelled images, or one of their sizes.
+        problems: list[ReportgenError] = []
+        for classes in dict.fromkeys((None, num_classes, *(_sizes(tree) if isinstance(model, str) else ()))):
+            try:
+                return make(shape, classes)
+            except ReportgenError as problem:
+                problems.append(problem)
+        if num_classes is not None:
+            raise problems[1]
+        raise next((each for each in problems if isinstance(each, WeightsError)), problems[0])
 
     if tree is not None:
         usual = PREPROCESS_OF.get(name, "unit")
         return LoadedNetwork(name, source, make_fitting, usual, warnings=warnings, matched=matched)
     return LoadedNetwork(name, source, make, PREPROCESS_OF.get(name, "unit"), warnings=warnings)
+
+
+def _sizes(tree: Any) -> list[int]:
+    """The sizes of the vectors and matrices in a checkpoint, the last ones first: one is the number of outputs."""
+    shapes = [tuple(np.shape(leaf)) for leaf in reversed(flatten(tree).values())]
+    return list(dict.fromkeys(size for shape in shapes if len(shape) in (1, 2) for size in reversed(shape)))
 
 
 def _words(model: Any, weights: str | Path | None, variables: Any) -> tuple[str, tuple[str, ...]]:

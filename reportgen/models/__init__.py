@@ -3,14 +3,17 @@
     model = build("lenet", num_classes=10)
     model = build("nets:make", 10)             # make(10) of nets.py in the current folder
 
-A factory is a callable that takes the number of classes and returns a Linen or NNX module; it may also
-declare `image_shape` (height, width, channels) and `seed`, which NNX modules need. A `__call__` with an
+A factory is a callable that takes the number of classes and returns a Linen or NNX module. The number goes to its
+argument num_classes, n_classes, classes or the like, else to the first one, whatever that is called; a factory without
+arguments decides itself. It may also declare `image_shape` (height, width, channels) and `seed`, which NNX modules
+need. A `__call__` with an
 argument `train` receives whether the model is being trained. A new model is one file and one line in
 MODELS. Importing this module does not import jax.
 """
 
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -28,6 +31,7 @@ MODELS: Mapping[str, str] = {
     "mnist_cnn": "reportgen.models.mnist_cnn:MnistCNN",
     "squeezenet": "reportgen.models.squeezenet:SqueezeNet",
 }
+NUMBER_OF_CLASSES = re.compile("((n|nb|num|number)_?(of_)?)?(classes|labels|outputs)")
 LINEN_OWN = ("parent", "name")  # fields that every Linen module class has after its own
 
 
@@ -112,16 +116,17 @@ def _call(
     seed: int,
 ) -> Any:
     offered = {"image_shape": image_shape, "seed": seed}
-    arguments = () if num_classes is None else (num_classes,)
+    arguments: tuple[int, ...] = ()
     try:
         signature = inspect.signature(factory)
         parameters = signature.parameters
-        if not any(
-            parameter.kind <= parameter.VAR_POSITIONAL and key not in {*offered, *LINEN_OWN}
-            for key, parameter in parameters.items()
-        ):
-            arguments = ()
-        keywords = {key: value for key, value in offered.items() if key in parameters}
+        keywords: dict[str, Any] = {key: value for key, value in offered.items() if key in parameters}
+        counted = _counting({key: value for key, value in parameters.items() if key not in {*offered, *LINEN_OWN}})
+        if counted is not None and num_classes is not None:
+            if counted.kind in (counted.POSITIONAL_ONLY, counted.VAR_POSITIONAL):
+                arguments = (num_classes,)
+            else:
+                keywords[counted.name] = num_classes
         signature.bind(*arguments, **keywords)
     except (TypeError, ValueError) as problem:
         how = "without" if num_classes is None else "with"
@@ -134,4 +139,14 @@ def _call(
     except ReportgenError:
         raise
     except Exception as problem:  # whatever the user's factory raises
-        raise ModelError(f"{name}{arguments} failed: {type(problem).__name__}: {problem}") from problem
+        given = ", ".join([*map(str, arguments), *(f"{key}={value}" for key, value in keywords.items())])
+        raise ModelError(f"{name}({given}) failed: {type(problem).__name__}: {problem}") from problem
+
+
+def _counting(parameters: Mapping[str, inspect.Parameter]) -> inspect.Parameter | None:
+    """The one of a factory's parameters that takes the number of classes; None where none does."""
+    for key, parameter in parameters.items():
+        if NUMBER_OF_CLASSES.fullmatch(key) and parameter.kind != parameter.VAR_KEYWORD:
+            return parameter
+    positional = (each for each in parameters.values() if each.kind <= each.VAR_POSITIONAL)
+    return next(positional, None)

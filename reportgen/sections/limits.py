@@ -55,6 +55,9 @@ def left_out(limits: Limits, images: int, channels: int) -> list[str]:
             f"all but {limits.channels} channels of each layer (kept: the largest values in feature maps, the largest "
             "change in kernels, the clearest preference among labels)"
         )
+    if limits.channels is not None:
+        all_but = "" if limits.levels is not None else ", but for the strongest one of each layer"
+        said.append(f"channels enlarged and laid over the image{all_but}")
     if limits.levels is not None:
         said.append(f"all but {limits.levels} colours in grids and heatmaps")
     if limits.packed < Limits().packed:

@@ -29,18 +29,21 @@ def build(context: PageContext) -> Section | None:
     layers = context.map_layers
     if not layers:
         return None
-    few = len(layers) * len(context.names) <= FEW_GRIDS
-    drawn = layers if few else _after_activation(context)
+    limits = context.limits
+    few = len(layers) * len(context.names) <= FEW_GRIDS and limits.channels is None
+    drawn = layers if few else _after_activation(context) if limits.levels is None else ()
     table = _table(context)
     blocks: list[Block] = (
         [table] if len(table.rows) <= ROWS_OPEN else [Fold("The strongest channels, listed", (table,))]
     )
-    if not few:
+    if drawn and not few:
+        grids = f"With {len(layers) * shown_images(context)} grids on this page"
+        why = grids if limits.channels is None else "For the size of this page"
         blocks.append(
             Text(
-                f"With {len(layers) * shown_images(context)} grids on this page, the strongest channel is drawn after "
-                "the activation function only where a layer has one, pooling and joining layers are left out, and the "
-                "ten strongest stand in tables; choose fewer layers to see all of them enlarged."
+                f"{why}, the strongest channel is drawn after the activation function only where a layer has one, "
+                "pooling and joining layers are left out, and the ten strongest stand in tables; choose fewer layers "
+                "to see all of them enlarged."
             )
         )
     blocks += by_module([(layer, tuple(_layer(context, layer, few))) for layer in drawn])

@@ -28,6 +28,21 @@ def three_classes(num_classes: int) -> nn.Module:
     return Small()
 
 
+class Classifier(nn.Module):
+    """conv (4 maps), global mean, hidden (5), output (one per class)."""
+
+    outputs: int
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.relu(nn.Conv(4, (3, 3), name="conv")(x)).mean((1, 2))
+        return nn.Dense(self.outputs, name="output")(nn.relu(nn.Dense(5, name="hidden")(x)))
+
+
+def classifier(kinds: int) -> nn.Module:
+    return Classifier(kinds)
+
+
 class Normed(nn.Module):
     """A convolution and a batch normalisation in evaluation."""
 

@@ -184,11 +184,26 @@ def test_weights_and_labelled_images_may_both_tell_the_number_of_classes(tmp_pat
     flat = {f"{layer}/{name}": np.asarray(v) for layer, tree in params.items() for name, v in tree.items()}
     np.savez(tmp_path / "w.npz", **flat)
     # The factory can't be called without a number of classes; a network without a classifier ignores it.
-    network = from_model("tests.inspection.nets:three_classes", weights=tmp_path / "w.npz", num_classes=3)
-    assert "output" in maps(inspect_network(network, as_pictures(nets.pixels())))
+    for classes in (3, None):
+        network = from_model("tests.inspection.nets:three_classes", weights=tmp_path / "w.npz", num_classes=classes)
+        assert "output" in maps(inspect_network(network, as_pictures(nets.pixels())))
     with pytest.raises(ModelError, match="without the number of classes"):
+        inspect_network(from_model("tests.inspection.nets:three_classes"), as_pictures(nets.pixels()))
+
+
+@pytest.mark.parametrize("classes", [7, 10])
+def test_the_number_of_classes_is_read_from_the_weights(tmp_path, classes):
+    made = nets.classifier(classes)
+    flat = {f"{a}/{b}": np.asarray(v) for a, tree in nets.variables(made)["params"].items() for b, v in tree.items()}
+    np.savez(tmp_path / "w.npz", **flat)
+    network = from_model("tests.inspection.nets:classifier", weights=tmp_path / "w.npz")
+    found = inspect_network(network, as_pictures(nets.pixels()))
+    assert found.snapshots[0].params["output/bias"].shape == (classes,)
+    flat["hidden/bias"] = np.zeros(3, np.float32)
+    np.savez(tmp_path / "bad.npz", **flat)
+    with pytest.raises(WeightsError, match="hidden/bias"):
         inspect_network(
-            from_model("tests.inspection.nets:three_classes", weights=tmp_path / "w.npz"), as_pictures(nets.pixels())
+            from_model("tests.inspection.nets:classifier", weights=tmp_path / "bad.npz"), as_pictures(nets.pixels())
         )
 
 

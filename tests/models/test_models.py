@@ -89,6 +89,23 @@ def test_what_a_factory_declares_is_what_it_gets(nets) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "used"),
+    [
+        ("outs", "outs"),
+        ("width=64, num_classes=3", "num_classes"),
+        ("image_shape, classes", "classes"),
+        ("seed, *, n_classes", "n_classes"),
+        ("width=64, *, number_of_labels=3", "number_of_labels"),
+        ("n, /, image_shape", "n"),
+        ("*n", "n[0]"),
+        ("classes, **others", "classes"),
+    ],
+)
+def test_the_number_of_classes_goes_to_the_argument_that_is_called_so(nets, arguments: str, used: str) -> None:
+    assert models.build(f"{nets(f'def make({arguments}): return nn.Dense({used})')}:make", 5).features == 5
+
+
+@pytest.mark.parametrize(
     ("spec", "message"),
     [
         (
@@ -123,7 +140,7 @@ def test_a_model_that_is_not_there(spec: str, message: str) -> None:
         ("1 / 0", "importing .* failed: ZeroDivisionError: division by zero"),
         ("def make(n): return n", r"make returned int; expected a flax"),
         ("def make(n): return nn.Dense", r"returned the class Dense, not an instance"),
-        ("def make(n): return 1 / 0", r"make\(10,\) failed: ZeroDivisionError"),
+        ("def make(n): return 1 / 0", r"make\(n=10\) failed: ZeroDivisionError"),
         (
             "def make(n, width): return nn.Dense(n)",
             r"can't be called with the number of classes \(missing.*'width'",

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import jax
@@ -14,7 +15,9 @@ from reportgen.data import Dataset, make_dataset
 from reportgen.errors import ReportgenError
 from reportgen.page.html import html
 from reportgen.page.outline import figures, walk
+from reportgen.sections import Moment, Options, PageContext, strongest
 from reportgen.sections.installed import GROUP, installed
+from reportgen.sections.limits import Limits, left_out
 from tests.inspection import nets
 
 ANCHORS = ("images", "changes", "chosen", "strongest", "maps", "activity", "mistakes", "parameters")
@@ -120,6 +123,20 @@ def test_an_inspection_page_comes_down_to_a_size(saved):
     assert len(html(small.document).encode()) <= 0.85 * whole
     assert "this page leaves out: feature maps of 1 of 2 probe images" in small.omitted
     assert len(html(small._whole).encode()) == whole
+
+
+def test_what_is_enlarged_gives_way_to_the_size():
+    whole = inspect(max_size=None)
+    sizes = {}
+    for limits in (Limits(), Limits(channels=64), Limits(channels=64, levels=9)):
+        context = PageContext(Moment(whole.run, 0), None, Options(limits=limits))
+        drawn = html(replace(whole.document, sections=(strongest.build(context),)))
+        sizes[limits.channels, limits.levels] = len(drawn)
+    most, fewer, least = sizes.values()
+    assert most > 1.5 * fewer > 1.5 * least
+    assert left_out(Limits(channels=64), 1, 6) == [
+        "channels enlarged and laid over the image, but for the strongest one of each layer"
+    ]
 
 
 def test_an_inspection_has_the_forms_of_a_training_page(saved, tmp_path):
