@@ -1,9 +1,20 @@
 """Layers in the short form that tests compare."""
 
-from reportgen.capture.operations import CALLED, JOINS, PRIMITIVES
+from reportgen.capture.functions import KNOWN
+from reportgen.capture.operations import ATTENTION_WEIGHTS, CALLED, PRIMITIVES
+from reportgen.capture.structure import NAMES, OWN_NAMES, TAILS
 from reportgen.core.network import Layer
 
-FUNCTIONAL = {*CALLED, *JOINS, *PRIMITIVES.values(), "flatten"}
+FUNCTIONAL = {
+    *CALLED,
+    *PRIMITIVES.values(),
+    *KNOWN,
+    *(name for name, _ in NAMES.values()),
+    ATTENTION_WEIGHTS,
+    *TAILS,
+    *OWN_NAMES,
+    "flatten",
+}
 
 
 def letters(layer: Layer) -> str:

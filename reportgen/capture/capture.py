@@ -11,6 +11,7 @@ runs in evaluation, and computes what it always computes. Inside jit, layers tha
 cost nothing: XLA removes them.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -158,6 +159,14 @@ def _dtype(x: Any) -> Any:
     return jax.dtypes.canonicalize_dtype(x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype)
 
 
+def _picture(images: Any, which: int) -> np.ndarray:
+    """An example like those of `images`, of small numbers that vary, or zeros and ones."""
+    dtype, shape = _dtype(images), np.shape(images)[1:]
+    places = np.arange(math.prod(shape)).reshape(shape)
+    waves = np.cos(0.7 * (which + 1) * places + which)
+    return (waves if np.issubdtype(dtype, np.inexact) else waves > 0).astype(dtype)
+
+
 def _orders(
     program: Program, layers: Sequence[CapturedLayer], axes: Mapping[str, ImageAxis], variables: Any, images: Any
 ) -> dict[str, bool | None]:
@@ -168,12 +177,10 @@ def _orders(
     run = jax.jit(lambda v, x: program.run(v, x, wanted)[1])
 
     def two(other: int) -> Any:
-        return jax.tree.map(
-            lambda x: np.stack([np.ones(np.shape(x)[1:], _dtype(x)), np.full(np.shape(x)[1:], other, _dtype(x))]),
-            images,
-        )
+        """Two images; of constant ones, every position would answer alike."""
+        return jax.tree.map(lambda x: np.stack([_picture(x, 0), _picture(x, other)]), images)
 
-    before, after = run(variables, two(1)), run(variables, two(0))
+    before, after = run(variables, two(0)), run(variables, two(1))
     return {
         layer.path: batch.counts_slower(np.asarray(a), np.asarray(b), axes[layer.path])
         for layer, a, b in zip(layers, before, after, strict=True)

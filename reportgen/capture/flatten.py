@@ -15,11 +15,19 @@ from typing import Any
 
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
-from reportgen.capture.intermediates import ways_back
+from reportgen.capture.intermediates import MOVES, ways_back
 from reportgen.capture.interpret import Equation, Loop, makers
-from reportgen.capture.jax_versions import Scan, called_program, inner_programs, is_jaxs_own, scan_of
+from reportgen.capture.jax_versions import (
+    CUSTOM,
+    Scan,
+    called_name,
+    called_program,
+    inner_programs,
+    is_jaxs_own,
+    scan_of,
+)
 from reportgen.capture.marks import CallTag, scope_name, scope_of, tag_of
-from reportgen.capture.operations import JOINS, Operation, called, operations
+from reportgen.capture.operations import Operation, called, operations
 
 HIDING = {"while": "a while loop", "cond": "a condition's branch"}
 
@@ -46,7 +54,7 @@ class Flattener:
     `constants` are values inside that became inputs of the whole program. `moved` maps a loop's own
     output to the further output that holds the same values, if perhaps with other axes first. `hidden`
     maps what can't be captured to the reason and the variables that it follows from; `unreached` are the
-    modules among it.
+    modules among it. `functions` maps a value to the function that returned it, and whether that is JAX's own.
     """
 
     equations: list[Equation] = field(default_factory=list)
@@ -54,15 +62,22 @@ class Flattener:
     hidden: dict[str, tuple[str, Sequence[Any]]] = field(default_factory=dict)
     moved: dict[Var, Var] = field(default_factory=dict)
     unreached: set[str] = field(default_factory=set)
+    functions: dict[Var, tuple[str, bool]] = field(default_factory=dict)
+    _functions: list[Operation] = field(default_factory=list)
     _marked: list[tuple[int, CapturePoint]] = field(default_factory=list)
 
     def points(self) -> list[CapturePoint]:
         """Module results and operations in the order in which they are computed."""
-        made = [
-            (operation.position, 0, CapturePoint(operation.output, operation.output, operation=operation))
-            for operation in operations(self.equations, _user_scope)
-        ]
-        both = [*made, *((position, 1, point) for position, point in self._marked)]
+        known = [*self._functions, *operations(self.equations)]
+        made = {operation.output: operation for operation in reversed(known)}
+        for position, equation in enumerate(self.equations):
+            scope, kind = scope_of(equation.source_info.name_stack)
+            if kind == "library" or equation.primitive.name in MOVES:
+                continue
+            for variable in equation.equation.outvars if isinstance(equation, Loop) else equation.outvars:
+                made.setdefault(variable, Operation("", scope, position, variable, ()))
+        both = [(x.position, 0, CapturePoint(v, v, operation=x)) for v, x in made.items()]
+        both += [(position, 1, point) for position, point in self._marked]
         return [point for _, _, point in sorted(both, key=lambda item: item[:2])]
 
     def walk(self, jaxpr: Jaxpr, environment: dict[Var, Any], stack: Any) -> None:
@@ -80,11 +95,15 @@ class Flattener:
             inner = _wrapped(equation)
             if inner is not None:
                 within = source.name_stack
-                if is_jaxs_own(inner[0]) and not _has_mark(inner[0]):
+                path, kind = scope_of(within)
+                marked, own = _has_mark(inner[0]), is_jaxs_own(inner[0])
+                if own and not marked and kind == "module":
                     # The concatenation inside jnp.roll is not an operation of the model.
-                    within = within.extend(scope_name(scope_of(within)[0], library=True))
+                    within = within.extend(scope_name(path, "function"))
                 outputs = self._lay_open(*inner, inputs, within)
                 environment.update(zip(equation.outvars, outputs, strict=True))
+                if not marked and kind == "module":
+                    self._note_function(equation, inputs, outputs, path, own)
                 continue
             fresh = [Var(v.aval) for v in equation.outvars] if stack is not None else equation.outvars
             environment.update(zip(equation.outvars, fresh, strict=True))
@@ -93,6 +112,28 @@ class Flattener:
             if equation.primitive.name in HIDING:
                 self._note_hidden(equation)
             self.equations.append(equation if scan is None else self._open_loop(equation, scan))
+
+    def _note_function(
+        self, equation: JaxprEqn, inputs: Sequence[Any], outputs: Sequence[Any], scope: str, own: bool
+    ) -> None:
+        """Remember which function gave a value; one with a derivative of the user's own is an operation."""
+        name = called_name(equation).strip("_")
+        if not name or name == "<lambda>" or len(outputs) != 1 or isinstance(outputs[0], Literal):
+            return
+        value: Any = outputs[0]
+        for position in reversed(range(len(self.equations))):
+            made = self.equations[position]
+            if value not in made.outvars:
+                continue
+            self.functions[value] = name, own
+            if made.primitive.name not in MOVES:
+                break
+            value = made.invars[0]
+        else:
+            return
+        if not own and equation.primitive.name in CUSTOM:
+            reads = tuple(v for v in inputs if not isinstance(v, Literal))
+            self._functions.append(Operation(name, scope, position, value, reads))
 
     def _lay_open(self, inner: Jaxpr, consts: Sequence[Any], inputs: Sequence[Any], stack: Any) -> list[Any]:
         environment: dict[Var, Any] = dict(zip(inner.invars, inputs, strict=True))
@@ -117,6 +158,7 @@ class Flattener:
         self.hidden.update({name: (reason, equation.invars) for name, (reason, _) in flat.hidden.items()})
         self.unreached |= flat.unreached
         self.constants.update(flat.constants)
+        self.functions.update(flat.functions)
         points = [point for point in flat.points() if not isinstance(point.variable, Literal)]
         length, carry = scan.options["length"], scan.carry
         more = {v: Var(v.aval.update(shape=(length, *v.aval.shape))) for v in dict.fromkeys(p.variable for p in points)}
@@ -141,7 +183,7 @@ class Flattener:
                 if point.tag is not None:
                     self.unreached.add(point.tag.module)
                     name = point.tag.path
-                elif point.operation is not None and point.operation.name not in JOINS:
+                elif point.operation is not None and point.operation.name:
                     name = "/".join(filter(None, (point.operation.scope, point.operation.name)))
                 else:
                     continue
@@ -168,8 +210,3 @@ def _has_mark(program: Jaxpr) -> bool:
         tag_of(equation) is not None or any(_has_mark(deeper) for deeper in inner_programs(equation))
         for equation in program.eqns
     )
-
-
-def _user_scope(equation: Equation) -> str | None:
-    path, library = scope_of(equation.source_info.name_stack)
-    return None if library else path

@@ -26,6 +26,9 @@ WRAPPERS = (
 NAMED = ("jit", "custom_jvp_call", "custom_vjp_call")
 """Those of them that keep the name of the function that was called."""
 
+CUSTOM = ("custom_jvp_call", "custom_vjp_call")
+"""Those of functions with a derivative of their own."""
+
 SOURCES = (
     *("jax/_src/nn/functions.py", "flax/linen/pooling.py", "flax/nnx/nn/activations.py"),
     "jax/_src/numpy/reductions.py",  # the mean over positions: global average pooling

@@ -25,7 +25,7 @@ PREFIX = "reportgen:"
 NAMED_SCOPES = "<reportgen named >"
 """A scope inside which `jax.named_scope` names stand for modules: that of a plain function."""
 
-_SCOPE = re.compile(r"<reportgen (module|library|named) ([^>]*)>")
+_SCOPE = re.compile(r"<reportgen (module|library|function|named) ([^>]*)>")
 
 
 @dataclass(frozen=True)
@@ -48,26 +48,28 @@ class CallTag:
 
 def scope(path: str, library: bool) -> AbstractContextManager[None]:
     """Equations that are made inside are known to belong to the module `path`."""
-    return jax.named_scope(scope_name(path, library))
+    return jax.named_scope(scope_name(path, "library" if library else "module"))
 
 
-def scope_name(path: str, library: bool) -> str:
+def scope_name(path: str, kind: str) -> str:
     """The name that `scope_of` reads again."""
-    return f"<reportgen {'library' if library else 'module'} {quote(path, safe='/')}>"
+    return f"<reportgen {kind} {quote(path, safe='/')}>"
 
 
-def scope_of(name_stack: Any) -> tuple[str, bool]:
-    """(module path, whether it is a library module) of an equation; ("", False) outside of all."""
+def scope_of(name_stack: Any) -> tuple[str, str]:
+    """Module path of an equation, and where it was made: "module", "library" (a module of Flax's own), or
+    "function" (one of JAX's own, called in a module of the user's); ("", "module") outside of all.
+    """
     text = str(name_stack)
     scopes = list(_SCOPE.finditer(text))
     if not scopes:
-        return "", False
+        return "", "module"
     kind, path = scopes[-1].groups()
     if kind == "named":
         # "jit(f)" and "vmap(f)" are JAX's own.
         names = [name for name in text[scopes[-1].end() :].split("/") if name and "(" not in name]
-        return "/".join(names), False
-    return unquote(path), kind == "library"
+        return "/".join(names), "module"
+    return unquote(path), kind
 
 
 def mark(output: Any, tag: CallTag) -> Any:

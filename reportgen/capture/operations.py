@@ -1,6 +1,6 @@
-"""Finds the functional operations in a traced model: relu, pooling, flatten, softmax, concatenation, addition.
+"""Finds the functional operations in a traced model: relu, pooling, flatten, softmax, concatenation.
 
-    operations(equations, scope_of)   # tuple of Operation, in call order
+    operations(equations)           # in call order
 
 A model's `nn.relu(x)` is not a module, so no module hook sees it. The traced program (a jaxpr) has it, in
 one of three forms, which are looked for in this order:
@@ -13,15 +13,15 @@ one of three forms, which are looked for in this order:
 Nothing is patched and nothing of the user's is called again: the values are the program's own.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from jax.extend.core import JaxprEqn, Literal
 
 from reportgen.capture.interpret import Equation, Loop, shape_of
 from reportgen.capture.jax_versions import SOURCES, called_name
+from reportgen.capture.marks import scope_of
 
 ACTIVATIONS = (
     *("relu", "relu6", "silu", "swish", "elu", "selu", "celu", "leaky_relu", "gelu", "glu", "softplus", "mish"),
@@ -36,6 +36,9 @@ POOLING = ("max_pool", "min_pool", "avg_pool")
 CALLED = frozenset((*ACTIVATIONS, *POOLING, "mean"))
 """Names of functions whose calls are functional operations."""
 
+ATTENTION_WEIGHTS = "attention_weights"
+"""The softmax inside a library's attention."""
+
 PRIMITIVES = {
     "tanh": "tanh",
     "logistic": "sigmoid",
@@ -44,15 +47,14 @@ PRIMITIVES = {
     "reduce_window_min": "min_pool",
 }
 
-JOINS = ("add", "mul")
-"""Single equations that are operations where they join two different values: `table` decides."""
-
 
 @dataclass(frozen=True)
 class Operation:
     """A functional operation: its name, where it stands, the variable it makes, those that it reads.
 
-    `reduced` are the axes over which it sums or takes maxima on its way (those that a softmax normalises).
+    `reduced` are the axes over which it sums or takes maxima on its way (those that a softmax normalises),
+    `within` the variables that it makes on its way. One without a name is an equation of which `structure` tells
+    whether it is an operation.
     """
 
     name: str
@@ -61,13 +63,14 @@ class Operation:
     output: Any
     inputs: tuple[Any, ...]
     reduced: tuple[int, ...] = ()
+    within: tuple[Any, ...] = ()
 
 
-def operations(equations: Sequence[Equation], scope_of: Callable[[Equation], str | None]) -> tuple[Operation, ...]:
+def operations(equations: Sequence[Equation]) -> tuple[Operation, ...]:
     """The functional operations among the equations of a jaxpr, in call order.
 
-    `scope_of(equation)` gives the module path that an equation was made in, or None for one inside a
-    library module (the reshape of a Dense layer's bias), which is that module's own business.
+    What a library module does (the reshape of a Dense layer's bias) is that module's own business, but for
+    the weights of an attention.
     """
     result: list[Operation] = []
     group: list[int] = []
@@ -75,20 +78,22 @@ def operations(equations: Sequence[Equation], scope_of: Callable[[Equation], str
 
     def close_group() -> None:
         if group:
-            result.append(_grouped(equations, group, group_key[0], scope_of))
+            result.append(_grouped(equations, group, *group_key[:2]))
             group.clear()
 
     for position, equation in enumerate(equations):
-        scope = scope_of(equation)
-        call = None if scope is None or isinstance(equation, Loop) else called(equation)
-        key = None if scope is None or call else _source_function(equation)
+        scope, kind = scope_of(equation.source_info.name_stack)
+        call = None if kind != "module" or isinstance(equation, Loop) else called(equation)
+        source = None if kind == "function" or call else _source_function(equation)
+        if source is not None and kind == "library":
+            source = (ATTENTION_WEIGHTS, source[1]) if source[0] == "softmax" else None
+        key = None if source is None else (source[0], scope, source[1])
         if key != group_key:
             close_group()
         group_key = key
-        if scope is None:
-            continue
         if key is not None:
             group.append(position)
+        if key is not None or kind != "module":
             continue
         name = call or _primitive_name(equation)
         if name is not None and equation.outvars:
@@ -120,16 +125,16 @@ def _source_function(equation: Equation) -> tuple[str, tuple[Any, ...]] | None:
     return codes[outermost].co_name, tuple(zip(codes[outermost + 1 :], offsets[outermost + 1 :], strict=True))
 
 
-def _grouped(
-    program: Sequence[Equation], group: Sequence[int], name: str, scope_of: Callable[[Equation], str | None]
-) -> Operation:
+def _grouped(program: Sequence[Equation], group: Sequence[int], name: str, scope: str) -> Operation:
     equations = [program[position] for position in group]
     made = {variable for equation in equations for variable in equation.outvars}
     read = dict.fromkeys(v for equation in equations for v in equation.invars if not isinstance(v, Literal))
     inputs = tuple(variable for variable in read if variable not in made)
     reduced = {axis for e in equations if e.primitive.name.startswith("reduce_") for axis in e.params.get("axes", ())}
     last = equations[-1]
-    return Operation(name, scope_of(last) or "", group[-1], last.outvars[0], inputs, tuple(sorted(reduced)))
+    output = last.outvars[0]
+    within = tuple(made - {output})
+    return Operation(name, scope, group[-1], output, inputs, tuple(sorted(reduced)), within)
 
 
 def _primitive_name(equation: Equation) -> str | None:
@@ -137,8 +142,6 @@ def _primitive_name(equation: Equation) -> str | None:
     primitive = equation.primitive.name
     if primitive in PRIMITIVES:
         return PRIMITIVES[primitive]
-    if primitive in JOINS and not any(isinstance(v, Literal) for v in equation.invars):
-        return str(primitive)
     if primitive == "max" and any(isinstance(v, Literal) and v.val == 0 for v in equation.invars):
         return "relu"
     if primitive == "reshape":
@@ -150,37 +153,8 @@ def _primitive_name(equation: Equation) -> str | None:
 
 PASSED_ON = ("convert_element_type", "copy", "name", "stop_gradient", "reshape", "squeeze", "transpose")
 """Primitives through which an operation still counts as reading the value before them."""
-
-MOVED = (
-    *("broadcast_in_dim", "slice", "pad", "rev", "concatenate", "add", "sub", "mul", "div", "neg"),
-    *("dot_general", "conv_general_dilated"),
+MOVES = (
+    *(*PASSED_ON, "broadcast_in_dim", "slice", "dynamic_slice", "dynamic_update_slice", "pad", "rev", "split"),
+    *("expand_dims", "optimization_barrier", "reduce_precision"),
 )
-"""Further ones through which a sum still counts as one of that value, if they read no other."""
-
-
-def origin(variable: Any, known: Mapping[Any, str], made_by: Mapping[Any, Any]) -> str | None:
-    """The path in `known` that `variable` comes from, looking through `PASSED_ON`; None if there is none."""
-    while variable not in known:
-        equation = made_by.get(variable)
-        if equation is None or equation.primitive.name not in PASSED_ON:
-            return None
-        variable = equation.invars[0]
-    return known[variable]
-
-
-def joined(
-    inputs: Sequence[Any], known: Mapping[Any, str], made_by: Mapping[Any, Any], activations: Collection[Any]
-) -> bool:
-    """Whether two values are different layers' or inputs, but for what `PASSED_ON` and `MOVED` did to them."""
-
-    @cache
-    def source(variable: Any) -> Any:
-        if variable in known or variable not in made_by:
-            return known.get(variable, variable)
-        equation = made_by[variable]
-        reads = {v for v in equation.invars if not isinstance(v, Literal) and v in activations}
-        sources = {source(v) for v in reads} if equation.primitive.name in (*PASSED_ON, *MOVED) else set()
-        return sources.pop() if len(sources) == 1 else None
-
-    sources = [source(v) for v in inputs if v in activations]
-    return len(sources) == 2 and None not in sources and sources[0] != sources[1]
+"""Primitives that change no value, but perhaps its place."""

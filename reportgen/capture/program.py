@@ -59,7 +59,8 @@ class Program:
     """A traced and flattened model.
 
     `inputs` are its constants (with the values `constants`), then the model's variables, then the images;
-    `hidden` maps what can't be captured to the reason and the variables that it follows from.
+    `hidden` maps what can't be captured to the reason and the variables that it follows from; `functions` is as in
+    `Flattener`.
     """
 
     equations: Sequence[Equation]
@@ -68,6 +69,7 @@ class Program:
     constants: Sequence[Any]
     points: Sequence[CapturePoint]
     hidden: Mapping[str, tuple[str, Sequence[Any]]]
+    functions: Mapping[Var, tuple[str, bool]]
     structure: Any
     images: Sequence[Var]
     like: Jaxpr
@@ -142,6 +144,7 @@ def trace(forward: Forward, variables: Any, images: Any) -> Program:
         constants=list(flat.constants.values()),
         points=tuple(_proven(flat, captured, inputs)),
         hidden=flat.hidden,
+        functions=flat.functions,
         structure=structure,
         images=inputs,
         like=jaxpr,

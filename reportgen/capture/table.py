@@ -21,8 +21,9 @@ from reportgen.capture.flatten import CapturePoint
 from reportgen.capture.intermediates import Call
 from reportgen.capture.interpret import Borders, Equation, depends_on, interpret, known, makers
 from reportgen.capture.marks import CallTag, scope_of
-from reportgen.capture.operations import JOINS, Operation, joined, origin
+from reportgen.capture.operations import Operation
 from reportgen.capture.program import Program
+from reportgen.capture.structure import Step, structure
 from reportgen.core.network import INPUT, Role, role_of
 
 CONSTANT = "its value does not depend on the images"
@@ -65,6 +66,9 @@ class _Table:
         self._root = root
         self._activations = depends_on(program.equations, program.images)
         self._made_by = makers(program.equations)
+        self._learned = depends_on(program.equations, program.variables) - self._activations
+        named = {v for p in program.points if p.operation and p.operation.name for v in (p.inner, *p.operation.within)}
+        self._steps = structure(program, self._activations, self._learned, named, self._made_by)
         self._layers: dict[str, CapturedLayer] = {}
         self._path_of: dict[Any, str] = {}
         self._calls: Counter[tuple[str, str]] = Counter()
@@ -81,7 +85,7 @@ class _Table:
             elif point.tag is not None and not (point.tag.library and self._is_parameter(point.inner)):
                 self._constant[_name(point.tag) + point.tag.leaf] = CONSTANT
             elif point.operation is not None and varies and point.variable not in self._path_of:
-                self._add_operation(point, point.operation)
+                self._add_operation(point, point.operation, self._steps.found.get(point.inner))
         shown = {path.split("#")[0] for path in self._layers}
         uncaptured = {name: reason for name, reason in self._constant.items() if name not in shown}
         for name, (reason, inputs) in self._program.hidden.items():
@@ -122,19 +126,27 @@ class _Table:
         )
         self._add(layer, tag.path.rpartition("/")[0] if tag.path else None)
 
-    def _add_operation(self, point: CapturePoint, operation: Operation) -> None:
-        inputs = [v for v in operation.inputs if v in self._activations]
-        if operation.name in JOINS and not joined(inputs, self._path_of, self._made_by, self._activations):
+    def _add_operation(self, point: CapturePoint, operation: Operation, step: Step | None) -> None:
+        if point.inner in self._steps.dropped or not (operation.name or step):
             return
-        read = origin(inputs[0], self._path_of, self._made_by) if len(inputs) == 1 else None
+        if step is not None and not operation.name:
+            operation = replace(operation, name=step.name, inputs=step.inputs)
+        inputs = [v for v in operation.inputs if v in self._activations]
+        read = self._origin(inputs[0]) if len(inputs) == 1 and not (step and step.joins) else None
         base = operation.scope
         if read is not None:
             # relu(conv(x)) and max_pool(relu(conv(x))) both happen to the convolution.
             base = read if self._layers[read].module is not None else read.rpartition("/")[0]
         path = self._unique(f"{base}/{operation.name}" if base else operation.name)
-        role = role_of(operation.name)
+        role = role_of(operation.name) if step is None else step.role
         layer = CapturedLayer(path, operation.name, role, point.variable, point.inner, operation=operation)
         self._add(layer, operation.scope)
+
+    def _origin(self, variable: Any) -> str | None:
+        """The path of the captured value that all of `variable` was computed from."""
+        while variable is not None and variable not in self._path_of:
+            variable = self._steps.above.get(variable)
+        return self._path_of.get(variable)
 
     def _add(self, layer: CapturedLayer, scope: str | None) -> None:
         same = self._path_of.setdefault(layer.variable, layer.path)
@@ -151,11 +163,10 @@ class _Table:
     @cached_property
     def _products(self) -> dict[str, Role]:
         """Module path -> the role of the product with parameters that each of its calls computes, where it is one."""
-        learned = depends_on(self._program.equations, self._program.variables) - self._activations
         result: dict[str, list[Role]] = {}
         for equation in dict.fromkeys(self._made_by.values()):
             role = _PRODUCTS.get(equation.primitive.name)
-            if role is not None and any(v in learned for v in equation.invars if not isinstance(v, Literal)):
+            if role is not None and any(v in self._learned for v in equation.invars if not isinstance(v, Literal)):
                 result.setdefault(scope_of(equation.source_info.name_stack)[0], []).append(role)
         calls = Counter((x.tag.path, x.tag.method, x.tag.leaf) for x in self._program.points if x.tag is not None)
         times: dict[str, int] = {}

@@ -172,18 +172,20 @@ class Network:
 _OPS: Mapping[Role, tuple[str, ...]] = {
     Role.CONV: ("Conv", "ConvLocal", "ConvTranspose"),
     Role.DENSE: ("Dense", "DenseGeneral", "Einsum", "Linear", "LinearGeneral"),
-    Role.NORM: ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RMSNorm", "standardize"),
+    Role.NORM: ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RMSNorm", "standardize", "normalize"),
     Role.ACTIVATION: (
         *("relu", "relu6", "silu", "swish", "elu", "selu", "celu", "leaky_relu", "gelu", "glu", "softplus", "mish"),
         *("soft_sign", "squareplus", "sparse_plus", "sigmoid", "log_sigmoid", "sparse_sigmoid", "hard_sigmoid"),
         *("hard_tanh", "hard_silu", "hard_swish", "softmax", "log_softmax", "tanh", "PReLU"),
+        *("squared_relu", "quick_gelu", "soft_cap", "clip", "sin", "cos", "exp", "abs", "square", "sign", "round"),
+        *("floor", "step"),
     ),
-    Role.POOL: ("max_pool", "min_pool", "avg_pool", "mean"),
+    Role.POOL: ("max_pool", "min_pool", "avg_pool", "mean", "max", "min", "sum"),
     Role.ATTENTION: ("MultiHeadAttention", "MultiHeadDotProductAttention", "SelfAttention", "attention_weights"),
     Role.EMBEDDING: ("Embed",),
     Role.DROPOUT: ("Dropout",),
-    Role.RESHAPE: ("flatten", "reshape"),
-    Role.JOIN: ("concatenate", "add", "mul"),
+    Role.RESHAPE: ("flatten", "reshape", "stack", "resize", "repeat", "tile"),
+    Role.JOIN: ("concatenate", "add", "sub", "mul", "div", "where", "maximum", "minimum"),
 }
 _ROLE_OF = {op: role for role, ops in _OPS.items() for op in ops}
 

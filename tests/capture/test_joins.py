@@ -56,6 +56,10 @@ JOINED = {
         lambda net, x: x * nn.sigmoid(nn.Dense(1, name="a")(x)),
         {"mul": (INPUT, "a/sigmoid")},
     ),
+    "reduced": (
+        lambda net, x: x.sum(-1, keepdims=True) + dense(x, "a").max(-1, keepdims=True),
+        {"add": ("sum", "a/max")},
+    ),
     "turned": (
         lambda net, x: x + jnp.roll(dense(x, "a"), 1, axis=1)[:, ::-1].T.T,
         {"add": (INPUT, "a")},
@@ -80,7 +84,6 @@ APART = {
     "gelu": lambda net, x: nn.gelu(dense(x, "a")),
     "norm by hand": lambda net, x: (x - x.mean(-1, keepdims=True)) * jax.lax.rsqrt(x.var(-1, keepdims=True) + 1e-5),
     "library": lambda net, x: nn.LayerNorm(name="a")(x),
-    "reduced": lambda net, x: x.sum(-1, keepdims=True) + dense(x, "a").max(-1, keepdims=True),
 }
 
 

@@ -79,12 +79,12 @@ def test_compiled_modules_and_functions_are_looked_into():
     assert list(layers) == [
         *("first/Dense_0", "first/Dense_0/relu", "first"),
         *("second/Dense_0", "second/Dense_0/relu", "second"),
-        *("third", "relu"),
+        *("third", "third/relu"),
     ]
     first = np.maximum(dense(variables, "first/Dense_0", X), 0)
     second = np.maximum(dense(variables, "second/Dense_0", first), 0)
     near(values["second/Dense_0/relu"], second)
-    near(values["relu"], np.maximum(dense(variables, "third", second) - np.float32(0.1), 0))
+    near(values["third/relu"], np.maximum(dense(variables, "third", second) - np.float32(0.1), 0))
 
 
 @pytest.mark.parametrize("axes", [{"params": 0}, {"params": 0, "intermediates": 0}])
@@ -204,9 +204,12 @@ def test_outputs_of_several_arrays_are_told_apart():
             return parts["mean"].sum(-1) + parts["rest"][0].sum(-1)
 
     _, layers, values = captured(Net())
-    assert list(layers) == ["parts/Dense_0", "parts['mean']", "parts['rest'][0]", "Net"]
+    assert list(layers) == [
+        *("parts/Dense_0", "parts['mean']", "parts['rest'][0]"),
+        *("parts/Dense_0/sum", "parts['rest'][0]/sum", "add"),
+    ]
     assert layers["parts['mean']"].alias_of == "parts/Dense_0"
-    assert layers["Net"].shape == () and layers["Net"].channels == 1
+    assert layers["add"].shape == () and layers["add"].channels == 1
     near(values["parts['rest'][0]"], 2 * X)
 
 
@@ -281,7 +284,14 @@ def test_what_can_not_be_captured_is_listed_with_its_reason_and_warned_about_onc
     assert "no axis that counts the images: its shape is [2, 2]" in capture.network.uncaptured["softmax"]
     for name in capture.network.uncaptured:
         assert name in str(told[0].message)
-    assert set(capture.network.uncaptured) == {"maybe/Dense_0", "maybe/relu", "positions", "softmax"}
+    assert set(capture.network.uncaptured) == {
+        "maybe/Dense_0",
+        "maybe/relu",
+        "maybe/sum",
+        "positions",
+        "dot",
+        "softmax",
+    }
     assert list(capture.network.layers) == ["first", "maybe", "Net"]
 
 

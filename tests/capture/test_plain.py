@@ -37,7 +37,7 @@ def test_a_network_written_by_hand():
     layers = capture.network.layers
     assert capture.network.name == "mlp" and capture.network.uncaptured == {}
     assert {path: layer.inputs for path, layer in layers.items()} == {
-        **{"relu": (INPUT,), "relu#2": ("relu",), "output": ("relu#2",)},
+        **{"dot": (INPUT,), "relu": ("dot",), "dot#2": ("relu",), "relu#2": ("dot#2",), "output": ("relu#2",)},
     }
     assert layers["output"].params == {f"{i}/{j}": MLP[i][j].shape for i in range(3) for j in range(2)}
     variables = variables_of(mlp, MLP)
@@ -45,7 +45,7 @@ def test_a_network_written_by_hand():
     np.testing.assert_allclose(output, mlp(MLP, X), rtol=1e-6)
     np.testing.assert_allclose(values["relu"], np.maximum(X @ MLP[0][0] + MLP[0][1], 0), rtol=1e-5)
     found = verify(mlp, MLP, X)
-    assert found and found.exact and str(found) == "3 of 3 operations verified"
+    assert found and found.exact and str(found) == "5 of 5 operations verified"
     assert found.flax.endswith("which gives none of 1 others: the model is a plain function")
     assert capture.forward.flax_capture_error == "the model is a plain function"
 
@@ -53,7 +53,7 @@ def test_a_network_written_by_hand():
 def test_the_old_names_of_what_a_capture_lists_still_work():
     capture = prepare(mlp, MLP, X)
     with pytest.warns(DeprecationWarning, match="Capture.network.layers"):
-        assert [layer.path for layer in capture.layers] == ["relu", "relu#2", "output"]
+        assert [layer.path for layer in capture.layers] == ["dot", "relu", "dot#2", "relu#2", "output"]
     with pytest.warns(DeprecationWarning, match="Capture.network.uncaptured"):
         assert capture.uncaptured == {}
 
@@ -111,12 +111,15 @@ def test_named_scopes_stand_for_modules():
     apply, params = haiku_like()
     capture = prepare(apply, params, X)
     assert {path: (x.op, x.inputs) for path, x in capture.network.layers.items()} == {
-        "block/gelu": ("gelu", (INPUT,)),
-        "block/add": ("add", (INPUT, "block/gelu")),
-        "softmax": ("softmax", ("block/add",)),
-        "output": ("output", ("softmax",)),
+        "block/linear_0/dot": ("dot", (INPUT,)),
+        "block/linear_0/gelu": ("gelu", ("block/linear_0/dot",)),
+        "block/linear_1/dot": ("dot", ("block/linear_0/gelu",)),
+        "block/add": ("add", (INPUT, "block/linear_1/dot")),
+        "head/dot": ("dot", ("block/add",)),
+        "head/softmax": ("softmax", ("head/dot",)),
+        "output": ("output", ("head/softmax",)),
     }
-    assert capture.network.layers["output"].alias_of == "softmax"
+    assert capture.network.layers["output"].alias_of == "head/softmax"
     assert capture.network.layers["output"].parameters == sum(x.size for x in jax.tree.leaves(params))
     assert verify(apply, params, X)
 
