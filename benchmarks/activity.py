@@ -49,6 +49,7 @@ def ours(file: str) -> Callable[[], None]:
     import jax
 
     from reportgen.capture import prepare
+    from reportgen.core.outcome import Kind, Task
     from reportgen.core.run import Batch
     from reportgen.evaluate import Observer
     from reportgen.models import build
@@ -57,7 +58,9 @@ def ours(file: str) -> Callable[[], None]:
     model = build("mnist_cnn", 10)
     variables = model.init(jax.random.key(0), images[:1])
     batches = {"probe": Batch(1, images[:1]), "evaluation": Batch(len(images), images, labels)}
-    observe = Observer(prepare(model, variables, images[:1], layers=["conv?_?"]), batches, 10, None)
+    observe = Observer(
+        prepare(model, variables, images[:1], layers=["conv?_?"]), batches, Task(Kind.CLASSIFICATION), 10
+    )
 
     def run() -> None:
         observe(variables, step=0, epoch=0)

@@ -91,6 +91,7 @@ def evaluation(file: str) -> Callable[[], None]:
     import jax
 
     from reportgen.capture import prepare
+    from reportgen.core.outcome import Kind, Task
     from reportgen.core.run import Batch
     from reportgen.evaluate import Observer
     from reportgen.models import build
@@ -100,7 +101,7 @@ def evaluation(file: str) -> Callable[[], None]:
     variables = model.init(jax.random.key(0), images[:1])
     evaluation = Batch(len(images), images, labels)
     batches = {"probe": Batch(1, images[:1]), "evaluation": evaluation, "embedding": Batch(2000)}
-    observe = Observer(prepare(model, variables, images[:1]), batches, 10, "hidden")
+    observe = Observer(prepare(model, variables, images[:1]), batches, Task(Kind.CLASSIFICATION), 10, "hidden")
 
     def run() -> None:
         observe(variables, step=0, epoch=0)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from reportgen.core.run import Batch, Classification, MetricRow, Observation
+from reportgen.core.outcome import Classification
+from reportgen.core.run import Batch, MetricRow, Observation
 from reportgen.store import RunWriter
 
 CLASSES = 10

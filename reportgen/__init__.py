@@ -17,6 +17,7 @@ from reportgen.errors import naming_the_extra
 
 if TYPE_CHECKING:
     from reportgen.api import Checkpoint, Report, build, inspect
+    from reportgen.core.outcome import Task
     from reportgen.core.report import Figure, Section, Table, Text
     from reportgen.core.run import Run
     from reportgen.data import load_dataset
@@ -39,6 +40,7 @@ _HOME = {
     "Run": "reportgen.core.run",
     "Section": "reportgen.core.report",
     "Table": "reportgen.core.report",
+    "Task": "reportgen.core.outcome",
     "Text": "reportgen.core.report",
     "build": "reportgen.api",
     "inspect": "reportgen.api",
@@ -59,6 +61,7 @@ __all__ = [
     "Run",
     "Section",
     "Table",
+    "Task",
     "Text",
     "__version__",
     "build",

@@ -17,6 +17,7 @@ import numpy as np
 
 from reportgen.analysis.numerics import as_float64
 from reportgen.core.arrays import ByLabel, ChannelFlags, ChannelNumbers, LabelCounts, PerChannel, PerLabel
+from reportgen.core.outcome import Classification
 from reportgen.core.run import Observation
 from reportgen.errors import DataError, OptionError, choices
 
@@ -121,8 +122,8 @@ def label_activity(sums: np.ndarray, counts: np.ndarray, input_sums: np.ndarray)
 def layer_activity(observation: Observation, path: str) -> LabelActivity:
     """Activity per label of the layer `path`. Raises OptionError, listing the layers, for an unknown one."""
     outcome = observation.outcome
-    if outcome is None or path not in outcome.label_sums:
-        existing = () if outcome is None else outcome.label_sums
+    if not isinstance(outcome, Classification) or path not in outcome.label_sums:
+        existing = outcome.label_sums if isinstance(outcome, Classification) else ()
         raise OptionError(f"no activity was recorded for {path!r}: {choices(path, existing)}")
     return label_activity(outcome.label_sums[path], outcome.label_counts, outcome.input_sums)
 

@@ -21,6 +21,7 @@ from reportgen.analysis.health import (
     update_ratio,
 )
 from reportgen.core.network import PASSING, Layer
+from reportgen.core.outcome import Classification
 from reportgen.core.run import Observation, Run
 
 EPOCHS = 50
@@ -95,11 +96,12 @@ def _recorded(observations: list[Observation], layer: Layer) -> bool:
 
 
 def _channels(run: Run, observation: Observation, layer: Layer) -> LayerHealth:
-    outcome = observation.outcome
+    outcome = observation.outcome if isinstance(observation.outcome, Classification) else None
     if layer.path not in observation.ranges:
         sums = None if outcome is None else outcome.label_sums.get(layer.path)
         return layer_health(layer.path, observation.maps[layer.path], layer.op, sums)
-    images = run.batch("evaluation").size if outcome is None else len(outcome.predictions)
+    # Without the file that holds them, the examples are known by their predictions alone.
+    images = run.batch("evaluation").size or (0 if outcome is None else len(outcome.predictions))
     maps = observation.maps.get(layer.path, np.zeros((0, *layer.shape)))
     return ranges_health(layer.path, observation.ranges[layer.path], images, maps, layer.op)
 

@@ -14,6 +14,9 @@ import numpy as np
 Labels = Annotated[np.ndarray, "Int64 example"]
 """Index of a class for each example; -1 is none."""
 
+Targets = Annotated[np.ndarray, "Shaped example ..."]
+"""What the outputs of several examples are compared with."""
+
 LogitGaps = Annotated[np.ndarray, "Float32 example"]
 Activations = Annotated[np.ndarray, "Shaped example ..."]
 """A layer's output for several examples."""
@@ -47,6 +50,15 @@ RankedPlaces = Annotated[np.ndarray, "Int64 rank channel axis"]
 
 ClassMatrix = Annotated[np.ndarray, "Int64 class class"]
 """Counts, true class by predicted class."""
+
+ExampleScores = Annotated[np.ndarray, "Float32 example class"]
+ExampleValues = Annotated[np.ndarray, "Float32 example value"]
+ProbeOutputs = Annotated[np.ndarray, "Shaped probe ..."]
+ExampleErrors = Annotated[np.ndarray, "Float32 example"]
+PerPosition = Annotated[np.ndarray, "Float64 time"]
+PositionCounts = Annotated[np.ndarray, "Int64 time"]
+TokenLosses = Annotated[np.ndarray, "Float32 sequence time"]
+TokenIds = Annotated[np.ndarray, "Int64 sequence time"]
 
 Chosen = Annotated[np.ndarray, "Int64 chosen"]
 """Indices of some examples."""

@@ -12,7 +12,7 @@ the first pass over the data belong to epoch 1, which ends with the last of them
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,21 +22,19 @@ import numpy as np
 
 from reportgen.core.arrays import (
     Activations,
-    ByLabel,
     ChannelRanges,
     Chosen,
     EmbeddingVectors,
     Fingerprints,
-    LabelCounts,
     Labels,
-    LogitGaps,
-    PerLabel,
     PixelBatch,
     RankedExamples,
     RankedPlaces,
     RankedValues,
+    Targets,
 )
 from reportgen.core.network import Network
+from reportgen.core.outcome import Outcome, Task
 
 
 @dataclass(frozen=True)
@@ -55,31 +53,6 @@ class Snapshot:
     def params(self) -> Mapping[str, np.ndarray]:
         """The parameters: name -> array."""
         return self.variables["params"]
-
-
-@dataclass(frozen=True)
-class Classification:
-    """The predictions of a network with a score per class, for the evaluation batch.
-
-    predictions   [example] int64: the predicted class; -1 for none, where the largest score is not finite or
-                  a score is NaN
-    logit_gap     [example] float32: score of the predicted class minus score of the true one; 0 where the
-                  prediction is correct (for logits, the log odds against the true class)
-    label_counts  [label] int64: correctly predicted examples
-    label_sums    layer path -> [label, channel] float64: each channel summed over positions and over the
-                  correctly predicted examples of the label
-    input_sums    [label] float64: the input's values summed over the same examples
-    """
-
-    predictions: Labels
-    logit_gap: LogitGaps
-    label_counts: LabelCounts
-    label_sums: Mapping[str, ByLabel]
-    input_sums: PerLabel
-
-
-Outcome = Classification | None
-"""The network's output compared with the targets; None where it was not compared."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +102,7 @@ class Observation:
     maps: Mapping[str, Activations]
     ranges: Mapping[str, ChannelRanges] = field(default_factory=dict)
     vectors: Mapping[str, EmbeddingVectors] = field(default_factory=dict)
-    outcome: Outcome = None
+    outcome: Outcome | None = None
     top: Mapping[str, TopExamples] = field(default_factory=dict)
     layer_vectors: LayerVectors | None = None
 
@@ -177,23 +150,26 @@ class Batch:
     size           number of examples
     inputs         the network's input: an array, or a dict or tuple of arrays, example axis first. May hold only
                    the first of the `size` examples; None if not recorded
-    targets        [example] int64: indices into `Run.classes`; None for a batch without labels
+    targets        [example, ...]: what the outputs are compared with (see `Run.task`); int64 [example] are labels,
+                   indices into `Run.classes`. Large ones may be of the first examples alone; None for none
     names          of the examples, () if they have none
     pictures       [example, height, width, 1 or 3] from 0 to 255, before preprocessing; None where the inputs
                    themselves are shown
     preprocessing  from pictures to inputs
     notes          conversions behind each picture, () for none
     fingerprints   [example] uint64 (`core.examples`) where they are recorded: of examples whose inputs are not
+    stream         gives all examples anew, in batches (inputs, targets), where `inputs` are only the first
     """
 
     size: int = 0
     inputs: Any = None
-    targets: Labels | None = None
+    targets: Targets | LazyArray | None = None
     names: tuple[str, ...] = ()
     pictures: PixelBatch | LazyArray | None = None
     preprocessing: Preprocessing | None = None
     notes: tuple[str, ...] = ()
     fingerprints: Fingerprints | None = None
+    stream: Callable[[], Iterable[tuple[Any, Any]]] | None = None
 
     @property
     def images(self) -> np.ndarray | LazyArray:
@@ -202,18 +178,20 @@ class Batch:
 
     @property
     def labels(self) -> Labels:
-        """The targets, empty if there are none."""
-        return np.zeros(0, np.int64) if self.targets is None else self.targets
+        """The targets where they are labels, else an empty array."""
+        targets = self.targets
+        labels = isinstance(targets, np.ndarray) and targets.ndim == 1 and targets.dtype == np.int64
+        return targets if labels else np.zeros(0, np.int64)  # type: ignore[return-value]
 
 
-def numbered_names(count: int, targets: Labels | None, classes: Sequence[str]) -> tuple[str, ...]:
+def numbered_names(count: int, labels: Labels, classes: Sequence[str]) -> tuple[str, ...]:
     """Names for `count` probe examples that have none: "probe 0", with the class in brackets where it is known."""
-    labels = [] if targets is None else [f" ({classes[int(label)]})" for label in targets]
-    return tuple(f"probe {i}{labels[i] if i < len(labels) else ''}" for i in range(count))
+    known = [f" ({classes[int(label)]})" for label in labels]
+    return tuple(f"probe {i}{known[i] if i < len(known) else ''}" for i in range(count))
 
 
 MEASURED = ("val_accuracy",)
-"""Metrics that the recorder measures itself."""
+"""Names that are the recorder's own, whether it measures them or not."""
 
 
 @dataclass(frozen=True)
@@ -230,8 +208,9 @@ class MetricRow:
 
     @property
     def flat(self) -> dict[str, float]:
-        """Step, epoch and all metrics; a reported metric that the recorder also measures is `NAME_reported`."""
-        named = {f"{name}_reported" if name in MEASURED else name: value for name, value in self.reported.items()}
+        """Step, epoch and all metrics; a reported metric of a name that is the recorder's is `NAME_reported`."""
+        own = {*MEASURED, *self.measured}
+        named = {f"{name}_reported" if name in own else name: value for name, value in self.reported.items()}
         return {"step": self.step, "epoch": self.epoch, **self.measured, **named}
 
 
@@ -247,7 +226,9 @@ class Metrics:
 class Run:
     """One recorded training, or one evaluation of a network without training.
 
-    `batches` may hold "probe", whose maps are recorded, "evaluation" and "embedding". `config` is the request
+    `task` says what is scored, None for a run that does not state it (then what `Observation.outcome` is).
+    `vocabulary` has the text of each token. `batches` may hold "probe", whose maps are recorded, "evaluation" and
+    "embedding". `config` is the request
     (dataset, model, seed, ...), `provenance` its circumstances (versions, device, git commit, dataset
     fingerprint, seconds).
     """
@@ -266,6 +247,8 @@ class Run:
     problems: tuple[str, ...] = ()
     kind: Literal["training", "inspection"] = "training"
     notes: tuple[str, ...] = ()
+    task: Task | None = None
+    vocabulary: tuple[str, ...] = ()
 
     def batch(self, name: str) -> Batch:
         """The batch of that name; an empty one if the run has none."""

@@ -7,11 +7,13 @@ A further reducer is a class with the three methods of `Reducer`, in a file of i
 """
 
 from reportgen.evaluate.evaluator import Evaluator, Examples, Reducer, predicted
-from reportgen.evaluate.observe import Observer, scores_classes
+from reportgen.evaluate.observe import Observer
 from reportgen.evaluate.reducers import LabelSums, Maps, Predictions, Ranges, Vectors
+from reportgen.evaluate.task import MOST_VALUES, is_single, scores_in, task_of
 from reportgen.evaluate.top import Top
 
 __all__ = [
+    "MOST_VALUES",
     "Evaluator",
     "Examples",
     "LabelSums",
@@ -22,6 +24,8 @@ __all__ = [
     "Reducer",
     "Top",
     "Vectors",
+    "is_single",
     "predicted",
-    "scores_classes",
+    "scores_in",
+    "task_of",
 ]

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from reportgen.capture import Capture
-from reportgen.core.arrays import Labels
 from reportgen.evaluate.arrays import LayerValues, PerExample, Scores
 
 T = TypeVar("T")
@@ -89,7 +88,7 @@ class Evaluator:
         self,
         variables: Any,
         inputs: Any,
-        targets: Labels | None = None,
+        targets: Any = None,
         *,
         progress: Callable[[int, int], Any] | None = None,
     ) -> list[Any]:
@@ -98,10 +97,32 @@ class Evaluator:
         `inputs` is an array or LazyArray [example, ...], or a pytree of them; `progress(done, of)` is called after
         each batch, in examples.
         """
-        of, size = size_of(inputs), self._size
+        of = size_of(inputs)
+        size = max(LEAST, min(self._size, of))
+        slices = (
+            jax.tree.map(lambda leaf: leaf[start : start + size], Examples(inputs, targets))  # noqa: B023
+            for start in range(0, of, size)
+        )
+        return self._over(variables, slices, of, size, progress)
+
+    def stream(
+        self, variables: Any, batches: Iterable[Examples], of: int, progress: Callable[[int, int], Any] | None = None
+    ) -> list[Any]:
+        """The same over batches of any sizes that hold `of` examples together."""
+        size = max(LEAST, min(self._size, of))
+        return self._over(variables, _regrouped(batches, size), of, size, progress)
+
+    def _over(
+        self,
+        variables: Any,
+        batches: Iterable[Examples],
+        of: int,
+        size: int,
+        progress: Callable[[int, int], Any] | None,
+    ) -> list[Any]:
         totals: list[Any] = [None] * len(self._reducers)
         done = 0
-        for count, examples, parts in _ahead(self._dispatched(variables, inputs, targets, max(LEAST, min(size, of)))):
+        for count, examples, parts in _ahead(self._dispatched(variables, batches, size)):
             for place, (reducer, part) in enumerate(zip(self._reducers, parts, strict=True)):
                 if isinstance(reducer, SecondLook) and reducer.suspect(part):
                     part = reducer.corrected(part, self._looks[reducer](variables, examples.inputs))
@@ -112,13 +133,12 @@ class Evaluator:
         return [reducer.result(total) for reducer, total in zip(self._reducers, totals, strict=True)]
 
     def _dispatched(
-        self, variables: Any, inputs: Any, targets: Labels | None, size: int
+        self, variables: Any, batches: Iterable[Examples], size: int
     ) -> Iterator[tuple[int, Examples, list[Any]]]:
         """(how many are real, examples, parts) of each batch, which the device may still work on."""
-        of = size_of(inputs)
-        for start in range(0, of, size):
-            examples = jax.tree.map(lambda leaf: _filled(leaf[start : start + size], size), Examples(inputs, targets))  # noqa: B023
-            count = min(size, of - start)
+        for batch in batches:
+            examples = jax.tree.map(lambda leaf: _filled(leaf, size), batch)
+            count = size_of(batch.inputs)
             yield count, examples, self._reduced(variables, examples, count)
 
 
@@ -146,6 +166,21 @@ def _filled(array: np.ndarray, size: int) -> np.ndarray:
     """The array with copies of its last example up to `size`, so that one compilation does."""
     missing = size - len(array)
     return array if not missing else np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
+
+
+def _regrouped(batches: Iterable[Examples], size: int) -> Iterator[Examples]:
+    """The examples in batches of `size`, but for the last."""
+    left: Examples | None = None
+    for batch in batches:
+        left = batch if left is None else jax.tree.map(lambda *leaves: np.concatenate(leaves), left, batch)
+        while (count := size_of(left.inputs)) >= size:
+            yield jax.tree.map(lambda leaf: leaf[:size], left)
+            if count == size:
+                left = None
+                break
+            left = jax.tree.map(lambda leaf: leaf[size:], left)
+    if left is not None:
+        yield left
 
 
 def _ahead(batches: Iterable[T]) -> Iterator[T]:

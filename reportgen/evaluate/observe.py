@@ -5,15 +5,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 
 from reportgen.capture import Capture
 from reportgen.core.network import Role
+from reportgen.core.outcome import Task
 from reportgen.core.progress import Progress
-from reportgen.core.run import Batch, Classification, Observation
-from reportgen.evaluate.evaluator import Evaluator, Reducer, size_of
-from reportgen.evaluate.reducers import ChannelMeans, LabelSums, Maps, Predictions, Ranges, Vectors
+from reportgen.core.run import Batch, Observation
+from reportgen.evaluate.evaluator import Evaluator, Examples, Reducer
+from reportgen.evaluate.outcomes import scoring_of
+from reportgen.evaluate.reducers import ChannelMeans, Maps, Ranges, Vectors
 from reportgen.evaluate.top import Top
 
 COMPARED = 512
@@ -26,33 +27,31 @@ COMPARED_BYTES = 16 << 20
 class Observer:
     """Observes a captured model on the batches "probe", "evaluation" and "embedding", as far as there are any.
 
-        observation = Observer(capture, batches, classes=10, embed_layer="hidden/relu")(variables, step=0, epoch=0)
+        observation = Observer(capture, batches, task, classes=10, embed_layer="hidden/relu")(variables, 0, 0)
 
-    `classes` is how many labels the evaluation targets have, 0 where there are no targets; where the output gives
-    no score per class (not `scored`), sums by label are over all examples, and nothing is predicted.
-    `embed_layer` is the path of a selected layer whose vectors are kept, None for none. An embedding batch without
-    inputs is the first examples of the evaluation batch. `top` asks for the top-activating examples. Where the
-    evaluation batch has fingerprints, the layer vectors of `COMPARED` examples are kept for comparing runs.
+    `task` says what is scored; where nothing is, sums by label are over all examples of so many `classes`, 0 where
+    the targets are no labels. `embed_layer` is the path of a selected layer whose vectors are kept, None for none. An
+    embedding batch without inputs is the first examples of the evaluation batch. `top` asks for the top-activating
+    examples. Where the evaluation batch has fingerprints, the layer vectors of `COMPARED` examples are kept for
+    comparing runs.
     """
 
     def __init__(
         self,
         capture: Capture,
         batches: Mapping[str, Batch],
+        task: Task,
         classes: int,
         embed_layer: str | None = None,
         *,
-        scored: bool = True,
         top: bool = False,
     ):
         self.network = capture.network
         self._batches = batches
-        self._maps = Evaluator(capture, [Maps()])
-        reducers: dict[str, Reducer] = {"ranges": Ranges()}
-        if classes:
-            reducers["sums"] = LabelSums(classes, correct=scored)
-        if classes and scored:
-            reducers["predictions"] = Predictions()
+        self._scoring = scoring_of(task, classes, capture.network)
+        shown: dict[str, Reducer] = {"probe": self._scoring.probe} if self._scoring.probe is not None else {}
+        self._maps = Evaluator(capture, [Maps(), *shown.values()])
+        reducers: dict[str, Reducer] = {"ranges": Ranges(), **self._scoring.evaluation}
         if top:
             reducers["top"] = Top()
         if (known := batches.get("evaluation", Batch()).fingerprints) is not None:
@@ -80,25 +79,18 @@ class Observer:
         )
         results: dict[str, Any] = {}
         if evaluation.size:
-            values = self._evaluate(variables, evaluation.inputs, evaluation.targets, progress=note("evaluation"))
+            values = _evaluated(self._evaluate, variables, evaluation, note("evaluation"))
             results = dict(zip(self._names, values, strict=True))
         vectors = {"evaluation": results["vectors"]} if "vectors" in results else {}
         if self._vectors is not None:
             (vectors["embedding"],) = self._vectors(variables, embedding.inputs)
         elif vectors:
             vectors["embedding"] = vectors["evaluation"]
-        (maps,) = self._maps(variables, probe.inputs, progress=note("probe"))
+        maps, *shown = self._maps(variables, probe.inputs, progress=note("probe"))
+        results |= dict(zip(("probe",), shown, strict=False))
         ranges, top = results.get("ranges", {}), results.get("top", {})
         means = results.get("means")
-        return Observation(step, epoch, maps, ranges, vectors, _outcome(results), top, means)
-
-
-def _outcome(results: Mapping[str, Any]) -> Classification | None:
-    if "sums" not in results:
-        return None
-    predictions, gap = results.get("predictions", (np.zeros(0, np.int64), np.zeros(0, np.float32)))
-    sums, counts, inputs = results["sums"]
-    return Classification(predictions, gap, counts, sums, inputs)
+        return Observation(step, epoch, maps, ranges, vectors, self._scoring.outcome(results), top, means)
 
 
 def _compared(capture: Capture) -> list[str]:
@@ -108,7 +100,7 @@ def _compared(capture: Capture) -> list[str]:
     return [x.path for x in layers if x.shape and x.axes[-1:] in ((), ("channel",), ("?",)) and x.role not in repeating]
 
 
-def scores_classes(capture: Capture, variables: Any, inputs: Any, classes: int) -> bool:
-    """Whether the model's output for the inputs is one score per class, so that it can be right or wrong."""
-    output = jax.eval_shape(lambda v, x: capture(v, x)[0], variables, inputs)
-    return bool(classes) and getattr(output, "shape", None) == (size_of(inputs), classes)
+def _evaluated(evaluate: Evaluator, variables: Any, batch: Batch, progress: Any) -> list[Any]:
+    if batch.stream is None:
+        return evaluate(variables, batch.inputs, batch.targets, progress=progress)
+    return evaluate.stream(variables, (Examples(*part) for part in batch.stream()), batch.size, progress)

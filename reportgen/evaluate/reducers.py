@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,8 +21,9 @@ from reportgen.core.arrays import (
     PerLabel,
 )
 from reportgen.core.run import LayerVectors
-from reportgen.evaluate.arrays import ByExample, ChannelMask, LayerValues, PerChannel, PerExample, Wide
+from reportgen.evaluate.arrays import ByExample, ChannelMask, LayerValues, PerChannel, PerExample, Scores, Wide
 from reportgen.evaluate.evaluator import Examples, predicted
+from reportgen.evaluate.task import named_leaves, token_leaf, unmasked
 
 Values = Mapping[str, LayerValues]
 
@@ -62,10 +63,17 @@ class Ranges:
 
 
 class Predictions:
-    """(predictions [example] int64, logit gap [example] float32), as in `core.run.Classification`."""
+    """(predictions [example] int64, logit gap [example] float32), as in `core.outcome.Classification`.
+
+    `scores` gives scores [example, class] of the model's output.
+    """
+
+    def __init__(self, scores: Callable[[Any], Scores] = lambda output: output):
+        self._scores = scores
 
     def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
-        return predicted(output), jax.vmap(_gap)(output.astype(jnp.float32), examples.targets)
+        scores = self._scores(output)
+        return predicted(scores), jax.vmap(_gap)(scores.astype(jnp.float32), examples.targets)
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
         return [*(total or []), tuple(np.asarray(array)[:count] for array in part)]
@@ -78,17 +86,17 @@ class Predictions:
 class LabelSums:
     """(sums by layer path [label, channel] float64, examples [label] int64, input sums [label] float64).
 
-    Channels are summed over positions and over the examples of a label; `correct` counts only those that are
-    predicted correctly, for a model whose output is a score per label.
+    Channels are summed over positions and over the examples of a label; where `scores` gives scores
+    [example, label] of the model's output, over those that are predicted correctly.
     """
 
-    def __init__(self, labels: int, correct: bool = True):
+    def __init__(self, labels: int, scores: Callable[[Any], Scores] | None = None):
         self._labels = labels
-        self._correct = correct
+        self._scores = scores
 
     def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
         truth = examples.targets
-        counted = real & (predicted(output) == truth) if self._correct else real
+        counted = real if self._scores is None else real & (predicted(self._scores(output)) == truth)
         share = ((truth[:, None] == jnp.arange(self._labels)[None]) & counted[:, None]).astype(jnp.float32)
 
         def per_label(per_example: jax.Array) -> jax.Array:
@@ -110,15 +118,22 @@ class LabelSums:
 
 
 class Vectors:
-    """[example, unit]: one layer's output for the first `most` examples, each flattened."""
+    """[example, unit]: one layer's output for the first `most` examples, each flattened.
+
+    Of a layer [time, unit] of a token network it is the mean over the places that the inputs' mask leaves.
+    """
 
     def __init__(self, path: str, most: int):
         self._path = path
         self._most = most
 
     def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
-        value = values[self._path]
-        return value.reshape(len(value), -1)
+        value, inputs = values[self._path], named_leaves(examples.inputs)
+        tokens = token_leaf(inputs)
+        if value.ndim != 3 or tokens is None or tokens.shape != value.shape[:2]:
+            return value.reshape(len(value), -1)
+        share = unmasked(inputs, tokens.shape).astype(value.dtype)[..., None]
+        return (value * share).sum(axis=1) / jnp.maximum(share.sum(axis=1), 1)
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
         parts = total or []

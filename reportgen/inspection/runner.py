@@ -14,13 +14,14 @@ import numpy as np
 
 from reportgen.capture import Capture, check_all, flat_names, on_this_process, own_modes, prepare
 from reportgen.core.network import Network
+from reportgen.core.outcome import Kind, Task
 from reportgen.core.pictures import Picture, are_pictures, image_range, to_pixels
 from reportgen.core.progress import Progress
 from reportgen.core.run import Batch, LazyArray, Metrics, Preprocessing, Run, Snapshot, numbered_names
 from reportgen.data import Dataset
 from reportgen.data.pictures import resized, stacked, with_channels
 from reportgen.errors import DataError, OptionError, ReportgenError
-from reportgen.evaluate import Observer, scores_classes
+from reportgen.evaluate import Observer, task_of
 from reportgen.inspection.network import LoadedNetwork, cannot_take
 from reportgen.inspection.preprocess import Preprocessor, preprocessing
 
@@ -73,18 +74,18 @@ def inspect_network(
             notes=tuple("; ".join(picture.notes) for picture in pictures),
         )
     }
-    classes, scored = network.classes, False
+    classes, task = network.classes, Task(Kind.NONE)
     if dataset is not None:
         classes = dataset.classes
         batches["evaluation"] = evaluation = _evaluation(dataset, preprocessor, inputs.shape[-1])
         try:
-            scored = scores_classes(capture, variables, evaluation.inputs[:2], len(classes))
+            task, _ = task_of(capture, variables, replace(evaluation, inputs=evaluation.inputs[:2]), classes)
         except ReportgenError:
             raise
         except Exception as problem:  # whatever the user's model, Flax and jax raise
             raise cannot_take(f"the network, from {dataset.name},", evaluation.inputs.shape[1:], problem) from problem
     labels = len(classes) if dataset is not None else 0
-    observe = Observer(capture, batches, labels, scored=scored, top=dataset is not None)
+    observe = Observer(capture, batches, task, labels, top=dataset is not None)
     observation = observe(variables, network.step, 0, progress)
     if dataset is not None:
         # The inputs follow from the pictures; a run keeps one of the two.
@@ -114,6 +115,7 @@ def inspect_network(
             *_failed(stated),
             *_not_finite(observation.maps, chosen),
         ),
+        task=task,
     )
 
 
@@ -158,7 +160,7 @@ def _pictures(network: LoadedNetwork, pictures: Sequence[Picture] | None) -> Seq
     images = np.asarray(probe.images)
     if not are_pictures(images.shape):
         raise DataError(f"the run's probe inputs are {list(images.shape[1:])}: not pictures that can be shown")
-    names = numbered_names(len(images), probe.targets, network.run.classes)
+    names = numbered_names(len(images), probe.labels, network.run.classes)
     pixels = to_pixels(images, image_range(images))
     return [Picture(name, each) for name, each in zip(names, pixels, strict=True)]
 

@@ -4,7 +4,7 @@ batch = batch_of("probe", (images, labels))     # or images alone; inputs may be
 batch = first(batch, 10)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +12,10 @@ import jax
 import numpy as np
 
 from reportgen.core.examples import fingerprints
+from reportgen.core.outcome import Kind, Task
 from reportgen.core.run import Batch
 from reportgen.errors import DataError
+from reportgen.evaluate import MOST_VALUES, is_single
 from reportgen.store import as_bytes
 
 EMBEDDED = 2000
@@ -22,49 +24,146 @@ EMBEDDED = 2000
 INPUT_BYTES = 64 << 20
 """Evaluation inputs kept in the run (a byte per value where they were bytes once)."""
 
+EXAMPLE = "inputs, or (inputs, targets), with the same number of examples"
+
 
 def batch_of(name: str, data: Any) -> Batch:
     """The batch that is given as inputs, or as a pair (inputs, targets) with targets None for none.
 
-    Inputs are an array [example, ...], or a dict or tuple of such arrays; targets whole numbers [example].
-    Raises DataError for anything else.
+    Inputs are an array [example, ...], or a dict or tuple of such arrays; targets an array [example, ...]. All of
+    them may also come in batches: as a list of pairs or another iterable that can be gone through again, or as a
+    function that returns an iterable. Raises DataError for anything else.
     """
     if isinstance(data, Batch):
         data = data.inputs, data.targets
+    if callable(data):
+        return _streamed(name, data)
+    if isinstance(data, Iterator):
+        raise DataError(
+            f"{name} is a {type(data).__name__}, which ends after one pass; give a list of its batches, or a function "
+            f"that returns a new one: {name}=lambda: ..."
+        )
+    if _holds_batches(data):
+        return _streamed(name, lambda: data)
+    inputs, targets = _parted(name, data)
+    return Batch(_size(name, inputs, targets), inputs, targets)
+
+
+def _holds_batches(data: Any) -> bool:
+    """Whether it is a list or loader of batches, and not an array, a pair or a dict of arrays."""
+    if isinstance(data, Mapping | tuple | str | bytes) or hasattr(data, "__array__") or not isinstance(data, Iterable):
+        return False
+    if not isinstance(data, list):
+        return True
+    return bool(data) and isinstance(data[0], Mapping | tuple | list) and any(map(_is_array, jax.tree.leaves(data[0])))
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "__array__") and np.ndim(value) > 0
+
+
+def _streamed(name: str, give: Callable[[], Any]) -> Batch:
+    """The batch that comes in parts, `give()` anew each time; of its inputs the first that the run keeps."""
+
+    def parts() -> Iterator[tuple[Any, np.ndarray | None]]:
+        given = give()
+        if not isinstance(given, Iterable) or isinstance(given, str | Mapping):
+            raise DataError(
+                f"the function given as {name} must return an iterable of batches, not {type(given).__name__}"
+            )
+        if isinstance(given, tuple):  # one batch, as a pair
+            given = [given]
+        for part in given:
+            # Loaders give lists where others give tuples.
+            inputs, targets = _parted(name, tuple(part) if isinstance(part, list) else part)
+            _size(name, inputs, targets)
+            yield inputs, targets
+
+    kept: list[tuple[Any, np.ndarray | None]] = []
+    targets: list[np.ndarray] = []
+    size = nbytes = 0
+    for inputs, target in parts():
+        count = jax.tree.leaves(inputs)[0].shape[0]
+        size += count
+        if nbytes < INPUT_BYTES:
+            kept.append((inputs, target))
+            nbytes += sum(leaf.nbytes for leaf in jax.tree.leaves(inputs))
+        if target is not None:
+            # Labels and a few values are kept of all examples, larger targets with the inputs.
+            targets.append(target if target[0].size <= MOST_VALUES or len(kept) > len(targets) else target[:0])
+    if not size:
+        raise DataError(f"{name} holds no batch; it must be {EXAMPLE}")
+    if targets and len(targets) < len(kept):
+        raise DataError(f"only some batches of {name} have targets; give each as a pair (inputs, targets)")
+    whole = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(inputs for inputs, _ in kept))
+    return Batch(size, whole, np.concatenate(targets) if targets else None, stream=_alike(name, parts, size))
+
+
+def _alike(name: str, parts: Callable[[], Iterable[Any]], size: int) -> Callable[[], Iterator[Any]]:
+    """The parts, which must hold as many examples each time."""
+
+    def again() -> Iterator[Any]:
+        count = 0
+        for inputs, targets in parts():
+            count += jax.tree.leaves(inputs)[0].shape[0]
+            yield inputs, targets
+        if count != size:
+            raise DataError(
+                f"{name} held {size:,} examples when the recorder was opened, and {count:,} now; it must give the same "
+                "ones in the same order each time"
+            )
+
+    return again
+
+
+def _parted(name: str, data: Any) -> tuple[Any, np.ndarray | None]:
     inputs, targets = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
-    inputs = jax.tree.map(np.asarray, inputs) if isinstance(inputs, Mapping | tuple) else np.asarray(inputs)
+    try:
+        inputs = jax.tree.map(np.asarray, inputs) if isinstance(inputs, Mapping | tuple) else np.asarray(inputs)
+        targets = None if targets is None else np.asarray(targets)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} must be {EXAMPLE}; {_named(data)} can't be made arrays ({error})") from error
+    for array in [*jax.tree.leaves(inputs), *([] if targets is None else [targets])]:
+        if array.dtype.kind in "OSUMm":
+            raise DataError(
+                f"{name} must be {EXAMPLE}, as numbers; got {_named(data)} with values of type {array.dtype}"
+            )
+    return inputs, targets
+
+
+def _named(data: Any) -> str:
+    return f"a {type(data).__name__}"
+
+
+def _size(name: str, inputs: Any, targets: np.ndarray | None) -> int:
+    """How many examples there are. Raises DataError for arrays of different numbers of them."""
     shapes = [leaf.shape for leaf in jax.tree.leaves(inputs)]
     sizes = {shape[:1] for shape in shapes}
     shapes_text = ", ".join(str(list(shape)) for shape in shapes) or "nothing"
     if len(sizes) != 1 or sizes & {(), (0,)}:
-        raise DataError(
-            f"{name} must be inputs, or (inputs, labels), with the same number of examples; got {shapes_text}"
-        )
-    if targets is None:
-        return Batch(shapes[0][0], inputs)
-    targets = np.asarray(targets)
-    if targets.shape != shapes[0][:1] or not np.issubdtype(targets.dtype, np.integer):
-        raise DataError(
-            f"{name} must be (inputs, labels) with a whole number for each example; "
-            f"got inputs {shapes_text} and labels {list(targets.shape)} of type {targets.dtype}"
-        )
-    return Batch(shapes[0][0], inputs, targets.astype(np.int64))
+        raise DataError(f"{name} must be {EXAMPLE}; got {shapes_text}")
+    if targets is not None and targets.shape[:1] != shapes[0][:1]:
+        raise DataError(f"{name} must be {EXAMPLE}; got inputs {shapes_text} and targets {list(targets.shape)}")
+    return int(shapes[0][0])
 
 
 def all_batches(probe: Any, evaluation: Any, embedding: Any) -> dict[str, Batch]:
     """The batches of a run by name; without an embedding, it is the first evaluation examples, not given again."""
     data = {"probe": probe, "evaluation": evaluation, "embedding": embedding}
     batches = {name: batch_of(name, value) for name, value in data.items() if value is not None}
+    for name in ("probe", "embedding"):
+        if name in batches:
+            batches[name] = replace(first(batches[name], len(jax.tree.leaves(batches[name].inputs)[0])), stream=None)
     if embedding is None and evaluation is not None:
         batches["embedding"] = replace(first(batches["evaluation"], EMBEDDED), inputs=None)
     return batches
 
 
 def with_fingerprints(batches: Mapping[str, Batch]) -> dict[str, Batch]:
-    """The batches, those that runs are compared on with a fingerprint of each example."""
+    """The batches, those that runs are compared on with a fingerprint of each example; none where not all are held."""
     return {
         name: batch
-        if name == "probe" or batch.inputs is None
+        if name == "probe" or batch.inputs is None or len(jax.tree.leaves(batch.inputs)[0]) < batch.size
         else replace(batch, fingerprints=fingerprints(batch.inputs))
         for name, batch in batches.items()
     }
@@ -82,24 +181,67 @@ def examples(inputs: Any, count: int) -> Any:
 
 
 def recorded_part(batches: Mapping[str, Batch]) -> dict[str, Batch]:
-    """The batches as written: evaluation with the first inputs that fit, the embedding without any."""
+    """The batches as written: evaluation with the first inputs that fit, the embedding without any.
+
+    Targets of many values, as masks and pictures, are written for the examples whose inputs are.
+    """
     recorded = dict(batches)
     if evaluation := recorded.get("evaluation"):
         each = sum(as_bytes(leaf[:1])[0].nbytes for leaf in jax.tree.leaves(evaluation.inputs))
         fitting = max(1, INPUT_BYTES // max(each, 1))
         # Where all inputs are kept, fingerprints can be had from them.
         known = evaluation.fingerprints if fitting < evaluation.size else None
-        recorded["evaluation"] = replace(evaluation, inputs=examples(evaluation.inputs, fitting), fingerprints=known)
+        targets = evaluation.targets
+        if targets is not None and np.size(targets[:1]) > MOST_VALUES:
+            targets = targets[:fitting]
+        inputs = examples(evaluation.inputs, fitting)
+        recorded["evaluation"] = replace(evaluation, inputs=inputs, targets=targets, fingerprints=known)
     if embedding := recorded.get("embedding"):
-        recorded["embedding"] = replace(embedding, inputs=None)
+        labels = embedding.targets if len(embedding.labels) else None
+        recorded["embedding"] = replace(embedding, inputs=None, targets=labels)
     return recorded
 
 
-def class_names(classes: Sequence[str] | None, batches: Mapping[str, Batch]) -> list[str]:
-    """Names of the labels, by default their numbers. Raises DataError for labels without a name."""
-    labels = [batch.targets for batch in batches.values() if batch.targets is not None]
+def scored(batch: Batch, task: Task, shape: tuple[int, ...]) -> Batch:
+    """The batch with targets as the task's kind has them, for an output of this shape.
+
+    Labels int64 [example], a class per position int32 [example, *position], values float32 [example, value], several
+    classes uint8 [example, class]; others as they are.
+    """
+    targets, stream = batch.targets, batch.stream
+    if targets is None:
+        return batch
+    converted = (
+        None if stream is None else lambda: ((inputs, _converted(part, task, shape)) for inputs, part in stream())
+    )
+    return replace(batch, targets=_converted(np.asarray(targets), task, shape), stream=converted)
+
+
+def _converted(targets: np.ndarray, task: Task, shape: tuple[int, ...]) -> np.ndarray:
+    match task.kind:
+        case Kind.CLASSIFICATION:
+            single = targets.ndim == 1 or is_single(targets.shape)
+            return targets.reshape(-1).astype(np.int64) if single else targets.argmax(axis=1).astype(np.int64)
+        case Kind.DENSE:
+            one_hot = targets.shape[1:] == shape[1:] and shape[-1] > 1
+            return (targets.argmax(axis=-1) if one_hot else targets.reshape(-1, *shape[1:-1])).astype(np.int32)
+        case Kind.REGRESSION:
+            return targets.reshape(len(targets), -1).astype(np.float32)
+        case Kind.MULTILABEL:
+            return targets.astype(np.uint8)
+    if np.issubdtype(targets.dtype, np.integer):
+        return targets.astype(np.int64 if targets.ndim == 1 else np.int32)
+    return targets
+
+
+def class_names(classes: Sequence[str] | None, batches: Mapping[str, Batch], scores: int) -> list[str]:
+    """Names of the classes, by default the numbers of the `scores` that the network gives, or of the labels.
+
+    Raises DataError for labels without a name.
+    """
+    labels = [batch.labels for batch in batches.values() if len(batch.labels)]
     low, high = min((int(x.min()) for x in labels), default=0), max((int(x.max()) for x in labels), default=-1)
-    names = [str(i) for i in range(high + 1)] if classes is None else [str(name) for name in classes]
+    names = [str(i) for i in range(max(high + 1, scores))] if classes is None else [str(name) for name in classes]
     if low < 0 or high >= len(names):
         raise DataError(f"labels run from {low} to {high}, but there are {len(names)} classes, counted from 0")
     return names

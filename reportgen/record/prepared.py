@@ -1,21 +1,22 @@
 """A model made ready for recording: its capture, the layer to embed, what run.json says of it.
 
-prepared = prepare_model(model, variables, batches, classes, apply, keep)
+prepared = prepare_model(model, variables, batches, classes, task, vocabulary, apply, keep, verify)
 """
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from reportgen.capture import Capture, check_all, prepare
 from reportgen.core.network import Layer
+from reportgen.core.outcome import Kind, Task
 from reportgen.core.run import Batch, LayerVectors, Observation
-from reportgen.errors import ModelError, choices
-from reportgen.evaluate import Observer, scores_classes
-from reportgen.record.batches import examples, first, with_fingerprints
+from reportgen.errors import DataError, ModelError, choices
+from reportgen.evaluate import Observer, scores_in, task_of
+from reportgen.record.batches import class_names, examples, first, scored, with_fingerprints
 from reportgen.record.keep import Keep
 from reportgen.store import network_header
 
@@ -27,6 +28,8 @@ COMPARED_SHARE = 0.02
 
 NAME_BYTES = 250
 """Bytes that a file needs for a tensor's name, place and checksum, at most for paths of usual length."""
+MOST_TOKENS = 1 << 17
+"""Tokens whose texts are kept."""
 
 VERIFIED_EXAMPLES = 4
 """Probe examples that a verification looks at."""
@@ -36,10 +39,12 @@ VERIFIED_EXAMPLES = 4
 class Prepared:
     """A captured model with the batches that are kept, and how to observe it.
 
-    `header` is what run.json says of the network, `provenance` what is known of its capture.
+    `classes` are the names of the classes. `header` is what run.json says of the network, `provenance` what
+    is known of its capture.
     """
 
     batches: Mapping[str, Batch]
+    classes: list[str]
     observe: Observer
     header: Mapping[str, Any]
     provenance: Mapping[str, Any]
@@ -49,7 +54,9 @@ def prepare_model(
     model: Any,
     variables: Any,
     batches: Mapping[str, Batch],
-    classes: Sequence[str],
+    classes: Sequence[str] | None,
+    task: Task | None,
+    vocabulary: Sequence[str] | Callable[[int], str] | None,
     apply: Callable[[Any, Any, Any], Any] | None,
     keep: Keep,
     verify: bool,
@@ -58,13 +65,14 @@ def prepare_model(
     whole = batches["probe"]
     example = examples(whole.inputs, 1)
     capture = prepare(model, variables, example, apply=apply, layers=keep.layers)
+    count = _probe_count(capture.network.distinct, whole.size)
+    batches = {**(with_fingerprints(batches) if keep.compare else batches), "probe": first(whole, count)}
+    task, shape = task_of(capture, variables, batches.get("evaluation", whole), classes, task)
+    batches = {name: scored(batch, task, shape) for name, batch in batches.items()}
+    names = class_names(classes, batches, scores_in(task, shape))
     embed = _embedding_layer(capture, keep.embed) if "embedding" in batches else None
     if embed is not None and embed not in capture.selected:
         capture = replace(capture, selected=(*capture.selected, embed))
-    count = _probe_count(capture.network.distinct, whole.size)
-    batches = {**(with_fingerprints(batches) if keep.compare else batches), "probe": first(whole, count)}
-    labelled = batches.get("evaluation", Batch()).targets is not None
-    scored = labelled and scores_classes(capture, variables, example, len(classes))
     provenance: dict[str, Any] = {}
     if capture.forward.flax_capture_error:
         provenance["flax_capture_not_used"] = capture.forward.flax_capture_error
@@ -78,8 +86,47 @@ def prepare_model(
         if not verification:
             failed = "; ".join(f"{path} {text}" for path, text in verification.failed.items())
             warnings.warn(f"{verification}: {failed}", UserWarning, stacklevel=3)
-    observe = Observer(capture, batches, len(classes) if scored else 0, embed, top=keep.top)
-    return Prepared(batches, observe, network_header(capture.network, embed), provenance)
+    labelled = len(batches.get("evaluation", Batch()).labels) > 0
+    counted = len(names) if labelled or scores_in(task, shape) else 0
+    observe = Observer(capture, batches, task, counted, embed, top=keep.top)
+    header = {
+        **network_header(capture.network, embed),
+        "task": asdict(task),
+        "vocabulary": _texts(vocabulary, shape[-1] if task.kind is Kind.TOKENS else 0),
+        "notes": _notes(task, batches.get("evaluation", whole), classes, names),
+    }
+    return Prepared(batches, names, observe, header, provenance)
+
+
+def _texts(vocabulary: Sequence[str] | Callable[[int], str] | None, tokens: int) -> list[str]:
+    """The text of each token; none where there is no vocabulary, or nothing is scored by tokens."""
+    if vocabulary is None or not tokens:
+        return []
+    if callable(vocabulary):
+        return [str(vocabulary(token)) for token in range(min(tokens, MOST_TOKENS))]
+    if len(vocabulary) < tokens:
+        raise DataError(f"vocabulary has {len(vocabulary):,} texts for the network's {tokens:,} tokens")
+    return [str(text) for text in vocabulary[: min(tokens, MOST_TOKENS)]]
+
+
+def _notes(task: Task, batch: Batch, classes: Sequence[str] | None, names: Sequence[str]) -> list[str]:
+    """What a reader must know about what is scored; the caller is warned where labels are given and nothing is.
+
+    Raises DataError for other targets of which nothing is.
+    """
+    if task.reason:
+        if not len(batch.labels):
+            raise DataError(f"{task.reason}; leave the targets out, or name the task (task=...)")
+        text = f"No accuracy is measured: {task.reason}"
+        warnings.warn(f"{text}; the task can be named (task=...)", UserWarning, stacklevel=4)
+        return [f"{text}."]
+    highest = int(batch.labels.max(initial=-1))
+    if task.kind is Kind.CLASSIFICATION and classes is None and highest + 1 < len(names):
+        return [
+            f"The output's {len(names)} numbers are taken for scores of {len(names)} classes, of which the labels have "
+            f"0 to {highest}."
+        ]
+    return []
 
 
 def fitting(observation: Observation, size: int, taken: int) -> Observation:

@@ -24,12 +24,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from reportgen.analysis.scores import scores
 from reportgen.capture import flat_names, on_this_process, own_modes, variables_of
+from reportgen.core.outcome import Task, task_named
 from reportgen.core.paths import lasting_path
 from reportgen.core.run import MetricRow
 from reportgen.errors import OptionError, RunError
 from reportgen.record.background import Background
-from reportgen.record.batches import all_batches, class_names, recorded_part
+from reportgen.record.batches import all_batches, recorded_part
 from reportgen.record.keep import Keep, Start, interval, with_earlier
 from reportgen.record.prepared import fitting, prepare_model
 from reportgen.record.provenance import provenance
@@ -47,12 +49,15 @@ class Recorder:
 
     model, variables    a flax.linen Module and its variables ({"params": ...}), or a TrainState; or an
                         nnx.Module alone. It is never modified, and read only where it is handed over
-    probe               the few examples whose activations are kept whole: inputs, or (inputs, labels)
+    probe               the few examples whose activations are kept whole: inputs, or (inputs, targets)
     evaluation          likewise: what ranges, predictions and activity per label are computed on
     embedding           likewise: the points of the hidden-layer embedding, usually training examples;
                         default: the first 2,000 evaluation examples
     apply               (model, variables, inputs) -> output, for a model that needs more arguments
     classes             names of the labels; default: "0", "1", ...
+    task                what is scored: a `reportgen.Task` or its kind ("regression", "tokens", ...); default: what
+                        output and targets say (`evaluate.task` has the rules). "none" scores nothing
+    vocabulary          the text of each token: a list, or a function of the token's number
     keep                what of the training is kept, see `Keep`
     config              settings to show in the report: see `record.values.plain` for the types accepted
     overwrite           replace a run that is there; without it such a directory is refused
@@ -61,7 +66,9 @@ class Recorder:
     start               how the recording begins, for a training that resumes: see `Start`
 
     Inputs are an array [example, ...] as the model takes it, or a dict or tuple of such arrays; as a pair is
-    taken for inputs and labels, inputs that are a pair are written ((a, b), None). Labels are integers. Raises
+    taken for inputs and targets, inputs that are a pair are written ((a, b), None). Targets are an array
+    [example, ...]. `evaluation` may also come in batches: a list of pairs, a loader that can be gone through
+    again, or a function that returns one; it is then evaluated part by part and never held whole. Raises
     DataError, ModelError, OptionError or RunError, each saying what to change. A recorder that
     is closed by an exception leaves a run that can be read.
 
@@ -81,6 +88,8 @@ class Recorder:
         embedding: Any = None,
         apply: Callable[[Any, Any, Any], Any] | None = None,
         classes: Sequence[str] | None = None,
+        task: Task | str | None = None,
+        vocabulary: Sequence[str] | Callable[[int], str] | None = None,
         keep: Keep = Keep(),  # noqa: B008 (frozen)
         config: Mapping[str, Any] | None = None,
         overwrite: bool = False,
@@ -95,7 +104,6 @@ class Recorder:
         with own_modes():
             variables = on_this_process(variables_of(model, variables))
         batches = all_batches(probe, evaluation, embedding)
-        names = class_names(classes, batches)
         self._model = model
         self._collections = set(variables)
         self._every = interval(keep.every, variables)
@@ -105,8 +113,9 @@ class Recorder:
         self._warned = False
         self.accuracy: float | None = None
         """Share of the evaluation examples that were predicted correctly when they were last evaluated."""
+        task = task_named(task)
         with own_modes():
-            prepared = prepare_model(model, variables, batches, names, apply, keep, verify)
+            prepared = prepare_model(model, variables, batches, classes, task, vocabulary, apply, keep, verify)
         self._batches, self._observe = prepared.batches, prepared.observe
         self._recorded = recorded_part(prepared.batches)
         known = (batch.fingerprints for batch in self._recorded.values())
@@ -114,7 +123,7 @@ class Recorder:
         options = {"snapshot_every": self._every or "epoch", "layers": list(keep.layers)}
         header = {
             **prepared.header,
-            "classes": names,
+            "classes": prepared.classes,
             "config": {"model": prepared.observe.network.name, **_configuration(config), **options},
             "provenance": {**provenance(), **_plain(start.facts, "facts"), **prepared.provenance},
         }
@@ -283,10 +292,10 @@ class Recorder:
         """Evaluate the network as it is now, and hand the results to the writer thread."""
         with own_modes():
             observation = self._observe(variables, self._step, self._epoch)
-        outcome, measured = observation.outcome, {}
-        if outcome is not None:
-            right = outcome.predictions == self._batches["evaluation"].targets
-            measured["val_accuracy"] = self.accuracy = float(np.mean(right))
+        measured = {}
+        if observation.outcome is not None:
+            measured = scores(observation.outcome, self._batches["evaluation"].targets)
+            self.accuracy = measured.get("val_accuracy")
         row = MetricRow(self._step, self._epoch, measured, numbers(reported_values))
         self._submit(lambda writer: writer.observation(fitting(observation, writer.size, self._taken)))
         self._submit(lambda writer: writer.epoch_row(row))

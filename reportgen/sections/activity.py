@@ -26,7 +26,7 @@ BARS = 20
 
 def build(context: PageContext) -> Section | None:
     """For each layer, the top-activating examples where they were recorded, and bars by label for every channel."""
-    observation, outcome = context.observation, context.outcome
+    observation, outcome = context.observation, context.classification
     if observation is None or (outcome is None and not observation.top):
         return None
     # All of them now: a file that proves damaged here is left out, and one found damaged later would stop the numbers.
@@ -54,7 +54,7 @@ def build(context: PageContext) -> Section | None:
             best.append((float(result.selectivity[channel]), _preference(context, layer, result, channel)))
     if not blocks:
         return None
-    if activity and context.run.batch("evaluation").targets is not None:
+    if activity and len(context.run.batch("evaluation").labels):
         blocks.append(_counts(context))
     blocks.append(
         Text(" ".join([*([_EXAMPLES] if observation.top else []), *([_METHOD] if activity else [])]), "method")
@@ -103,7 +103,7 @@ def _drawn(context: PageContext) -> tuple[Layer, ...]:
 
 
 def _finding(context: PageContext, best: list[tuple[float, str]]) -> str:
-    outcome, one = context.outcome, noun(context.run)
+    outcome, one = context.classification, noun(context.run)
     if outcome is None:
         return f"The evaluation {one}s with the largest activations of each channel."
     counted, of = int(outcome.label_counts.sum()), len(outcome.predictions)
@@ -215,8 +215,8 @@ def _table(context: PageContext, layer: Layer, result: LabelActivity) -> Table:
 
 def _counts(context: PageContext) -> Block:
     """The images behind each label: a table, or a sentence where all labels have as many."""
-    outcome, targets, one = context.outcome, context.run.batch("evaluation").targets, noun(context.run)
-    assert outcome is not None and targets is not None
+    outcome, targets, one = context.classification, context.run.batch("evaluation").labels, noun(context.run)
+    assert outcome is not None
     total = np.bincount(targets, minlength=len(context.run.classes))
     counted = outcome.label_counts
     if len({(int(c), int(t)) for c, t in zip(counted, total, strict=True)}) == 1:

@@ -23,8 +23,9 @@ from reportgen.analysis.confusion import Confusion, confusion
 from reportgen.analysis.diffs import ParamDiff, differences
 from reportgen.analysis.embedding import Embedding, embed
 from reportgen.core.network import Layer, Network, Role
+from reportgen.core.outcome import Classification, Outcome
 from reportgen.core.pictures import are_pictures, image_range, to_pixels
-from reportgen.core.run import Batch, Classification, LazyArray, Observation, numbered_names
+from reportgen.core.run import Batch, LazyArray, Observation, numbered_names
 from reportgen.errors import OptionError, ReportgenError, choices
 from reportgen.sections.beside import computed_beside
 from reportgen.sections.limits import Limits
@@ -86,7 +87,7 @@ class PageContext:
             Need.MAPS: bool(self.layers) and self.observation is not None,
             Need.PICTURES: self.pixels is not None,
             Need.COMPARABLE: self.pixels is not None and self.before is None and len(self.names) > 1,
-            Need.OUTCOME: self.outcome is not None,
+            Need.OUTCOME: self.classification is not None,
             Need.METRICS: len(self.run.metrics.epochs) > 1,
             Need.BEFORE: self.before is not None,
             Need.VECTORS: self.run.embed_layer is not None and bool(self.run.observations),
@@ -115,9 +116,14 @@ class PageContext:
         return self.run.observations[steps[-1]] if steps else None
 
     @property
-    def outcome(self) -> Classification | None:
-        """What the network predicted for the evaluation examples, None where it was given none."""
+    def outcome(self) -> Outcome | None:
+        """How the network's outputs compare with the targets of the evaluation; None where nothing is compared."""
         return None if self.observation is None else self.observation.outcome
+
+    @property
+    def classification(self) -> Classification | None:
+        """The outcome of a network that classifies, or the sums by label of one that does not."""
+        return self.outcome if isinstance(self.outcome, Classification) else None
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -178,7 +184,7 @@ class PageContext:
         maps = {} if self.observation is None else self.observation.maps
         # Without the file that holds them, the examples are known by their maps alone.
         count = self.probe.size or len(next(iter(maps.values()), ()))
-        return numbered_names(count, self.probe.targets, self.run.classes)
+        return numbered_names(count, self.probe.labels, self.run.classes)
 
     @cached_property
     def pixels(self) -> np.ndarray | None:
@@ -249,8 +255,8 @@ class PageContext:
     def confusion(self) -> Confusion | None:
         """Predictions of the final network against the evaluation labels; None where either is missing, or
         for more classes than a matrix of them fits into memory."""
-        outcome, targets = self.outcome, self.run.batch("evaluation").targets
-        if outcome is None or targets is None or len(self.run.classes) > MOST_CLASSES:
+        outcome, targets = self.classification, self.run.batch("evaluation").labels
+        if outcome is None or len(self.run.classes) > MOST_CLASSES:
             return None
         if not len(outcome.predictions) or not len(targets):
             return None

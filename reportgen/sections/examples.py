@@ -66,8 +66,8 @@ def patches(context: PageContext, layer: Layer, order: list[int]) -> Figure:
 def _name(context: PageContext, example: int) -> str:
     if example < 0:
         return "none"
-    targets = context.run.batch("evaluation").targets
-    return f"image {example}" + (f", {context.run.classes[int(targets[example])]}" if targets is not None else "")
+    labels = context.run.batch("evaluation").labels
+    return f"image {example}" + (f", {context.run.classes[int(labels[example])]}" if len(labels) else "")
 
 
 def _patch(
@@ -103,7 +103,7 @@ def _masked(shape: tuple[int, ...]) -> np.ma.MaskedArray:
 def example_rows(context: PageContext) -> Iterator[tuple[Any, ...]]:
     """A row per layer, channel and rank, which counts from 1."""
     observation, classes = context.observation, context.run.classes
-    targets = context.run.batch("evaluation").targets
+    labels = context.run.batch("evaluation").labels
     assert observation is not None
     for layer in context.layers:
         top = observation.top.get(layer.path)
@@ -113,5 +113,5 @@ def example_rows(context: PageContext) -> Iterator[tuple[Any, ...]]:
                 example = int(top.examples[rank, channel])
                 if example >= 0:
                     y, x = [*map(int, top.positions[rank, channel]), None, None][:2]
-                    label = None if targets is None else classes[int(targets[example])]
+                    label = classes[int(labels[example])] if len(labels) else None
                     yield layer.path, channel, rank + 1, example, label, float(top.values[rank, channel]), y, x

@@ -102,7 +102,7 @@ def warnings(context: PageContext) -> list[str]:
 
 
 def _one_class(context: PageContext) -> list[str]:
-    final, outcome, labels = context.observation, context.outcome, context.run.batch("evaluation").labels
+    final, outcome, labels = context.observation, context.classification, context.run.batch("evaluation").labels
     if final is None or outcome is None or not final.step or len(np.unique(labels)) < 2:
         return []
     if len(np.unique(outcome.predictions)) != 1:

@@ -96,9 +96,9 @@ def _misclassified(context: PageContext, result: Confusion) -> Figure | None:
     # A run keeps the first images only where there are very many.
     chosen = [i for i in result.misclassified if i < len(images)]
     chosen = chosen[: IMAGES if context.limits.pictures is None else context.limits.pictures]
-    if context.outcome is None or not chosen or not are_pictures(images.shape):
+    if context.classification is None or not chosen or not are_pictures(images.shape):
         return None
-    predictions, gaps = context.outcome.predictions, context.outcome.logit_gap
+    predictions, gaps = context.classification.predictions, context.classification.logit_gap
     names = distinct(result.classes, 14)
     picture = image_mosaic(
         images,
@@ -143,7 +143,7 @@ def _per_class(context: PageContext, result: Confusion) -> Table:
 
 
 def _predictions(context: PageContext) -> Iterator[tuple[Any, ...]]:
-    outcome, classes = context.outcome, context.run.classes
+    outcome, classes = context.classification, context.run.classes
     assert outcome is not None
     truth = context.run.batch("evaluation").labels
     for index, (label, guess, gap) in enumerate(zip(truth, outcome.predictions, outcome.logit_gap, strict=True)):

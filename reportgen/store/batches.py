@@ -3,7 +3,8 @@
     tensors, metadata = batch_tensors({"probe": Batch(10, images, labels)})
     batches = read_batches(file, classes=10, problems=[])
 
-Inputs are `NAME_images`, or `NAME_images/PART` where they are several arrays; targets are `NAME_labels`.
+Inputs are `NAME_images`, or `NAME_images/PART` where they are several arrays; labels are `NAME_labels`, other targets
+`NAME_targets`.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,6 +26,9 @@ T = TypeVar("T")
 
 BATCHES = ("probe", "evaluation", "embedding")
 WITH_INPUTS = ("probe", "evaluation")
+SMALL = 64
+"""Values of a target that is read at once for all examples."""
+
 DIVISOR = "_divisor"
 PICTURES = "_pictures"
 FINGERPRINTS = "_fingerprints"
@@ -40,7 +44,8 @@ def batch_tensors(batches: Mapping[str, Batch]) -> tuple[dict[str, np.ndarray], 
             if was_scaled:
                 tensors[f"{key}{DIVISOR}"] = np.array(255)
         if batch.targets is not None:
-            tensors[f"{name}_labels"] = batch.targets
+            labels = len(batch.labels) > 0
+            tensors[f"{name}_{'labels' if labels else 'targets'}"] = np.asarray(batch.targets)
         if batch.pictures is not None:
             tensors[f"{name}{PICTURES}"] = _whole_numbers(np.asarray(batch.pictures))
         if batch.fingerprints is not None:
@@ -54,6 +59,7 @@ class Stated(msgspec.Struct, frozen=True, omit_defaults=True):
 
     size: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
     labels: bool
+    targets: bool = False
     inputs: bool = True
     pictures: bool = False
     names: tuple[str, ...] = ()
@@ -65,7 +71,8 @@ class Stated(msgspec.Struct, frozen=True, omit_defaults=True):
 def _stated(batch: Batch) -> Stated:
     return Stated(
         batch.size,
-        batch.targets is not None,
+        len(batch.labels) > 0,
+        batch.targets is not None and not len(batch.labels),
         batch.inputs is not None,
         batch.pictures is not None,
         batch.names,
@@ -114,7 +121,8 @@ def read_batches(file: Path, classes: int, problems: list[str]) -> dict[str, Bat
         pictures = (
             _read(problems, f"{name}{PICTURES}", _array, tensors, f"{name}{PICTURES}") if stated.pictures else None
         )
-        targets = _read(problems, f"{name}_labels", _targets, tensors, name, classes) if stated.labels else None
+        targets: np.ndarray | LazyArray | None
+        targets = _read(problems, f"{name}_labels", _labels, tensors, name, classes) if stated.labels else None
         count = min((len(array) for array in leaves(inputs).values()), default=0)
         if targets is not None and count > len(targets):
             problems.append(f"{name}_images left out: there are {count} for {len(targets)} labels")
@@ -127,6 +135,8 @@ def read_batches(file: Path, classes: int, problems: list[str]) -> dict[str, Bat
             if stated.fingerprints
             else None
         )
+        if stated.targets:
+            targets = _read(problems, f"{name}_targets", _targets, tensors, name, size)
         named = (stated.names, pictures, stated.preprocessing, stated.notes, known)
         batches[name] = Batch(size, inputs, targets, *named)
     return batches
@@ -177,13 +187,21 @@ def _inputs(tensors: Tensors, batch: str) -> Any:
 def _array(tensors: Tensors, name: str) -> LazyArray:
     dtype, shape = tensors.described[name]
     if dtype not in REAL or not shape or 0 in shape:
-        raise ValueError(f"{dtype}{list(shape)} is not a valid type and shape of images")
+        raise ValueError(f"{dtype}{list(shape)} is not a valid type and shape of values")
     tensors.check(name)
     divided = f"{name}{DIVISOR}" in tensors and dtype == "U8"
     return LazyArray(shape, partial(_fed_in, tensors, name, divided))
 
 
-def _targets(tensors: Tensors, batch: str, classes: int) -> np.ndarray:
+def _targets(tensors: Tensors, batch: str, size: int) -> np.ndarray | LazyArray:
+    """A batch's targets that are no labels; large ones of the evaluation are read when they are looked at."""
+    array = _array(tensors, f"{batch}_targets")
+    if len(array) > size:
+        raise ValueError(f"there are {len(array)} for {size} examples")
+    return array[:] if batch == "probe" or np.prod(array.shape[1:], dtype=float) <= SMALL else array
+
+
+def _labels(tensors: Tensors, batch: str, classes: int) -> np.ndarray:
     """A batch's labels. Raises ValueError for anything that can't be labels."""
     name = f"{batch}_labels"
     if name not in tensors:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from reportgen.core.network import Layer
 from reportgen.errors import RunError
 from reportgen.store import schema
@@ -37,11 +39,13 @@ def snapshot_signature(tensors: Tensors) -> tuple[tuple[str, tuple[int, ...]], .
 
 @dataclass(frozen=True)
 class Expected:
-    """The run that every activations file must agree with; `sizes` are those of the batches, where known."""
+    """The run that every activations file must agree with; `sizes` are those of the batches, where known, `values`
+    how many values each evaluation target has."""
 
     layers: Mapping[str, Layer]
     classes: int
     sizes: Mapping[str, int]
+    values: int | None = None
 
 
 def activations_problem(tensors: Tensors, expected: Expected) -> str | None:
@@ -63,7 +67,8 @@ def activations_problem(tensors: Tensors, expected: Expected) -> str | None:
             if described[name][1] != shape or described[name][0] not in kinds:
                 return f"{name} is {described[name][0]}{list(described[name][1])}"
     return (
-        _vectors_problem(described, expected)
+        _outcome_problem(tensors, expected)
+        or _vectors_problem(described, expected)
         or _layers_problem(described, labels, expected)
         or _top_problem(tensors, expected)
         or (_values_problem(tensors, expected) if there else None)
@@ -82,6 +87,54 @@ def layer_vectors_problem(tensors: Tensors, expected: Expected) -> str | None:
         layer, (dtype, shape) = expected.layers.get(path), tensors.described[f"{schema.MEANS}{path}"]
         if layer is None or shape != (len(chosen), layer.channels) or dtype not in FLOATING:
             return f"{_shown(path)} is {dtype}{list(shape)}"
+    return None
+
+
+_OUTCOMES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "multilabel/scores": (FLOATING, ("evaluation", "classes")),
+    "regression/predictions": (FLOATING, ("evaluation", "values")),
+    "dense/matrix": (WHOLE, ("classes", "classes")),
+    "dense/right": (WHOLE, ("evaluation",)),
+    "dense/counted": (WHOLE, ("evaluation",)),
+    "dense/predicted": (WHOLE, ("probe", "...")),
+    "tokens/loss_sums": (FLOATING, ("time",)),
+    "tokens/counts": (WHOLE, ("time",)),
+    "tokens/right": (WHOLE, ("time",)),
+    "tokens/losses": (FLOATING, ("sequences", "time")),
+    "tokens/best": (WHOLE, ("sequences", "time")),
+    "reconstruction/errors": (FLOATING, ("evaluation",)),
+    "reconstruction/outputs": (FLOATING, ("probe", "...")),
+}
+"""Tensor of an outcome -> its types, and what its axes count; equal words are equal sizes."""
+
+_COUNTS = ("dense/matrix", "dense/right", "dense/counted", "tokens/counts", "tokens/right")
+
+
+def _outcome_problem(tensors: Tensors, expected: Expected) -> str | None:
+    """The first problem with the outcome of a task that is no classification, in words."""
+    known = {**expected.sizes, "classes": expected.classes, "values": expected.values}
+    sizes = {name: size for name, size in known.items() if size is not None}
+    for kind in schema.OUTCOMES:
+        names = schema.outcome_names(kind)
+        there = [name for name in names if name in tensors]
+        if there and len(there) < len(names):
+            return f"{next(name for name in names if name not in tensors)} is missing"
+        for name in there:
+            types, axes = _OUTCOMES[name]
+            dtype, shape = tensors.described[name]
+            fixed = axes[:-1] if axes[-1] == "..." else axes
+            fits = len(shape) >= len(fixed) if axes[-1] == "..." else len(shape) == len(fixed)
+            if (
+                not fits
+                or dtype not in types
+                or any(sizes.setdefault(axis, size) != size for axis, size in zip(fixed, shape, strict=False))
+            ):
+                return f"{name} is {dtype}{list(shape)}"
+            if name in _COUNTS and (values := tensors[name]).size and not 0 <= values.min() <= values.max() < 2**53:
+                return f"{name} runs from {values.min()} to {values.max()}"
+    values = tensors["dense/predicted"] if "dense/predicted" in tensors else np.zeros(0)
+    if values.size and not -1 <= values.min() <= values.max() < expected.classes:
+        return f"dense/predicted runs from {values.min()} to {values.max()}, for {expected.classes} classes"
     return None
 
 

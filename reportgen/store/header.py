@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeGuard
 import msgspec
 
 from reportgen.core.network import Axis, Layer, role_of
+from reportgen.core.outcome import Task
 
 MOST_VALUES = 2**40
 """Values that one example's output of a layer may have."""
@@ -31,6 +32,8 @@ class Header(msgspec.Struct, frozen=True):
     uncaptured: dict[str, str]
     kind: Literal["training", "inspection"] = "training"
     notes: tuple[str, ...] = ()
+    task: Task | None = None
+    vocabulary: tuple[str, ...] = ()
 
 
 def parse_header(content: Any, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Header, list[str]]:

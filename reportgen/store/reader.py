@@ -44,8 +44,12 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
     classes, network = header.classes, network_of(header)
     metrics = Metrics(*(_rows(folder / name, problems) for name in (layout.STEPS_FILE, layout.EPOCHS_FILE)))
     batches = read_batches(folder / layout.DATA_FILE, len(classes), problems)
+    targets = batches["evaluation"].targets if "evaluation" in batches else None
     expected = Expected(
-        network.layers, len(classes), {name: batch.size for name, batch in batches.items() if batch.size}
+        network.layers,
+        len(classes),
+        {name: batch.size for name, batch in batches.items() if batch.size},
+        targets.shape[1] if targets is not None and len(targets.shape) == 2 else None,
     )
     snapshots = _alike(_files(folder / layout.SNAPSHOTS, problems, verify), problems)
     if not snapshots:
@@ -77,6 +81,8 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
         problems=tuple(problems),
         kind=header.kind,
         notes=header.notes,
+        task=header.task,
+        vocabulary=header.vocabulary,
     )
 
 

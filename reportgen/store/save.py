@@ -44,6 +44,8 @@ def run_header(run: Run) -> dict[str, Any]:
         "provenance": {name: value for name, value in run.provenance.items() if name != "seconds"},
         "kind": run.kind,
         "notes": list(run.notes),
+        **({"task": asdict(run.task)} if run.task is not None else {}),
+        "vocabulary": list(run.vocabulary),
     }
 
 

@@ -7,10 +7,22 @@ docs/run-format.md describes them in prose. A layer, a collection or a part of a
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
-from reportgen.core.run import Classification, LayerVectors, Observation, Outcome, Snapshot, TopExamples
+from reportgen.core.outcome import (
+    Classification,
+    Dense,
+    Kind,
+    MultiLabel,
+    Outcome,
+    Reconstruction,
+    Regression,
+    Tokens,
+)
+from reportgen.core.run import LayerVectors, Observation, Snapshot, TopExamples
 from reportgen.errors import DamagedError
 from reportgen.store.files import Lazy, Tensors
 
@@ -18,6 +30,15 @@ MAPS, LABEL_SUMS, RANGES, VARIABLES, TOP = "maps/", "label_sums/", "extremes/", 
 TOP_PARTS = ("values", "examples", "positions")
 OUTCOME = ("predictions", "margins", "label_counts", "input_sums")
 CHOSEN, MEANS = "examples", "means/"
+OUTCOMES: Mapping[Kind, type[Outcome]] = {
+    Kind.MULTILABEL: MultiLabel,
+    Kind.REGRESSION: Regression,
+    Kind.DENSE: Dense,
+    Kind.TOKENS: Tokens,
+    Kind.RECONSTRUCTION: Reconstruction,
+}
+"""Outcomes whose fields are tensors behind the kind's name: "regression/predictions"."""
+
 VECTORS = {"embedding": "embedding_vectors", "evaluation": "evaluation_vectors"}
 
 
@@ -77,13 +98,16 @@ def observation_tensors(observation: Observation) -> dict[str, np.ndarray]:
     """The tensors of an activations file."""
     outcome = observation.outcome
     tensors: dict[str, np.ndarray] = {}
-    if outcome is not None:
+    if isinstance(outcome, Classification):
         tensors["input_sums"] = outcome.input_sums
         tensors |= {f"{LABEL_SUMS}{path}": value for path, value in outcome.label_sums.items()}
     tensors |= {f"{RANGES}{path}": value for path, value in observation.ranges.items()}
-    if outcome is not None:
+    if isinstance(outcome, Classification):
         fixed = (outcome.label_counts, outcome.predictions, outcome.logit_gap)
         tensors |= dict(zip(("label_counts", "predictions", "margins"), fixed, strict=True))
+    for kind, outcome_type in OUTCOMES.items():
+        if isinstance(outcome, outcome_type):
+            tensors |= {name: getattr(outcome, name.partition("/")[2]) for name in outcome_names(kind)}
     tensors |= {VECTORS[batch]: value for batch, value in observation.vectors.items()}
     for path, top in observation.top.items():
         tensors |= {f"{TOP}{part}/{path}": getattr(top, part) for part in TOP_PARTS}
@@ -113,7 +137,17 @@ def _read_top(tensors: Tensors) -> dict[str, TopExamples]:
     return {path: TopExamples(values[path], examples[path], positions[path]) for path in values}
 
 
-def _read_outcome(tensors: Tensors) -> Outcome:
+def outcome_names(kind: Kind) -> list[str]:
+    """Names of the tensors of an outcome of this kind, in the order of its fields."""
+    return [f"{kind}/{part.name}" for part in fields(OUTCOMES[kind])]
+
+
+def _read_outcome(tensors: Tensors) -> Outcome | None:
+    for kind, outcome_type in OUTCOMES.items():
+        names = outcome_names(kind)
+        if all(name in tensors for name in names):
+            parts: dict[str, Any] = {name.partition("/")[2]: tensors[name] for name in names}
+            return outcome_type(**parts)
     # Format 1 has empty arrays where nothing was predicted.
     if any(name not in tensors for name in OUTCOME) or 0 in tensors.described["label_counts"][1]:
         return None

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from reportgen.analysis.activity import label_activity, layer_activity
-from reportgen.core.run import Classification, Observation
+from reportgen.core.outcome import Classification
+from reportgen.core.run import Observation
 from reportgen.errors import DataError, OptionError
 
 

@@ -8,7 +8,8 @@ import pytest
 from reportgen.analysis.checkup import EPOCHS, checkup
 from reportgen.analysis.health import first_non_finite, ranges_health
 from reportgen.core.network import Layer, Network, role_of
-from reportgen.core.run import Classification, MetricRow, Metrics, Observation, Run, Snapshot
+from reportgen.core.outcome import Classification
+from reportgen.core.run import MetricRow, Metrics, Observation, Run, Snapshot
 from reportgen.errors import DataError
 
 NONE = np.zeros(0, np.int64)

@@ -9,7 +9,8 @@ import pytest
 
 from reportgen.analysis.embedding import align
 from reportgen.core import arrays
-from reportgen.core.run import Classification, TopExamples
+from reportgen.core.outcome import Classification
+from reportgen.core.run import TopExamples
 from reportgen.evaluate import arrays as on_device
 from tests.shapes import checked, type_of
 

@@ -11,6 +11,7 @@ import pytest
 
 from reportgen.analysis.health import ranges_health
 from reportgen.capture import prepare
+from reportgen.core.outcome import Kind, Task
 from reportgen.core.run import Batch, LazyArray
 from reportgen.evaluate import (
     Evaluator,
@@ -87,7 +88,7 @@ def test_an_image_whose_scores_are_not_finite_has_no_prediction_and_is_never_rig
     # Class 0 is what argmax makes of NaN. All weights of this net are negative: -inf gives infinite scores.
     labels = np.where(np.isin(np.arange(130), [3, 120]), 0, right)
     # As the recorder has them; alone, XLA fuses relu into the mean, and its max drops NaN before the output has it.
-    evaluate = Evaluator(CAPTURE, [Ranges(), Predictions(), LabelSums(3)])
+    evaluate = Evaluator(CAPTURE, [Ranges(), Predictions(), LabelSums(3, lambda output: output)])
     _, (predictions, _), (sums, counts, inputs) = evaluate(VARIABLES, images, labels)
     assert np.flatnonzero(predictions == -1).tolist() == [3, 120]
     assert counts.sum() == 128
@@ -164,7 +165,7 @@ def test_a_call_takes_as_many_examples_as_fit_into_the_bytes_set_for_it(monkeypa
 
 def test_sums_of_all_examples_where_nothing_is_predicted():
     images, labels = images_of(130), np.arange(130) % 2
-    ((sums, counts, inputs),) = Evaluator(CAPTURE, [LabelSums(2, correct=False)])(VARIABLES, images, labels)
+    ((sums, counts, inputs),) = Evaluator(CAPTURE, [LabelSums(2)])(VARIABLES, images, labels)
     assert counts.tolist() == [65, 65]
     values = conv_of(images.astype(np.float64)).sum(axis=(1, 2))
     np.testing.assert_allclose(sums["conv"], [values[labels == i].sum(axis=0) for i in (0, 1)], rtol=1e-4)
@@ -193,12 +194,18 @@ def test_top_examples_are_those_of_a_sort_with_the_earlier_first_among_equals():
 def test_an_observation_has_what_its_batches_allow():
     images, labels = images_of(120), np.arange(120) % 3
     probe, evaluation = Batch(4, images[:4]), Batch(120, images, labels)
-    whole = Observer(CAPTURE, {"probe": probe, "evaluation": evaluation, "embedding": Batch(50)}, 3, "output")
+    whole = Observer(
+        CAPTURE,
+        {"probe": probe, "evaluation": evaluation, "embedding": Batch(50)},
+        Task(Kind.CLASSIFICATION),
+        3,
+        "output",
+    )
     seen = whole(VARIABLES, step=6, epoch=2)
     assert (seen.step, seen.epoch) == (6, 2) and set(seen.maps) == set(seen.ranges)
     assert seen.vectors["embedding"].shape == seen.vectors["evaluation"].shape == (50, 3)
     assert len(seen.outcome.predictions) == 120
     other = {"probe": probe, "embedding": Batch(7, images[50:57])}
-    less = Observer(CAPTURE, other, 0, "output")(VARIABLES, step=0, epoch=0)
+    less = Observer(CAPTURE, other, Task(Kind.NONE), 0, "output")(VARIABLES, step=0, epoch=0)
     assert less.outcome is None and less.ranges == {} and set(less.vectors) == {"embedding"}
     np.testing.assert_allclose(less.vectors["embedding"], Net().apply(VARIABLES, images[50:57]), rtol=1e-5)

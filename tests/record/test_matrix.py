@@ -12,6 +12,7 @@ import pytest
 from flax import nnx
 
 from reportgen import build
+from reportgen.core.outcome import Classification, Reconstruction
 from reportgen.record import Recorder
 from reportgen.store import open_run
 from tests.architectures.variables import variables_for
@@ -177,9 +178,9 @@ def test_record_and_build(name, family, tmp_path):
             if layer.alias_of is None:
                 assert found.maps[path].shape == (2, *layer.shape) and str(found.maps[path].dtype) == layer.dtype
                 assert np.isfinite(np.asarray(found.maps[path], np.float64)).all()
-                if found.outcome is not None:
+                if name != "maps":
                     assert found.outcome.label_sums[path].shape == (3, layer.channels)
-        assert (found.outcome is None) == (name == "maps")
+        assert isinstance(found.outcome, Reconstruction if name == "maps" else Classification)
 
     page = build(tmp_path / "run", embedding="pca").save(tmp_path / "report.html").read_text()
     shown = {html.unescape(text).strip() for text in re.findall(r">([^<>]+)<", page)}

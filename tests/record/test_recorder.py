@@ -336,9 +336,13 @@ def test_verification_is_noted_in_the_run(tmp_path, variables):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"probe": (IMAGES[:2], LABELS[:3])}, DataError, r"probe must be .inputs, labels."),
+        ({"probe": (IMAGES[:2], LABELS[:3])}, DataError, r"probe must be inputs, or .inputs, targets."),
         ({"probe": (IMAGES[:0], LABELS[:0])}, DataError, "probe must be"),
-        ({"evaluation": (IMAGES, LABELS / 2)}, DataError, r"evaluation must be .* whole number"),
+        (
+            {"evaluation": (IMAGES, LABELS / 2)},
+            DataError,
+            r"targets are \[\d+\] of float64, and the output is \[\d+, 4\]",
+        ),
         ({"classes": ["a", "b"]}, DataError, "labels run from 0 to 3, but there are 2 classes"),
         ({"probe": (IMAGES[:1], np.array([-1]))}, DataError, "labels run from -1"),
         ({"keep": Keep(every=0)}, OptionError, "can't be kept every 0"),

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from reportgen.core.network import INPUT, role_of
-from reportgen.core.run import Batch, Classification, MetricRow, Observation
+from reportgen.core.outcome import Classification
+from reportgen.core.run import Batch, MetricRow, Observation
 from reportgen.store import RunWriter
 from reportgen.store.batches import BATCHES
 

@@ -1,0 +1,76 @@
+"""The numbers that say how good a network is, of an outcome and the targets.
+
+scores(observation.outcome, targets)            # {"val_accuracy": 0.971}
+"""
+
+from typing import Any
+
+import numpy as np
+
+from reportgen.core.outcome import Classification, Dense, MultiLabel, Outcome, Reconstruction, Regression, Tokens
+
+
+def scores(outcome: Outcome, targets: Any) -> dict[str, float]:
+    """Metric -> value; a metric that is not defined on these examples is not among them.
+
+    val_accuracy              share of examples (of positions, of tokens) that are predicted correctly
+    val_f1                    F1 over all pairs of example and class
+    val_r2, val_mae           coefficient of determination, averaged over the output's values; mean absolute error
+    val_mean_iou              intersection over union, averaged over the classes that occur or are predicted
+    val_token_loss            mean cross-entropy in nats per token, and val_perplexity, its exponential
+    val_reconstruction_error  mean squared error per value
+    """
+    match outcome:
+        case Classification():
+            right = outcome.predictions == targets if len(outcome.predictions) else ()
+            found = {"val_accuracy": _mean(right)}
+        case MultiLabel():
+            found = {"val_f1": f1(outcome.scores > 0, np.asarray(targets) > 0)}
+        case Regression():
+            found = {"val_r2": _mean_known(r2(outcome.predictions, np.asarray(targets)))}
+            found["val_mae"] = _mean(np.abs(outcome.predictions.astype(np.float64) - targets))
+        case Dense():
+            counted = outcome.counted.sum()
+            found = {"val_accuracy": outcome.right.sum() / counted if counted else None}
+            found["val_mean_iou"] = _mean_known(iou(outcome.matrix))
+        case Tokens():
+            counted = outcome.counts.sum()
+            loss = outcome.loss_sums.sum() / counted if counted else None
+            found = {"val_accuracy": outcome.right.sum() / counted if counted else None, "val_token_loss": loss}
+            found["val_perplexity"] = None if loss is None else np.exp(loss)
+        case Reconstruction():
+            found = {"val_reconstruction_error": _mean(outcome.errors)}
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def f1(predicted: np.ndarray, true: np.ndarray) -> float | None:
+    """2 TP / (2 TP + FP + FN) of two boolean arrays of one shape; None where nothing is true or predicted."""
+    of = int(predicted.sum()) + int(true.sum())
+    return 2 * int((predicted & true).sum()) / of if of else None
+
+
+def r2(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """[value] float64: 1 - residual / total sum of squares of [example, value]; NaN for targets that are all equal."""
+    true = targets.astype(np.float64)
+    residual = np.square(predictions.astype(np.float64) - true).sum(axis=0)
+    total = np.square(true - true.mean(axis=0)).sum(axis=0)
+    share: np.ndarray = 1 - np.divide(residual, total, out=np.full_like(residual, np.nan), where=total > 0)
+    return share
+
+
+def iou(matrix: np.ndarray) -> np.ndarray:
+    """[class] float64: intersection over union from counts, true class by predicted class; NaN for a class that
+    neither occurs nor is predicted."""
+    both = np.diag(matrix).astype(np.float64)
+    either = matrix.sum(axis=0) + matrix.sum(axis=1) - both
+    share: np.ndarray = np.divide(both, either, out=np.full_like(both, np.nan), where=either > 0)
+    return share
+
+
+def _mean(values: Any) -> float | None:
+    return float(np.mean(values)) if np.size(values) else None
+
+
+def _mean_known(values: np.ndarray) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else None

@@ -1,0 +1,252 @@
+"""The reducers that compare outputs with targets, one for each kind of task, and the outcomes that they give.
+
+scoring = scoring_of(task, classes=10, network=capture.network)
+Evaluator(capture, list(scoring.evaluation.values()))
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from reportgen.core.network import Network
+from reportgen.core.outcome import (
+    Classification,
+    Dense,
+    Kind,
+    MultiLabel,
+    Outcome,
+    Reconstruction,
+    Regression,
+    Task,
+    Tokens,
+)
+from reportgen.evaluate.arrays import LayerValues, PerExample, Scores
+from reportgen.evaluate.evaluator import Examples, Reducer, predicted
+from reportgen.evaluate.reducers import LabelSums, Predictions
+from reportgen.evaluate.task import gives_probabilities, like_an_input, named_leaves, token_leaf, unmasked
+
+TOKENS_KEPT = 1 << 18
+"""Tokens whose own losses are kept with each outcome: those of the first evaluation examples."""
+
+Values = Mapping[str, LayerValues]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a task is scored: reducers of the evaluation batch by name, one of the probe's output, and the outcome
+    that their results make."""
+
+    evaluation: Mapping[str, Reducer] = field(default_factory=dict)
+    probe: Reducer | None = None
+    outcome: Callable[[Mapping[str, Any]], Outcome | None] = lambda _: None
+
+
+def scoring_of(task: Task, classes: int, network: Network) -> Scoring:
+    """The scoring of a task with so many classes; of labels alone where nothing is scored."""
+    output = functools.partial(_output, task.output)
+    likely = gives_probabilities(network)
+    match task.kind:
+        case Kind.CLASSIFICATION:
+            scores = functools.partial(_class_scores, output, likely)
+            reducers: dict[str, Reducer] = {"sums": LabelSums(classes, scores), "predictions": Predictions(scores)}
+            return Scoring(reducers, outcome=_classified)
+        case Kind.MULTILABEL:
+            return Scoring(
+                {"outcome": PerExampleValues(output, _log_odds if likely else None, MultiLabel)}, outcome=_whole
+            )
+        case Kind.REGRESSION:
+            return Scoring({"outcome": PerExampleValues(output, None, Regression)}, outcome=_whole)
+        case Kind.DENSE:
+            position = functools.partial(_position_classes, output, likely)
+            return Scoring({"counts": PositionCounts(position, max(classes, 2))}, Shown(position), _dense)
+        case Kind.TOKENS:
+            return Scoring({"outcome": TokenLosses(output, likely)}, outcome=_whole)
+        case Kind.RECONSTRUCTION:
+            return Scoring({"errors": Errors(output)}, Shown(output), _reconstructed)
+    return Scoring({"sums": LabelSums(classes)}, outcome=_classified) if classes else Scoring()
+
+
+def _output(name: str, output: Any) -> Any:
+    return named_leaves(output)[name]
+
+
+def _whole(results: Mapping[str, Any]) -> Any:
+    return results.get("outcome")
+
+
+def _classified(results: Mapping[str, Any]) -> Outcome | None:
+    if "sums" not in results:
+        return None
+    predictions, gap = results.get("predictions", (np.zeros(0, np.int64), np.zeros(0, np.float32)))
+    sums, counts, inputs = results["sums"]
+    return Classification(predictions, gap, counts, sums, inputs)
+
+
+def _dense(results: Mapping[str, Any]) -> Outcome | None:
+    if "counts" not in results:
+        return None
+    matrix, right, counted = results["counts"]
+    return Dense(matrix, right, counted, results["probe"])
+
+
+def _reconstructed(results: Mapping[str, Any]) -> Outcome | None:
+    return Reconstruction(results["errors"], results["probe"]) if "errors" in results else None
+
+
+def _class_scores(output: Callable[[Any], Any], likely: bool, whole: Any) -> Scores:
+    """[example, class]; of a single number z, the scores 0 and z, or 1 - p and p."""
+    scores: jax.Array = output(whole).astype(jnp.float32)
+    if scores.ndim == 2 and scores.shape[1] > 1:
+        return scores
+    single = scores.reshape(-1)
+    return jnp.stack([1 - single if likely else jnp.zeros_like(single), single], axis=1)
+
+
+def _position_classes(output: Callable[[Any], Any], likely: bool, whole: Any) -> jax.Array:
+    """[example, *position] int32: the class of each position; -1 where a score is not a number."""
+    scores = output(whole).astype(jnp.float32)
+    if scores.shape[-1] > 1:
+        return predicted(scores).astype(jnp.int32)
+    single = scores[..., 0]
+    return jnp.where(jnp.isnan(single), -1, (single > (0.5 if likely else 0)).astype(jnp.int32))
+
+
+def _log_odds(probability: jax.Array) -> jax.Array:
+    return jnp.log(probability) - jnp.log1p(-probability)
+
+
+class _PerExample:
+    """Merges parts of [example, ...]."""
+
+    def merge(self, total: Any, part: Any, count: int) -> Any:
+        return [*(total or []), jax.tree.map(lambda array: np.asarray(array)[:count], part)]
+
+
+class PerExampleValues(_PerExample):
+    """The output flattened to [example, value] float32, `changed` where that is given, as a `kind` of outcome."""
+
+    def __init__(
+        self,
+        output: Callable[[Any], Any],
+        changed: Callable[[jax.Array], jax.Array] | None,
+        kind: type[Regression] | type[MultiLabel],
+    ):
+        self._output, self._changed, self._kind = output, changed or (lambda value: value), kind
+
+    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+        scored = self._output(output)
+        return self._changed(scored.reshape(len(scored), -1).astype(jnp.float32))
+
+    def result(self, total: Any) -> Regression | MultiLabel:
+        return self._kind(np.concatenate(total))
+
+
+class Shown(_PerExample):
+    """What `output` makes of a batch's output, whole: [example, ...]."""
+
+    def __init__(self, output: Callable[[Any], Any]):
+        self._output = output
+
+    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+        return self._output(output)
+
+    def result(self, total: Any) -> np.ndarray:
+        shown: np.ndarray = np.concatenate(total)
+        return shown.astype(np.int64) if np.issubdtype(shown.dtype, np.integer) else shown.astype(np.float32)
+
+
+class PositionCounts:
+    """(matrix [class, class], right [example], counted [example]) as in `core.outcome.Dense`."""
+
+    def __init__(self, position: Callable[[Any], jax.Array], classes: int):
+        self._position, self._classes = position, classes
+
+    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+        guess = self._position(output)
+        truth = examples.targets.reshape(guess.shape)
+        counted = (truth >= 0) & real.reshape(-1, *[1] * (truth.ndim - 1))
+        pairs = jnp.where(counted & (guess >= 0), truth * self._classes + guess, self._classes**2)
+        matrix = jnp.bincount(pairs.reshape(-1), length=self._classes**2 + 1)[:-1]
+        positions = tuple(range(1, truth.ndim))
+        return matrix, ((truth == guess) & counted).sum(axis=positions), counted.sum(axis=positions)
+
+    def merge(self, total: Any, part: Any, count: int) -> Any:
+        matrix, right, counted = (np.asarray(array, np.int64) for array in part)
+        here = (matrix, [right[:count]], [counted[:count]])
+        return here if total is None else tuple(a + b for a, b in zip(total, here, strict=True))
+
+    def result(self, total: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        matrix, right, counted = total
+        return matrix.reshape(self._classes, self._classes), np.concatenate(right), np.concatenate(counted)
+
+
+class TokenLosses:
+    """`core.outcome.Tokens` of scores [example, time, token].
+
+    Without targets the token at place t is predicted by the output at place t - 1. An input whose name has "mask" in
+    it is 0 where there is padding; negative targets are not counted.
+    """
+
+    def __init__(self, output: Callable[[Any], Any], likely: bool):
+        self._output, self._likely = output, likely
+
+    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+        scores = self._output(output).astype(jnp.float32)
+        targets, counted, scores = _next_tokens(examples, scores)
+        logs = jnp.log(scores) if self._likely else jax.nn.log_softmax(scores)
+        losses = -jnp.take_along_axis(logs, jnp.where(counted, targets, 0)[..., None], axis=-1)[..., 0]
+        best = predicted(scores)
+        return losses, jnp.where(counted, best, -1), counted, (best == targets) & counted
+
+    def merge(self, total: Any, part: Any, count: int) -> Any:
+        losses, best, counted, right = (np.asarray(array)[:count] for array in part)
+        sums = np.where(counted, losses, 0).sum(axis=0, dtype=np.float64), counted.sum(axis=0), right.sum(axis=0)
+        losses = np.where(counted, losses, np.float32(np.nan))
+        if total is None:
+            return (*sums, [losses], [best])
+        keep = sum(map(np.size, total[3])) < TOKENS_KEPT
+        kept = (total[3] + [losses], total[4] + [best]) if keep else total[3:]
+        return (*(a + b for a, b in zip(total, sums, strict=False)), *kept)
+
+    def result(self, total: Any) -> Tokens:
+        sums, counts, right, losses, best = total
+        most = max(1, TOKENS_KEPT // max(len(sums), 1))
+        kept = np.concatenate(losses)[:most], np.concatenate(best)[:most].astype(np.int64)
+        return Tokens(sums, counts.astype(np.int64), right.astype(np.int64), *kept)
+
+
+def _next_tokens(examples: Examples, scores: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """(targets, which of them count, scores) [example, time, ...], each at the target's place."""
+    inputs = named_leaves(examples.inputs)
+    tokens = token_leaf(inputs)
+    shape = scores.shape[:2]
+    real = unmasked(inputs, shape)
+    targets = examples.targets
+    if targets is not None and targets.ndim == 2:
+        return targets, (targets >= 0) & real, scores
+    assert tokens is not None
+    placed = jnp.pad(scores[:, :-1], ((0, 0), (1, 0), (0, 0)))
+    follows = jnp.pad(real[:, :-1], ((0, 0), (1, 0)))
+    return tokens, real & follows & (tokens >= 0), placed
+
+
+class Errors(_PerExample):
+    """[example] float32: the mean squared difference between the output and its target, by default the input."""
+
+    def __init__(self, output: Callable[[Any], Any]):
+        self._output = output
+
+    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+        scored = self._output(output).astype(jnp.float32)
+        targets = examples.targets
+        if targets is None or targets.shape != scored.shape:
+            targets = like_an_input(named_leaves(examples.inputs), scored.shape)
+        return jnp.square(scored - targets).reshape(len(scored), -1).mean(axis=1)
+
+    def result(self, total: Any) -> np.ndarray:
+        return np.concatenate(total).astype(np.float32)
