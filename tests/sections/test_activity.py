@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from reportgen.core.report import Figure, Fold, Table, Text
-from reportgen.core.run import Classification, TopExamples
+from reportgen.core.outcome import Classification
+from reportgen.core.run import TopExamples
 from reportgen.page.outline import walk
 from reportgen.sections import activity
 from reportgen.sections.context import PageContext
