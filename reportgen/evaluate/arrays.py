@@ -4,7 +4,10 @@ from typing import Annotated
 
 import jax
 
-Scores = Annotated[jax.Array, "Shaped example class"]
+Scores = Annotated[jax.Array, "Shaped *place class"]
+"""Scores of classes for each example, or for each position of each."""
+
+PerPlace = Annotated[jax.Array, "Shaped *place"]
 PerExample = Annotated[jax.Array, "Shaped example"]
 LayerValues = Annotated[jax.Array, "Shaped example ..."]
 """A layer's output for a batch."""

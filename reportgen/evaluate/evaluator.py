@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from reportgen.capture import Capture
-from reportgen.evaluate.arrays import LayerValues, PerExample, Scores
+from reportgen.evaluate.arrays import LayerValues, PerExample, PerPlace, Scores
 
 T = TypeVar("T")
 
@@ -152,10 +152,10 @@ def size_of(inputs: Any) -> int:
     return int(jax.tree.leaves(inputs)[0].shape[0])
 
 
-def predicted(scores: Scores) -> PerExample:
-    """[example]: the class with the largest of scores [example, class]; -1 where that is not finite or a score is NaN.
+def predicted(scores: Scores) -> PerPlace:
+    """[example, ...]: the class with the largest of scores [example, ..., class].
 
-    A score of -inf masks its class alone.
+    -1 where that is not finite or a score is NaN; a score of -inf masks its class alone.
     """
     # argmax takes NaN for the largest.
     best = jnp.argmax(scores, axis=-1)

@@ -9,7 +9,8 @@ The rules, of which the first that fits counts:
 2. targets equal to the inputs and of an output's shape: reconstruction
 3. targets of 0 and 1 of an output's shape: classification where each example has one 1, dense where there are
    positions, else multi-label
-4. other targets of an output's shape: regression up to `MOST_VALUES` values per example, else reconstruction
+4. other targets of an output's shape: regression up to `MOST_VALUES` values per example that are no picture, else
+   reconstruction
 5. whole numbers [example, *position] and an output [example, *position, class]: next token where the inputs are
    tokens and the targets are the inputs a place later, else dense
 6. inputs of tokens [example, time], an output [example, time, token] that depends on no later token: next token
@@ -194,16 +195,19 @@ def _regression(facts: Facts, shape: Shape, asked: bool = False) -> bool:
     targets = facts.targets
     if targets is None or not same_values(targets.shape, shape):
         return False
-    return math.prod(shape[1:]) <= MOST_VALUES and (asked or not _whole_labels(targets)) and not _self(facts)
+    few = len(shape) < 4 and math.prod(shape[1:]) <= MOST_VALUES
+    return few and (asked or not (_whole_labels(targets) or _self(facts)))
 
 
 def _dense(facts: Facts, shape: Shape, asked: bool = False) -> bool:
     targets = facts.targets
-    if targets is None or len(shape) < 3 or not _whole(targets) or (_self(facts) and not asked):
+    if targets is None or len(shape) < 3:
         return False
     if same_values(targets.shape, shape):  # one logit per position, or a one-hot target
-        return _binary(targets) and (shape[-1] == 1 or targets.shape != shape or _one_hot(targets))
-    return targets.shape in (shape[:-1], (*shape[:-1], 1)) and targets.max(initial=0) < shape[-1]
+        one_hot = shape[-1] > 1 and targets.shape == shape
+        return _binary(targets) and (not one_hot or _one_hot(targets)) and (asked or not _self(facts))
+    fits = targets.shape in (shape[:-1], (*shape[:-1], 1)) and _whole(targets)
+    return fits and targets.max(initial=0) < shape[-1]
 
 
 def _tokens(facts: Facts, shape: Shape, asked: bool = False) -> bool:
@@ -218,7 +222,7 @@ def _tokens(facts: Facts, shape: Shape, asked: bool = False) -> bool:
 
 def _reconstruction(facts: Facts, shape: Shape, asked: bool = False) -> bool:
     if facts.targets is not None and facts.targets.ndim > 1:
-        return facts.targets.shape == shape and (asked or _self(facts) or math.prod(shape[1:]) > MOST_VALUES)
+        return facts.targets.shape == shape
     alike = like_an_input(facts.inputs, shape) is not None
     return alike and (asked or len(shape) > 2 or facts.narrowest < math.prod(shape[1:]))
 

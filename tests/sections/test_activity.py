@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reportgen.core.report import Figure, Fold, Table, Text
 from reportgen.core.outcome import Classification
+from reportgen.core.report import Figure, Fold, Table, Text
 from reportgen.core.run import TopExamples
 from reportgen.page.outline import walk
 from reportgen.sections import activity
