@@ -87,7 +87,7 @@ def cost(example: Example) -> float:
     """Time of the forward pass with everything captured and reduced, as a share of the plain one's."""
     variables = variables_for(example.model, *example.arguments)
     capture = prepare(example.model, variables, example.inputs, apply=example.apply)
-    reducers = [Ranges(), LabelSums(1, correct=False)]
+    reducers = [Ranges(), LabelSums(1)]
     layers = [layer.path for layer in capture.network.distinct if len(layer.shape) == 1]
     if layers:
         reducers.append(Vectors(layers[-1], TIMED))

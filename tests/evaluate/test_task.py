@@ -283,9 +283,12 @@ def test_what_is_no_evaluation_is_refused_in_words(tmp_path, evaluation, message
 def test_a_function_that_gives_other_examples_is_refused(tmp_path):
     model, sizes = Head(3), iter([20, 20, 7])
     variables = model.init(jax.random.key(0), X)
-    with Recorder(
-        tmp_path / "run", model, variables, probe=X[:2], evaluation=lambda: [(X[: (n := next(sizes))], LABELS[:n])]
-    ) as recorder, pytest.raises(DataError, match="held 20 examples when the recorder was opened, and 7 now"):
+    with (
+        Recorder(
+            tmp_path / "run", model, variables, probe=X[:2], evaluation=lambda: [(X[: (n := next(sizes))], LABELS[:n])]
+        ) as recorder,
+        pytest.raises(DataError, match="held 20 examples when the recorder was opened, and 7 now"),
+    ):
         recorder.epoch(variables, steps=1)
 
 
