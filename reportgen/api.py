@@ -23,7 +23,7 @@ from reportgen.core.paths import local_path
 from reportgen.core.progress import Bar
 from reportgen.core.report import Document, FigureFormat
 from reportgen.core.run import Run
-from reportgen.errors import OptionError, naming_the_extra
+from reportgen.errors import OptionError, naming_the_extra, warn
 from reportgen.page.html import html
 from reportgen.page.loader import clean
 from reportgen.page.outline import figures
@@ -306,7 +306,7 @@ def _earlier(
         if name not in ("value_range", "rename", "layout"):
             raise TypeError(f"inspect() got an unexpected keyword argument {name!r}")
         now = "normalize=(A, B)" if name == "value_range" else f"weights=Checkpoint(path, {name}=...)"
-        warnings.warn(f"inspect({name}=...) is {now} now", DeprecationWarning, stacklevel=3)
+        warn(f"inspect({name}=...) is {now} now", DeprecationWarning)
     if earlier.get("value_range") is not None:
         if normalize not in (None, "range"):
             raise OptionError(f"a fixed range and the normalisation {normalize} exclude each other; give one of them")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
@@ -11,10 +12,11 @@ from reportgen.errors import ReportgenError
 
 
 def open_streams() -> None:
-    """Make the standard streams usable: those that were closed before the start are the null device.
+    """Make the standard streams usable, and print warnings as sentences, without a line of code that nobody wrote.
 
-    Otherwise the next file that is opened would get the number of a stream, and what is printed would go into it. What
-    a stream can't encode, such as a file's name that is no UTF-8, is printed with backslashes.
+    Streams that were closed before the start are the null device: otherwise the next file that is opened would get the
+    number of one, and what is printed would go into it. What a stream can't encode, such as a file's name that is no
+    UTF-8, is printed with backslashes.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -23,6 +25,7 @@ def open_streams() -> None:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+    warnings.formatwarning = lambda message, *_, **__: f"reportgen: warning: {message}\n"
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

@@ -3,9 +3,13 @@
 ReportgenError is the base of all: something the user can mend, and the message says what and how. Each is also the
 built-in exception that it is a case of. The command line prints the message alone and exits with 2; any other
 exception is a bug.
+
+warn("what does not end anything")     # names the line of the user's own code
 """
 
 import difflib
+import inspect
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -80,6 +84,14 @@ def choices(wanted: str, existing: Iterable[str]) -> str:
     listed = ", ".join(names[:40]) + (f", and {len(names) - 40} more" if len(names) > 40 else "")
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     return f"{hint}Existing: {listed or 'none'}"
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, naming the line that called reportgen, however deep in it the warning arises."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "reportgen":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 @contextmanager

@@ -1,11 +1,15 @@
 """The commands where they run: containers, logs, other accounts, streams that are closed or full."""
 
 import os
+import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+
+from reportgen import build, open_run
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="what a POSIX shell can do to a process")
 
@@ -86,3 +90,66 @@ class TestLogs:
         assert (tmp_path / "a.html").read_bytes() == page
         done = shell('$reportgen build "$to" -q', to=tmp_path / "missing")
         assert done.returncode == 2 and done.stderr.startswith(b"reportgen: ")
+
+
+NO_ACCOUNT = """
+import os, pwd, sys
+def nobody(uid):
+    raise KeyError(f"getpwuid(): uid not found: {uid}")
+pwd.getpwuid = nobody
+from reportgen.cli import main
+main()
+"""
+
+
+class TestAccounts:
+    """A container's user has no home, no name, no locale, and no folder to write into but one."""
+
+    @pytest.mark.parametrize("command", ["build", "train"])
+    def test_an_account_without_home_and_name(self, recorded, tmp_path, command):
+        rest = 'build "$run" --embedding pca --layers conv1' if command == "build" else "train --epochs 0"
+        line = f'cd /; unset HOME XDG_CACHE_HOME USER LOGNAME; {sys.executable} -c "$code" {rest} -o "$to"'
+        done = shell(line, code=NO_ACCOUNT, run=recorded, to=tmp_path / "made", LC_ALL="C", JAX_PLATFORMS="cpu")
+        assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
+        assert (tmp_path / "made").exists()
+
+    def test_names_that_are_no_utf8(self, recorded, page, tmp_path):
+        line = f"""cd "$to"; cp -r "$run" $'caf\\xe9'; run=$'caf\\xe9'; {BUILD} -o $'\\xe9.html' --numbers $'n\\xe9'"""
+        done = shell(line, run=recorded, to=tmp_path, LC_ALL="C.UTF-8")
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / os.fsdecode(b"\xe9.html")).read_bytes() == page
+        assert done.stdout.startswith(b"\\udce9.html (")
+
+    def test_a_working_directory_that_is_gone(self, recorded, page, tmp_path):
+        line = f'mkdir "$to/gone"; cd "$to/gone"; rmdir "$to/gone"; {BUILD} -o "$to/a.html"'
+        assert shell(line, run=recorded, to=tmp_path).returncode == 0
+        assert (tmp_path / "a.html").read_bytes() == page
+
+    def test_a_run_is_read_on_after_the_working_directory_changed(self, recorded, tmp_path, monkeypatch):
+        shutil.copytree(recorded, tmp_path / "run")
+        monkeypatch.chdir(tmp_path)
+        run = open_run("run")
+        monkeypatch.chdir("/")
+        assert all(snapshot.params for snapshot in run.snapshots.values())
+
+
+def test_builds_in_threads_are_the_same_bytes(recorded, tmp_path):
+    def make(folder: Path) -> None:
+        report = build(recorded, embedding="pca", layers="conv1")
+        report.save(folder / "a.html")
+        report.write_figures(folder / "figures", "pdf")
+
+    threads = [threading.Thread(target=make, args=(tmp_path / name,)) for name in ("1", "2")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    first, second = (
+        {
+            file.relative_to(tmp_path / name): file.read_bytes()
+            for file in (tmp_path / name).rglob("*")
+            if file.is_file()
+        }
+        for name in ("1", "2")
+    )
+    assert len(first) > 5 and first == second

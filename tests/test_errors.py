@@ -1,5 +1,7 @@
 """What can be mended is also what Python calls it: a missing file, a value, a thing that is there already."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,23 @@ def test_inspects_earlier_arguments_work_and_say_their_new_form(recorded):
         reportgen.inspect(run=recorded, colour="red")
     with pytest.warns(DeprecationWarning), pytest.raises(errors.OptionError, match="exclude each other"):
         reportgen.inspect(run=recorded, normalize="channel", value_range=(0, 1))
+
+
+def test_a_warning_names_the_line_of_the_users_own_code(recwarn):
+    inside = {"__name__": "reportgen.deep"}
+    exec("def deep(warn):\n    warn('mind')", inside)
+    line = inspect.currentframe().f_lineno + 1
+    inside["deep"](errors.warn)
+    (warning,) = recwarn
+    assert (warning.filename, warning.lineno) == (__file__, line)
+
+
+def test_a_recorders_warning_names_the_call(recwarn, tmp_path):
+    x = np.zeros((4, 3), np.float32)
+    with reportgen.Recorder(
+        tmp_path / "run", lambda params, x: x @ params["w"], {"params": {"w": np.eye(3)}}, probe=x
+    ) as recorder:
+        line = inspect.currentframe().f_lineno + 1
+        recorder.epoch({"params": {"w": np.eye(3)}})
+    named = [(w.filename, w.lineno) for w in recwarn if "without step()" in str(w.message)]
+    assert named == [(__file__, line)]

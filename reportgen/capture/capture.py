@@ -30,7 +30,7 @@ from reportgen.capture.names import flat_names
 from reportgen.capture.program import Program, trace
 from reportgen.capture.table import CapturedLayer, build, own_params
 from reportgen.core.network import INPUT, Layer, Network, Role
-from reportgen.errors import ModelError, choices
+from reportgen.errors import ModelError, choices, warn
 
 T = TypeVar("T")
 
@@ -109,7 +109,7 @@ def prepare(
     selected = tuple(layer.path for layer in network.select(layers) if layer.alias_of is None)
     if uncaptured:
         listed = "; ".join(f"{name}: {reason}" for name, reason in uncaptured.items())
-        warnings.warn(f"reportgen does not capture {listed}", UserWarning, stacklevel=2)
+        warn(f"reportgen does not capture {listed}")
     return Capture(forward, network, selected, image_axes)
 
 

@@ -8,11 +8,12 @@ train, test = stratified_split(labels, 0.2, seed=0)     # indices
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from reportgen.core.classes import names_in_order
 from reportgen.errors import DataError
 
 TEST_FRACTION = 0.2
@@ -50,7 +51,7 @@ def make_dataset(
     train_labels: np.ndarray,
     test_images: np.ndarray,
     test_labels: np.ndarray,
-    classes: Sequence[str],
+    classes: Sequence[str] | Mapping[int, str],
 ) -> Dataset:
     """A `Dataset` of checked arrays.
 
@@ -62,12 +63,12 @@ def make_dataset(
     Raises DataError that names the array for a wrong rank, length, dtype or range, for NaN and
     infinities, no images, fewer than two classes, and class names that repeat or are empty.
     """
-    names = tuple(str(label) for label in classes)
+    try:
+        names = names_in_order(classes)
+    except DataError as problem:
+        raise DataError(f"{name}: {problem}") from problem
     if len(names) < 2:
         raise DataError(f"{name}: {len(names)} class ({', '.join(names)}); at least 2 are needed")
-    doubled = sorted({label for label in names if names.count(label) > 1 or not label.strip()})
-    if doubled:
-        raise DataError(f"{name}: class names repeat or are empty: {doubled}; name every class differently")
 
     digest = hashlib.sha256(repr(names).encode())
     parts = {}

@@ -43,6 +43,11 @@ def load(data_dir: Path | None = None) -> Dataset:
         read_idx(path, rank) for (_, rank), path in paths.items() if path is not None
     )
     classes = [str(digit) for digit in range(10)]
+    if (largest := max(labels.max(initial=0), test_labels.max(initial=0))) > 9:
+        raise DataError(
+            f"{data_dir}: labels up to {largest}, and MNIST's digits are 0 to 9; give letters and the like as an .npz "
+            "with images, labels (counted from 0) and classes, their names"
+        )
     return make_dataset("mnist", images, labels, test_images, test_labels, classes)
 
 

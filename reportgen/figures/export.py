@@ -18,7 +18,7 @@ from reportgen.core.report import ColorBar, FigureFormat, Mosaic, Raster
 from reportgen.errors import OptionError, choices
 from reportgen.figures.fonts import clean, drawable, shorten
 from reportgen.figures.palettes import rgb
-from reportgen.figures.plot import plot, settings
+from reportgen.figures.plot import ALONE, plot, settings
 from reportgen.figures.scene import SMALL, WIDTH, Lines, Part, Picture, Scene, Words, middle, rectangle
 from reportgen.figures.svg import PRINTED, svg
 
@@ -56,7 +56,7 @@ def users_export(figure: "MatplotlibFigure", form: FigureFormat) -> bytes:
     import matplotlib
 
     _check(form)
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "reportgen", "pdf.fonttype": 42}):
+    with ALONE, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "reportgen", "pdf.fonttype": 42}):
         return _saved(figure, form)
 
 

@@ -6,6 +6,7 @@
 Every part is one artist in axes that cover the figure, in the scene's pixels.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+ALONE = threading.RLock()
+"""Held while matplotlib draws: its settings are the whole process's, and two threads would change each other's."""
+
+
 @contextmanager
 def settings() -> Iterator[None]:
     """matplotlib's defaults, except that text stays text and is not parsed as math; restores the user's settings."""
     import matplotlib
 
-    with matplotlib.rc_context():
+    with ALONE, matplotlib.rc_context():
         matplotlib.rcdefaults()
         # Names of classes and layers may contain a dollar sign.
         matplotlib.rcParams.update({"path.simplify": False, "pdf.fonttype": 42, "text.parse_math": False})

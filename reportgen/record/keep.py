@@ -4,7 +4,6 @@ Recorder(path, model, variables, probe=probe, keep=Keep(every="epoch", layers=("
 """
 
 import operator
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from reportgen.errors import OptionError
+from reportgen.errors import OptionError, warn
 
 EVERY_BATCH_UP_TO = 1_000_000
 """Parameters up to which every update is kept by default; of a larger model every k-th, such that at most this
@@ -72,7 +71,7 @@ def with_earlier(earlier: Mapping[str, Any], keep: Keep, start: Start) -> tuple[
     for name, value in earlier.items():
         if name not in _EARLIER:
             raise TypeError(f"Recorder() got an unexpected keyword argument {name!r}")
-        warnings.warn(f"Recorder({name}=...) is {_EARLIER[name]} now", DeprecationWarning, stacklevel=3)
+        warn(f"Recorder({name}=...) is {_EARLIER[name]} now", DeprecationWarning)
         if value is None:
             continue
         if "Keep" in _EARLIER[name]:

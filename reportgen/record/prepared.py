@@ -3,7 +3,6 @@
 prepared = prepare_model(model, variables, batches, classes, task, vocabulary, apply, keep, verify)
 """
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,7 +13,7 @@ from reportgen.capture import Capture, check_all, prepare
 from reportgen.core.network import Layer
 from reportgen.core.outcome import Kind, Task
 from reportgen.core.run import Batch, LayerVectors, Observation
-from reportgen.errors import DataError, ModelError, choices
+from reportgen.errors import DataError, ModelError, choices, warn
 from reportgen.evaluate import Observer, scores_in, task_of
 from reportgen.record.batches import class_names, examples, first, scored, with_fingerprints
 from reportgen.record.keep import Keep
@@ -85,7 +84,7 @@ def prepare_model(
         provenance |= verification.facts
         if not verification:
             failed = "; ".join(f"{path} {text}" for path, text in verification.failed.items())
-            warnings.warn(f"{verification}: {failed}", UserWarning, stacklevel=3)
+            warn(f"{verification}: {failed}")
     labelled = len(batches.get("evaluation", Batch()).labels) > 0
     counted = len(names) if labelled or scores_in(task, shape) else 0
     observe = Observer(capture, batches, task, counted, embed, top=keep.top)
@@ -118,7 +117,7 @@ def _notes(task: Task, batch: Batch, classes: Sequence[str] | None, names: Seque
         if not len(batch.labels):
             raise DataError(f"{task.reason}; leave the targets out, or name the task (task=...)")
         text = f"No accuracy is measured: {task.reason}"
-        warnings.warn(f"{text}; the task can be named (task=...)", UserWarning, stacklevel=4)
+        warn(f"{text}; the task can be named (task=...)")
         return [f"{text}."]
     highest = int(batch.labels.max(initial=-1))
     if task.kind is Kind.CLASSIFICATION and classes is None and highest + 1 < len(names):

@@ -13,7 +13,6 @@ device and returns; a thread fetches and writes them.
 
 import operator
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,10 +25,11 @@ import numpy as np
 
 from reportgen.analysis.scores import scores
 from reportgen.capture import flat_names, on_this_process, own_modes, variables_of
+from reportgen.core.classes import names_in_order
 from reportgen.core.outcome import Task, task_named
 from reportgen.core.paths import lasting_path
 from reportgen.core.run import MetricRow
-from reportgen.errors import OptionError, RunError
+from reportgen.errors import OptionError, RunError, warn
 from reportgen.record.background import Background
 from reportgen.record.batches import all_batches, recorded_part
 from reportgen.record.keep import Keep, Start, interval, with_earlier
@@ -87,7 +87,7 @@ class Recorder:
         evaluation: Any = None,
         embedding: Any = None,
         apply: Callable[[Any, Any, Any], Any] | None = None,
-        classes: Sequence[str] | None = None,
+        classes: Sequence[str] | Mapping[int, str] | None = None,
         task: Task | str | None = None,
         vocabulary: Sequence[str] | Callable[[int], str] | None = None,
         keep: Keep = Keep(),  # noqa: B008 (frozen)
@@ -114,8 +114,9 @@ class Recorder:
         self.accuracy: float | None = None
         """Share of the evaluation examples that were predicted correctly when they were last evaluated."""
         task = task_named(task)
+        names = None if classes is None else names_in_order(classes)
         with own_modes():
-            prepared = prepare_model(model, variables, batches, classes, task, vocabulary, apply, keep, verify)
+            prepared = prepare_model(model, variables, batches, names, task, vocabulary, apply, keep, verify)
         self._batches, self._observe = prepared.batches, prepared.observe
         self._recorded = recorded_part(prepared.batches)
         known = (batch.fingerprints for batch in self._recorded.values())
@@ -233,11 +234,9 @@ class Recorder:
     def _warn_of_no_step(self) -> None:
         if not self._warned:
             self._warned = True
-            warnings.warn(
+            warn(
                 "epoch() was called without step() since the last epoch, so that it counts as one update; "
-                "give the number of its updates as steps=, or their losses=",
-                UserWarning,
-                stacklevel=3,
+                "give the number of its updates as steps=, or their losses="
             )
 
     def flush(self) -> None:
