@@ -31,6 +31,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Checkpoint": "reportgen.api",
+    "ComparisonReport": "reportgen.comparing",
     "Figure": "reportgen.core.report",
     "Keep": "reportgen.record",
     "PageContext": "reportgen.sections",
@@ -43,6 +44,7 @@ _HOME = {
     "Task": "reportgen.core.outcome",
     "Text": "reportgen.core.report",
     "build": "reportgen.api",
+    "compare": "reportgen.comparing",
     "inspect": "reportgen.api",
     "load_dataset": "reportgen.data",
     "open_run": "reportgen.store",
@@ -52,6 +54,7 @@ _HOME = {
 
 __all__ = [
     "Checkpoint",
+    "ComparisonReport",
     "Figure",
     "Keep",
     "PageContext",
@@ -65,6 +68,7 @@ __all__ = [
     "Text",
     "__version__",
     "build",
+    "compare",
     "inspect",
     "load_dataset",
     "open_run",

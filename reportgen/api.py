@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from markupsafe import escape
 
@@ -86,7 +86,7 @@ class Report:
         form = format or ("md" if local_path(path).suffix == ".md" else "html")
         return save(self.document if form == "html" else self._whole, path, form)
 
-    def with_section(self, title: str, *content: Any, finding: str = "") -> "Report":
+    def with_section(self, title: str, *content: Any, finding: str = "") -> Self:
         """The same report with one more section at its end.
 
         Each part of the content is a text (a paragraph), a matplotlib figure, a DataFrame, a list of rows (the first
@@ -96,7 +96,7 @@ class Report:
         taken = {section.anchor for section in self.document.sections}
         section = custom(title, content, finding, taken)
         document, whole = (replace(form, sections=(*form.sections, section)) for form in (self.document, self._whole))
-        return Report(document, whole, self.run)
+        return replace(self, document=document, whole=whole)
 
     def write_numbers(self, folder: str | Path) -> list[Path]:
         """What the figures show as CSV files (UTF-8, full precision, no data empty), and report.json.
@@ -129,7 +129,7 @@ class Report:
         warnings.warn("Report.report is called Report.document now", DeprecationWarning, stacklevel=2)
         return self.document
 
-    def add_section(self, title: str, *content: Any, finding: str = "") -> "Report":
+    def add_section(self, title: str, *content: Any, finding: str = "") -> Self:
         """The earlier name of `with_section`."""
         warnings.warn("Report.add_section is called with_section now", DeprecationWarning, stacklevel=2)
         return self.with_section(title, *content, finding=finding)

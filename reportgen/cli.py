@@ -1,4 +1,4 @@
-"""The command line: `reportgen demo | train | build | inspect`.
+"""The command line: `reportgen demo | train | build | inspect | compare`.
 
 Each command turns its options into one call of a plain function; whatever costs time to import is
 imported inside it, so that `--help` answers at once.
@@ -16,6 +16,7 @@ import click
 from click.core import ParameterSource
 
 from reportgen import __version__
+from reportgen.cli_compare import compare
 from reportgen.cli_options import Output, numbers, page_options, print_matched, quiet_option, weights_options
 from reportgen.cli_streams import end, open_streams, stream_errors
 from reportgen.core.paths import local_path
@@ -50,7 +51,11 @@ def cli() -> None:
     reportgen train -o runs/a --epochs 5        record a training
     reportgen build runs/a -o a.html            turn it into a report
     reportgen inspect --run runs/a -o in.html   look inside a network without training
+    reportgen compare runs/a runs/b -o c.html   run against run
     """
+
+
+cli.add_command(compare)
 
 
 @cli.command()

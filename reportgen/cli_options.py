@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +86,8 @@ def quiet_option(command: Command) -> Command:
     return click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings and errors.")(command)
 
 
-def page_options(name: str) -> Callable[[Command], Command]:
-    """Add the shared options to a command, which gets `output: Output` and `view`, arguments for `api`.
+def written_options(name: str) -> Callable[[Command], Command]:
+    """Add the options on what is written to a command, which gets `output: Output` and `title`.
 
     `name` is the page's default name, without its suffix.
     """
@@ -98,12 +98,6 @@ def page_options(name: str) -> Callable[[Command], Command]:
             *,
             output: str | None,
             form: str | None,
-            max_size: str,
-            layers: tuple[str, ...],
-            channels: str | None,
-            normalize: str | None,
-            value_range: str | None,
-            title: str | None,
             numbers: str | None,
             figures: str | None,
             figure_format: str,
@@ -111,6 +105,32 @@ def page_options(name: str) -> Callable[[Command], Command]:
             **others: Any,
         ) -> None:
             default = f"{name}.html" if form in (None, "html") else name
+            command(output=Output(output or default, form, numbers, figures, figure_format, quiet), **others)
+
+        return _with(parsed, _written(name))
+
+    return decorate
+
+
+def page_options(name: str) -> Callable[[Command], Command]:
+    """Add the shared options to a command, which gets `output: Output` and `view`, arguments for `api`.
+
+    `name` is the page's default name, without its suffix.
+    """
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def parsed(
+            *,
+            output: Output,
+            max_size: str,
+            layers: tuple[str, ...],
+            channels: str | None,
+            normalize: str | None,
+            value_range: str | None,
+            title: str | None,
+            **others: Any,
+        ) -> None:
             view = {
                 "layers": [pattern for group in layers for pattern in group.split(",") if pattern],
                 "channels": [number(text, "--channels", int) for text in channels.split(",")] if channels else [],
@@ -119,19 +139,44 @@ def page_options(name: str) -> Callable[[Command], Command]:
                 "max_size": _bytes(max_size),
             }
             asked = click.get_current_context().get_parameter_source("max_size") is ParameterSource.COMMANDLINE
-            at_most = _bytes(max_size) if asked else None
-            written = Output(output or default, form, numbers, figures, figure_format, quiet, at_most)
-            command(output=written, view=view, **others)
+            command(output=replace(output, at_most=_bytes(max_size) if asked else None), view=view, **others)
 
-        decorated: Command = parsed
-        for option in reversed(_options(name)):
-            decorated = option(decorated)
-        return decorated
+        return written_options(name)(_with(parsed, _VIEW))
 
     return decorate
 
 
-def _options(name: str) -> Sequence[Callable[[Command], Command]]:
+Option = Callable[[Command], Command]
+
+
+def _with(command: Command, options: Sequence[Option]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+_VIEW: Sequence[Option] = (
+    click.option(
+        "--max-size",
+        default="10MB",
+        show_default=True,
+        metavar="SIZE|none",
+        help="Largest size of the page as one file; the page names what is left out for it.",
+    ),
+    click.option("--layers", multiple=True, metavar="GLOB,...", help="Layers to show, by path. Default: all."),
+    click.option("--channels", metavar="N,...", help="Channels to enlarge, counted from 0."),
+    click.option(
+        "--normalize",
+        type=click.Choice(["layer", "channel", "images", "range"]),
+        help="What shares one scale: a layer for an image [default], a channel, a layer, or all (--range).",
+    ),
+    click.option(
+        "--range", "value_range", metavar="A,B", help="Show A as black and B as white, clipping values outside."
+    ),
+)
+
+
+def _written(name: str) -> Sequence[Option]:
     return (
         click.option(
             "-o", "--output", metavar="FILE|DIR|-", help=f"Default: {name}.html, or the folder {name}. -: print it."
@@ -141,23 +186,6 @@ def _options(name: str) -> Sequence[Callable[[Command], Command]]:
             "form",
             type=click.Choice(["html", "dir", "md"]),
             help="One file [default]; the page with its pictures, styles and scripts beside it; or Markdown.",
-        ),
-        click.option(
-            "--max-size",
-            default="10MB",
-            show_default=True,
-            metavar="SIZE|none",
-            help="Largest size of the page as one file; the page names what is left out for it.",
-        ),
-        click.option("--layers", multiple=True, metavar="GLOB,...", help="Layers to show, by path. Default: all."),
-        click.option("--channels", metavar="N,...", help="Channels to enlarge, counted from 0."),
-        click.option(
-            "--normalize",
-            type=click.Choice(["layer", "channel", "images", "range"]),
-            help="What shares one scale: a layer for an image [default], a channel, a layer, or all (--range).",
-        ),
-        click.option(
-            "--range", "value_range", metavar="A,B", help="Show A as black and B as white, clipping values outside."
         ),
         click.option("--title", metavar="TEXT", help="Title of the page."),
         click.option(

@@ -19,7 +19,8 @@ FLOORS = [
     {"record", "sections", "inspection"},
     {"training"},
     {"api", "cli_streams"},
-    {"cli_options"},
+    {"cli_options", "comparing"},
+    {"cli_compare"},
     {"cli"},
 ]
 WITHOUT_JAX = {"errors", "npz", "core", "store", "analysis", "figures", "page", "sections", "data"}

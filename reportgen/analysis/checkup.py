@@ -91,6 +91,21 @@ def checkup(run: Run) -> Checkup:
     )
 
 
+def final_health(run: Run) -> tuple[LayerHealth, ...]:
+    """The channels of each layer at the last observation, in call order; () where none was recorded."""
+    steps = list(run.observations)
+    if not steps:
+        return ()
+    last = run.observations[steps[-1]]
+    layers = [layer for layer in run.network.distinct if layer.role not in PASSING and _recorded([last], layer)]
+    return tuple(_channels(run, last, layer) for layer in layers)
+
+
+def last_updates(run: Run) -> dict[str, Update]:
+    """The last interval between kept snapshots, of every kernel; empty for a single snapshot."""
+    return {name: updates[-1] for name, updates in _updates(run, [max(run.snapshots)]).items() if updates}
+
+
 def _recorded(observations: list[Observation], layer: Layer) -> bool:
     return all(layer.path in a.ranges or layer.path in a.maps for a in observations)
 

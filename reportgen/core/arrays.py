@@ -17,6 +17,9 @@ Labels = Annotated[np.ndarray, "Int64 example"]
 Targets = Annotated[np.ndarray, "Shaped example ..."]
 """What the outputs of several examples are compared with."""
 
+Correct = Annotated[np.ndarray, "Bool _"]
+"""Whether each example is classified correctly."""
+
 LogitGaps = Annotated[np.ndarray, "Float32 example"]
 Activations = Annotated[np.ndarray, "Shaped example ..."]
 """A layer's output for several examples."""
@@ -60,14 +63,23 @@ PositionCounts = Annotated[np.ndarray, "Int64 time"]
 TokenLosses = Annotated[np.ndarray, "Float32 sequence time"]
 TokenIds = Annotated[np.ndarray, "Int64 sequence time"]
 
+ChannelMatrix = Annotated[np.ndarray, "Float64 channel other"]
+"""A value for each channel of one network with each of another."""
+
 Chosen = Annotated[np.ndarray, "Int64 chosen"]
 """Indices of some examples."""
 
-Fingerprints = Annotated[np.ndarray, "UInt64 example"]
+ChannelValues = Annotated[np.ndarray, "Float64 _ _"]
+"""[example, channel], to compute with; two in one signature may have other numbers of channels."""
+
+Fingerprints = Annotated[np.ndarray, "UInt64 _"]
 """A number for each example that equal examples share."""
 
-ChannelVectors = Annotated[np.ndarray, "Shaped chosen channel"]
+ChannelVectors = Annotated[np.ndarray, "Shaped _ _"]
 """A value per channel for each of some examples."""
+
+Places = Annotated[np.ndarray, "Int64 _"]
+"""Indices of some examples, in one signature as many as there are each time."""
 
 Float64Array = Annotated[np.ndarray, "Float64 *shape"]
 """Values of any shape, to compute with."""

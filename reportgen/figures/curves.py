@@ -91,6 +91,15 @@ def _beside(count: int, draw: Callable[[int, float], Iterable[Part]]) -> Scene:
     return Scene(WIDTH, 264, tuple(parts), cells)
 
 
+def beside(epochs: np.ndarray, series: Mapping[str, np.ndarray], title: str, around: Mapping[str, np.ndarray]) -> Scene:
+    """One metric of several trainings, each named at its end, at each of `epochs`; NaN where there is none.
+
+    `around` has the least and the largest of several runs [2, epoch] for those that are their mean. The axis is
+    logarithmic where positive values span more than a factor 30.
+    """
+    return Scene(WIDTH, 264, tuple(_panel(0, WIDTH, title, epochs, series, np.zeros((0, 4)), True, around=around)))
+
+
 def binned(at: np.ndarray, values: np.ndarray) -> np.ndarray:
     """[point, (place, median, least, largest)] of every `steps_per_bin` steps with a finite value."""
     group = steps_per_bin(len(values))
@@ -113,9 +122,11 @@ def _panel(
     may_be_logarithmic: bool,
     names_room: float = _NAMES,
     band: float | None = None,
+    around: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Iterator[Part]:
     reach = np.array([] if band is None else [0.0, band])
-    known = np.concatenate([*series.values(), steps[:, 1:].reshape(-1), reach])
+    ends = [end.reshape(-1) for end in around.values()]
+    known = np.concatenate([*series.values(), *ends, steps[:, 1:].reshape(-1), reach])
     known = known[np.isfinite(known)]
     logarithmic = may_be_logarithmic and _spans(known, 30)
     low, high = padded(known, logarithmic=logarithmic)
@@ -136,6 +147,9 @@ def _panel(
         yield Boxes(np.array([[frame.left, float(y(band)), frame.right, float(y(0.0))]]), "muted", 0.25)
         yield Words(frame.left + 4, float(y(band)) - 4, "noise", "muted", SMALL)
     yield from _behind(x, y, steps)
+    for number, name in enumerate(series):
+        if name in around:
+            yield from _between(x(epochs), y(around[name]), _color(number))
     for number, column in enumerate(series.values()):
         yield from _line(np.stack([x(epochs), y(column)], axis=1), number)
     yield from bottom_axis(frame, x, fitting(x, whole=True) if last > first else numbered([first]), "epoch")
@@ -155,6 +169,13 @@ def _behind(x: Scale, y: Scale, steps: np.ndarray) -> Iterator[Part]:
             there, back = np.stack([at, least], axis=1), np.stack([at, largest], axis=1)[::-1]
             yield Area(np.concatenate([there, back]), "muted", 0.18)
         yield Lines((np.stack([at, median], axis=1),), "muted", HAIR, 0.45)
+
+
+def _between(at: np.ndarray, ends: np.ndarray, color: str) -> Iterator[Part]:
+    """The area between two curves [2, point], in parts where either has gaps."""
+    for start, stop in runs(np.isfinite(ends).all(axis=0)):
+        there, back = (np.stack([at, end], axis=1)[start:stop] for end in ends)
+        yield Area(np.concatenate([there, back[::-1]]), color, 0.18)
 
 
 def _color(number: int) -> str:

@@ -56,6 +56,33 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], unpredicted: Sequence[
     return Scene(plan.left + count * plan.across + plan.right, plan.bottom + 32, tuple(parts))
 
 
+def confusion_change(change: np.ndarray, classes: Sequence[str]) -> Scene:
+    """Change of a confusion matrix [true, predicted]: blue for more examples, red for fewer, the largest strongest.
+
+    Up to 40 classes have the changes written in. Raises DataError where the matrix is not square with a name per row.
+    """
+    change, count = np.asarray(change), len(classes)
+    if change.shape != (count, count) or count == 0:
+        raise DataError(f"a confusion matrix of {count} classes must be [{count}, {count}]; got {change.shape}")
+    largest = int(np.abs(change).max())
+    plan = _plan(distinct(tuple(classes), 18), 10 * largest)
+    across, down = plan.edges
+    strongest = 0.6 if plan.written else 0.95
+    shares = change / (largest or 1)
+    corners = rectangle(float(across[0]), float(down[0]), float(across[-1]), float(down[-1]))
+    parts: list[Part] = [
+        *shaded(across, down, np.maximum(shares, 0), "accent", strongest=strongest),
+        *shaded(across, down, np.maximum(-shares, 0), "c2", strongest=strongest),
+        Lines((corners,), "line", HAIR),
+        *_class_names(plan),
+    ]
+    if plan.written:
+        parts += _changes(plan, change)
+    note = f"Strongest: {largest:,} examples." if largest else "No change."
+    parts.append(Words(plan.left, plan.bottom + 20, note, "muted", SMALL))
+    return Scene(plan.left + count * plan.across + 12, plan.bottom + 32, tuple(parts))
+
+
 @dataclass(frozen=True)
 class _Plan:
     """Sizes of a confusion matrix in CSS pixels: a cell is `across` x `down`; `upright` names run upwards."""
@@ -119,6 +146,13 @@ def _counts(plan: _Plan, matrix: np.ndarray) -> Iterator[Words]:
         x, y = plan.left + (column + 0.5) * plan.across, plan.top + (row + 0.5) * plan.down
         color, text = "muted" if row == column else "ink", str(int(matrix[row, column]))
         yield Words(float(x), middle(float(y), plan.text_size), text, color, plan.text_size, anchor="middle")
+
+
+def _changes(plan: _Plan, change: np.ndarray) -> Iterator[Words]:
+    for row, column in zip(*np.nonzero(change), strict=True):
+        x, y = plan.left + (column + 0.5) * plan.across, plan.top + (row + 0.5) * plan.down
+        text = f"{int(change[row, column]):+d}".replace("-", "−")
+        yield Words(float(x), middle(float(y), plan.text_size), text, "ink", plan.text_size, anchor="middle")
 
 
 def _correct(plan: _Plan, shares: np.ndarray, totals: np.ndarray) -> Iterator[Words]:

@@ -5,7 +5,7 @@ run = open_run("demo/run")
 """
 
 from reportgen.store.batches import as_bytes
-from reportgen.store.reader import open_run, snapshot_at, with_what_is_whole
+from reportgen.store.reader import open_run, snapshot_at, with_all_whole, with_what_is_whole
 from reportgen.store.rows import RESERVED
 from reportgen.store.save import network_header, save_run
 from reportgen.store.writer import RunWriter
@@ -18,5 +18,6 @@ __all__ = [
     "open_run",
     "save_run",
     "snapshot_at",
+    "with_all_whole",
     "with_what_is_whole",
 ]

@@ -10,7 +10,7 @@ contradict the run are left out and named in `run.problems`, which the report pr
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -109,12 +109,17 @@ def with_what_is_whole(run: Run, use: Callable[[Run], T]) -> T:
     Nothing is read twice while all is well. After damage every file is verified, so that the second round
     knows of all of it. Raises DamagedError when files go on changing under the reader.
     """
+    return with_all_whole([run], lambda runs: use(runs[0]))
+
+
+def with_all_whole(runs: Sequence[Run], use: Callable[[Sequence[Run]], T]) -> T:
+    """The same for several runs at once."""
     for _ in range(ROUNDS):
         try:
-            return use(run)
+            return use(runs)
         except DamagedError:
-            run = open_run(run.path, verify=True)
-    return use(run)
+            runs = [open_run(run.path, verify=True) for run in runs]
+    return use(runs)
 
 
 def network_of(header: Header) -> Network:

@@ -1,0 +1,154 @@
+"""Whether one network is better than another: on the same examples, or over several seeds of each.
+
+result = paired(labels == before, labels == after)
+result.difference, result.interval, result.p, result.fixed
+
+result = seeds([.971, .968, .973], [.975, .977, .974])
+result.difference, result.interval, result.detectable
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from reportgen.analysis.confusion import wilson
+from reportgen.core.arrays import Correct, Places
+from reportgen.errors import DataError
+
+LEVEL = 0.001
+"""p below which one network against one other is said to differ. Two seeds of one configuration differ more than
+their examples' chance: p < .05 is frequent among them, p < .001 is not (tests/comparison/test_seed_pairs.py)."""
+
+CONFIDENCE = 0.95
+"""Of every interval."""
+
+
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """Two networks on the same `count` examples.
+
+    right_before, right_after   examples classified correctly
+    fixed, broken   int64: the examples that only the second, and only the first classifies correctly
+    difference      of the shares, after - before
+    interval        for it, 95 %: Newcombe's for paired proportions (1998, method 10), which stays within -1 and 1
+    p               two-sided, McNemar's exact test; 1 where no example changed sides
+    """
+
+    count: int
+    right_before: int
+    right_after: int
+    fixed: Places
+    broken: Places
+    difference: float
+    interval: tuple[float, float]
+    p: float
+
+
+def paired(before: Correct, after: Correct) -> Paired:
+    """Compare two networks by whether each example [example] is classified correctly, in the same order.
+
+    Raises DataError for no examples, or unequal numbers of them.
+    """
+    if before.shape != after.shape or not before.size:
+        raise DataError(f"two networks are compared on the same examples; got {before.size} and {after.size}.")
+    fixed, broken = np.flatnonzero(~before & after), np.flatnonzero(before & ~after)
+    count, first, second = len(before), int(before.sum()), int(after.sum())
+    return Paired(
+        count=count,
+        right_before=first,
+        right_after=second,
+        fixed=fixed,
+        broken=broken,
+        difference=(second - first) / count,
+        interval=_newcombe(int((before & after).sum()), len(broken), len(fixed), count),
+        p=mcnemar(len(fixed), len(broken)),
+    )
+
+
+def mcnemar(fixed: int, broken: int) -> float:
+    """Two-sided p of McNemar's exact test: of a fair coin for each example that changed sides."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """The p of several tests, each raised so that the chance of any false alarm stays below the level (Holm 1979)."""
+    adjusted, least = [1.0] * len(ps), 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=lambda place: ps[place])):
+        least = max(least, min(1.0, (len(ps) - rank) * ps[place]))
+        adjusted[place] = least
+    return adjusted
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """One metric of several runs of two configurations.
+
+    before, after   the values
+    difference      of their means, after - before
+    interval        for it, 95 %: Welch's t; None for a single run on a side, or where no value varies
+    p               two-sided, Mann-Whitney's exact test, which assumes no distribution
+    least_p         the smallest p that this many runs can reach with it
+    detectable      half the width of the interval: a difference smaller than this could not have been shown
+    """
+
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    difference: float
+    interval: tuple[float, float] | None
+    p: float
+    least_p: float
+    detectable: float | None
+
+    @property
+    def differ(self) -> bool:
+        """Whether the interval excludes 0."""
+        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+
+
+def seeds(before: Sequence[float], after: Sequence[float]) -> Seeds:
+    """Compare a metric over the runs of two configurations.
+
+    Raises DataError for no run on a side, or values that are not finite.
+    """
+    from scipy.stats import mannwhitneyu, ttest_ind
+
+    first, second = np.array(before, np.float64), np.array(after, np.float64)
+    if not first.size or not second.size or not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise DataError("runs are compared by finite values of at least one run on each side.")
+    difference = float(second.mean() - first.mean())
+    interval = half = None
+    if min(first.size, second.size) > 1 and (np.ptp(first) or np.ptp(second)):
+        low, high = ttest_ind(second, first, equal_var=False).confidence_interval(CONFIDENCE)
+        interval, half = (float(low), float(high)), float(high - low) / 2
+    ends = mannwhitneyu(np.zeros(first.size), np.ones(second.size) + np.arange(second.size), method="exact")
+    return Seeds(
+        before=tuple(map(float, first)),
+        after=tuple(map(float, second)),
+        difference=difference,
+        interval=interval,
+        p=float(mannwhitneyu(first, second, method="exact").pvalue),
+        least_p=float(ends.pvalue),
+        detectable=half,
+    )
+
+
+def _newcombe(both: int, only_first: int, only_second: int, count: int) -> tuple[float, float]:
+    """Newcombe's interval (method 10) for the difference second - first of two paired shares."""
+    neither = count - both - only_first - only_second
+    first, second = both + only_first, both + only_second
+    share_1, share_2 = first / count, second / count
+    (low_1, high_1), (low_2, high_2) = wilson(first, count), wilson(second, count)
+    product = first * (count - first) * second * (count - second)
+    between = both * neither - only_first * only_second
+    # Newcombe's correction for continuity of a positive association.
+    phi = (max(between - count / 2, 0) if between > 0 else between) / sqrt(product) if product else 0.0
+
+    def half(a: float, b: float) -> float:
+        return sqrt(max(a * a - 2 * phi * a * b + b * b, 0.0))
+
+    difference = share_2 - share_1
+    return difference - half(share_2 - low_2, high_1 - share_1), difference + half(high_2 - share_2, share_1 - low_1)

@@ -1,0 +1,206 @@
+"""What the two networks answer: examples that changed sides, the confusion of classes, accuracy per class."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from reportgen.analysis.confusion import confusion
+from reportgen.analysis.paired import LEVEL, Paired, holm, paired
+from reportgen.core.pictures import are_pictures, image_range
+from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table
+from reportgen.figures.chart import chart
+from reportgen.figures.export import picture_export
+from reportgen.figures.intervals import intervals
+from reportgen.figures.matrices import confusion_change
+from reportgen.sections.compare.comparison import Comparison
+from reportgen.sections.compare.verdict import p_text, points
+from reportgen.sections.pixels import image_mosaic
+from reportgen.sections.words import listed, percent, plural
+
+IMAGES = 30
+ROWS = 15
+MATRIX = 100
+"""Classes up to which the confusion is drawn."""
+
+
+def build_sides(comparison: Comparison) -> Section | None:
+    """The examples that only one of the networks classifies correctly, with both predictions."""
+    result, predictions = comparison.paired, comparison.predictions
+    if result is None or predictions is None:
+        return None
+    blocks: list[Block] = []
+    for name, chosen in (("fixed", result.fixed), ("broken", result.broken)):
+        if (picture := _pictures(comparison, name, chosen)) is not None:
+            blocks.append(picture)
+    rows = list(_changed(comparison, result))
+    if rows:
+        table = Table(
+            "sides-table",
+            "Examples that changed sides; numbers are places in the evaluation batch of base.",
+            ("Example", "Label", "Base", "New", "Change"),
+            tuple(rows),
+            "rllll",
+        )
+        blocks.append(Fold(f"All {plural(len(rows), 'example')} that changed sides", (table,)))
+    numbers = Numbers(
+        "predictions.csv", ("index_base", "index_new", "label", "base", "new"), lambda: _every(comparison)
+    )
+    both = result.right_before - len(result.broken)
+    finding = (
+        f"Of {plural(result.count, 'shared evaluation example')}, new classifies {len(result.fixed):,} correctly "
+        f"that base does "
+        f"not, and base {len(result.broken):,} that new does not; {both:,} are correct in both."
+    )
+    return Section("sides", "Examples that changed sides", finding, tuple(blocks), (numbers,))
+
+
+def build_classes(comparison: Comparison) -> Section | None:
+    """How the confusion of classes changed, and the accuracy of each class with its interval."""
+    if comparison.paired is None or comparison.predictions is None:
+        return None
+    labels, first, second = comparison.predictions
+    classes = comparison.base.classes
+    per_class = [
+        (label, paired(first[labels == label] == label, second[labels == label] == label))
+        for label in np.unique(labels).tolist()
+    ]
+    adjusted = holm([result.p for _, result in per_class])
+    order = sorted(range(len(per_class)), key=lambda i: (adjusted[i], -abs(per_class[i][1].difference), i))
+    rows = [_class_row(classes[per_class[i][0]], per_class[i][1], adjusted[i]) for i in order]
+    blocks: list[Block] = []
+    shown = [per_class[i] for i in order[: 2 * ROWS]]
+    blocks.append(
+        chart(
+            "classes-intervals",
+            intervals(
+                [classes[label] for label, _ in shown],
+                *(
+                    100 * np.array(column)
+                    for column in zip(*((r.difference, *r.interval) for _, r in shown), strict=True)
+                ),
+                label="accuracy of new minus that of base, points",
+                zero=0.0,
+            ),
+            alt=_finding(classes, per_class, adjusted),
+            caption="Difference of the accuracy per class, with its 95\N{NO-BREAK SPACE}% interval (Newcombe, paired)"
+            + (f"; {len(shown)} of {len(rows)} classes, the clearest first." if len(shown) < len(rows) else "."),
+            wide=True,
+        )
+    )
+    if len(classes) <= MATRIX:
+        change = confusion(labels, second, classes).matrix - confusion(labels, first, classes).matrix
+        blocks.append(
+            chart(
+                "classes-confusion",
+                confusion_change(change, classes),
+                alt="Change of the confusion matrix from base to new.",
+                caption="Predictions of new less those of base, per true label (rows) and predicted one (columns): "
+                "blue for "
+                "more, red for fewer. Blue on the diagonal and red off it is better.",
+            )
+        )
+    columns = ("Class", "Examples", "Base", "New", "Difference", "from", "to", "p (Holm)")
+    caption = (
+        "Accuracy per class. From, to: 95\N{NO-BREAK SPACE}% interval. p: McNemar's exact test, corrected for the "
+        "number of classes."
+    )
+    blocks.append(Table("classes-table", caption, columns, tuple(rows[:ROWS]), "lrrrrrrr"))
+    if len(rows) > ROWS:
+        blocks.append(
+            Fold(f"All {len(rows)} classes", (Table("classes-all", caption, columns, tuple(rows), "lrrrrrrr"),))
+        )
+    numbers = Numbers(
+        "classes.csv",
+        ("class", "examples", "right_base", "right_new", "fixed", "broken", "low", "high", "p", "p_holm"),
+        lambda: _class_numbers(classes, per_class, adjusted),
+    )
+    return Section("classes", "Classes", _finding(classes, per_class, adjusted), tuple(blocks), (numbers,))
+
+
+def _finding(classes: tuple[str, ...], per_class: list[tuple[int, Paired]], adjusted: list[float]) -> str:
+    clear = [(result, classes[label]) for (label, result), p in zip(per_class, adjusted, strict=True) if p < LEVEL]
+    if not clear:
+        return (
+            f"No class is classified better or worse beyond chance (all of {len(per_class)} corrected for their "
+            f"number)."
+        )
+    better = [f"{name} ({points(r.difference)})" for r, name in clear if r.difference > 0]
+    worse = [f"{name} ({points(r.difference)})" for r, name in clear if r.difference < 0]
+    kinds = (("Better in new", better), ("Worse in new", worse))
+    said = [f"{kind}: {listed(names, 3)}" for kind, names in kinds if names]
+    return f"{'. '.join(said)}. The other {len(per_class) - len(clear)} classes do not differ beyond chance."
+
+
+def _class_row(name: str, result: Paired, p: float) -> tuple[Any, ...]:
+    low, high = (points(end) for end in result.interval)
+    shares = (percent(right / result.count) for right in (result.right_before, result.right_after))
+    return (
+        name,
+        result.count,
+        *shares,
+        points(result.difference),
+        low,
+        high,
+        p_text(p).removeprefix("p = ").removeprefix("p "),
+    )
+
+
+def _class_numbers(
+    classes: tuple[str, ...], per_class: list[tuple[int, Paired]], adjusted: list[float]
+) -> Iterator[tuple[Any, ...]]:
+    for (label, r), p in zip(per_class, adjusted, strict=True):
+        counts = (r.count, r.right_before, r.right_after, len(r.fixed), len(r.broken))
+        yield classes[label], *counts, *r.interval, r.p, p
+
+
+def _pictures(comparison: Comparison, name: str, chosen: np.ndarray) -> Figure | None:
+    batch, (here, _) = comparison.base.batch("evaluation"), comparison.compared_examples
+    images = batch.images if batch.pictures is None else batch.pictures
+    predictions = comparison.predictions
+    places = [int(i) for i in chosen if here[i] < len(images)][:IMAGES]
+    if predictions is None or not places or not are_pictures(images.shape):
+        return None
+    labels, first, second = predictions
+    shades = image_range(images) if batch.pictures is None else (0.0, 255.0)
+    picture = image_mosaic(
+        images,
+        [int(here[i]) for i in places],
+        shades,
+        labels=[f"{_class(comparison, first[i])} → {_class(comparison, second[i])}" for i in places],
+        values=[f"example {here[i]}, {_class(comparison, labels[i])}" for i in places],
+        columns=min(len(places), 10),
+        gap=2,
+    )
+    assert picture is not None
+    shown = "" if len(places) == len(chosen) else f"; {len(places)} of {len(chosen):,}"
+    what = "only new classifies correctly" if name == "fixed" else "only base classifies correctly"
+    return Figure(
+        f"sides-{name}",
+        picture,
+        f"{plural(len(places), 'example')} that {what}.",
+        f"Examples that {what}, prediction of base → prediction of new{shown}.",
+        export=picture_export(picture),
+        wide=True,
+    )
+
+
+def _class(comparison: Comparison, label: int) -> str:
+    return comparison.base.classes[label] if label >= 0 else "no prediction"
+
+
+def _changed(comparison: Comparison, result: Paired) -> Iterator[tuple[Any, ...]]:
+    if comparison.predictions is None:
+        return
+    (labels, first, second), (here, _) = comparison.predictions, comparison.compared_examples
+    for change, chosen in (("fixed", result.fixed), ("broken", result.broken)):
+        for i in chosen:
+            yield int(here[i]), *(_class(comparison, int(values[i])) for values in (labels, first, second)), change
+
+
+def _every(comparison: Comparison) -> Iterator[tuple[Any, ...]]:
+    if comparison.predictions is None:
+        return
+    predicted, places = comparison.predictions, comparison.compared_examples
+    for here, there, *values in zip(*places, *predicted, strict=True):
+        yield int(here), int(there), *(_class(comparison, int(value)) if value >= 0 else None for value in values)

@@ -1,0 +1,138 @@
+"""The verdict: whether the change made the network better, in one sentence with its uncertainty."""
+
+from math import isfinite
+
+from reportgen.analysis.paired import LEVEL, Paired, Seeds
+from reportgen.core.numbers import short_number
+from reportgen.core.run import MEASURED
+from reportgen.sections.compare.comparison import NOT_METRICS, Comparison
+from reportgen.sections.words import NBSP, percent, plural
+
+Strip = tuple[tuple[str, str], ...]
+
+
+def headline(comparison: Comparison) -> str:
+    """The verdict."""
+    if comparison.has_seeds:
+        return _over_seeds(comparison)
+    if (result := comparison.paired) is not None:
+        return _on_examples(comparison, result)
+    name = deciding(comparison)
+    if name is None:
+        return "No verdict: the two runs have no metric in common."
+    before, after = (values[-1] for values in comparison.measures[name])
+    return (
+        f"No verdict: {name} is {_number(before)} in base and {_number(after)} in new, one run each; whether that is "
+        f"more "
+        "than chance can't be told without answers to the same examples, or several seeds of each."
+    )
+
+
+def key_figures(comparison: Comparison) -> Strip:
+    """The metrics that matter most, base then new."""
+    strip = []
+    result = comparison.paired
+    if result is not None and not comparison.has_seeds:
+        strip.append(
+            (
+                "accuracy",
+                f"{percent(result.right_before / result.count)} → {percent(result.right_after / result.count)}",
+            )
+        )
+        strip.append(("fixed, broken", f"{len(result.fixed):,}, {len(result.broken):,}"))
+    shown = ("val_accuracy",) if comparison.has_seeds else ()
+    for name in (*shown, "val_loss", "dead_channels", "parameters", "epochs"):
+        values = comparison.measures.get(name)
+        if values is not None and all(values):
+            first, second = (sum(side) / len(side) for side in values)
+            strip.append(
+                (name.replace("_", " "), _number(first) if first == second else f"{_number(first)} → {_number(second)}")
+            )
+    return tuple(strip)
+
+
+def deciding(comparison: Comparison) -> str | None:
+    """The metric that decides where answers to examples do not: that of the evaluation examples, else any."""
+    both = [name for name, (first, second) in comparison.measures.items() if first and second]
+    metrics = [name for name in both if name not in ("dead_channels", *NOT_METRICS)]
+    return next((name for name in (*MEASURED, "val_loss", *metrics) if name in metrics), None)
+
+
+def points(difference: float) -> str:
+    """A difference of shares in points, with its sign.
+
+    >>> points(0.008), points(-0.0213)
+    ('+0.8\\xa0points', '−2.1\\xa0points')
+    """
+    value = round(difference * 100, 1)
+    sign = "+" if value > 0 else "−" if value < 0 else ""
+    return f"{sign}{abs(value):.1f}{NBSP}points"
+
+
+def p_text(p: float) -> str:
+    """A p as papers write it: "p = 0.04", "p < 0.0001"."""
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.4f}" if p < 0.01 else f"p = {p:.2f}"
+
+
+def _on_examples(comparison: Comparison, result: Paired) -> str:
+    assert comparison.predictions is not None
+    _, first, second = comparison.predictions
+    of = f"the same {plural(result.count, 'evaluation example')}"
+    if (first == second).all():
+        return f"No difference: base and new give the same answer to {of}{_parameters(comparison)}."
+    low, high = result.interval
+    numbers = (
+        f"{points(result.difference)} of accuracy on {of} (95{NBSP}% interval {_signed(low)} to {_signed(high)}, "
+        f"McNemar "
+        f"{p_text(result.p)}): {len(result.fixed):,} fixed, {len(result.broken):,} broken"
+    )
+    if result.p < LEVEL:
+        return f"New is {'better' if result.difference > 0 else 'worse'}: {numbers}."
+    if result.p >= 0.05:
+        return f"No difference beyond chance: {numbers}."
+    return f"No difference beyond what another seed alone can give: {numbers}. Several seeds of each would tell more."
+
+
+def _parameters(comparison: Comparison) -> str:
+    parting = comparison.origins.parting
+    same = parting is not None and parting.step is None and parting.same_until == max(comparison.base.snapshots)
+    return ", and all their parameters are equal" if same else ""
+
+
+def _over_seeds(comparison: Comparison) -> str:
+    name = deciding(comparison)
+    counts = f"{plural(len(comparison.sides[0]), 'run')} of base and {len(comparison.sides[1])} of new"
+    result = None if name is None else comparison.seeds.get(name)
+    if name is None or result is None:
+        return f"No verdict: {counts} have no metric in common that is finite in all of them."
+    difference = difference_text(name, result)
+    ranks = f"Mann-Whitney {p_text(result.p)}, at least {result.least_p:.2g} with so few runs"
+    if result.interval is None:
+        alone = min(map(len, comparison.sides)) == 1
+        why = "a single run on a side has no spread" if alone else "the runs do not vary"
+        return f"No test is possible over {counts}: {why}. {name}: {difference}."
+    low, high = (_amount(name, end) for end in result.interval)
+    numbers = f"{name} {difference} over {counts} (95{NBSP}% interval {low} to {high}, Welch's t; {ranks})"
+    if result.differ:
+        return f"New differs: {numbers}."
+    least = _amount(name, result.detectable or 0.0).lstrip("+")
+    return f"No difference beyond the seeds: {numbers}. With this spread, less than {least} could not have been shown."
+
+
+def difference_text(name: str, result: Seeds) -> str:
+    """The difference of the means of a metric, with its sign and unit."""
+    return _amount(name, result.difference)
+
+
+def _amount(name: str, value: float) -> str:
+    if "accuracy" in name:
+        return points(value)
+    return ("+" if value > 0 else "") + short_number(value, 3)
+
+
+def _signed(share: float) -> str:
+    return points(share).removesuffix(f"{NBSP}points")
+
+
+def _number(value: float) -> str:
+    return short_number(value, 4) if isfinite(value) else "not finite"

@@ -1,0 +1,126 @@
+"""Verdicts on two networks, recomputed by code of the tests' own."""
+
+from itertools import combinations
+from math import comb
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reportgen.analysis.paired import holm, mcnemar, paired, seeds
+from reportgen.errors import DataError
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_is_the_two_sided_binomial_test(fixed, broken):
+    n = fixed + broken
+    tail = sum(comb(n, k) for k in range(min(fixed, broken) + 1)) / 2**n
+    assert mcnemar(fixed, broken) == pytest.approx(min(1.0, 2 * tail))
+
+
+def table(both: int, broken: int, fixed: int, neither: int):
+    before = np.repeat([True, True, False, False], [both, broken, fixed, neither])
+    after = np.repeat([True, False, True, False], [both, broken, fixed, neither])
+    return before, after
+
+
+def test_the_interval_of_a_difference_is_newcombes():
+    # Newcombe (1998), Statistics in Medicine 17, 2635-2650, table III: 12, 9, 2, 21 of 44 (method 10).
+    result = paired(*table(12, 2, 9, 21))
+    assert result.difference == pytest.approx(7 / 44)
+    low, high = result.interval
+    assert low < result.difference < high and low >= -1 and high <= 1
+    count = 44
+    (l1, u1), (l2, u2) = (scipy.stats.binomtest(k, count).proportion_ci(0.95, "wilson") for k in (14, 21))
+    p1, p2 = 14 / count, 21 / count
+    between = 12 * 21 - 9 * 2
+    phi = max(between - count / 2, 0) / np.sqrt(14 * 30 * 21 * 23)
+    assert low == pytest.approx(p2 - p1 - np.sqrt((p2 - l2) ** 2 - 2 * phi * (p2 - l2) * (u1 - p1) + (u1 - p1) ** 2))
+    assert high == pytest.approx(p2 - p1 + np.sqrt((u2 - p2) ** 2 - 2 * phi * (u2 - p2) * (p1 - l1) + (p1 - l1) ** 2))
+
+
+def test_it_covers_the_true_difference_of_networks_that_err_together():
+    rng = np.random.default_rng(0)
+
+    def draw(count: int):
+        hard = rng.random(count)
+        return hard < 0.85, hard + rng.normal(0, 0.05, count) < 0.88
+
+    before, after = draw(400_000)
+    true = after.mean() - before.mean()
+    intervals = [paired(*draw(200)).interval for _ in range(400)]
+    assert sum(low <= true <= high for low, high in intervals) >= 370
+
+
+def test_exchanging_the_networks_turns_the_signs_alone():
+    before, after = table(50, 9, 3, 7)
+    one, other = paired(before, after), paired(after, before)
+    assert other.difference == -one.difference and other.p == one.p
+    assert other.interval == pytest.approx((-one.interval[1], -one.interval[0]))
+    np.testing.assert_array_equal(one.fixed, other.broken)
+    np.testing.assert_array_equal(one.broken, np.flatnonzero(before & ~after))
+
+
+def test_equal_answers_are_no_difference():
+    right = np.array([True, False, True])
+    result = paired(right, right)
+    assert (result.difference, result.p, len(result.fixed), len(result.broken)) == (0, 1, 0, 0)
+
+
+def test_no_examples_or_unequal_numbers_are_refused():
+    for pair in ((np.zeros(0, bool), np.zeros(0, bool)), (np.zeros(2, bool), np.zeros(3, bool))):
+        with pytest.raises(DataError, match="the same examples"):
+            paired(*pair)
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_holm_rejects_as_its_steps_say(ps):
+    level, adjusted = 0.05, holm(ps)
+    rejected, order = set(), sorted(range(len(ps)), key=lambda i: ps[i])
+    for rank, i in enumerate(order):
+        if ps[i] * (len(ps) - rank) > level:
+            break
+        rejected.add(i)
+    assert {i for i, p in enumerate(adjusted) if p <= level} == rejected
+
+
+VALUES = ([0.971, 0.968, 0.9731, 0.966], [0.9751, 0.977, 0.9722])
+
+
+def test_over_seeds_the_interval_is_welchs_and_the_test_that_of_all_orders():
+    result = seeds(*VALUES)
+    a, b = (np.array(values) for values in VALUES)
+    va, vb = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
+    freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
+    half = scipy.stats.t.ppf(0.975, freedom) * np.sqrt(va + vb)
+    assert result.difference == pytest.approx(b.mean() - a.mean())
+    assert result.interval == pytest.approx((result.difference - half, result.difference + half))
+    assert result.detectable == pytest.approx(half)
+    ranks = scipy.stats.rankdata(np.concatenate([a, b]))
+    sums = np.array([sum(chosen) for chosen in combinations(ranks, len(a))])
+    ours, middle = ranks[: len(a)].sum(), sums.mean()
+    assert result.p == pytest.approx(np.mean(np.abs(sums - middle) >= abs(ours - middle) - 1e-9))
+    assert result.least_p == pytest.approx(2 / len(sums))
+
+
+def test_three_seeds_against_three_cant_reach_a_twentieth():
+    assert seeds([1, 2, 3], [14, 15, 16]).p == pytest.approx(0.1) == seeds([1, 2, 3], [4, 9, 1]).least_p
+
+
+def test_without_spread_there_is_no_interval_and_no_claim():
+    for before, after in (([1.0], [2.0, 3.0]), ([1.0, 1.0], [2.0, 2.0])):
+        result = seeds(before, after)
+        assert result.interval is None and result.detectable is None and not result.differ
+
+
+def test_a_clear_difference_is_one_and_turned_around_it_has_the_other_sign():
+    one, other = seeds([1, 1.1, 0.9], [2, 2.1, 1.9]), seeds([2, 2.1, 1.9], [1, 1.1, 0.9])
+    assert one.differ and other.differ and other.difference == -one.difference
+    assert other.interval == pytest.approx((-one.interval[1], -one.interval[0]))
+
+
+def test_values_that_are_not_finite_are_refused():
+    with pytest.raises(DataError, match="finite"):
+        seeds([1.0], [float("nan")])
