@@ -211,13 +211,14 @@ def _close(first: ChannelValues, second: ChannelValues) -> bool:
 
 def _cka(before: ChannelValues, after: ChannelValues) -> tuple[float | None, tuple[float, float] | None, float | None]:
     """(CKA, its interval, the largest value with shuffled examples)."""
-    first, second = (_narrowed(values) for values in (before, after))
+    first, second = (_centred(_narrowed(values)) for values in (before, after))
     value = linear_cka(first, second)
     if value is None:
         return None, None, None
     rng = np.random.default_rng(SEED)
     orders = [_involution(len(first), rng) for _ in range(SHUFFLES)]
-    null = max(linear_cka(first, second[order]) or 0.0 for order in orders)
+    own = np.sqrt(_hsic(first, first) * _hsic(second, second))  # whatever the order of the examples
+    null = float(max(_hsic(first, second[order]) for order in orders) / own)
     return value, _jackknife(value, len(first), lambda kept: linear_cka(first[kept], second[kept])), null
 
 
