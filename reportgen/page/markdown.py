@@ -10,6 +10,7 @@ outside folds. The end names what does not fit.
 import html
 import io
 import re
+from itertools import accumulate
 from pathlib import Path
 
 from reportgen.core.files import Built
@@ -36,6 +37,7 @@ from reportgen.page.outline import needs_script, outline
 LIMIT = 60_000
 _ROWS = 15
 _PER_SECTION = 3  # figures, rows and tables of a section that are shown
+_LONGEST, _WARNINGS = 1_000, 12_000  # characters of a text above the sections, and of all warnings
 _WIDEST = 880  # CSS px of GitHub's column
 
 
@@ -51,9 +53,8 @@ def markdown(report: Document, folder: Path, name: str = "report.md") -> Path:
 
 
 def _text(report: Document, numbers: dict[str, str], emit: Emit) -> str:
-    head = [f"# {plain(report.title)}", f"**{plain(report.headline)}**" if report.headline else ""]
-    head.append(plain(report.origin))
-    head += [f"> **Warning.** {plain(warning)}" for warning in report.warnings]
+    head = [f"# {_short(report.title)}", f"**{_short(report.headline)}**" if report.headline else ""]
+    head += [_short(report.origin), *_warnings(report.warnings)]
     if report.key_figures:
         names, values = zip(*report.key_figures, strict=True)
         head.append(_grid([names, values], "l" * len(names)))
@@ -74,6 +75,18 @@ def _text(report: Document, numbers: dict[str, str], emit: Emit) -> str:
         parts.append(f"Left out for length: {'; '.join(left_out)}."[:1_500])
     parts.append("Only the HTML form has folded figures, long tables, method notes and what needs a script.")
     return "\n\n".join(parts) + "\n"
+
+
+def _short(text: str) -> str:
+    return plain(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
+
+
+def _warnings(warnings: tuple[str, ...]) -> list[str]:
+    """The first warnings that leave room for the rest, and how many more there are."""
+    shown = [f"> **Warning.** {_short(warning)}" for warning in warnings]
+    count = sum(total <= _WARNINGS for total in accumulate(map(len, shown)))
+    more = [f"> **Warning.** {len(shown) - count:,} more in the HTML form."] if count < len(shown) else []
+    return shown[:count] + more
 
 
 def plain(text: str) -> str:

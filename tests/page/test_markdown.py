@@ -91,6 +91,16 @@ def test_it_stays_below_the_limit_and_says_what_it_left_out(tmp_path: Path) -> N
     assert [*kept, *re.findall(r"Section (\d+)", left_out[1])] == [str(i) for i in range(20)]
 
 
+def test_many_long_warnings_and_names_leave_it_below_the_limit(tmp_path: Path) -> None:
+    long = "@a|" * 30_000
+    report = replace(sample(), title=long, headline=long, warnings=tuple(f"{i} {long}" for i in range(500)))
+    text = markdown(report, tmp_path).read_text("utf-8")
+    assert len(text) < LIMIT
+    shown, more = text.count("> **Warning.** ") - 1, re.search(r"Warning\.\*\* (\d+) more in the HTML form", text)
+    assert shown >= 1 and more and shown + int(more[1]) == 500
+    assert "## " in text
+
+
 def test_the_same_report_gives_the_same_bytes(tmp_path: Path) -> None:
     one, two = markdown(sample(), tmp_path / "1"), markdown(sample(), tmp_path / "2")
     for file in one.parent.rglob("*"):
