@@ -111,6 +111,21 @@ class Origins:
     frozen: tuple[tuple[str, ...], tuple[str, ...]]
     dtypes: tuple[tuple[str, str, str], ...]
 
+    @property
+    def one_configuration(self) -> bool:
+        """Whether nothing that the runs recorded differs but seeds, and what follows from them."""
+        settings = [setting for setting in self.settings if "seed" not in setting.name.lower()]
+        examples = [
+            change
+            for change in self.examples.values()
+            if change.relabelled
+            or change.rescaled
+            or change.shared not in (None, *change.sizes)
+            or len({*change.sizes}) > 1
+        ]
+        found = (settings, self.circumstances, self.layers, examples, self.dtypes, *self.frozen)
+        return not any(found) and self.steps[0] == self.steps[1]
+
 
 def origins(before: Run, after: Run) -> Origins:
     """Compare two runs as they were begun and trained. Raises DataError for arrays that do not hold real numbers."""

@@ -17,9 +17,9 @@ from reportgen.analysis.confusion import wilson
 from reportgen.core.arrays import Correct, Places
 from reportgen.errors import DataError
 
-LEVEL = 0.001
-"""p below which one network against one other is said to differ. Two seeds of one configuration differ more than
-their examples' chance: p < .05 is frequent among them, p < .001 is not (tests/comparison/test_seed_pairs.py)."""
+LEVEL = 0.05
+"""p below which two networks are said to differ. It is about these two networks: two seeds of one configuration differ
+too, far beyond the chance of the examples where a training is short, so that one run each shows nothing of why."""
 
 CONFIDENCE = 0.95
 """Of every interval."""

@@ -36,7 +36,9 @@ def made(path, seed=0, wrong=(), images=60, **options):
     rng = np.random.default_rng(seed)
     vectors = {layer.path: rng.normal(size=(40, layer.channels)).astype(np.float16) for layer in run.network.distinct}
     observation = replace(run.observations[last], layer_vectors=LayerVectors(np.arange(40), vectors))
-    whole = replace(run, observations={**dict(run.observations.items()), last: observation})
+    whole = replace(
+        run, config={**run.config, "variant": seed}, observations={**dict(run.observations.items()), last: observation}
+    )
     return save_run(whole, path / "run")
 
 
@@ -63,7 +65,8 @@ def test_it_has_every_section_in_order_and_a_verdict(runs):
     assert [section.anchor for section in report.document.sections] == ANCHORS
     assert report.document.headline == (
         "New is better: +46.7\xa0points of accuracy on the same 60 evaluation examples "
-        "(95\xa0% interval +32.6 to +58.9, McNemar p < 0.0001): 28 fixed, 0 broken."
+        "(95\xa0% interval +32.6 to +58.9, McNemar p < 0.0001): 28 fixed, 0 broken. "
+        "With one run each, how much of it another seed alone gives is not known."
     )
     assert report.document.title == "tiny on made: new against base"
     assert section(report, "sides").finding.startswith("Of 60 shared evaluation examples, new classifies 28 correctly")
@@ -73,7 +76,8 @@ def test_exchanged_it_says_the_same_with_signs_turned(runs):
     one, other = compare(runs["base"], runs["new"]), compare(runs["new"], runs["base"])
     assert other.document.headline == (
         "New is worse: −46.7\xa0points of accuracy on the same 60 evaluation examples "
-        "(95\xa0% interval −58.9 to −32.6, McNemar p < 0.0001): 0 fixed, 28 broken."
+        "(95\xa0% interval −58.9 to −32.6, McNemar p < 0.0001): 0 fixed, 28 broken. "
+        "With one run each, how much of it another seed alone gives is not known."
     )
     assert section(one, "inside").finding == section(other, "inside").finding
     rows, turned = (
@@ -105,6 +109,15 @@ def test_a_few_examples_more_are_no_claim(runs):
     assert compare(runs["base"], runs["seed"]).document.headline.startswith(
         "No difference beyond chance: +3.3\xa0points"
     )
+
+
+def test_two_seeds_of_one_configuration_are_no_difference_however_far_apart(runs):
+    base, new = (open_run(runs[name]) for name in ("base", "new"))
+    config = {**base.config, "seed": 1}
+    report = compare(base, replace(new, config=config))
+    start = "No difference but the seed, as far as the runs recorded it: another seed alone gives +46.7\xa0points"
+    assert report.document.headline.startswith(start)
+    assert section(report, "classes").finding.startswith("No class is better by configuration: ")
 
 
 def test_several_seeds_give_a_difference_of_means_and_what_they_can_show(runs):

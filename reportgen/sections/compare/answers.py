@@ -68,6 +68,7 @@ def build_classes(comparison: Comparison) -> Section | None:
     adjusted = holm([result.p for _, result in per_class])
     order = sorted(range(len(per_class)), key=lambda i: (adjusted[i], -abs(per_class[i][1].difference), i))
     rows = [_class_row(classes[per_class[i][0]], per_class[i][1], adjusted[i]) for i in order]
+    finding = _finding(comparison, per_class, adjusted)
     blocks: list[Block] = []
     shown = [per_class[i] for i in order[: 2 * ROWS]]
     blocks.append(
@@ -82,7 +83,7 @@ def build_classes(comparison: Comparison) -> Section | None:
                 label="accuracy of new minus that of base, points",
                 zero=0.0,
             ),
-            alt=_finding(classes, per_class, adjusted),
+            alt=finding,
             caption="Difference of the accuracy per class, with its 95\N{NO-BREAK SPACE}% interval (Newcombe, paired)"
             + (f"; {len(shown)} of {len(rows)} classes, the clearest first." if len(shown) < len(rows) else "."),
             wide=True,
@@ -115,16 +116,16 @@ def build_classes(comparison: Comparison) -> Section | None:
         ("class", "examples", "right_base", "right_new", "fixed", "broken", "low", "high", "p", "p_holm"),
         lambda: _class_numbers(classes, per_class, adjusted),
     )
-    return Section("classes", "Classes", _finding(classes, per_class, adjusted), tuple(blocks), (numbers,))
+    return Section("classes", "Classes", finding, tuple(blocks), (numbers,))
 
 
-def _finding(classes: tuple[str, ...], per_class: list[tuple[int, Paired]], adjusted: list[float]) -> str:
+def _finding(comparison: Comparison, per_class: list[tuple[int, Paired]], adjusted: list[float]) -> str:
+    classes = comparison.base.classes
     clear = [(result, classes[label]) for (label, result), p in zip(per_class, adjusted, strict=True) if p < LEVEL]
     if not clear:
-        return (
-            f"No class is classified better or worse beyond chance (all of {len(per_class)} corrected for their "
-            f"number)."
-        )
+        return f"No class is classified better or worse beyond chance ({len(per_class)}, corrected for their number)."
+    if comparison.origins.one_configuration:
+        return f"No class is better by configuration: {len(clear)} of {len(per_class)} differ by the seed alone."
     better = [f"{name} ({points(r.difference)})" for r, name in clear if r.difference > 0]
     worse = [f"{name} ({points(r.difference)})" for r, name in clear if r.difference < 0]
     kinds = (("Better in new", better), ("Worse in new", worse))

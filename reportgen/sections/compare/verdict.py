@@ -86,11 +86,12 @@ def _on_examples(comparison: Comparison, result: Paired) -> str:
         f"McNemar "
         f"{p_text(result.p)}): {len(result.fixed):,} fixed, {len(result.broken):,} broken"
     )
-    if result.p < LEVEL:
-        return f"New is {'better' if result.difference > 0 else 'worse'}: {numbers}."
-    if result.p >= 0.05:
+    if result.p >= LEVEL:
         return f"No difference beyond chance: {numbers}."
-    return f"No difference beyond what another seed alone can give: {numbers}. Several seeds of each would tell more."
+    if comparison.origins.one_configuration:
+        return f"No difference but the seed, as far as the runs recorded it: another seed alone gives {numbers}."
+    better = "better" if result.difference > 0 else "worse"
+    return f"New is {better}: {numbers}. With one run each, how much of it another seed alone gives is not known."
 
 
 def _parameters(comparison: Comparison) -> str:
