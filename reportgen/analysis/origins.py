@@ -186,7 +186,7 @@ def _examples(before: Batch, after: Batch, same_classes: bool) -> ExamplesChange
     known = fingerprints_of(before), fingerprints_of(after)
     sizes, shared, in_order = (before.size, after.size), None, False
     relabelled: tuple[tuple[int, int, int], ...] = ()
-    labelled = same_classes and before.targets is not None and after.targets is not None
+    labelled = same_classes and len(before.labels) > 0 and len(after.labels) > 0
     if known[0] is not None and known[1] is not None:
         here, there = common(known[0], known[1])
         shared, in_order = len(here), len(here) == sizes[0] == sizes[1] and bool((here == there).all())

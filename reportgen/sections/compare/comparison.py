@@ -17,7 +17,8 @@ from reportgen.analysis.origins import Origins, finite, origins
 from reportgen.analysis.paired import Paired, Seeds, paired, seeds
 from reportgen.analysis.similarity import Similarity, similarity, turned
 from reportgen.core.examples import common, fingerprints_of
-from reportgen.core.run import Classification, LayerVectors, Observation, Run
+from reportgen.core.outcome import Classification
+from reportgen.core.run import LayerVectors, Observation, Run
 from reportgen.errors import DataError, ReportgenError
 from reportgen.sections.words import listed
 
@@ -220,8 +221,8 @@ class Comparison:
         if self.embedding_method == "pca" and len(here):
             # One plane for both needs one set of directions; UMAP begins at base's layout instead.
             frames[1] = turned(as_float64(frames[1], "the vectors"), as_float64(frames[0], "the vectors"))
-        targets = self.base.batch("evaluation").targets
-        labels = np.zeros(0, np.int64) if targets is None else targets[here]
+        labels = self.base.batch("evaluation").labels
+        labels = labels[here] if len(labels) else labels
         try:
             return embed(frames, labels, self.embedding_method), here
         except ReportgenError as error:
