@@ -15,7 +15,7 @@ import numpy as np
 
 from reportgen.analysis.numerics import as_float64
 from reportgen.core.arrays import ByExample, ByExampleCounts, ByExamplePlaces, ChannelNumbers, PerChannel
-from reportgen.errors import DataError, OptionError, choices
+from reportgen.errors import OptionError, choices
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,15 +47,12 @@ class Peak:
 
 
 def channel_stats(maps: np.ndarray) -> ChannelStats:
-    """Statistics of every channel for each image of `maps` [image, ..., channel], any real dtype.
+    """Statistics of every channel for each image of `maps` [image, ..., channel], any real dtype; [image] is one.
 
-    Converts one image at a time, so memory stays at a few times one image's maps. Raises DataError
-    for fewer than two axes.
+    Converts one image at a time, so memory stays at a few times one image's maps.
     """
     maps = np.asarray(maps)
-    if maps.ndim < 2:
-        raise DataError(f"activations need the axes [image, ..., channel]; the shape is {maps.shape}.")
-    images, *spatial, channels = maps.shape
+    images, *spatial, channels = maps.shape if maps.ndim > 1 else (*maps.shape, 1)
     maximum, minimum, mean = (np.full((images, channels), np.nan) for _ in range(3))
     position = np.full((images, channels, len(spatial)), -1, dtype=np.int64)
     non_finite = np.zeros((images, channels), dtype=np.int64)

@@ -116,16 +116,14 @@ def update_ratio(before: np.ndarray, after: np.ndarray, name: str = "parameter")
 
 
 def layer_health(path: str, maps: np.ndarray, kind: str = "", label_sums: np.ndarray | None = None) -> LayerHealth:
-    """Dead, constant and saturated channels among `maps` [image, ..., channel] of the layer `path`.
+    """Dead, constant and saturated channels among `maps` [image, ..., channel] of the layer `path`; [image] is one.
 
     `label_sums` [label, channel] extends "dead" to the evaluation images: a channel whose sum is not 0 was
-    active there. Without images or positions no channel is in any group. Raises DataError for fewer than two
-    axes, or sums of another number of channels.
+    active there. Without images or positions no channel is in any group. Raises DataError for sums of another
+    number of channels.
     """
     values = np.asarray(maps)
-    if values.ndim < 2:
-        raise DataError(f"activations need the axes [image, ..., channel]; {path} has {values.shape}.")
-    images, channels = values.shape[0], values.shape[-1]
+    images, channels = len(values), values.shape[-1] if values.ndim > 1 else 1
     bounds = BOUNDS.get(kind)
     if label_sums is not None and np.asarray(label_sums).shape[1:] != (channels,):
         raise DataError(f"{path} has {channels} channels, but sums of shape {np.asarray(label_sums).shape} per label.")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from reportgen.analysis.channels import channel_stats, ranking, strongest
-from reportgen.errors import DataError, OptionError
+from reportgen.errors import OptionError
 
 VALUES = st.one_of(st.sampled_from([0.0, -0.0, 1.0, np.nan, np.inf, -np.inf]), st.floats(-100, 100, width=32))
 
@@ -98,9 +98,10 @@ def test_dense_layers_have_no_position():
     assert strongest(stats)[0].channel == 1 and strongest(stats)[0].position == ()
 
 
-def test_rank_is_checked():
-    with pytest.raises(DataError, match=r"\(3,\)"):
-        channel_stats(np.zeros(3))
+def test_one_number_for_each_image_is_one_channel():
+    stats = channel_stats(np.array([2.0, np.nan, -1.0]))
+    assert stats.maximum.tolist()[::2] == [[2.0], [-1.0]] and stats.non_finite.tolist() == [[0], [1], [0]]
+    assert [peak and peak.channel for peak in strongest(stats)] == [0, None, 0]
 
 
 def test_strongest_channel_on_a_real_picture():
