@@ -1,8 +1,8 @@
 """The ledger: every architecture captured, verified, recorded and built. `make ledger`
 
     python -m tests.architectures.ledger                # those without a row for these versions, then docs/ledger.md
-    python -m tests.architectures.ledger resnet gpt     # these, again
-    python -m tests.architectures.ledger --again        # all, again
+    python -m tests.architectures.ledger --again gpt    # this one, again
+    python -m tests.architectures.ledger --cost         # also what capture costs
 
 A row is kept under .ledger/ as soon as it is known, so that a run that is stopped goes on where it was.
 """
@@ -206,7 +206,7 @@ def main(names: tuple[str, ...], again: bool, timed: bool) -> None:
     for name in (bar := tqdm(names or ARCHITECTURES, desc=folder.name, unit="network")):
         bar.set_postfix_str(name)
         file = folder / f"{name}.json"
-        row = json.loads(file.read_text()) if file.exists() and not (names or again) else None
+        row = json.loads(file.read_text()) if file.exists() and not again else None
         try:
             if row is None:
                 row = row_of(ARCHITECTURES[name]())
