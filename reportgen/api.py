@@ -31,6 +31,7 @@ from reportgen.page.paper import paper
 from reportgen.page.save import save
 from reportgen.sections import PAGES, Moment, Options, PageContext
 from reportgen.sections.assemble import assemble, fitted
+from reportgen.sections.complex_values import with_real_parts
 from reportgen.sections.custom import custom
 from reportgen.sections.installed import installed
 from reportgen.sections.scale import normalization
@@ -193,11 +194,12 @@ def _built(
     now: Moment, before: Moment | None, options: Options, title: str | None, max_size: int | None, progress: bool
 ) -> Report:
     """The report of a run whose files are taken for whole; DamagedError when one is not."""
+    run = with_real_parts(now.run)
     if os.environ.get("SOURCE_DATE_EPOCH"):
         # Duration is the only wall-clock value on the page; this variable asks for none.
-        facts = {name: value for name, value in now.run.provenance.items() if name not in ("seconds", "date")}
-        run = replace(now.run, provenance=facts)
-        now, before = Moment(run, now.step), before and Moment(run, before.step)
+        facts = {name: value for name, value in run.provenance.items() if name not in ("seconds", "date")}
+        run = replace(run, provenance=facts)
+    now, before = Moment(run, now.step), before and Moment(run, before.step)
     specs = (*PAGES[now.run.kind], *installed())
     with Bar("report", len(specs), "section", shown=progress) as bar:
         context = PageContext(now, before, replace(options, progress=bar.note if progress else None))

@@ -41,8 +41,8 @@ class Reducer(Protocol):
     def batch(self, values: Mapping[str, LayerValues], output: Any, examples: Examples, real: PerExample) -> Any:
         """A pytree of arrays made of one batch. Runs inside jit.
 
-        `values` maps layer path -> [example, *layer.shape]; `real` [example] is False for the copies of the
-        last example that fill the last batch up.
+        `values` maps layer path -> [example, *layer.shape], magnitudes where they are complex; `real` [example]
+        is False for the copies of the last example that fill the last batch up.
         """
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
@@ -74,7 +74,8 @@ class Evaluator:
 
     def __init__(self, capture: Capture, reducers: Sequence[Reducer]):
         def reduced(variables: Any, examples: Examples, count: Any) -> list[Any]:
-            output, values = capture(variables, examples.inputs)
+            output, captured = capture(variables, examples.inputs)
+            values = {path: jnp.abs(value) if jnp.iscomplexobj(value) else value for path, value in captured.items()}
             real = jnp.arange(size_of(examples.inputs)) < count
             return [reducer.batch(values, output, examples, real) for reducer in reducers]
 

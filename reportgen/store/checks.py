@@ -21,13 +21,14 @@ from reportgen.store.header import MOST_VALUES, cleaned
 
 WHOLE = ("I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64")
 REAL = (*WHOLE, "BOOL", "F16", "BF16", "F32", "F64")
+PARAMETER = (*REAL, "F8_E4M3", "F8_E5M2", "C64")
 FLOATING = ("F16", "BF16", "F32", "F64")
 
 
 def snapshot_signature(tensors: Tensors) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Names and shapes of a snapshot's parameters. Raises RunError for what can't be parameters or other variables."""
     for name, (dtype, shape) in tensors.described.items():
-        if dtype not in REAL or math.prod(max(n, 1) for n in shape) > MOST_VALUES:
+        if dtype not in PARAMETER or math.prod(max(n, 1) for n in shape) > MOST_VALUES:
             raise RunError(f"{_shown(name)} holds {dtype}{list(shape)}, which is not a valid parameter")
         if name != cleaned(name):
             raise RunError(f"the parameter {_shown(name)} has a name that can't be printed")
