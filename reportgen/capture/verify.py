@@ -27,7 +27,10 @@ from reportgen.capture.nnx import NnxForward
 from reportgen.capture.program import Program
 from reportgen.capture.table import CapturedLayer
 
-TOLERANCE = {"float64": 1e-12, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-2}
+TOLERANCE = {
+    **{"float64": 1e-12, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-2},
+    **{"complex128": 1e-12, "complex64": 2e-5},
+}
 """Largest difference allowed, as a share of the layer's largest magnitude, where another compiled program
 may round otherwise (XLA fuses and orders sums as it likes). Whole numbers must be equal."""
 

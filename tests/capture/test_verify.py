@@ -112,6 +112,13 @@ def test_differences_say_how_many_and_where():
     assert "1 of 2 values differ" in difference(np.array([1, 2]), np.array([1, 3]))
 
 
+@pytest.mark.parametrize("part", [1, 1j])
+def test_complex_values_may_round_as_real_ones(part):
+    again = np.array([1 + 2j, -3j], np.complex64)
+    assert difference((again + 1e-5 * part).astype(np.complex64), again) == ""
+    assert difference((again + 3e-3 * part).astype(np.complex64), again).startswith("2 of 2 values differ")
+
+
 def test_verify_takes_the_arguments_of_prepare():
     x = images(2)
     variables, _ = ready(Net(), x)
