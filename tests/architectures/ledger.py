@@ -138,7 +138,7 @@ published one. `make ledger` writes this page.
   their own, without reportgen: one that is neither captured nor listed here counts as wrong.
 - **page**: whether a training was recorded and its page was built; a refusal in its own words.
 - **cost**: a forward pass that captures every layer and reduces it (ranges, sums, vectors), as a multiple of the plain
-  one, of {timed} examples; the smaller the network, the more weighs what is fixed.
+  one, of {timed} examples, where it was measured; the smaller the network, the more weighs what is fixed.
 
 | versions | architectures | wrong | refused | cost, median |
 |---|---|---|---|---|
@@ -146,7 +146,7 @@ published one. `make ledger` writes this page.
 
 
 def page(sets: dict[str, dict[str, Row]]) -> str:
-    """docs/ledger.md from rows by set of versions and name: the first set's, and where another's differ."""
+    """docs/ledger.md from rows by set of versions and name: the first set's, and another's where they differ."""
     (_, rows), *others = sets.items()
     lines = [_total(name, found) for name, found in sets.items()]
     lines += ["", "| network | library | captured | verified | missed | page | cost |", "|---|---|---|---|---|---|---|"]
@@ -156,8 +156,7 @@ def page(sets: dict[str, dict[str, Row]]) -> str:
         cells = _cells(rows[name])
         lines.append(f"| {name} | {' | '.join(cells)} | {rows[name].get('ratio', '')} |")
         for other, found in others:
-            theirs = _cells(found.get(name, {}))
-            if theirs != cells:
+            if name in found and (theirs := _cells(found[name])) != cells:
                 lines.append(f"| {name}, {other} | {' | '.join(theirs)} | |")
     return HEAD.format(count=len(ARCHITECTURES), timed=TIMED) + "\n".join(lines) + "\n"
 
@@ -176,9 +175,7 @@ def _cells(row: Row) -> list[str]:
         reasons.setdefault(reason, []).append(path)
     missed = "; ".join(f"{', '.join(paths)}: {reason}" for reason, paths in reasons.items())
     verified = f"{row['operations'] - len(row['failed'])} of {row['operations']}" if "operations" in row else ""
-    state = (
-        f"wrong: {'; '.join(faults)}" if (faults := wrong(row)) else row.get("refused", "built" if row else "not tried")
-    )
+    state = f"wrong: {'; '.join(faults)}" if (faults := wrong(row)) else row.get("refused", "built")
     cells = [row.get("library", ""), str(row.get("captured", "")), verified, missed, state]
     return [cell.replace("|", "\\|") for cell in cells]
 
