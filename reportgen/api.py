@@ -185,6 +185,8 @@ def build(
         recorded = list(whole.snapshots)
         now = Moment(whole, _step(to_step, recorded))
         before = None if whole.kind == "inspection" else Moment(whole, _step(from_step, recorded))
+        if before is not None and before.step == now.step:
+            before = None  # nothing changes from a step to itself
         return _built(now, before, options, title, max_size, progress)
 
     return with_what_is_whole(run if isinstance(run, Run) else open_run(run), make_of)

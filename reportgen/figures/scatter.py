@@ -135,7 +135,7 @@ def scatter_change(initial: np.ndarray, change: np.ndarray, title: str, correlat
 
     Up to 2,000 weights are dots; more are counted in 64 x 54 bins, shaded by the logarithm of the
     count. Lines mark zero on both axes; labels name the quadrants away from zero and towards it.
-    `correlation` (NaN or None: "no data") and the number of weights are printed at the top. Non-finite
+    `correlation` (NaN or None: "not defined") and the number of weights are printed at the top. Non-finite
     weights are omitted, and counted.
     """
     initial = np.asarray(initial).reshape(-1).astype(np.float64)
@@ -146,7 +146,7 @@ def scatter_change(initial: np.ndarray, change: np.ndarray, title: str, correlat
     left_out = int((~finite).sum())
     initial, change = initial[finite], change[finite]
     frame = Frame(64, 46, 256, 216)
-    r = "no data" if correlation is None or not np.isfinite(correlation) else f"{correlation:.2f}"
+    r = "not defined" if correlation is None or not np.isfinite(correlation) else f"{correlation:.2f}"
     note = f"r = {r.replace('-', '−')}, n = {len(initial):,}" + (f", {left_out:,} not finite" if left_out else "")
     parts: list[Part] = [
         Words(frame.left, 18, shorten(title, 34), bold=True),

@@ -16,7 +16,7 @@ from reportgen.figures.scene import Scene
 from reportgen.sections.context import PageContext
 from reportgen.sections.examples import COLUMNS as EXAMPLES
 from reportgen.sections.examples import example_rows, patches
-from reportgen.sections.words import NBSP, noun, plural
+from reportgen.sections.words import NBSP, NOT_DEFINED, noun, plural, those
 
 CHANNELS = 128
 LISTED = 10
@@ -83,7 +83,7 @@ _METHOD = (
     "that label. Comparison value: that divided by the mean sum of the input's values over the same examples, so that "
     "labels with more ink do not look more active; it favours labels with little ink in turn. Difference between "
     "labels: standard deviation over labels divided by the mean absolute value over labels. Class selectivity index "
-    "(Morcos et al. 2018, arXiv:1803.06959): (largest activity - mean of the other labels') / (their sum), 0 for all "
+    "(Morcos et al. 2018, arXiv:1803.06959): (largest activity − mean of the other labels') / (their sum), 0 for all "
     "labels alike, 1 for one label alone. A channel prefers a label clearly where activity and comparison value agree "
     f"on the label, both with an index of at least {CLEAR:g}, over at least {ENOUGH} examples of it, where its mean "
     "activity is at least the median channel's, and where its top-activating examples, if recorded, are mostly of that "
@@ -196,14 +196,16 @@ def _table(context: PageContext, layer: Layer, result: LabelActivity) -> Table:
         active, compared = (context.run.classes[label] if label >= 0 else None for label in labels)
         numbers = [(result.times, 2), (result.multiple, 2), (result.selectivity, 2), (result.label_cv, 3)]
         times, multiple, index, label_cv = (
-            f"{values[channel]:.{digits}f}" if np.isfinite(values[channel]) else None for values, digits in numbers
+            f"{values[channel]:.{digits}f}" if np.isfinite(values[channel]) else NOT_DEFINED
+            for values, digits in numbers
         )
         n = int(result.images[labels[0]]) if labels[0] >= 0 else None
         rows.append((channel, active, n, times, index, compared, multiple, label_cv))
     return Table(
         f"activity-{context.slug(layer.path)}-channels",
-        f"The {len(rows)} channels of {layer.path} whose response depends most on the label. Times mean: the value for "
-        "that label / the mean over labels. Where the two labels differ, ink decides, and no preference is claimed.",
+        f"{those(len(rows), 'channel')} of {layer.path} whose response depends most on the label. Times mean: the "
+        "value for that label / the mean over labels. Where the two labels differ, ink decides, and no "
+        "preference is claimed.",
         (
             *("Channel", "Most active for", "n", "Times mean", "Selectivity index"),
             *("By comparison value", "Times mean", "Difference between labels"),

@@ -15,7 +15,7 @@ from reportgen.sections.context import PageContext
 from reportgen.sections.enlarged import range_of
 from reportgen.sections.maps import place_words
 from reportgen.sections.scale import value_words
-from reportgen.sections.words import listed, percent, plural
+from reportgen.sections.words import listed, percent, plural, those
 
 ROWS = 20
 
@@ -125,7 +125,7 @@ def _table(context: PageContext, other: int) -> Table:
     first, second = context.names[0], context.names[other]
     return Table(
         "changes-table" if other == 1 else f"changes-table-{other}",
-        f"The {len(rows)} largest changes from {first} to {second}, of all channels of the chosen layers, largest "
+        f"{those(len(rows), 'largest change')} from {first} to {second}, of all channels of the chosen layers, largest "
         "first. Share: of the layer's largest magnitude.",
         (
             "Layer",

@@ -42,8 +42,8 @@ def build(context: PageContext) -> Section | None:
                 "others."
             )
         )
-    for before, after, channel in drawn:
-        blocks += [_row(context, before, after, channel, index) for index in range(_images(context))]
+    for place, (before, after, channel) in enumerate(drawn):
+        blocks += [_row(context, before, after, channel, index, place == 0) for index in range(_images(context))]
     if not shown:
         return None
     return Section("chosen", "Chosen channels", _finding(context, shown), tuple(blocks))
@@ -95,9 +95,12 @@ def _words(context: PageContext, layer: Layer, channel: int, index: int) -> str:
     )
 
 
-def _row(context: PageContext, before: Layer | None, after: Layer, channel: int, index: int) -> FigureRow:
+def _row(
+    context: PageContext, before: Layer | None, after: Layer, channel: int, index: int, with_input: bool
+) -> FigureRow:
+    """The channel before and after its activation; `with_input` has the image beside it, which the page needs once."""
     name = f"chosen-{context.slug(after.path)}-{channel}-{index}"
-    figures = [original(context, index, f"{name}-image")]
+    figures = [original(context, index, f"{name}-image")] if with_input else []
     if before is not None:
         words = f"before {after.op}: {_words(context, before, channel, index)}"
         figures.append(channel_figure(context, before, index, channel, f"{name}-before", words))

@@ -32,9 +32,9 @@ def build(context: PageContext) -> Section | None:
         "curves-chart",
         curves(at, loss, accuracy, places, behind),
         alt=f"{'Loss and accuracy' if accuracy else 'Loss'} until epoch {int(at[-1])}. {_finding(context)}",
-        caption=f"{'Left: the loss' if accuracy else 'The loss'}, as the training loop gave it"
+        caption="Loss, as the training loop reported it"
         + (f"; grey behind it, {per_point}" if behind else "")
-        + (f". Right: share of {noun(context.run)}s classified correctly" if accuracy else "")
+        + (f". Accuracy: share of {noun(context.run)}s classified correctly" if accuracy else "")
         + (". Epoch 0 is before training." if at[0] == 0 else "."),
         wide=True,
     )
@@ -43,8 +43,8 @@ def build(context: PageContext) -> Section | None:
         "dropout, at the epoch's end. The other values"
     )
     method = Text(
-        f"{measured if 'val_accuracy' in epochs[-1] else 'All values'} are as the training loop gave them: those of "
-        "training are usually means over an epoch's batches, taken while the parameters changed and with dropout, "
+        f"{measured if 'val_accuracy' in epochs[-1] else 'All values'} are as the training loop reported them: those "
+        "of training are usually means over an epoch's batches, taken while the parameters changed and with dropout, "
         "and can therefore look worse than test in the first epochs.",
         "method",
     )

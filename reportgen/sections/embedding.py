@@ -14,7 +14,7 @@ from reportgen.figures.chart import chart
 from reportgen.figures.curves import panels
 from reportgen.figures.scatter import embedding_multiples, embedding_overlay
 from reportgen.sections.context import PageContext
-from reportgen.sections.words import listed, noun, percent, plural
+from reportgen.sections.words import NOT_DEFINED, listed, noun, percent, plural
 
 FRAME_MS = 500
 MULTIPLES = 8
@@ -131,7 +131,7 @@ def _trust(found: Embedding, epochs: list[int]) -> Table:
         "Epoch": epochs,
         "Trustworthiness": [_rounded(value) for value in found.trust],
         "Neighbour accuracy": [None if value is None else percent(value) for value in found.accuracy],
-        "Movement": [_rounded(value) for value in found.movement],
+        "Movement": [_rounded(value) or NOT_DEFINED for value in found.movement],
     }
     if not len(_labels(found)):
         del columns["Neighbour accuracy"]

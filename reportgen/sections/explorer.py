@@ -71,7 +71,7 @@ def build(context: PageContext) -> Section | None:
     )
     explorer = Explorer(
         "explorer-kernels",
-        "Left: the change between the two snapshots; white 0, red decrease, blue increase. Right: value at the earlier "
+        "Tiles: the change between the two snapshots; white 0, red decrease, blue increase. Dots: value at the earlier "
         "one against change, a dot per weight.",
         tuple(steps),
         (steps[0], steps[-1]),

@@ -10,7 +10,7 @@ from reportgen.analysis.checkup import Checkup, Update
 from reportgen.analysis.health import LayerHealth
 from reportgen.core.report import Block, Numbers, Section, Table, Text
 from reportgen.sections.context import PageContext
-from reportgen.sections.words import listed, percent, plural
+from reportgen.sections.words import NOT_DEFINED, listed, percent, plural
 
 MOST_DEAD, OF_FEW, FEW = 0.1, 0.5, 20
 """Share of a layer's channels from which on dead ones are a warning on top of the page; over fewer images than FEW,
@@ -166,14 +166,14 @@ def _layers(context: PageContext) -> Table:
                 *(len(health[i].dead) for i in picked),
                 _numbered(last.dead),
                 len(last.constant),
-                None if last.saturated is None else len(last.saturated),
+                NOT_DEFINED if last.saturated is None else len(last.saturated),
                 len(last.non_finite),
             )
         )
     return Table(
         "health-layers",
         f"Channels over {_images(found)}. Dead: always 0. Constant: always one other value. Saturated: 95 % of the "
-        "values on the probe images within 1 % of an end of the activation function's range; no data for functions "
+        "values on the probe images within 1 % of an end of the activation function's range; not defined for functions "
         "without ends. Not finite: with NaN or infinite values."
         f"{'' if alone else f' All but the dead after epoch {found.epochs[-1]}.'}",
         (
@@ -214,12 +214,14 @@ def _intervals(found: Checkup) -> str:
 
 def _method(context: PageContext) -> str:
     found, kept = context.checkup, len(context.run.snapshots)
-    where = f"steps {_some([str(step) for step in found.looked])}" if len(found.looked) < kept else "every kept step"
+    where = (
+        f"steps {_some([str(step) for step in found.looked])}" if len(found.looked) < kept else "every recorded step"
+    )
     epochs = len(context.run.observations)
     text = "Pooling and flattening layers are left out: they hand on what died before."
     if context.before is not None:
         text = (
-            f"Parameters were looked at in {where}, activations after {len(found.epochs)} of "
+            f"Parameters were examined at {where}, activations after {len(found.epochs)} of "
             f"{plural(epochs, 'epoch')} (epoch 0 is before training). {text}"
         )
     if found.channels and not found.whole:

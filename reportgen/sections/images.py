@@ -14,7 +14,7 @@ from reportgen.sections.enlarged import pixels_of
 from reportgen.sections.options import Need
 from reportgen.sections.overlay import Frame, thumbnail
 from reportgen.sections.scale import layer_range
-from reportgen.sections.words import listed, percent, plural
+from reportgen.sections.words import listed, ordinal, percent, plural
 
 OPEN = 8
 """Images shown open; of more, the rest stand in a fold."""
@@ -34,8 +34,8 @@ def build(context: PageContext) -> Section:
         rows = tuple(_planes(context, index) for index in range(min(len(context.names), OPEN)))
         blocks.append(Fold("The input's channels, one by one", rows))
     height, width = inputs.shape[1:3]
-    how = ", as they were handed over" if stated is None else f" (height × width): {stated.words}"
-    finding = f"The network sees {plural(len(context.names), 'image')} of {height}×{width} pixels{how}."
+    how = ", unchanged" if stated is None else f" (height × width): {stated.words}"
+    finding = f"The network receives {plural(len(context.names), 'image')} of {height}×{width} pixels{how}."
     if len(context.names) == 2 and Need.COMPARABLE in context.offers:
         finding += f" {differ_words(context, 1)}"
     return Section("images", "The images as the network sees them", finding, tuple(blocks))
@@ -91,7 +91,7 @@ def _planes(context: PageContext, index: int) -> FigureRow:
     names = (stated.planes if stated is not None else ()) or tuple(str(i) for i in range(len(values)))
     picture = mosaic(values[:, ::step, ::step], low, high, palette, labels=names, columns=len(values))
     bar = colorbar(palette, low, high)
-    thinned = f" Every {step}th pixel is shown." if step > 1 else ""
+    thinned = f" Every {ordinal(step)} pixel is shown." if step > 1 else ""
     figure = Figure(
         f"image-{index}-planes",
         picture,

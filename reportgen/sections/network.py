@@ -6,7 +6,7 @@ from typing import Any
 from reportgen.core.network import Layer
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
 from reportgen.sections.context import PageContext
-from reportgen.sections.words import plural
+from reportgen.sections.words import called, plural
 
 UNFOLDED = 40
 
@@ -39,7 +39,9 @@ def build(context: PageContext) -> Section:
     parameters = sum(layer.parameters for layer in network.layers.values())
     with_parameters = sum(layer.parameters > 0 for layer in network.layers.values())
     source = f" with {facts['parameters']}" if "parameters" in facts else ""
-    finding = f"{network.name}{source} has {plural(parameters, 'parameter')} in {plural(with_parameters, 'layer')}."
+    finding = (
+        f"{called(network.name)}{source} has {plural(parameters, 'parameter')} in {plural(with_parameters, 'layer')}."
+    )
     if verified := str(facts.get("verification", "")):
         finding += f" {verified[0].upper()}{verified[1:]}."
     numbers = Numbers("layers.csv", _COLUMNS, lambda: _rows(context))

@@ -6,7 +6,7 @@ from typing import Any
 
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
 from reportgen.sections.context import PageContext
-from reportgen.sections.words import plural
+from reportgen.sections.words import called, plural
 
 
 def build(context: PageContext) -> Section:
@@ -14,12 +14,12 @@ def build(context: PageContext) -> Section:
     run = context.run
     blocks: list[Block] = [*([_results(context)] if run.metrics.epochs else []), _configuration(context)]
     numbers = (Numbers("metrics.csv", _metric_columns(context), lambda: _metric_rows(context)),)
-    finding = _snapshots(context) if context.before is not None else f"{_asked(context)}."
+    finding = _snapshots(context) if context.run.kind == "training" else f"{_asked(context)}."
     return Section("overview", "Overview", finding, tuple(blocks), numbers if run.metrics.epochs else ())
 
 
 def _asked(context: PageContext) -> str:
-    model, source = context.network.name, context.run.provenance.get("parameters", "its parameters")
+    model, source = called(context.network.name), context.run.provenance.get("parameters", "its parameters")
     return f"{model} with {source}, looked into without training"
 
 
@@ -59,7 +59,7 @@ def _results(context: PageContext) -> Fold:
 
 def _configuration(context: PageContext) -> Fold:
     rows = tuple((name, _text(value)) for name, value in sorted(context.run.config.items()))
-    table = Table("configuration", "What was asked for.", ("Option", "Value"), rows, "ll")
+    table = Table("configuration", "Options of the run.", ("Option", "Value"), rows, "ll")
     method = Text(
         "Step 0 is the network before training; step s is after s updates. Channels, labels, steps and "
         "epochs count from 0.",

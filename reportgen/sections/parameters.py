@@ -21,7 +21,7 @@ from reportgen.sections.context import PageContext
 from reportgen.sections.limits import coarse
 from reportgen.sections.maps import by_module
 from reportgen.sections.options import Moment
-from reportgen.sections.words import percent, plural
+from reportgen.sections.words import NOT_DEFINED, percent, plural
 
 _READING = (
     "White is 0; red is negative, blue positive; each heatmap has its own symmetric range, printed beside it. A filter "
@@ -239,7 +239,7 @@ def _relative(diff: ParamDiff) -> float | None:
 
 
 def _signed(value: float | None) -> str:
-    return "no data" if value is None else f"{value:.2f}".replace("-", "−")
+    return NOT_DEFINED if value is None else f"{value:.2f}".replace("-", "−")
 
 
 def _value(before: Moment) -> str:
@@ -249,7 +249,7 @@ def _value(before: Moment) -> str:
 def _table(diffs: tuple[ParamDiff, ...], before: Moment) -> Table:
     return Table(
         "parameters-table",
-        f"Change of every parameter. Correlation: Pearson's, of {_value(before)} and change.",
+        f"Change of every parameter array. Correlation: Pearson's, of {_value(before)} and change.",
         ("Parameter", "Elements", "Mean", "Mean abs.", "Max abs.", "Increased", "Decreased", "Correlation"),
         tuple(
             (
@@ -258,7 +258,7 @@ def _table(diffs: tuple[ParamDiff, ...], before: Moment) -> Table:
                 *(None if v is None else short_number(v) for v in (diff.mean, diff.mean_abs, diff.max_abs)),
                 diff.increased,
                 diff.decreased,
-                None if diff.correlation is None else _signed(diff.correlation),
+                NOT_DEFINED if diff.correlation is None else _signed(diff.correlation),
             )
             for diff in diffs
         ),

@@ -15,7 +15,7 @@ from reportgen.sections.enlarged import (
     tiles_figure,
 )
 from reportgen.sections.maps import by_module, open_images, peak_words, place_words, shown_images
-from reportgen.sections.words import plural
+from reportgen.sections.words import plural, those
 
 FEW_GRIDS = 16
 """Grids (layers times inputs) up to which the ten strongest channels are drawn enlarged, too."""
@@ -46,7 +46,7 @@ def build(context: PageContext) -> Section | None:
                 "to see all of them enlarged."
             )
         )
-    blocks += by_module([(layer, tuple(_layer(context, layer, few))) for layer in drawn])
+    blocks += by_module([(layer, tuple(_layer(context, layer, few, layer is drawn[0]))) for layer in drawn])
     blocks.append(
         Text(
             "Strongest means the largest single value, or where it says so the largest mean. Enlarged, a value stands "
@@ -82,9 +82,9 @@ def finding(context: PageContext) -> str:
     return f"In {layer.path}, channel {channel} has the largest value on {where} images ({span})."
 
 
-def _layer(context: PageContext, layer: Layer, few: bool) -> list[Block]:
+def _layer(context: PageContext, layer: Layer, few: bool, first: bool) -> list[Block]:
     images = shown_images(context)
-    parts = [_image(context, layer, index, few) for index in range(images)]
+    parts = [_image(context, layer, index, few, few and first) for index in range(images)]
     blocks = [block for part in parts[: open_images(context)] for block in part]
     rest = tuple(block for part in parts[open_images(context) :] for block in part)
     if rest:
@@ -92,7 +92,8 @@ def _layer(context: PageContext, layer: Layer, few: bool) -> list[Block]:
     return blocks
 
 
-def _image(context: PageContext, layer: Layer, index: int, few: bool) -> list[Block]:
+def _image(context: PageContext, layer: Layer, index: int, few: bool, with_input: bool) -> list[Block]:
+    """The strongest channel; `with_input` has the image itself beside it, which the page needs once."""
     image, name = context.names[index], f"strongest-{context.slug(layer.path)}-{index}"
     peak = strongest(context.stats[layer.path])[index]
     if peak is None:
@@ -101,7 +102,7 @@ def _image(context: PageContext, layer: Layer, index: int, few: bool) -> list[Bl
         channel_figure(context, layer, index, peak.channel, name, peak_words(peak)),
         overlay_figure(context, layer, index, peak.channel, f"{name}-over"),
     ]
-    if few:
+    if with_input:
         figures.insert(0, original(context, index, f"{name}-image"))
     return [FigureRow(tuple(figures), f"{layer.path}, {image}"), _ten(context, layer, index, name, few)]
 
@@ -113,14 +114,14 @@ def _ten(context: PageContext, layer: Layer, index: int, name: str, few: bool) -
     if few:
         for by, peaks in rankings.items():
             kind = "maximum" if by == "max" else "mean"
-            words = f"{context.names[index]}: {layer.path}, the {count} strongest channels by {kind}"
+            words = f"{context.names[index]}: {layer.path}, {those(count, 'strongest channel').lower()} by {kind}"
             channels = [peak.channel for peak in peaks]
             labels = [f"{rank}: {channel}" for rank, channel in enumerate(channels, 1)]
             words += " (rank: channel)"
             blocks.append(tiles_figure(context, layer, index, channels, labels, f"{name}-{by}", words))
             blocks.append(overlays_figure(context, layer, index, channels, labels, f"{name}-{by}-over", words))
     blocks.append(_ranks(context, layer, index, rankings, name))
-    return Fold(f"The {count} strongest channels of {layer.path} on {context.names[index]}", tuple(blocks))
+    return Fold(f"{those(count, 'strongest channel')} of {layer.path} on {context.names[index]}", tuple(blocks))
 
 
 def _ranks(context: PageContext, layer: Layer, index: int, rankings: dict[str, tuple[Peak, ...]], name: str) -> Table:

@@ -65,6 +65,18 @@ def noun(run: Run) -> str:
     return "image" if pictures else "example"
 
 
+NOT_DEFINED = "not defined"
+"""A cell for what has no value by its definition; None is "no data"."""
+
+
+def those(count: int, noun: str) -> str:
+    """
+    >>> those(1, "channel"), those(10, "channel")
+    ('The channel', 'The 10 channels')
+    """
+    return f"The {noun}" if count == 1 else f"The {plural(count, noun)}"
+
+
 def ordinal(number: int) -> str:
     """
     >>> ordinal(1), ordinal(2), ordinal(3), ordinal(4), ordinal(11), ordinal(22)

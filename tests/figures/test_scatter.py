@@ -192,7 +192,7 @@ def test_many_weights_are_counted_in_bins():
 
 def test_weights_that_are_not_finite_are_counted():
     svg = drawing(scatter_change(np.array([1.0, np.nan, 2]), np.array([1.0, 1, np.inf]), "k", np.nan)).svg
-    assert "r = no data, n = 1, 2 not finite" in placed(svg)
+    assert "r = not defined, n = 1, 2 not finite" in placed(svg)
     nothing = drawing(scatter_change(np.array([np.nan]), np.array([1.0]), "k")).svg
     assert "no data" in placed(nothing)
     with pytest.raises(DataError, match="one change per weight"):
