@@ -99,7 +99,7 @@ def _misclassified(context: PageContext, result: Confusion) -> Figure | None:
     if context.classification is None or not chosen or not are_pictures(images.shape):
         return None
     predictions, gaps = context.classification.predictions, context.classification.logit_gap
-    names = distinct(result.classes, 14)
+    names = distinct(result.classes, 10)  # a tile has room for that many characters
     picture = image_mosaic(
         images,
         chosen,
