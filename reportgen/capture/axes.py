@@ -30,6 +30,9 @@ INPUTS: Mapping[int, Labels] = {
 }
 """Number of axes of the model's input -> what they are; whole numbers [b, t] are tokens."""
 
+PARTS = ("part 1", "part 2")
+"""The parts of an unknown axis that was parted, such as the groups of heads that share keys, and those within one."""
+
 SPATIAL: Mapping[int, Labels] = {1: ("t",), 2: ("y", "x"), 3: ("z", "y", "x")}
 
 
@@ -50,12 +53,32 @@ def with_heads(labels: Labels) -> Labels:
     return (*labels[:-2], "head", "channel") if labels[-2:] == ("?", "channel") else labels
 
 
-def with_pairs(labels: Labels, normalised: Sequence[int]) -> Labels:
-    """The labels of a softmax, where it is one over pairs of positions: queries and the keys that are normalised."""
+def with_pairs(labels: Labels, normalised: Sequence[int], attention: bool = False) -> Labels:
+    """The labels of a softmax, where it is one over pairs of positions: queries and the keys that are normalised.
+
+    In one of Flax's attention, the axis before the keys are the queries, whatever was made of the positions.
+    """
     pair = [i for i, label in enumerate(labels) if label == "t"]
+    if attention and len(normalised) == 1 and normalised[0] > 0:
+        pair = [normalised[0] - 1, normalised[0]]
     if len(pair) != 2 or len(normalised) != 1 or normalised[0] not in pair:
         return labels
     return tuple(("key" if i == normalised[0] else "query") if i in pair else x for i, x in enumerate(labels))
+
+
+def arranged(labels: Sequence[str], windows: int | None = None) -> tuple[tuple[str, ...], tuple[int, ...], int]:
+    """How a layer's axes are shown: their labels, the order that puts channels last and, in attention weights, the
+    heads before query and key; and how many axes together count the heads. `windows` is one that stays in front."""
+    axes = range(len(labels))
+    if "query" in labels and "key" in labels:
+        pair = [labels.index("query"), labels.index("key")]
+        heads = sorted((i for i in axes if i not in (*pair, windows)), key=lambda i: labels[i])
+        front = [] if windows is None else [windows]
+        merged = len(heads) if windows is None else 0
+        names = ("head",) * (bool(heads) if merged else len(heads))
+        return (*"?" * len(front), *names, "query", "key"), (*front, *heads, *pair), merged
+    last = sorted(axes, key=lambda i: labels[i] == "channel")
+    return tuple("?" if labels[i] in PARTS else labels[i] for i in last), tuple(last), 0
 
 
 def _rule(equation: Equation, read: list[Labels | None]) -> Sequence[Labels | None]:
@@ -175,7 +198,7 @@ def _reshape(equation: Equation, read: list[Labels | None]) -> Labels | None:
             kept = [group[0] if not one else "?" for one in ones]
             if ones.count(False) > 1:
                 # Split channels: the last part are the channels of a head; split positions are tiles.
-                kept = ["?"] * len(news)
+                kept = list(PARTS) if group[0] == "?" and len(news) == 2 else ["?"] * len(news)
                 if group[0] in ("b", "channel"):
                     kept[0 if group[0] == "b" else -1] = group[0]
             result += kept

@@ -20,11 +20,17 @@ FEW, MORE = 2, 3
 
 @dataclass(frozen=True)
 class ImageAxis:
-    """Where the images are: `axis`, shared with `positions` others; the images count slower if `outer`."""
+    """Where the images are: `axis`, shared with `positions` others; the images count slower if `outer`.
+
+    `order` are the axes of [image, ...] in the order of the layer's, () for as they are: channels stand last, and
+    heads before queries and keys. `heads` are the sizes of the axes that together count the heads, () for at most one.
+    """
 
     axis: int = 0
     positions: int = 1
     outer: bool = True
+    order: tuple[int, ...] = ()
+    heads: tuple[int, ...] = ()
 
 
 def image_axes(
@@ -50,7 +56,16 @@ def image_axes(
 
 
 def images_first(value: Any, where: ImageAxis, images: int) -> Any:
-    """The value as [image, ...]; positions that shared the images' axis get one of their own after it."""
+    """The value as [image, *layer.shape]; positions that shared the images' axis get one of their own after it."""
+    value = _parted(value, where, images)
+    if where.order:
+        value = jnp.transpose(value, where.order)
+    if where.heads:
+        value = value.reshape(value.shape[0], -1, *value.shape[1 + len(where.heads) :])
+    return value
+
+
+def _parted(value: Any, where: ImageAxis, images: int) -> Any:
     if where.positions == 1:
         return value if where.axis == 0 else jnp.moveaxis(value, where.axis, 0)
     split = (images, where.positions) if where.outer else (where.positions, images)
@@ -61,6 +76,10 @@ def images_first(value: Any, where: ImageAxis, images: int) -> Any:
 
 def as_computed(value: Any, where: ImageAxis) -> Any:
     """The inverse of `images_first`."""
+    if where.heads:
+        value = value.reshape(value.shape[0], *where.heads, *value.shape[2:])
+    if where.order:
+        value = jnp.transpose(value, [where.order.index(axis) for axis in range(len(where.order))])
     if where.positions == 1:
         return value if where.axis == 0 else jnp.moveaxis(value, 0, where.axis)
     parted = jnp.moveaxis(value, 0, where.axis if where.outer else where.axis + 1)

@@ -14,19 +14,20 @@ cost nothing: XLA removes them.
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
 from reportgen.capture import batch
-from reportgen.capture.axes import follow, with_heads, with_pairs
+from reportgen.capture.axes import arranged, follow, with_heads, with_pairs
 from reportgen.capture.batch import ImageAxis, images_first
 from reportgen.capture.fields import receptive_fields
 from reportgen.capture.flops import flops
 from reportgen.capture.forward import Forward, PlainForward, forward_of, name_of, variables_of
 from reportgen.capture.names import flat_names
+from reportgen.capture.operations import ATTENTION_WEIGHTS
 from reportgen.capture.program import Program, trace
 from reportgen.capture.table import CapturedLayer, build, own_params
 from reportgen.core.network import INPUT, Layer, Network, Role
@@ -199,11 +200,14 @@ def _known(what: str, find: Callable[[], dict[str, T]], uncaptured: dict[str, st
 def _layers(
     program: Program,
     captured: Sequence[CapturedLayer],
-    image_axes: Mapping[str, ImageAxis],
+    image_axes: dict[str, ImageAxis],
     variables: Any,
     uncaptured: dict[str, str],
 ) -> tuple[Layer, ...]:
-    """The captured layers as the run directory keeps them; `uncaptured` gets what could not be found out of them."""
+    """The captured layers as the run directory keeps them.
+
+    `image_axes` get the order of their axes, `uncaptured` what could not be found out of them.
+    """
     owned, _ = own_params(captured, flat_names(variables.get("params", {})))
     labels = follow(program)
     paths = {INPUT, *(layer.path for layer in captured)}
@@ -217,24 +221,30 @@ def _layers(
     for layer in captured:
         where = image_axes[layer.path]
         shape = layer.variable.aval.shape
-        example = jax.eval_shape(lambda x, where=where: images_first(x, where, batch.FEW), layer.variable.aval)
         named = labels.get(layer.variable, ("?",) * len(shape))
-        if layer.operation is not None and layer.op == "softmax":
-            named = with_pairs(named, layer.operation.reduced)
+        if layer.operation is not None and layer.op in ("softmax", ATTENTION_WEIGHTS):
+            named = with_pairs(named, layer.operation.reduced, layer.op == ATTENTION_WEIGHTS)
         if layer.role is Role.DENSE and layer.module is not None and layer.module.rpartition("/")[0] in attentions:
             named = with_heads(named)
-        axes: list[Any] = list(named)
-        axes.pop(where.axis)
+        found = list(named)
+        found.pop(where.axis)
         if where.positions > 1:
-            axes.insert(where.axis, "?")
+            found.insert(where.axis, "?")
+        axes: Any
+        axes, order, heads = arranged(found, where.axis if where.positions > 1 else None)
+        if heads > 1 or order != tuple(range(len(order))):
+            parted = jax.eval_shape(lambda x, where=where: images_first(x, where, batch.FEW), layer.variable.aval)
+            sizes = tuple(int(parted.shape[1 + i]) for i in order[:heads]) if heads > 1 else ()
+            where = image_axes[layer.path] = replace(where, order=(0, *(1 + i for i in order)), heads=sizes)
+        example = jax.eval_shape(lambda x, where=where: images_first(x, where, batch.FEW), layer.variable.aval)
         layers.append(
             Layer(
                 path=layer.path,
                 op=layer.op,
-                role=layer.role,
+                role=Role.ATTENTION if {"query", "key"} <= set(axes) else layer.role,
                 shape=tuple(int(size) for size in example.shape[1:]),
                 dtype=str(example.dtype),
-                axes=tuple(axes),
+                axes=axes,
                 inputs=tuple(path for path in layer.inputs if path in paths),
                 params=owned.get(layer.path, {}),
                 alias_of=layer.alias_of if layer.alias_of in paths else None,
