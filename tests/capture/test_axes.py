@@ -49,7 +49,7 @@ def test_channels_are_not_claimed_where_they_are_not():
     found = axes_of(Turned(), np.zeros((2, 6, 6, 1), np.float32))
     assert found["conv"] == "yxc"
     assert found["conv/relu"] == "yxc"  # channels stand last, wherever the program has them
-    assert found["conv/relu#2"] == "yxc?"
+    assert found["conv/relu#2"] == "yx?c"
     assert found["conv/relu#3"] == "??xc"
 
 
