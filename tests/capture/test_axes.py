@@ -72,7 +72,7 @@ class Attention(nn.Module):
 def test_attention_weights_have_heads_queries_and_keys(turned):
     x = np.zeros((2, 5, 3), np.float32)
     layers = prepare(Attention(turned), variables_for(Attention(turned), x), x).network.layers
-    assert layers["softmax"].axes == (("head", "key", "query") if turned else ("head", "query", "key"))
+    assert layers["softmax"].axes == ("head", "query", "key")
     assert layers["softmax"].shape == (2, 5, 5) and not layers["softmax"].has_maps
     # What DenseGeneral splits may be heads, or anything else.
     assert layers["q"].shape == (5, 2, 4) and letters(layers["q"]) == "t?c" and not layers["q"].has_maps
