@@ -16,7 +16,7 @@ from warnings import warn
 from reportgen.errors import naming_the_extra
 
 if TYPE_CHECKING:
-    from reportgen.api import Checkpoint, Report, build, inspect
+    from reportgen.api import Report, build, inspect
     from reportgen.core.outcome import Task
     from reportgen.core.report import Figure, Section, Table, Text
     from reportgen.core.run import Run
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from reportgen.sections import PageContext
     from reportgen.store import open_run, save_run
     from reportgen.training import train
+    from reportgen.training.replay import replay
+    from reportgen.weights.checkpoint import Checkpoint
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Checkpoint": "reportgen.api",
+    "Checkpoint": "reportgen.weights.checkpoint",
     "ComparisonReport": "reportgen.comparing",
     "Figure": "reportgen.core.report",
     "Keep": "reportgen.record",
@@ -48,6 +50,7 @@ _HOME = {
     "inspect": "reportgen.api",
     "load_dataset": "reportgen.data",
     "open_run": "reportgen.store",
+    "replay": "reportgen.training.replay",
     "save_run": "reportgen.store",
     "train": "reportgen.training",
 }
@@ -72,6 +75,7 @@ __all__ = [
     "inspect",
     "load_dataset",
     "open_run",
+    "replay",
     "save_run",
     "train",
 ]

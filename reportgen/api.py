@@ -36,29 +36,10 @@ from reportgen.sections.custom import custom
 from reportgen.sections.installed import installed
 from reportgen.sections.scale import normalization
 from reportgen.store import open_run, save_run, with_what_is_whole
+from reportgen.weights.checkpoint import Checkpoint
 
 MAX_SIZE = 10_000_000
 """Bytes that a page as one file has at most, unless asked for otherwise."""
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Weights from elsewhere, and how they are read.
-
-    path      a file (.safetensors, .npz, .msgpack) or an Orbax folder
-    step      which of an Orbax folder's; None: the last
-    rename    rules OLD=NEW that bring its names to the model's
-    layout    of its kernels: "hwio" as in Flax, or "oihw" as in PyTorch
-    key       the branch of it that holds the weights, where several fit ("ema_params")
-    framework whose names and layouts it has: "flax", or "torch", which is matched to the model by structure
-    """
-
-    path: str | Path
-    step: int | None = None
-    rename: Sequence[str] = ()
-    layout: Literal["hwio", "oihw"] = "hwio"
-    key: str | None = None
-    framework: Literal["flax", "torch"] = "flax"
 
 
 @dataclass(frozen=True)

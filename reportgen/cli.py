@@ -1,4 +1,4 @@
-"""The command line: `reportgen demo | train | build | inspect | compare`.
+"""The command line: `reportgen demo | train | build | inspect | compare | replay`.
 
 Each command turns its options into one call of a plain function; whatever costs time to import is
 imported inside it, so that `--help` answers at once.
@@ -18,6 +18,7 @@ from click.core import ParameterSource
 from reportgen import __version__
 from reportgen.cli_compare import compare
 from reportgen.cli_options import Output, numbers, page_options, print_matched, quiet_option, weights_options
+from reportgen.cli_replay import replay
 from reportgen.cli_streams import end, open_streams, stream_errors
 from reportgen.core.paths import local_path
 from reportgen.errors import OptionError, ReportgenError, RunError, naming_the_extra
@@ -52,10 +53,13 @@ def cli() -> None:
     reportgen build runs/a -o a.html            turn it into a report
     reportgen inspect --run runs/a -o in.html   look inside a network without training
     reportgen compare runs/a runs/b -o c.html   run against run
+    reportgen replay ckpts/ -o runs/b --model nets:small --dataset my.npz
+                                                record a training from its checkpoints
     """
 
 
 cli.add_command(compare)
+cli.add_command(replay)
 
 
 @cli.command()
@@ -242,9 +246,10 @@ def inspect(
     shape = numbers(f"{size}x{size}" if size and "x" not in size else size, "--size", "x", int)
     from reportgen import api
     from reportgen.data import load_dataset
+    from reportgen.weights.checkpoint import Checkpoint
 
     data = None if dataset is None else load_dataset(dataset, data_dir)
-    checkpoint = None if weights is None else api.Checkpoint(weights, options["step"], **reading)
+    checkpoint = None if weights is None else Checkpoint(weights, options["step"], **reading)
     read = {"images": (*images, *pictures), "weights": checkpoint, "size": shape, "dataset": data}
     report = api.inspect(**read, **view, **options, progress=not output.quiet)
     if report.run is not None:

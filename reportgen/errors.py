@@ -22,6 +22,7 @@ EXTRAS = {
     "orbax": "record",
     "tensorstore": "record",
     "numba": "umap",
+    "tensorboard": "tensorboard",
 }
 
 

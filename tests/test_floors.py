@@ -20,7 +20,7 @@ FLOORS = [
     {"training"},
     {"api", "cli_streams"},
     {"cli_options", "comparing"},
-    {"cli_compare"},
+    {"cli_compare", "cli_replay"},
     {"cli"},
 ]
 WITHOUT_JAX = {"errors", "npz", "core", "store", "analysis", "figures", "page", "sections", "data"}
@@ -157,7 +157,7 @@ def test_what_a_report_needs_is_installed_with_the_base():
     used = {
         package.lower()
         for file in FILES
-        if room(file) in WITHOUT_JAX | {"api", "cli"}
+        if room(file) in WITHOUT_JAX | {"api", "cli", "cli_replay"}
         for package in (module.split(".")[0] for module in imported(file))
         if package not in sys.stdlib_module_names and package not in ("reportgen", "numba")
     }

@@ -255,6 +255,11 @@ class Run:
         return self.batches.get(name, Batch())
 
     @property
+    def stage(self) -> str:
+        """What ends where the network was observed: an "epoch", or a "checkpoint" of a replay that knows no epochs."""
+        return "checkpoint" if self.provenance.get("epochs_are") == "checkpoints" else "epoch"
+
+    @property
     def activations(self) -> Mapping[int, Observation]:
         """The earlier name of `observations`."""
         warnings.warn("Run.activations is called Run.observations now", DeprecationWarning, stacklevel=2)

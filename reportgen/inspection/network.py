@@ -88,7 +88,7 @@ def from_model(
         made = build_model(model, classes, shape) if isinstance(model, str) else model
         if variables is not None:
             return made, variables_of(made, variables)
-        start = _initial(made, shape, name, values=tree is None)
+        start = initial_variables(made, np.zeros((2, *shape), np.float32), name=name, values=tree is None)
         if tree is None:
             return made, start
         how: dict[str, Any] = {"rename": rename, "layout": layout, "key": key, "framework": framework}
@@ -150,7 +150,7 @@ def from_run(path: str | Path, *, step: int | None = None, model: Any = None) ->
 
     def make(image_shape: Shape) -> tuple[Any, dict[str, Any]]:
         made = build_model(name, len(run.classes), image_shape) if isinstance(name, str) else name
-        start = _initial(made, image_shape, str(name), values=False)
+        start = initial_variables(made, np.zeros((2, *image_shape), np.float32), name=str(name))
         others = {kind: tree for kind, tree in start.items() if kind != "params"}
         tree = {kind: _nested(named) for kind, named in run.snapshots[at].variables.items() if kind in start}
         if missing := others.keys() - tree:
@@ -195,24 +195,27 @@ def _is_nnx(model: Any) -> bool:
     return isinstance(model, nnx.Module)
 
 
-def _initial(model: Any, shape: Shape, name: str, *, values: bool) -> dict[str, Any]:
-    """The variables that the model starts with for images of that shape; only shapes unless `values`."""
+def initial_variables(model: Any, example: Any, *, name: str = "", values: bool = False) -> dict[str, Any]:
+    """The variables that the model starts with for such inputs; only shapes unless `values`.
+
+    Raises ModelError where it can't take them.
+    """
     import jax
 
     if _is_nnx(model):
         return variables_of(model)
     arguments = evaluation_arguments(type(model).__call__)
 
-    def init(images: Any) -> Any:
-        return model.init(jax.random.key(0), images, **arguments)
+    def init(inputs: Any) -> Any:
+        return model.init(jax.random.key(0), inputs, **arguments)
 
-    example = np.zeros((2, *shape), np.float32)
     try:
         return dict(jax.jit(init)(example) if values else jax.eval_shape(init, example))
     except ReportgenError:
         raise
     except Exception as problem:  # whatever the user's model, Flax and jax raise
-        raise cannot_take(name, shape, problem) from problem
+        shape = jax.tree.leaves(example)[0].shape[1:]
+        raise cannot_take(name or type(model).__name__, shape, problem) from problem
 
 
 def cannot_take(name: str, shape: Sequence[int], problem: Exception) -> ModelError:

@@ -44,11 +44,13 @@ class Start:
     """How a recording begins, for a training that knows more than its loop.
 
     resume_at   step to go on from, of the run that is there: later snapshots and rows are dropped
+    at          (step, epoch) of the network that is handed over; (0, 0): before training
     facts       further provenance: JSON values that are known of data and place
     initial     metrics of the network before training (val_loss=...)
     """
 
     resume_at: int | None = None
+    at: tuple[int, int] = (0, 0)
     facts: Mapping[str, Any] = field(default_factory=dict)
     initial: Mapping[str, Any] = field(default_factory=dict)
 

@@ -35,7 +35,7 @@ from reportgen.record.batches import all_batches, recorded_part
 from reportgen.record.keep import Keep, Start, interval, with_earlier
 from reportgen.record.prepared import fitting, prepare_model
 from reportgen.record.provenance import provenance
-from reportgen.record.values import metrics, numbers, plain
+from reportgen.record.values import configuration, metrics, numbers, plain_items
 from reportgen.store import RunWriter, snapshot_at
 
 WAITING_BYTES = 256 << 20
@@ -108,11 +108,13 @@ class Recorder:
         self._collections = set(variables)
         self._every = interval(keep.every, variables)
         self._path = path = lasting_path(path)
-        self._begin_at(path, start.resume_at, variables)
+        self._begin_at(path, start, variables)
         self._closed = False
         self._warned = False
         self.accuracy: float | None = None
         """Share of the evaluation examples that were predicted correctly when they were last evaluated."""
+        self.notes: list[str] = []
+        """Sentences for the top of the page, written when the recorder is closed."""
         task = task_named(task)
         names = None if classes is None else names_in_order(classes)
         with own_modes():
@@ -125,8 +127,8 @@ class Recorder:
         header = {
             **prepared.header,
             "classes": prepared.classes,
-            "config": {"model": prepared.observe.network.name, **_configuration(config), **options},
-            "provenance": {**provenance(), **_plain(start.facts, "facts"), **prepared.provenance},
+            "config": {"model": prepared.observe.network.name, **configuration(config), **options},
+            "provenance": {**provenance(), **plain_items(start.facts, "facts"), **prepared.provenance},
         }
         initial = metrics(start.initial)
         self._writer: RunWriter | None = None
@@ -137,10 +139,11 @@ class Recorder:
         if start.resume_at is None:
             self._record_start(variables, initial)
 
-    def _begin_at(self, path: Path, step: int | None, variables: Mapping[str, Any]) -> None:
-        """Count from `step` of the run that is there, whose parameters must be those of this model; from 0 for None."""
-        self._step = self._epoch_began = step or 0
-        self._epoch = 0
+    def _begin_at(self, path: Path, start: Start, variables: Mapping[str, Any]) -> None:
+        """Count from a step of the run that is there, whose parameters must be those of this model; else as begun."""
+        step = start.resume_at
+        self._step, self._epoch = (step, 0) if step is not None else start.at
+        self._epoch_began = self._step
         self._kept: tuple[int, set[str]] = self._step, self._collections
         if step is not None:
             self._epoch, recorded = snapshot_at(path, step)
@@ -152,11 +155,11 @@ class Recorder:
                 )
 
     def _record_start(self, variables: Mapping[str, Any], initial: Mapping[str, Any]) -> None:
-        """Step 0: the batches, and the network before training."""
+        """The batches, and the network before training, or as it is where the recording begins."""
         try:
             if self._writer is not None:
                 self._writer.batches(self._recorded)
-            self._keep(variables, 0)
+            self._keep(variables, self._epoch)
             self._record(variables, initial)
         except BaseException:
             self.close("failed")
@@ -202,13 +205,7 @@ class Recorder:
         metrics as `step` does.
         """
         self._check_open()
-        with own_modes():
-            variables = on_this_process(variables_of(self._model, variables))
-        if missing := self._collections - set(variables):
-            raise OptionError(
-                f"epoch() was given {', '.join(sorted(variables))} without {', '.join(sorted(missing))}; "
-                "give all that the model needs in evaluation"
-            )
+        variables = self._whole(variables)
         reported_values = metrics(reported)
         each = _losses(losses, steps)
         count = len(each) if steps is None else _count(steps)
@@ -226,6 +223,38 @@ class Recorder:
         if self._kept != (self._step, self._collections):
             self._keep(variables, self._epoch)
         self._record(variables, reported_values)
+
+    def at(self, variables: Any, step: int, epoch: int, **reported: Any) -> None:
+        """Record the network as it was after `step` updates, of a training that is not running: at the end of `epoch`.
+
+        As `epoch` does; the variables are held until they are written, not copied. Steps and epochs only grow.
+        """
+        self._check_open()
+        if step <= self._step or epoch <= self._epoch:
+            raise OptionError(f"step {step} of epoch {epoch} does not follow step {self._step} of epoch {self._epoch}")
+        variables = self._whole(variables)
+        self._step = self._epoch_began = step
+        self._epoch = epoch
+        self._submit_snapshot(self._collected(variables), epoch)
+        self._record(variables, metrics(reported))
+
+    def rows(self, rows: Mapping[int, Mapping[str, float]], epoch: int) -> None:
+        """Note metrics that a training which is not running reported: step -> name -> number, of updates of `epoch`."""
+        self._check_open()
+        noted = [MetricRow(step, epoch, reported=numbers(metrics(row))) for step, row in sorted(rows.items())]
+        if noted:
+            self._submit(lambda writer: writer.step_rows(*noted))
+
+    def _whole(self, variables: Any) -> dict[str, Any]:
+        """The variables with all collections that the model began with. Raises OptionError where one is missing."""
+        with own_modes():
+            whole: dict[str, Any] = on_this_process(variables_of(self._model, variables))
+        if missing := self._collections - set(whole):
+            raise OptionError(
+                f"epoch() was given {', '.join(sorted(whole))} without {', '.join(sorted(missing))}; "
+                "give all that the model needs in evaluation"
+            )
+        return whole
 
     def _check_open(self) -> None:
         if self._closed:
@@ -255,7 +284,7 @@ class Recorder:
             raise
         finally:
             if self._writer is not None:
-                self._writer.close(status, time.monotonic() - self._started)
+                self._writer.close(status, time.monotonic() - self._started, self.notes)
 
     def __enter__(self) -> "Recorder":
         return self
@@ -326,13 +355,3 @@ def _count(steps: Any) -> int:
     if count < 0:
         raise OptionError(f"steps must be the number of the epoch's updates, not {steps!r}")
     return count
-
-
-def _configuration(config: Any) -> dict[str, Any]:
-    if config is not None and not isinstance(config, Mapping):
-        raise OptionError(f"config must be a mapping of names to values, not {type(config).__name__}; try vars(config)")
-    return _plain(config or {}, "config")
-
-
-def _plain(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {str(key): plain(value, f"{name}[{key!r}]") for key, value in values.items()}

@@ -57,6 +57,18 @@ def _number(value: Any) -> float:
     return int(item) if np.issubdtype(item.dtype, np.integer) or item.dtype == bool else float(item)
 
 
+def configuration(config: Any) -> dict[str, Any]:
+    """A mapping of settings as JSON has it, empty for None. Raises OptionError for anything else."""
+    if config is not None and not isinstance(config, Mapping):
+        raise OptionError(f"config must be a mapping of names to values, not {type(config).__name__}; try vars(config)")
+    return plain_items(config or {}, "config")
+
+
+def plain_items(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A mapping's items as JSON has them (`plain`)."""
+    return {str(key): plain(value, f"{name}[{key!r}]") for key, value in values.items()}
+
+
 def plain(value: Any, name: str) -> Any:
     """A configuration value as JSON has it.
 

@@ -117,26 +117,32 @@ def _apart(first: float, second: float, examples: int) -> bool:
 def _finding(context: PageContext) -> str:
     epochs, examples = context.run.epochs, context.run.batch("evaluation").size
     last = epochs[-1]
+
+    def place(row: Mapping[str, float]) -> str:
+        return f"epoch {int(row['epoch'])}" if context.run.stage == "epoch" else f"step {int(row['step']):,}"
+
     rated = [row for row in epochs if np.isfinite(row.get("val_accuracy", np.nan))]
-    text = f"The network was trained for {plural(int(last['epoch']), 'epoch')}"
+    text = f"The network was trained until {place(last)}"
     if len(rated) > 1 and rated[-1] is last:
         first, best = rated[0], max(rated, key=lambda row: row["val_accuracy"])
         start, end = first["val_accuracy"], last["val_accuracy"]
-        span = f"in {plural(int(last['epoch'] - first['epoch']), 'epoch')}"
+        span = f"in {plural(int(last['epoch'] - first['epoch']), context.run.stage)}"
         if not _apart(start, end, examples):
-            text = (
-                f"Test accuracy is {percent(end)} after epoch {int(last['epoch'])}, within the 95\N{NO-BREAK SPACE}% "
-            )
-            text += f"interval of the {percent(start)} after epoch {int(first['epoch'])}"
+            text = f"Test accuracy is {percent(end)} after {place(last)}, within the 95\N{NO-BREAK SPACE}% "
+            text += f"interval of the {percent(start)} after {place(first)}"
         else:
             text = f"Test accuracy {'rose' if end > start else 'fell'} from {percent(start)} to {percent(end)} {span}"
         if _apart(best["val_accuracy"], end, examples):
-            text += f"; it was highest after epoch {int(best['epoch'])}, at {percent(best['val_accuracy'])}"
-    losses = [(row["val_loss"], int(row["epoch"])) for row in epochs if np.isfinite(row.get("val_loss", np.nan))]
+            text += f"; it was highest after {place(best)}, at {percent(best['val_accuracy'])}"
+    losses = [row for row in epochs if np.isfinite(row.get("val_loss", np.nan))]
     if not np.isfinite(last.get("val_loss", 0.0)):
-        text += f"; test loss is not finite after epoch {int(last['epoch'])}"
+        text += f"; test loss is not finite after {place(last)}"
     elif losses:
-        least, where = min(losses)
-        still = "still falling at the end" if where == last["epoch"] else f"lowest after epoch {where}, {least:.4f}"
-        text += f"; test loss was {still}" if where != last["epoch"] else f"; test loss, {least:.4f}, was {still}"
+        least = min(losses, key=lambda row: row["val_loss"])
+        loss = f"{least['val_loss']:.4f}"
+        text += (
+            f"; test loss, {loss}, was still falling at the end"
+            if least is last
+            else f"; test loss was lowest after {place(least)}, {loss}"
+        )
     return text + "."

@@ -27,12 +27,17 @@ def build(context: PageContext) -> Section | None:
     found = context.embedding
     if found is None:
         return None
-    title = "The hidden layer, epoch by epoch"
+    stage = context.run.stage
+    title = f"The hidden layer, {stage} by {stage}"
     if isinstance(found, str):
         return Section("embedding", title, "There is no embedding of this run.", (Text(found, "warning"),))
     run = context.run
     epochs = [run.observations[step].epoch for step in run.observations]
-    names = [f"epoch {epoch}" if epoch else "before training" for epoch in epochs]
+    called = epochs if stage == "epoch" else list(run.observations)
+    names = [
+        f"{'epoch' if stage == 'epoch' else 'step'} {at}" if epoch else "before training"
+        for epoch, at in zip(epochs, called, strict=True)
+    ]
     layer, several = run.embed_layer, len(found.frames) > 1
     points, labels = plural(len(found.points), _embedded(context)), _labels(found)
     how = f"{points} in {layer}, {_method_name(found)}"
@@ -41,12 +46,12 @@ def build(context: PageContext) -> Section | None:
     if several and context.limits.moving:
         shown = animation(list(found.frames), labels, _names(run, found), names, FRAME_MS)
         alt = f"Animation of {len(names)} frames: {finding}"
-        blocks.append(Figure("embedding-epochs", shown, alt, f"{how}, a frame per epoch.{colours}"))
+        blocks.append(Figure("embedding-epochs", shown, alt, f"{how}, a frame per {stage}.{colours}"))
     picked = _by_change(found)
     chosen = "" if len(picked) == len(names) else f" {len(picked)} of {len(names)}, chosen by change."
     same = "The same frames side by side, at one scale." if several else f"{how}, {names[0]}.{colours}"
     multiples = [found.frames[i] for i in picked], [names[i] for i in picked], labels, _names(run, found)
-    alt = f"The embedding at {plural(len(picked), 'epoch')} side by side." if several else finding
+    alt = f"The embedding at {plural(len(picked), stage)} side by side." if several else finding
     blocks.append(
         chart("embedding-multiples", embedding_multiples(*multiples), alt=alt, caption=same + chosen, wide=True)
     )
@@ -221,29 +226,29 @@ def _method(found: Embedding) -> str:
 
 
 def _finding(context: PageContext, found: Embedding, epochs: list[int]) -> str:
-    layer, points = context.run.embed_layer, plural(len(found.points), _embedded(context))
+    stage, layer, points = context.run.stage, context.run.embed_layer, plural(len(found.points), _embedded(context))
     first, last = (found.accuracy[0], found.accuracy[-1]) if len(_labels(found)) else (None, None)
-    moved = f"; {_moved(found, epochs)}" if len(epochs) > 1 else ""
-    start = "before training" if epochs[0] == 0 else f"after epoch {epochs[0]}"
+    moved = f"; {_moved(found, epochs, stage)}" if len(epochs) > 1 else ""
+    start = "before training" if epochs[0] == 0 else f"after {stage} {epochs[0]}"
     if first is None or last is None:
-        return f"{points} in {layer}{f', {start} and after each epoch' if moved else ''}{moved}."
+        return f"{points} in {layer}{f', {start} and after each {stage}' if moved else ''}{moved}."
     if not moved:
         return f"In {layer}, {percent(last)} of {points} lie among {noun(context.run)}s of their own class, {start}."
     return (
         f"In {layer}, {percent(first)} of {points} lay among {noun(context.run)}s of their own class {start} and "
-        f"{percent(last)} after epoch {epochs[-1]}{moved}."
+        f"{percent(last)} after {stage} {epochs[-1]}{moved}."
     )
 
 
-def _moved(found: Embedding, epochs: list[int]) -> str:
+def _moved(found: Embedding, epochs: list[int], stage: str) -> str:
     """Until when the points move by more than they do where nothing changes."""
     noise = max(found.noise or 0.0, LEAST)
     moving = [i for i, moved in enumerate(found.movement) if moved is not None and moved > noise]
     if not moving:
         return "the layout does not change"
     if moving[-1] < len(epochs) - 1:
-        return f"the layout stops changing after epoch {epochs[moving[-1]]}"
-    still = f"points still moved {found.movement[-1]:.2f} of the radius in the last epoch"
+        return f"the layout stops changing after {stage} {epochs[moving[-1]]}"
+    still = f"points still moved {found.movement[-1]:.2f} of the radius in the last {stage}"
     return still + (f", where a standing layout moves {found.noise:.2f}" if found.noise else "")
 
 

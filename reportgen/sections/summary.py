@@ -78,7 +78,8 @@ def _inspected(context: PageContext) -> str:
 
 def _trained(context: PageContext) -> str:
     result, model, last = context.confusion, _model(context), _reached(context)
-    when = f"after {plural(last.epoch, 'epoch')}" if last.epoch else "before any training"
+    after = f"after {plural(last.epoch, 'epoch')}" if context.run.stage == "epoch" else f"at step {last.step:,}"
+    when = after if last.epoch else "before any training"
     if result is None or result.accuracy is None:
         return f"{model}, {when}."
     right, one = result.images - len(result.misclassified), noun(context.run)
@@ -102,8 +103,8 @@ def _training_figures(context: PageContext) -> Strip:
         strip.append(("loss", f"{loss:.4f}" if isfinite(loss) else "not finite"))
     strip.append(("parameters", f"{_parameters(context):,}"))
     strip.append(("steps", f"{max(run.snapshots):,}"))
-    strip.append(("epochs", f"{last.epoch}"))
-    if "seconds" in run.provenance:
+    strip.append(("epochs", f"{last.epoch}") if run.stage == "epoch" else ("checkpoints", f"{len(run.observations)}"))
+    if "seconds" in run.provenance and "checkpoints" not in run.config:  # a replay's are not the training's
         strip.append(("time", _duration(float(run.provenance["seconds"]))))
     return tuple(strip)
 

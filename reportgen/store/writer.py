@@ -13,7 +13,7 @@ Nothing here runs in the background: `record` calls it from its writer thread.
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 from weakref import WeakValueDictionary
@@ -159,11 +159,13 @@ class RunWriter:
         except OSError as error:
             raise RunError(f"{file.name} could not be written: {error.strerror or error}") from error
 
-    def close(self, status: str, seconds: float | None) -> None:
+    def close(self, status: str, seconds: float | None, notes: Sequence[str] = ()) -> None:
         """Record the final status ("finished", "interrupted", "failed") and release the run directory.
 
-        `seconds` it took, None for a run that has no duration.
+        `seconds` it took, None for a run that has no duration; `notes` are sentences for the top of the page.
         """
+        if notes:
+            self._header["notes"] = [*self._header.get("notes", ()), *notes]
         try:
             failures = []
             for file in (self._steps, self._epochs):

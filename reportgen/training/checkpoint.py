@@ -22,13 +22,13 @@ from reportgen.weights import read
 
 
 class Checkpoints:
-    """Writes the checkpoints of one run. The last two are kept, so that one is always whole."""
+    """Writes the checkpoints of one run, one after each epoch, which `replay` reads too."""
 
     def __init__(self, run: Path):
         import orbax.checkpoint as ocp  # 0.8 s to import
 
         self._save_arguments = ocp.args.StandardSave
-        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
+        options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
         self._manager = ocp.CheckpointManager(_folder(run), options=options)
 
     def save(self, epoch: int, state: Any) -> None:

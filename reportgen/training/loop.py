@@ -26,6 +26,9 @@ from reportgen.training.forward import forward_of
 from reportgen.training.resume import begun_with, check_more, check_same
 from reportgen.training.step import State, make_loss, make_update
 
+EMBED_SIZE = 2000
+"""Training images that are embedded."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -51,7 +54,7 @@ def train(
     seed: int = 0,
     snapshot_every: str | int | None = None,
     embed_layer: str | None = None,
-    embed_size: int = 2000,
+    embed_size: int = EMBED_SIZE,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = False,
@@ -163,7 +166,7 @@ class _Training:
             self._path,
             self._model,
             self._variables,
-            probe=_first_of_each_class(data),
+            probe=first_of_each_class(data),
             evaluation=(data.test_images, data.test_labels),
             embedding=(data.train_images[: config.embed_size], data.train_labels[: config.embed_size]),
             classes=data.classes,
@@ -201,7 +204,7 @@ def _initial(model: Any, name: str, key: jax.Array, images: np.ndarray) -> dict[
     return variables
 
 
-def _first_of_each_class(dataset: Dataset, most: int = 10) -> tuple[np.ndarray, np.ndarray]:
+def first_of_each_class(dataset: Dataset, most: int = 10) -> tuple[np.ndarray, np.ndarray]:
     """The first test image of each class, of the first `most` classes that have one."""
     present, first = np.unique(dataset.test_labels, return_index=True)
     if len(present) == 0:

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from reportgen.capture import forward as capture
+from reportgen.errors import ReportgenError
 from reportgen.evaluate import predicted
 from reportgen.training.forward import forward_of
 
@@ -58,14 +60,25 @@ def _correct(scores: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.sum(predicted(scores) == labels)
 
 
-def make_loss(model: Any) -> Callable[[Any, np.ndarray, np.ndarray], float]:
-    """The function (variables, images, labels) -> mean cross-entropy in evaluation, batch by batch."""
+class NoScoresError(ReportgenError):
+    """The network's output is no score per class."""
 
-    forward = forward_of(model)
+
+def make_loss(
+    model: Any, apply: Callable[[Any, Any, Any], Any] | None = None
+) -> Callable[[Any, np.ndarray, np.ndarray], float]:
+    """The function (variables, images, labels) -> mean cross-entropy in evaluation, batch by batch.
+
+    `apply` as the recorder takes it. It raises NoScoresError where the output is not [image, class].
+    """
+
+    evaluate = forward_of(model).evaluate if apply is None else capture.forward_of(model, apply).plain
 
     @jax.jit
     def batch_loss(variables: Any, images: jax.Array, labels: jax.Array, count: int) -> jax.Array:
-        scores = forward.evaluate(variables, images)
+        scores = evaluate(variables, images)
+        if getattr(scores, "ndim", 0) != 2 or len(scores) != len(labels):
+            raise NoScoresError("the output is no score per class")
         losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
         return jnp.sum(jnp.where(jnp.arange(len(labels)) < count, losses, 0))
 

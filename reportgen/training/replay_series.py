@@ -1,0 +1,133 @@
+"""The checkpoints that are replayed: what is known of each before its arrays are read, and how they fit the model.
+
+reader = Reader(model, expected=initial_variables(model, inputs), skip_bad=False)
+for entry in reader.survey(Checkpoint("checkpoints/"), steps=None):
+    variables = reader.variables(entry)
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from reportgen.capture import variables_of
+from reportgen.errors import OptionError, WeightsError
+from reportgen.training.account import Facts, saved_step, timeline
+from reportgen.weights import Match, match
+from reportgen.weights.checkpoint import Checkpoint
+from reportgen.weights.series import chosen_steps, find_series
+from reportgen.weights.tree import split_name
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A checkpoint of the series: what is known of it, its epoch in the run, and how it is opened."""
+
+    facts: Facts
+    epoch: int
+    open: Callable[[], Any]
+
+
+class Reader:
+    """Reads checkpoints into variables of one model.
+
+    `said` is what there is to say of those that were passed over, or whose names are not believed; `count` how many
+    there are, None where that is not known; `regular` whether a missing step would be one; `epochs_known` whether the
+    checkpoints' names count epochs.
+    """
+
+    def __init__(self, model: Any, expected: Mapping[str, Any] | None, skip_bad: bool):
+        self.said: list[str] = []
+        self.count: int | None = None
+        self.regular = True
+        self.epochs_known = False
+        self._model, self._expected, self._skip_bad = model, expected, skip_bad
+        self._how = Checkpoint("")
+
+    def survey(self, how: Checkpoint, steps: str | None) -> list[Entry]:
+        """The checkpoints of a folder, each opened once to see that it fits.
+
+        Raises WeightsError where one does not, or none does, and OptionError for steps that are not there.
+        """
+        self._how = how
+        series = find_series(how.path)
+        self.said += [f"Passed over: {text}." for text in series.passed_over]
+        existing = list(series.found)
+        chosen = existing if steps is None else chosen_steps(steps, existing)
+        self.regular, self.count = steps is None, len(chosen)
+        fitting: list[tuple[Facts, Callable[[], Any]]] = []
+        for step in chosen:
+            found = series.found[step]
+            try:
+                tree = found.open()
+                dtypes = self._match(tree, str(found.path)).dtypes
+            except WeightsError as problem:
+                self.skip(found.path.name, problem)
+                continue
+            fitting.append((Facts(step, found.path.name, saved_step(tree), found.written, dtypes), found.open))
+        if not fitting:
+            raise WeightsError(f"{series.name}: no checkpoint fits the model ({'; '.join(self.said[:3])})")
+        line = timeline([facts.step for facts, _ in fitting], [facts.saved for facts, _ in fitting])
+        self.said += line.said
+        self.epochs_known, self.count = line.epochs is not None, len(fitting)
+        placed = sorted(zip(line.steps, fitting, strict=True), key=lambda each: each[0])
+        first = 0 if placed[0][0] == 0 else 1
+        epochs = line.epochs or range(first, first + len(placed))
+        return [
+            Entry(replace(facts, step=step), epoch, load)
+            for epoch, (step, (facts, load)) in zip(epochs, placed, strict=True)
+        ]
+
+    def given(self, checkpoints: Iterable[tuple[int, Any]]) -> Iterator[Entry]:
+        """The checkpoints that the user hands over, in their order. Raises OptionError for any other."""
+        last, first = -1, None
+        for number, (step, variables) in enumerate(checkpoints):
+            if step <= last:
+                raise OptionError(
+                    f"step {step} comes after step {last}; hand checkpoints over in the order of their steps"
+                )
+            first = (0 if step == 0 else 1) if first is None else first
+            last = step
+            yield Entry(Facts(step, f"step {step}"), first + number, partial(_handed, variables))
+
+    def variables(self, entry: Entry) -> dict[str, Any]:
+        """The checkpoint's variables on the device, checked against the model. Raises WeightsError."""
+        tree = entry.open()
+        if not isinstance(tree, Mapping):  # a TrainState, an NNX state, a pytree of a plain function
+            tree = variables_of(self._model, tree)
+        return dict(jax.tree.map(jnp.asarray, self._match(tree, entry.facts.name).read()))
+
+    def skip(self, name: str, problem: WeightsError) -> None:
+        """Note that a checkpoint is passed over, if the user lets it be; else raise the problem."""
+        if not self._skip_bad:
+            hint = "\nTo pass over such checkpoints: --skip-bad (skip_bad=True)" if self.count != 1 else ""
+            raise WeightsError(f"{problem}{hint}") from problem
+        first = str(problem).partition("\n")[0]
+        self.said.append(f"Passed over: {name} ({first}).")
+
+    def _match(self, tree: Mapping[str, Any], source: str) -> Match:
+        how = self._how
+        if self._expected is None:  # the model does not tell: all are as the first
+            self._expected = _branch(tree, how.key)
+        named = {"layout": how.layout, "framework": how.framework, "source": source}
+        return match(tree, self._expected, rename=how.rename, key=how.key, **named)
+
+
+def _handed(variables: Any) -> Any:
+    return variables
+
+
+def _branch(tree: Mapping[str, Any], key: str | None) -> dict[str, Any]:
+    """The variables of a checkpoint of which nothing is known: its parameters with their statistics, or all of it."""
+    for part in split_name(key) if key else ():
+        tree = tree.get(part, {})
+        if not isinstance(tree, Mapping):
+            break
+    if not isinstance(tree, Mapping) or not tree:
+        raise WeightsError(f"no tree {key} in it")
+    if "params" not in tree:
+        return {"params": tree}
+    return {kind: tree[kind] for kind in ("params", "batch_stats") if kind in tree}
