@@ -191,7 +191,10 @@ def _missing(steps: Sequence[int]) -> list[str]:
     if not odd or count < 0.6 * len(gaps) or not usual:
         return []
     expected = [step for a, b in pairwise(steps) if (b - a) % usual == 0 for step in range(a + usual, b, usual)]
-    return [f"Of a series with a checkpoint every {usual} steps, {_listed(expected)} is missing."] if expected else []
+    are = "is" if len(expected) == 1 else "are"
+    return (
+        [f"Of a series with a checkpoint every {usual} steps, {_listed(expected)} {are} missing."] if expected else []
+    )
 
 
 def _dtypes(facts: Sequence[Facts]) -> list[str]:
