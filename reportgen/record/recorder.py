@@ -11,7 +11,6 @@ Opening the recorder records step 0, the network before training. `step` copies 
 device and returns; a thread fetches and writes them.
 """
 
-import operator
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -35,7 +34,7 @@ from reportgen.record.batches import all_batches, recorded_part
 from reportgen.record.keep import Keep, Start, interval, with_earlier
 from reportgen.record.prepared import fitting, prepare_model
 from reportgen.record.provenance import provenance
-from reportgen.record.values import configuration, metrics, numbers, plain_items
+from reportgen.record.values import configuration, metrics, numbers, plain_items, update_count, update_losses
 from reportgen.store import RunWriter, snapshot_at
 
 WAITING_BYTES = 256 << 20
@@ -207,8 +206,8 @@ class Recorder:
         self._check_open()
         variables = self._whole(variables)
         reported_values = metrics(reported)
-        each = _losses(losses, steps)
-        count = len(each) if steps is None else _count(steps)
+        each = update_losses(losses, steps)
+        count = len(each) if steps is None else update_count(steps)
         if not count and self._step == self._epoch_began:
             count = 1
             self._warn_of_no_step()
@@ -332,26 +331,3 @@ class Recorder:
         """Have the writer thread write; of several processes, which all have the same to write, in the first one."""
         if self._writer is not None:
             self._background.submit(partial(write, self._writer))
-
-
-def _losses(losses: Any, steps: int | None) -> list[Any]:
-    """The loss of each of an epoch's updates. Raises OptionError when these are not as many as `steps`."""
-    if losses is None:
-        return []
-    array = np.asarray(losses)
-    if array.ndim != 1 or (steps is not None and len(array) != steps):
-        raise OptionError(f"losses must be one number for each of the epoch's {steps or ''} updates; got {array.shape}")
-    each = list(array)
-    if each:
-        metrics({"losses": each[0]})
-    return each
-
-
-def _count(steps: Any) -> int:
-    try:
-        count = operator.index(steps)
-    except TypeError:
-        count = -1
-    if count < 0:
-        raise OptionError(f"steps must be the number of the epoch's updates, not {steps!r}")
-    return count

@@ -7,6 +7,7 @@ config = plain({"lr": np.float32(1e-3), "data": Path("digits")}, "config")
 
 import dataclasses
 import enum
+import operator
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import PurePath
@@ -104,3 +105,27 @@ def plain(value: Any, name: str) -> Any:
     raise OptionError(
         f"{name} is a {type(value).__name__}, which can't be recorded; give a number, a text, a list or a mapping"
     )
+
+
+def update_losses(losses: Any, steps: int | None) -> list[Any]:
+    """The loss of each of an epoch's updates. Raises OptionError when these are not as many as `steps`."""
+    if losses is None:
+        return []
+    array = np.asarray(losses)
+    if array.ndim != 1 or (steps is not None and len(array) != steps):
+        raise OptionError(f"losses must be one number for each of the epoch's {steps or ''} updates; got {array.shape}")
+    each = list(array)
+    if each:
+        metrics({"losses": each[0]})
+    return each
+
+
+def update_count(steps: Any) -> int:
+    """The number of an epoch's updates. Raises OptionError for anything else."""
+    try:
+        count = operator.index(steps)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise OptionError(f"steps must be the number of the epoch's updates, not {steps!r}")
+    return count

@@ -102,7 +102,7 @@ def _given(probe: Any, evaluation: Any, embedding: Any, classes: Sequence[str] |
     labelled = None
     if evaluated is not None and isinstance(evaluated.inputs, np.ndarray):
         targets = evaluated.targets
-        if targets is not None and targets.ndim == 1 and np.issubdtype(targets.dtype, np.integer):
+        if isinstance(targets, np.ndarray) and targets.ndim == 1 and np.issubdtype(targets.dtype, np.integer):
             labelled = evaluated.inputs, targets
     facts = {"data_fingerprint": digest.hexdigest()}
     return ReplayData(batches, classes, examples(first.inputs, 2), labelled, {"preprocess": "as handed over"}, facts)
