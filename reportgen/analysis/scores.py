@@ -67,6 +67,28 @@ def iou(matrix: np.ndarray) -> np.ndarray:
     return share
 
 
+def mean_interval(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float] | None:
+    """The 95 % interval of sum(sums) / sum(counts), where example i contributes sums[i] over counts[i] things.
+
+    The examples are independent, not the things within one (the pixels of an image, the tokens of a sequence): the
+    interval is that of a ratio estimate (Cochran, Sampling Techniques, 1977, section 2.11). None for fewer than two
+    examples.
+    """
+    sums, counts = np.asarray(sums, float), np.asarray(counts, float)
+    if len(sums) < 2 or not counts.sum() or not np.isfinite(sums).all():
+        return None
+    mean = sums.sum() / counts.sum()
+    spread = np.square(sums - mean * counts).sum() * len(sums) / (len(sums) - 1)
+    margin = 1.96 * np.sqrt(spread) / counts.sum()
+    return float(mean - margin), float(mean + margin)
+
+
+def share_interval(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float] | None:
+    """`mean_interval` of a share, within 0 and 1."""
+    found = mean_interval(sums, counts)
+    return None if found is None else (max(found[0], 0.0), min(found[1], 1.0))
+
+
 def _mean(values: Any) -> float | None:
     return float(np.mean(values)) if np.size(values) else None
 

@@ -43,6 +43,7 @@ def curves(
     step_epochs: Sequence[float] = (),
     step_loss: Sequence[float] = (),
     title: str = "Loss",
+    across: str = "epoch",
 ) -> Scene:
     """Loss and accuracy per epoch, each series named at its end; loss per step faint behind.
 
@@ -50,7 +51,7 @@ def curves(
     where there is none). `step_epochs` places each step on the axis of epochs (step / steps per epoch).
     With more than 240 steps each point is the median of `steps_per_bin` steps, in a band from their least
     to their largest. The loss axis is logarithmic where positive values span more than a factor 30; `title`
-    names another metric that is drawn in place of the loss.
+    names another metric that is drawn in place of the loss, `across` what the values are drawn over instead of epochs.
     """
     at = np.asarray(epochs, float)
     series = {name: np.asarray(column, float) for name, column in loss.items()}
@@ -62,7 +63,7 @@ def curves(
     whole = WIDTH / len(panels)
     return _beside(
         len(panels),
-        lambda index, left: _panel(left, whole, panels[index][0], at, *panels[index][1:], index == 0),
+        lambda index, left: _panel(left, whole, panels[index][0], at, *panels[index][1:], index == 0, across=across),
     )
 
 
@@ -123,6 +124,7 @@ def _panel(
     names_room: float = _NAMES,
     band: float | None = None,
     around: Mapping[str, np.ndarray] = MappingProxyType({}),
+    across: str = "epoch",
 ) -> Iterator[Part]:
     reach = np.array([] if band is None else [0.0, band])
     ends = [end.reshape(-1) for end in around.values()]
@@ -138,11 +140,11 @@ def _panel(
     x = Scale(*((first, last) if last > first else (first - 0.5, first + 0.5)), frame.left, frame.right)
     yield Words(frame.left, 22, title + (", logarithmic" if logarithmic else ""), bold=True)
     if not len(known):
-        yield from bottom_axis(frame, x, {}, "epoch")
+        yield from bottom_axis(frame, x, {}, across)
         yield no_data(frame)
         return
-    across = np.array([frame.left, frame.right])
-    yield Lines(tuple(np.stack([across, [at, at]], axis=1) for at in y(list(names))), "line", HAIR)
+    sides = np.array([frame.left, frame.right])
+    yield Lines(tuple(np.stack([sides, [at, at]], axis=1) for at in y(list(names))), "line", HAIR)
     if band is not None:
         yield Boxes(np.array([[frame.left, float(y(band)), frame.right, float(y(0.0))]]), "muted", 0.25)
         yield Words(frame.left + 4, float(y(band)) - 4, "noise", "muted", SMALL)
@@ -152,7 +154,7 @@ def _panel(
             yield from _between(x(epochs), y(around[name]), _color(number))
     for number, column in enumerate(series.values()):
         yield from _line(np.stack([x(epochs), y(column)], axis=1), number)
-    yield from bottom_axis(frame, x, fitting(x, whole=True) if last > first else numbered([first]), "epoch")
+    yield from bottom_axis(frame, x, fitting(x, whole=True) if last > first else numbered([first]), across)
     yield from left_axis(frame, y, names)
     yield from _end_names(frame.right + 8, y, series)
 

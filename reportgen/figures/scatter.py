@@ -11,7 +11,18 @@ from functools import partial
 import numpy as np
 
 from reportgen.errors import DataError
-from reportgen.figures.axes import HAIR, Frame, Scale, bottom_axis, fitting, left_axis, no_data, numbered, round_ticks
+from reportgen.figures.axes import (
+    HAIR,
+    Frame,
+    Scale,
+    bottom_axis,
+    fitting,
+    left_axis,
+    no_data,
+    numbered,
+    padded,
+    round_ticks,
+)
 from reportgen.figures.fonts import shorten
 from reportgen.figures.marks import centres, class_dots, place_labels, shaded
 from reportgen.figures.scene import SMALL, WIDTH, Dots, Lines, Part, Scene, Words
@@ -189,3 +200,34 @@ def _directions(frame: Frame) -> Iterator[Words]:
             y = frame.top + 13 if up else frame.bottom - 6
             words = "away from 0" if right == up else "towards 0"
             yield Words(x, y, words, "muted", SMALL, anchor="end" if right else "start", halo=True)
+
+
+def fit(true: np.ndarray, predicted: np.ndarray, title: str) -> Scene:
+    """Predicted against true values [example] with the line of equality, and beside it the residuals, predicted - true.
+
+    As `scatter_change`, dots up to 2,000, then bins. Examples with a value that is not finite are omitted, and counted.
+    """
+    finite = np.isfinite(true) & np.isfinite(predicted)
+    left_out = int((~finite).sum())
+    true, predicted = true[finite].astype(float), predicted[finite].astype(float)
+    note = f"n = {len(true):,}" + (f", {left_out:,} not finite" if left_out else "")
+    parts: list[Part] = [Words(64, 14, shorten(title, 60), bold=True), Words(64, 30, note, "muted", SMALL)]
+    both, off = padded(np.concatenate([true, predicted])), predicted - true
+    reach = float(np.abs(off).max(initial=0.0)) * 1.06 or 1.0
+    panels = (
+        (64.0, both, predicted, "predicted", np.array([both, both]).T),
+        (436.0, (-reach, reach), off, "predicted − true", np.array([both, (0.0, 0.0)]).T),
+    )
+    for at, limits_of, values, name, line in panels:
+        frame = Frame(at, 42, 276, 240)
+        x, y = Scale(*both, frame.left, frame.right), Scale(*limits_of, frame.bottom, frame.top)
+        down = numbered(round_ticks(y.low, y.high, 6))
+        if len(true):
+            parts += [Lines((np.stack([x(line[:, 0]), y(line[:, 1])], axis=1),), "muted", 1, dashes=(4, 3))]
+            parts += [*_weights(x, y, true, values)]
+        else:
+            parts.append(no_data(frame))
+        parts.append(Lines((np.array([[frame.left, frame.top], [frame.left, frame.bottom]]),), "muted", HAIR))
+        parts += [*bottom_axis(frame, x, fitting(x) if len(true) else {}, "true"), *left_axis(frame, y, down)]
+        parts.append(Words(at - 50, frame.top + 120, name, "muted", anchor="middle", turned=True))
+    return Scene(WIDTH, 328, tuple(parts))

@@ -14,17 +14,23 @@ from reportgen.sections import (
     changes,
     chosen,
     curves,
+    dense,
     embedding,
     explorer,
     health,
     images,
     maps,
     mistakes,
+    multilabel,
     network,
     overview,
     parameters,
+    reconstruction,
+    regression,
     samples,
     strongest,
+    tokens,
+    unscored,
 )
 from reportgen.sections.context import PageContext
 from reportgen.sections.options import Moment, Need, Options
@@ -34,6 +40,17 @@ _EMBEDDING = SectionSpec(embedding.build, frozenset({Need.VECTORS}), late=True, 
 _OVERLAY = SectionSpec(embedding.build_overlay, frozenset({Need.VECTORS, Need.OUTCOME}), late=True)
 _CURVES = SectionSpec(curves.build, frozenset({Need.METRICS}))
 _MISTAKES = SectionSpec(mistakes.build, frozenset({Need.OUTCOME}), shrinks=("pictures",))
+_UNSCORED = SectionSpec(unscored.build)
+_TASKS = (
+    _MISTAKES,
+    SectionSpec(regression.build, shrinks=("pictures",)),
+    SectionSpec(dense.build, shrinks=("images", "pictures")),
+    SectionSpec(tokens.build),
+    SectionSpec(reconstruction.build, shrinks=("images", "pictures")),
+    SectionSpec(multilabel.build, shrinks=("pictures",)),
+)
+"""One for each kind of task: at most one of them is on a page."""
+
 _PARAMETERS = SectionSpec(parameters.build, shrinks=("channels", "levels"))
 _EXPLORER = SectionSpec(explorer.build, frozenset({Need.BEFORE}), shrinks=("packed",))
 _SCATTER = SectionSpec(parameters.build_scatter, frozenset({Need.BEFORE}))
@@ -52,11 +69,11 @@ _SAMPLES = SectionSpec(samples.build, shrinks=("pictures",))
 
 PAGES: Mapping[str, tuple[SectionSpec, ...]] = {
     "training": (
-        *(_EMBEDDING, _CURVES, _OVERLAY, _MISTAKES, _PARAMETERS, _EXPLORER, _SCATTER, _ACTIVITY),
+        *(_EMBEDDING, _CURVES, _OVERLAY, *_TASKS, _UNSCORED, _PARAMETERS, _EXPLORER, _SCATTER, _ACTIVITY),
         *(_IMAGES, _CHOSEN, _STRONGEST, _MAPS, _HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
     "inspection": (
-        *(_IMAGES, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ACTIVITY, _MISTAKES, _PARAMETERS),
+        *(_IMAGES, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ACTIVITY, *_TASKS, _PARAMETERS),
         *(_HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
 }

@@ -23,3 +23,9 @@ def image_mosaic(
     if tiles.ndim == 3:
         return mosaic(tiles, low, high, **layout)
     return mosaic(to_pixels(tiles, shades), 0, 255, **layout)  # a mosaic takes colours from 0 to 255
+
+
+def colors(pixels: np.ndarray) -> np.ndarray:
+    """[height, width, 3] uint8 of a picture [height, width, 1 or 3] from 0 to 255."""
+    shown: np.ndarray = np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+    return np.repeat(shown, 3, axis=2) if shown.shape[2] == 1 else shown

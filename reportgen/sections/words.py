@@ -7,8 +7,12 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
+from reportgen.core.examples import leaves
+from reportgen.core.outcome import Kind
 from reportgen.core.pictures import are_pictures
-from reportgen.core.run import Run
+from reportgen.core.run import LazyArray, Run
 
 # Keeps a number and its unit on one line.
 NBSP = "\N{NO-BREAK SPACE}"
@@ -59,10 +63,27 @@ def called(name: str) -> str:
 
 
 def noun(run: Run) -> str:
-    """What one input of the network is called: "image" where it is a picture, else "example"."""
-    batches = (run.batch(name) for name in ("probe", "evaluation"))
-    pictures = any(batch.pictures is not None or are_pictures(batch.images.shape) for batch in batches)
-    return "image" if pictures else "example"
+    """What one input of the network is called: "image" where it is a picture, "sequence" of tokens, else "example"."""
+    if run.task is not None and run.task.kind is Kind.TOKENS:
+        return "sequence"
+    batches = [run.batch(name) for name in ("probe", "evaluation")]
+    if any(batch.pictures is not None or are_pictures(batch.images.shape) for batch in batches):
+        return "image"
+    tokens = any(is_tokens(name, array) for batch in batches for name, array in leaves(batch.inputs).items())
+    return "sequence" if tokens else "example"
+
+
+def is_tokens(name: str, array: np.ndarray | LazyArray) -> bool:
+    """Whether the input of that name is whole numbers [example, time] and no mask."""
+    if len(array.shape) != 2 or "mask" in name.rpartition("/")[2].lower():
+        return False
+    return bool(np.issubdtype(np.asarray(array[:1]).dtype, np.integer))
+
+
+def scored_output(run: Run) -> str:
+    """Which of several outputs is scored, as a sentence to add; "" for a network with one output."""
+    output = "" if run.task is None else run.task.output
+    return f" The model gives several outputs; scored is the one called “{output}”." if output else ""
 
 
 NOT_DEFINED = "not defined"
