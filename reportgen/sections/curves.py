@@ -1,25 +1,58 @@
-"""Loss and accuracy, training and test, per epoch; loss per update behind them."""
+"""Loss, accuracy and other metrics, training and test, per epoch; values per update behind them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from reportgen.analysis.confusion import wilson
+from reportgen.core.numbers import short_number
+from reportgen.core.outcome import Kind
 from reportgen.core.report import Block, Figure, Fold, Section, Text
-from reportgen.core.run import MEASURED
 from reportgen.figures.chart import chart
 from reportgen.figures.curves import curves, steps_per_bin
 from reportgen.sections.context import PageContext
-from reportgen.sections.words import noun, percent, plural
+from reportgen.sections.measures import NAMES
+from reportgen.sections.words import listed, noun, percent, plural
 
 
 def build(context: PageContext) -> Section | None:
     """The curves; None for a run without an epoch of training."""
-    epochs = context.run.epochs
-    if len(epochs) < 2:
+    run = context.run
+    if len(run.epochs) < 2:
         return None
-    loss = _series(epochs, {"train_loss": "training", "val_loss": "test"})
-    accuracy = _series(epochs, {"train_accuracy": "training", "val_accuracy": "test"})
+    measured = {name for row in run.metrics.epochs for name in row.measured}
+    return Section(
+        "curves",
+        _title(context),
+        _finding(context),
+        (*_loss_and_accuracy(context), *_others(context), Text(_method(context, bool(measured)), "method")),
+    )
+
+
+def _title(context: PageContext) -> str:
+    kind = None if context.run.task is None else context.run.task.kind
+    own = _MAIN.get(kind) if kind is not None else None
+    parts = ["loss"] if _loss(context) else []
+    parts += ["accuracy"] if _accuracy(context) else []
+    if own is not None and any(own in row for row in context.run.epochs):
+        parts.append(NAMES[own].removeprefix("Test "))
+    text = listed(parts) or "metrics"
+    return f"{text[0].upper()}{text[1:]}"
+
+
+def _loss(context: PageContext) -> bool:
+    return any(name in row for row in (*context.run.steps, *context.run.epochs) for name in ("train_loss", "val_loss"))
+
+
+def _accuracy(context: PageContext) -> dict[str, list[float]]:
+    return _series(context.run.epochs, {"train_accuracy": "training", "val_accuracy": "test"})
+
+
+def _loss_and_accuracy(context: PageContext) -> list[Figure]:
+    """Both beside each other, as far as there are any."""
+    epochs, accuracy = context.run.epochs, _accuracy(context)
+    if not _loss(context) and not accuracy:
+        return []
     at = [row["epoch"] for row in epochs]
     places, behind = _per_step(context, "train_loss")
     group = steps_per_bin(len(behind))
@@ -28,28 +61,41 @@ def build(context: PageContext) -> Section | None:
         if group == 1
         else f"the batch loss of every {group} updates (line: median; band: least to largest)"
     )
-    figure = chart(
-        "curves-chart",
-        curves(at, loss, accuracy, places, behind),
-        alt=f"{'Loss and accuracy' if accuracy else 'Loss'} until epoch {int(at[-1])}. {_finding(context)}",
-        caption="Loss, as the training loop reported it"
-        + (f"; grey behind it, {per_point}" if behind else "")
-        + (f". Accuracy: share of {noun(context.run)}s classified correctly" if accuracy else "")
-        + (". Epoch 0 is before training." if at[0] == 0 else "."),
-        wide=True,
+    right = f"share of {_counted(context)} classified correctly"
+    if _loss(context):
+        loss = _series(epochs, {"train_loss": "training", "val_loss": "test"})
+        scene = curves(at, loss, accuracy, places, behind)
+        caption = "Loss, as the training loop reported it"
+        caption += (f"; grey behind it, {per_point}" if behind else "") + (f". Accuracy: {right}" if accuracy else "")
+    else:
+        percents = {name: (100 * np.array(values)).tolist() for name, values in accuracy.items()}
+        scene, caption = curves(at, percents, {}, title="Accuracy, %"), f"{right[0].upper()}{right[1:]}"
+    return [
+        chart(
+            "curves-chart",
+            scene,
+            alt=f"{_title(context)} until epoch {int(at[-1])}. {_finding(context)}",
+            caption=caption + (". Epoch 0 is before training." if at[0] == 0 else "."),
+            wide=True,
+        )
+    ]
+
+
+def _counted(context: PageContext) -> str:
+    """What an accuracy is a share of."""
+    kind = None if context.run.task is None else context.run.task.kind
+    return {Kind.DENSE: "positions", Kind.TOKENS: "tokens"}.get(kind or Kind.NONE, f"{noun(context.run)}s")
+
+
+def _method(context: PageContext, measured: bool) -> str:
+    own = (
+        f"What the recorder measures is of its evaluation {noun(context.run)}s, which the network saw in evaluation, "
+        "without dropout, at the epoch's end. The other values"
     )
-    measured = (
-        "Test accuracy is that of the recorder's evaluation images, which the network saw in evaluation, without "
-        "dropout, at the epoch's end. The other values"
-    )
-    method = Text(
-        f"{measured if 'val_accuracy' in epochs[-1] else 'All values'} are as the training loop reported them: those "
-        "of training are usually means over an epoch's batches, taken while the parameters changed and with dropout, "
-        "and can therefore look worse than test in the first epochs.",
-        "method",
-    )
-    return Section(
-        "curves", "Loss and accuracy" if accuracy else "Loss", _finding(context), (figure, *_others(context), method)
+    return (
+        f"{own if measured else 'All values'} are as the training loop reported them: those of training are usually "
+        "means over an epoch's batches, taken while the parameters changed and with dropout, and can therefore look "
+        "worse than test in the first epochs."
     )
 
 
@@ -64,40 +110,76 @@ def _per_step(context: PageContext, name: str) -> tuple[list[float], list[float]
 
 
 def _others(context: PageContext) -> list[Block]:
-    """A chart of every metric that has no place beside loss and accuracy: as reported by the training loop."""
-    epochs, steps = context.run.epochs, context.run.steps
-    names = dict.fromkeys(name for row in (*steps, *epochs) for name in row if name not in _SHOWN)
-    figures = [_other(context, name) for name in list(names)[:CHARTS]]
-    if not figures:
-        return []
-    left = len(names) - len(figures)
+    """A chart of every metric that has no place beside loss and accuracy; those of training and test in one."""
+    groups = _groups(context)
+    own = [names for names in groups if any(name in NAMES for name in names)]
+    rest = [names for names in groups if names not in own]
+    figures = [_other(context, names) for names in rest[:CHARTS]]
+    left = sum(map(len, rest[CHARTS:]))
     more = [Text(f"{left} more metrics stand in the table of results and in metrics.csv.")] if left > 0 else []
+    measured = [_other(context, names) for names in own]
     if len(figures) <= UNFOLDED:
-        return [*figures]
-    return [Fold(f"The other {len(names)} metrics", (*figures, *more))]
+        return [*measured, *figures]
+    return [*measured, Fold(f"The other {sum(map(len, rest))} metrics", (*figures, *more))]
 
 
-def _other(context: PageContext, name: str) -> Figure:
-    places, behind = _per_step(context, name)
-    epochs = context.run.epochs
-    series = _series(epochs, {name: "per epoch"})
-    title = _TITLES.get(name, name)
+_PARTS = {"train": "training", "val": "test", "test": "test", "valid": "validation", "validation": "validation"}
+
+
+def _groups(context: PageContext) -> list[list[str]]:
+    """The names of metrics that are drawn together: "train_f1" and "val_f1", "val_f1" and "val_f1_reported"."""
+    groups: dict[str, list[str]] = {}
+    for row in (*context.run.steps, *context.run.epochs):
+        for name in row:
+            if name not in _SHOWN and name not in groups.get(_base(name), ()):
+                groups.setdefault(_base(name), []).append(name)
+    return list(groups.values())
+
+
+def _base(name: str) -> str:
+    part, _, base = name.removesuffix("_reported").partition("_")
+    return base if part in _PARTS and base else name
+
+
+def _labels(names: Sequence[str]) -> dict[str, str]:
+    """How each metric of a chart is called in it."""
+    parts = [name.partition("_")[0] if _base(name) != name else "" for name in names]
+    called = dict(_PARTS) | ({"val": "validation"} if "test" in parts else {})
+    return {
+        name: called.get(part, "per epoch") + (", reported" if name.endswith("_reported") else "")
+        for name, part in zip(names, parts, strict=True)
+    }
+
+
+def _other(context: PageContext, names: Sequence[str]) -> Figure:
+    epochs, labels = context.run.epochs, _labels(names)
+    own = next((name for name in names if name in NAMES), None)
+    title = names[0] if len(names) == 1 else _base(names[0])
+    title = f"{names[0].removesuffix('_reported')}, as reported" if names[0].endswith("_reported") else title
+    title = NAMES[own].removeprefix("Test ") if own is not None else title
+    title = f"{title[0].upper()}{title[1:]}" if own is not None else title
+    places, behind = next((found for name in names if (found := _per_step(context, name))[0]), ([], []))
+    series = _series(epochs, labels)
     group = steps_per_bin(len(behind))
     each = "each update" if group == 1 else f"every {group} updates (line: median; band: least to largest)"
-    parts = ([f"grey: of {each}"] if behind else []) + (["line: of each epoch"] if series else [])
+    parts = ([f"grey: of {each}"] if behind else []) + (["line: of each epoch"] if series and own is None else [])
+    reported = ", as the training loop reported it"
+    if own is not None:
+        others = listed([labels[name] for name in names if name != own])
+        reported = f", measured by the recorder on its evaluation {noun(context.run)}s at the end of each epoch"
+        reported += f"; {others} as the training loop reported it" if others else ""
     return chart(
-        f"curves-metric-{context.slug(name)}",
+        f"curves-metric-{context.slug(names[0])}",
         curves([row["epoch"] for row in epochs], series, {}, places, behind, title),
         alt=f"{title} over {plural(int(epochs[-1]['epoch']), 'epoch')}.",
-        caption=f"{title}, as the training loop reported it; {'; '.join(parts)}.",
+        caption="; ".join([f"{title}{reported}", *parts]) + ".",
         wide=True,
     )
 
 
 CHARTS = 24
 UNFOLDED = 4
-_TITLES = {f"{name}_reported": f"{name}, as reported" for name in MEASURED}
-_SHOWN = ("step", "epoch", "train_loss", "val_loss", "train_accuracy", *MEASURED)
+_SHOWN = ("step", "epoch", "train_loss", "val_loss", "train_accuracy", "val_accuracy")
 
 
 def _series(rows: Sequence[Mapping[str, float]], names: Mapping[str, str]) -> dict[str, list[float]]:
@@ -114,16 +196,41 @@ def _apart(first: float, second: float, examples: int) -> bool:
     return not low <= second <= high
 
 
+_MAIN = {
+    Kind.TOKENS: "val_perplexity",
+    Kind.REGRESSION: "val_r2",
+    Kind.RECONSTRUCTION: "val_reconstruction_error",
+    Kind.DENSE: "val_mean_iou",
+    Kind.MULTILABEL: "val_f1",
+}
+"""The metric that says how good a network of that task is."""
+
+
+def _own_measure(context: PageContext, name: str, place: Callable[[Mapping[str, float]], str]) -> str:
+    """From what to what the task's own metric went; "" where it is not known at both ends."""
+    rows = [row for row in context.run.epochs if np.isfinite(row.get(name, np.nan))]
+    if len(rows) < 2 or rows[-1] is not context.run.epochs[-1]:
+        return ""
+    first, last = rows[0], rows[-1]
+    ends = [short_number(row[name]) for row in (first, last)]
+    start = "before training" if first["epoch"] == 0 else f"after {place(first)}"
+    if ends[0] == ends[1]:
+        return f"{NAMES[name]} is {ends[1]} after {place(last)}, as it was {start}"
+    return f"{NAMES[name]} went from {ends[0]} {start} to {ends[1]} after {place(last)}"
+
+
 def _finding(context: PageContext) -> str:
     epochs, examples = context.run.epochs, context.run.batch("evaluation").size
-    last = epochs[-1]
+    last, kind = epochs[-1], None if context.run.task is None else context.run.task.kind
 
     def place(row: Mapping[str, float]) -> str:
         return f"epoch {int(row['epoch'])}" if context.run.stage == "epoch" else f"step {int(row['step']):,}"
 
     rated = [row for row in epochs if np.isfinite(row.get("val_accuracy", np.nan))]
     text = f"The network was trained until {place(last)}"
-    if len(rated) > 1 and rated[-1] is last:
+    if kind is not None and kind in _MAIN:
+        text = _own_measure(context, _MAIN[kind], place) or text
+    elif len(rated) > 1 and rated[-1] is last:
         first, best = rated[0], max(rated, key=lambda row: row["val_accuracy"])
         start, end = first["val_accuracy"], last["val_accuracy"]
         span = f"in {plural(int(last['epoch'] - first['epoch']), context.run.stage)}"

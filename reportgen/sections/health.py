@@ -10,7 +10,7 @@ from reportgen.analysis.checkup import Checkup, Update
 from reportgen.analysis.health import LayerHealth
 from reportgen.core.report import Block, Numbers, Section, Table, Text
 from reportgen.sections.context import PageContext
-from reportgen.sections.words import NOT_DEFINED, listed, percent, plural
+from reportgen.sections.words import NOT_DEFINED, listed, noun, percent, plural
 
 MOST_DEAD, OF_FEW, FEW = 0.1, 0.5, 20
 """Share of a layer's channels from which on dead ones are a warning on top of the page; over fewer images than FEW,
@@ -79,9 +79,9 @@ def warnings(context: PageContext) -> list[str]:
         if layer.channels > 1 and dead >= most * layer.channels:
             after = "" if alone else f" after epoch {found.epochs[-1]}"
             share = f" ({percent(dead / layer.channels)})" if dead < layer.channels else ""
-            died.append((dead / layer.channels, f"{dead} {of}{share} are dead{after}: always 0 on {_images(found)}."))
+            died.append((dead / layer.channels, f"{dead} {of}{share} are dead{after}: always 0 on {_images(context)}."))
         elif constant and dead + constant == layer.channels:
-            constants.append(f"All channels of {layer.path} have the same value on {_images(found)}.")
+            constants.append(f"All channels of {layer.path} have the same value on {_images(context)}.")
     died.sort(key=lambda layer: -layer[0])
     said += [text for _, text in died[:DEAD_LAYERS]]
     if len(died) > DEAD_LAYERS:
@@ -107,7 +107,7 @@ def _one_class(context: PageContext) -> list[str]:
         return []
     if len(np.unique(outcome.predictions)) != 1:
         return []
-    guess, images = int(outcome.predictions[0]), plural(len(outcome.predictions), "evaluation image")
+    guess, images = int(outcome.predictions[0]), plural(len(outcome.predictions), f"evaluation {noun(context.run)}")
     if guess < 0:
         return [f"The network predicts nothing for all {images}: its scores are not finite."]
     return [f"The network predicts {context.run.classes[guess]} for all {images}."]
@@ -128,7 +128,7 @@ def _finding(context: PageContext) -> str:
             since = "" if alone else f" from epoch {found.broken_layer[0]} on"
             parts.append(f"{found.broken_layer[1].path} not finite{since}")
         elif not found.broken:
-            parts.append(f"so are all activations on {_images(found)}")
+            parts.append(f"so are all activations on {_images(context)}")
         parts.append(_dead(found, "dead" if found.whole or not alone else "always 0"))
     lasts = [(updates[-1].ratio, name) for name, updates in found.updates.items() if updates]
     known = [last for last in lasts if isfinite(last[0])]
@@ -172,8 +172,8 @@ def _layers(context: PageContext) -> Table:
         )
     return Table(
         "health-layers",
-        f"Channels over {_images(found)}. Dead: always 0. Constant: always one other value. Saturated: 95 % of the "
-        "values on the probe images within 1 % of an end of the activation function's range; not defined for functions "
+        f"Channels over {_images(context)}. Dead: always 0. Constant: always one other value. Saturated: 95 % of the "
+        "values on the probe within 1 % of an end of the activation function's range; not defined for functions "
         "without ends. Not finite: with NaN or infinite values."
         f"{'' if alone else f' All but the dead after epoch {found.epochs[-1]}.'}",
         (
@@ -225,12 +225,13 @@ def _method(context: PageContext) -> str:
             f"{plural(epochs, 'epoch')} (epoch 0 is before training). {text}"
         )
     if found.channels and not found.whole:
-        text += " Channels were judged by the probe images alone: their ranges over an evaluation set are not known."
+        text += " Channels were judged by the probe alone: their ranges over an evaluation set are not known."
     return text
 
 
-def _images(found: Checkup) -> str:
-    return plural(found.images, "evaluation image" if found.whole else "probe image")
+def _images(context: PageContext) -> str:
+    found = context.checkup
+    return plural(found.images, f"{'evaluation' if found.whole else 'probe'} {noun(context.run)}")
 
 
 def _some(names: Sequence[str]) -> str:

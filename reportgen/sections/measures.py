@@ -62,13 +62,15 @@ def measured(context: PageContext) -> Measured | None:
             of, mae = plural(len(outcome.predictions), one), short_number(values["val_mae"])
             if "val_r2" not in values:
                 return Measured(f"predicts {of} with a mean absolute error of {mae}", (("MAE", mae),))
-            share = f"{values['val_r2']:.3f}".replace("-", "−")
-            verb = f"predicts {of} with an R² of {share} and a mean absolute error of {mae}"
-            return Measured(verb, (("R²", share), ("MAE", mae)))
+            explained = f"{values['val_r2']:.3f}".replace("-", "−")
+            verb = f"predicts {of} with an R² of {explained} and a mean absolute error of {mae}"
+            return Measured(verb, (("R²", explained), ("MAE", mae)))
         case Reconstruction() if np.isfinite(values.get("val_reconstruction_error", np.nan)):
             error = short_number(values["val_reconstruction_error"])
             sure = _between(mean_interval(outcome.errors, np.ones(len(outcome.errors))))
-            verb = f"reconstructs {plural(len(outcome.errors), one)} with a mean squared error of {error} per value{sure}"
+            verb = (
+                f"reconstructs {plural(len(outcome.errors), one)} with a mean squared error of {error} per value{sure}"
+            )
             return Measured(verb, (("mean squared error", error),))
         case MultiLabel() if "val_f1" in values:
             of = f"the classes of {plural(len(outcome.scores), one)}"

@@ -6,6 +6,7 @@ from typing import Any
 
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
 from reportgen.sections.context import PageContext
+from reportgen.sections.measures import NAMES
 from reportgen.sections.words import called, plural
 
 
@@ -35,8 +36,8 @@ _NAMES = {
     "train_loss": "Training loss",
     "train_accuracy": "Training accuracy",
     "val_loss": "Test loss",
-    "val_accuracy": "Test accuracy",
-    "val_accuracy_reported": "Test accuracy, as reported",
+    **NAMES,
+    **{f"{name}_reported": f"{text}, as reported" for name, text in NAMES.items()},
 }
 
 

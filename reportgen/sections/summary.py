@@ -7,6 +7,7 @@ from reportgen.analysis.embedding import Embedding
 from reportgen.core.run import MetricRow
 from reportgen.sections import answers, health, strongest
 from reportgen.sections.context import PageContext
+from reportgen.sections.measures import measured, unscored
 from reportgen.sections.options import Need
 from reportgen.sections.words import called, interval, listed, noun, percent, plural
 
@@ -65,7 +66,7 @@ def key_figures(context: PageContext) -> Strip:
 
 
 def _inputs(context: PageContext) -> str:
-    return listed(context.names) if len(context.names) <= 3 else f"{len(context.names)} images"
+    return listed(context.names) if len(context.names) <= 3 else plural(len(context.names), noun(context.run))
 
 
 def _inspected(context: PageContext) -> str:
@@ -80,13 +81,14 @@ def _trained(context: PageContext) -> str:
     result, model, last = context.confusion, _model(context), _reached(context)
     after = f"after {plural(last.epoch, 'epoch')}" if context.run.stage == "epoch" else f"at step {last.step:,}"
     when = after if last.epoch else "before any training"
+    seeds = "; one seed" if last.epoch else ""
     if result is None or result.accuracy is None:
-        return f"{model}, {when}."
+        found = measured(context)
+        return f"{model}, {when}{unscored(context)}." if found is None else f"{model} {found.verb} {when}{seeds}."
     right, one = result.images - len(result.misclassified), noun(context.run)
     within = interval(*wilson(right, result.images))
     training = last.reported.get("train_accuracy")
     fitted = f"; training {percent(training)}" if training is not None and 0 <= training <= 1 else ""
-    seeds = "; one seed" if last.epoch else ""
     return (
         f"{model} classifies {right:,} of {plural(result.images, f'test {one}')} correctly "
         f"({percent(result.accuracy)}, {within}) {when}{fitted}{seeds}."
@@ -94,11 +96,13 @@ def _trained(context: PageContext) -> str:
 
 
 def _training_figures(context: PageContext) -> Strip:
-    """Accuracy, loss, parameters, steps, epochs, time."""
+    """Accuracy or the task's own measure, loss, parameters, steps, epochs, time."""
     run, result, last = context.run, context.confusion, _reached(context)
     strip = []
     if result is not None and result.accuracy is not None:
         strip.append(("accuracy", percent(result.accuracy)))
+    elif (found := measured(context)) is not None:
+        strip += found.figures
     if (loss := last.reported.get("val_loss")) is not None:
         strip.append(("loss", f"{loss:.4f}" if isfinite(loss) else "not finite"))
     strip.append(("parameters", f"{_parameters(context):,}"))
@@ -113,7 +117,7 @@ def _inspection_figures(context: PageContext) -> Strip:
     """Images, their size, layers and feature maps shown, parameters, preprocessing."""
     stated = context.probe.preprocessing
     return (
-        ("images", f"{len(context.names):,}"),
+        (f"{noun(context.run)}s", f"{len(context.names):,}"),
         ("size", "×".join(map(str, context.probe.inputs.shape[1:]))),
         ("layers shown", f"{len(context.layers):,} of {len(context.network.distinct):,}"),
         ("feature maps", f"{sum(layer.channels for layer in context.map_layers) * len(context.names):,}"),
