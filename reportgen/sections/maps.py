@@ -6,24 +6,28 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.channels import Peak, strongest
-from reportgen.core.network import Layer
+from reportgen.core.network import MAPS, Layer
 from reportgen.core.numbers import short_number
-from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Text
+from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Table, Text
 from reportgen.figures.chart import chart
 from reportgen.figures.export import picture_export
 from reportgen.figures.matrices import heatmap
 from reportgen.figures.mosaic import mosaic
-from reportgen.figures.palettes import GREY
+from reportgen.figures.palettes import GREY, Palette
 from reportgen.sections.context import PageContext
 from reportgen.sections.limits import coarse
 from reportgen.sections.scale import layer_range, scaled, value_words
-from reportgen.sections.words import NBSP, plural
+from reportgen.sections.tokens import pieces_of, token_inputs, visible
+from reportgen.sections.words import NBSP, noun, plural
 
 FEW = 4
 """Examples up to which all stand open; of more, only the first."""
 
 UNFOLDED_LAYERS = 12
 """Layers up to which all stand open; of more, each module is a fold."""
+
+MOST_ROWS = 512
+"""Rows of one heatmap."""
 
 TOGETHER = 48
 """Maps up to this side stand side by side, an image each; larger ones below each other."""
@@ -37,12 +41,15 @@ READ = {
 
 
 def build(context: PageContext) -> Section | None:
-    """A grid per layer and example; layers without feature maps as one row of units per example."""
+    """A grid per layer and example; of layers without feature maps a row of units per example, or per position."""
     parts = [(layer, _rows_of(context, layer)) for layer in context.layers]
-    blocks = [*by_module(parts), Text(_method(context), "method")]
+    blocks = [*by_module(parts), *_ranges(context), Text(_method(context), "method")]
     columns = ("image", "layer", "channel", "max", "y", "x", "mean", "min")
-    numbers = Numbers("channels.csv", columns, lambda: _rows(context))
-    return Section("maps", "All channels", _finding(context), tuple(blocks), (numbers,))
+    numbers = [Numbers("channels.csv", columns, lambda: _rows(context))]
+    if _known_ranges(context):
+        numbers.append(Numbers("channel_ranges.csv", ("layer", "channel", "min", "max"), lambda: _range_rows(context)))
+    title = "All channels" if context.map_layers else "Activations of every channel"
+    return Section("maps", title, _finding(context), tuple(blocks), tuple(numbers))
 
 
 def by_module(parts: Sequence[tuple[Layer, tuple[Block, ...]]]) -> list[Block]:
@@ -106,39 +113,73 @@ def open_images(context: PageContext) -> int:
 
 
 def _rows_of(context: PageContext, layer: Layer) -> tuple[Block, ...]:
-    if not layer.has_maps:
+    if _tiles(layer) is not None:
+        figures = [_grid(context, layer, index) for index in range(shown_images(context))]
+    elif len(layer.shape) == 2:
+        figures = [_sequence(context, layer, index) for index in range(shown_images(context))]
+    else:
         return (FigureRow((_vectors(context, layer),), layer.path),)
-    grids = [_grid(context, layer, index) for index in range(shown_images(context))]
-    first = FigureRow(tuple(grids[: open_images(context)]), layer.path)
-    rest = tuple(grids[open_images(context) :])
+    shown = open_images(context) if _tiles(layer) is not None else 1
+    first, rest = FigureRow(tuple(figures[:shown]), layer.path), tuple(figures[shown:])
     name = f"{layer.path} for {plural(len(rest), 'further input')}"
     return (first, Fold(name, (FigureRow(rest, name),))) if rest else (first,)
 
 
+def _tiles(layer: Layer) -> str | None:
+    """What a tile of the layer's grid is: "channel", or "head" of attention weights; None for a layer without grids."""
+    if layer.axes[-3:] == MAPS:
+        return "channel"
+    return "head" if len(layer.shape) == 3 and layer.axes[0] == "head" else None
+
+
+def _as_maps(layer: Layer, values: np.ndarray) -> tuple[np.ndarray, str]:
+    """[example, height, width, tile], and which part of a layer with further axes it is, as a sentence to add."""
+    if _tiles(layer) == "head":
+        return np.moveaxis(values, 1, -1), f" Rows are {_axis(layer, 1)}, columns {_axis(layer, 2)}."
+    more = values.ndim - 4
+    for _ in range(more):
+        values = values[:, values.shape[1] // 2]
+    middle = ", ".join(
+        f"{name} {size // 2} of {size}" for name, size in zip(layer.axes, layer.shape[:more], strict=False)
+    )
+    return values, f" The middle slice: {middle}." if more else ""
+
+
+def _axis(layer: Layer, place: int) -> str:
+    return {"query": "queries", "key": "keys", "t": "positions", "channel": "channels"}.get(
+        layer.axes[place], "positions"
+    )
+
+
 def _grid(context: PageContext, layer: Layer, index: int) -> Figure:
-    stats, name = context.stats[layer.path], context.names[index]
-    kept = _kept(stats.maximum[index], context.limits.channels)
-    shown = scaled(context.maps(layer), index, context.options.normalize, kept)
-    peak = strongest(stats)[index]
-    together = max(layer.shape[:2]) <= TOGETHER and len(context.names) > 1
+    stats, name, tile = context.stats[layer.path], context.names[index], _tiles(layer) or "channel"
+    maps, part = _as_maps(layer, context.maps(layer))
+    height, width, count = maps.shape[1:]
+    kept, values, outlined = list(range(count)), list[str](), list[int]()
+    peak = strongest(stats)[index] if tile == "channel" else None
+    if tile == "channel":
+        kept = _kept(stats.maximum[index], context.limits.channels)
+        values = [value_words(stats.maximum[index, c], stats.mean[index, c], stats.minimum[index, c]) for c in kept]
+        outlined = [] if peak is None else [kept.index(peak.channel)]
+    shown = scaled(maps, index, context.options.normalize, kept, noun(context.run))
+    together = max(height, width) <= TOGETHER and len(context.names) > 1
     picture = mosaic(
         coarse(shown.tiles, shown.low, shown.high, context.limits.levels),
         shown.low,
         shown.high,
         shown.palette,
         labels=kept,
-        values=[value_words(stats.maximum[index, c], stats.mean[index, c], stats.minimum[index, c]) for c in kept],
-        outlined=[] if peak is None else [kept.index(peak.channel)],
+        values=values,
+        outlined=outlined,
         stand="half" if together else "full",
     )
-    height, width = layer.shape[:2]
-    count = plural(layer.channels, "channel")
-    fewer = "" if len(kept) == layer.channels else f" Shown are the {len(kept)} with the largest values."
+    counted = plural(count, tile)
+    fewer = "" if len(kept) == count else f" Shown are the {len(kept)} with the largest values."
     return Figure(
         f"maps-{context.slug(layer.path)}-{index}",
         picture,
-        f"{layer.path}, {count} for {name}: {peak_words(peak)}.",
-        f"{name}: {layer.path}, {count} of {height}×{width}. {shown.words}{fewer}",
+        f"{layer.path}, {counted} for {name}" + (f": {peak_words(peak)}." if tile == "channel" else "."),
+        f"{name}: {layer.path}, {counted} of {height}×{width}. {shown.words}{part}{fewer}",
         shown.bar,
         picture_export(picture, shown.bar),
         wide=True,
@@ -153,27 +194,93 @@ def _kept(maxima: np.ndarray, limit: int | None) -> list[int]:
     return sorted(np.argsort(-ranked, kind="stable")[:limit].tolist())
 
 
+def _sequence(context: PageContext, layer: Layer, index: int) -> Figure:
+    """One example's [position, channel]: a row per position, named by its token where the input is tokens."""
+    values, name, positions = context.maps(layer)[index], context.names[index], layer.shape[0]
+    low, high, palette = _one_range(context, context.maps(layer))
+    tokens = token_inputs(context.probe)
+    names = [str(place) for place in range(positions)]
+    if tokens is not None and tokens.shape[1] == positions:
+        pieces = pieces_of(context.run, tokens[index])
+        names = [f"{place} {visible(piece)}" for place, piece in enumerate(pieces)]
+    peak = strongest(context.stats[layer.path])[index]
+    return chart(
+        f"maps-{context.slug(layer.path)}-{index}",
+        heatmap(values, low, high, palette, x_label="channel", y_label="position", y_names=names),
+        alt=f"{layer.path}, {plural(layer.channels, 'channel')} for {name}: {peak_words(peak)}.",
+        caption=f"{name}: {layer.path}, {plural(layer.channels, 'channel')}, a row per position; "
+        f"{short_number(low)} to {short_number(high)}, one range for the layer.{_broken(values)}",
+        wide=True,
+    )
+
+
+def _one_range(context: PageContext, values: np.ndarray) -> tuple[float, float, Palette]:
+    fixed = context.options.normalize
+    low, high, palette = (fixed.low, fixed.high, GREY) if fixed.kind == "range" else layer_range(values)
+    return (low, high, palette) if high > low else (low, low + 1.0, palette)
+
+
+def _broken(values: np.ndarray) -> str:
+    broken = int((~np.isfinite(values)).sum())
+    return f" {plural(broken, 'value')} not finite (violet)." if broken else ""
+
+
 def _vectors(context: PageContext, layer: Layer) -> Figure:
-    """A layer without positions in two dimensions: units across, examples (and positions) down."""
+    """A layer without positions: units across, examples down; of other layers, positions in the order of memory."""
     images, channels = shown_images(context), layer.channels
     values = context.maps(layer)[:images].reshape(images, -1, channels)
-    places = values.shape[1]
-    matrix = values.reshape(-1, channels)
-    fixed = context.options.normalize
-    low, high, palette = (fixed.low, fixed.high, GREY) if fixed.kind == "range" else layer_range(matrix)
-    low, high = (low, high) if high > low else (low, low + 1.0)
+    places = min(values.shape[1], max(1, MOST_ROWS // images))
+    left_out = values.shape[1] - places
+    matrix = values[:, :places].reshape(-1, channels)
+    low, high, palette = _one_range(context, matrix)
     names = [f"{x}, {place}" if places > 1 else x for x in context.names[:images] for place in range(places)]
-    broken = int((~np.isfinite(matrix)).sum())
-    tail = f" {plural(broken, 'value')} not finite (violet)." if broken else ""
     peak = strongest(context.stats[layer.path])[0]
+    rows = f"a row per input{' and position' if places > 1 else ''}"
+    rows += f", the first {places:,} of {values.shape[1]:,} positions" if left_out else ""
     return chart(
         f"maps-{context.slug(layer.path)}",
         heatmap(matrix, low, high, palette, x_label="channel", y_label="input", y_names=names),
         alt=f"{layer.path}, {plural(channels, 'unit')}: on {context.names[0]}, {peak_words(peak)}.",
-        caption=f"{layer.path}: {plural(channels, 'unit')}, a row per input{' and position' if places > 1 else ''}; "
-        f"{short_number(low)} to {short_number(high)}, one range for all.{tail}",
+        caption=f"{layer.path}: {plural(channels, 'unit')}, {rows}; "
+        f"{short_number(low)} to {short_number(high)}, one range for all.{_broken(matrix)}",
         wide=True,
     )
+
+
+def _known_ranges(context: PageContext) -> list[tuple[Layer, np.ndarray]]:
+    """The layers that are shown with [2, channel]: the least and the largest value over the evaluation."""
+    ranges = {} if context.observation is None else context.observation.ranges
+    return [(layer, ranges[layer.path]) for layer in context.layers if layer.path in ranges]
+
+
+def _ranges(context: PageContext) -> list[Block]:
+    rows = tuple(
+        (
+            layer.path,
+            layer.channels,
+            *(short_number(float(at)) if np.isfinite(at) else None for at in (low.min(), high.max())),
+            short_number(float(np.median(high - low))) if np.isfinite([low, high]).all() else None,
+        )
+        for layer, (low, high) in _known_ranges(context)
+    )
+    if not rows:
+        return []
+    over = plural(context.run.batch("evaluation").size, f"evaluation {noun(context.run)}")
+    table = Table(
+        "maps-ranges",
+        f"Least and largest value of each layer over {over}, and the range of its median channel; channel_ranges.csv "
+        "has every channel's.",
+        ("Layer", "Channels", "Least", "Largest", "Median channel's range"),
+        rows,
+        "lrrrr",
+    )
+    return [Fold("Ranges over the evaluation", (table,))]
+
+
+def _range_rows(context: PageContext) -> Iterator[tuple[Any, ...]]:
+    for layer, (low, high) in _known_ranges(context):
+        for channel, ends in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
+            yield layer.path, channel, *(at if np.isfinite(at) else None for at in ends)
 
 
 def _rows(context: PageContext) -> Iterator[tuple[Any, ...]]:
