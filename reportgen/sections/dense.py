@@ -16,7 +16,7 @@ from reportgen.figures.rows import class_picture, picture_rows
 from reportgen.figures.shares import share_rows
 from reportgen.sections.context import PageContext
 from reportgen.sections.pixels import colors
-from reportgen.sections.tokens import pieces_of, token_inputs
+from reportgen.sections.tokens import pieces_of, token_inputs, visible
 from reportgen.sections.words import interval, noun, percent, plural, scored_output
 from reportgen.sections.worst import worst
 
@@ -143,7 +143,7 @@ def _tagged(context: PageContext, outcome: Dense, tokens: np.ndarray) -> list[Bl
         rows = tuple(
             (
                 int(at),
-                pieces_of(context.run, tokens[index, at : at + 1])[0],
+                visible(pieces_of(context.run, tokens[index, at : at + 1])[0]),
                 classes[truth[at]] if truth[at] >= 0 else None,
                 classes[guess[at]] if guess[at] >= 0 else None,
                 "" if targets is None or truth[at] == guess[at] else "wrong",

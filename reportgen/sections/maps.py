@@ -33,9 +33,9 @@ TOGETHER = 48
 """Maps up to this side stand side by side, an image each; larger ones below each other."""
 
 READ = {
-    "layer": "One range for the whole layer and image: channels can be compared within a grid, not between grids.",
+    "layer": "One range for the whole layer and {one}: channels can be compared within a grid, not between grids.",
     "channel": "A range for every channel of its own: every pattern can be seen, brightness can't be compared.",
-    "images": "One range for the layer over all images: channels and images can be compared.",
+    "images": "One range for the layer over all {one}s: channels and {one}s can be compared.",
     "range": "One fixed range everywhere: all grids can be compared.",
 }
 
@@ -67,13 +67,17 @@ def by_module(parts: Sequence[tuple[Layer, tuple[Block, ...]]]) -> list[Block]:
 
 
 def _method(context: PageContext) -> str:
-    kind = context.options.normalize.kind
+    kind, one = context.options.normalize.kind, noun(context.run)
     signs = "Values of both signs: white 0, red negative, blue positive. Values that are never negative: black 0."
-    return (
+    grids = (
         "Each grid is one layer's output for one input, a tile per channel, numbered from 0 in rows from the upper "
-        f"left. {READ[kind]} {'A is black and B is white.' if kind == 'range' else signs} The outlined channel has "
-        "the layer's largest single value for the input. NaN and infinities are violet."
+        f"left. {READ[kind].format(one=one)} {'A is black and B is white.' if kind == 'range' else signs} The outlined "
+        "channel has the layer's largest single value for the input. "
     )
+    rows = "A layer without such maps is a heatmap, a row per input or position, one range for the layer. "
+    drawn = [*([grids] if any(map(_tiles, context.layers)) else [f"{signs} "])]
+    drawn += [rows] if not all(map(_tiles, context.layers)) else []
+    return f"{''.join(drawn)}NaN and infinities are violet."
 
 
 def _finding(context: PageContext) -> str:

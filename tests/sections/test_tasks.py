@@ -1,0 +1,267 @@
+"""A section for each kind of task: what it says is what the CSV files and plain NumPy say."""
+
+import re
+
+import numpy as np
+import pytest
+
+from reportgen.core.outcome import Classification, Dense, Kind, MultiLabel, Reconstruction, Regression, Tokens
+from reportgen.core.report import Table
+from reportgen.core.run import Batch
+from reportgen.page.html import html
+from reportgen.sections import dense, multilabel, reconstruction, regression, tokens, unscored
+from tests.sections.made import document, made, rows_of
+
+NBSP = "\N{NO-BREAK SPACE}"
+DRAWN = np.random.default_rng(0)
+
+
+def regression_run(noise=0.1, values=1, **more):
+    inputs = DRAWN.normal(size=(60, 3)).astype(np.float32)
+    true = DRAWN.normal(size=(60, values)).astype(np.float32)
+    predicted = true + noise * DRAWN.normal(size=true.shape).astype(np.float32)
+    return made(Kind.REGRESSION, Regression(predicted), Batch(60, inputs, true), **more)
+
+
+def test_a_regression_is_told_by_r2_and_mae_which_the_csv_gives_again():
+    context = regression_run(values=2)
+    section = regression.build(context)
+    rows = rows_of(section, "regression.csv")
+    true, predicted = (np.array([row[name] for row in rows]).reshape(60, 2) for name in ("true", "predicted"))
+    share = np.mean(1 - np.square(predicted - true).sum(axis=0) / np.square(true - true.mean(axis=0)).sum(axis=0))
+    assert section.finding.startswith(f"R² is {share:.3f} and MAE is {np.abs(predicted - true).mean():.3g} (95{NBSP}%")
+    assert "over 60 evaluation examples; predicting their mean has an MAE of" in section.finding
+    assert [row["residual"] for row in rows] == [row["predicted"] - row["true"] for row in rows]
+    largest = max(rows, key=lambda row: abs(row["residual"] / true[:, row["value"]].std()))
+    worst = next(block for block in section.blocks if isinstance(block, Table) and block.name == "regression-worst")
+    assert worst.rows[0][0] == str(largest["index"])
+
+
+def test_a_regression_that_is_no_better_than_the_mean_is_said_to_be_so():
+    assert "no better than predicting their mean" in regression.build(regression_run(noise=2.0)).finding
+
+
+def test_predictions_that_are_not_finite_are_counted():
+    broken = np.array([[np.nan], [1.0], [np.inf]], np.float32)
+    context = made(Kind.REGRESSION, Regression(broken), Batch(3, np.zeros((3, 2)), np.ones((3, 1), np.float32)))
+    assert regression.build(context).finding.startswith("Of 3 evaluation examples, 2 have a prediction that is not")
+    html(document(context))
+
+
+def dense_run(right=0.9, classes=("ground", "road"), **more):
+    truth = (DRAWN.random((30, 6, 5)) < 0.4).astype(np.int32)
+    guess = np.where(DRAWN.random(truth.shape) < right, truth, 1 - truth)
+    truth[0, 0, 0] = -1
+    counted = truth >= 0
+    matrix = np.bincount((truth * 2 + guess)[counted], minlength=4).reshape(2, 2)
+    each = [((truth == guess) & counted).sum(axis=(1, 2)), counted.sum(axis=(1, 2))]
+    outcome = Dense(matrix.astype(np.int64), *(part.astype(np.int64) for part in each), guess[:2].astype(np.int64))
+    images = DRAWN.random((30, 6, 5, 1)).astype(np.float32)
+    probe = Batch(2, images[:2], truth[:2])
+    return made(Kind.DENSE, outcome, Batch(30, images, truth), probe, classes=classes, **more)
+
+
+def test_a_segmentation_shows_masks_and_says_how_many_positions_are_right():
+    context = dense_run()
+    section, outcome = dense.build(context), context.outcome
+    rows = rows_of(section, "dense_examples.csv")
+    right, counted = (sum(row[name] for row in rows) for name in ("correct", "positions"))
+    assert counted == 30 * 30 - 1
+    assert section.finding.startswith(f"{100 * right / counted:.1f}{NBSP}% of {counted} positions in 30 evaluation ima")
+    assert "The most frequent class, ground, has" in section.finding
+    assert [list(row.values())[1:] for row in rows_of(section, "dense_confusion.csv")] == outcome.matrix.tolist()
+    assert {"dense-probe", "dense-iou", "dense-confusion", "dense-worst"} <= {
+        block.name for block in section.blocks[:-1]
+    }
+    table = next(block for block in section.blocks if isinstance(block, Table) and block.name == "dense-classes")
+    both = np.diag(outcome.matrix)
+    united = both / (outcome.matrix.sum(axis=0) + outcome.matrix.sum(axis=1) - both)
+    assert [row[3] for row in table.rows] == [f"{share:.3f}" for share in united]
+
+
+def test_a_segmentation_below_the_most_frequent_class_makes_no_claim():
+    assert "no more than always predicting ground would" in dense.build(dense_run(right=0.5)).finding
+
+
+def test_tags_of_a_sequence_stand_beside_its_tokens():
+    words, truth = np.array([[0, 1, 2]] * 4, np.int32), np.array([[0, 1, -1]] * 4, np.int32)
+    guess = np.array([[0, 0, 1]] * 2, np.int64)
+    outcome = Dense(np.array([[4, 0], [4, 0]]), np.array([1] * 4), np.array([2] * 4), guess)
+    context = made(
+        Kind.DENSE,
+        outcome,
+        Batch(4, words, truth),
+        Batch(2, words[:2], truth[:2]),
+        classes=("name", "verb"),
+        vocabulary=("Ann", " ran", "."),
+    )
+    table = next(block for block in dense.build(context).blocks if isinstance(block, Table) and "tags" in block.name)
+    assert table.rows == ((0, "Ann", "name", "name", ""), (1, "␣ran", "verb", "name", "wrong"))
+
+
+def tokens_run(vocabulary=(), time=12, sequences=20, **more):
+    ids = DRAWN.integers(0, 6, (sequences, time)).astype(np.int32)
+    losses = DRAWN.gamma(2.0, 0.5, ids.shape).astype(np.float32)
+    losses[:, 0] = np.nan
+    best = np.where(DRAWN.random(ids.shape) < 0.6, ids, 0).astype(np.int64)
+    best[:, 0] = -1
+    counts = np.isfinite(losses).sum(axis=0).astype(np.int64)
+    sums = np.nansum(losses, axis=0, dtype=float)
+    outcome = Tokens(sums, counts, (best == ids).sum(axis=0).astype(np.int64), losses, best)
+    first = Tokens(3 * sums, counts, counts // 6, 3 * losses, best)
+    probe = Batch(2, ids[:2])
+    return made(Kind.TOKENS, outcome, Batch(sequences, ids), probe, vocabulary=vocabulary, first=first, **more)
+
+
+def test_a_language_model_is_told_by_its_perplexity_which_the_csv_gives_again():
+    context = tokens_run(vocabulary=list("abcdef"))
+    section = tokens.build(context)
+    losses = np.array([row["loss"] for row in rows_of(section, "tokens.csv")])
+    assert f"tokens of 20 evaluation sequences is {losses.mean():.3f} nats: a perplexity of" in section.finding
+    places = [row for row in rows_of(section, "tokens_by_position.csv") if row["epoch"] == 2]
+    assert sum(row["loss"] * row["tokens"] for row in places if row["tokens"]) == pytest.approx(losses.sum())
+    assert places[0]["loss"] is None
+    most = next(block for block in section.blocks if isinstance(block, Table) and block.name == "tokens-most")
+    assert float(most.rows[0][5]) == pytest.approx(losses.max(), abs=0.005)
+    sequence, at = most.rows[0][:2]
+    letters = ["abcdef"[token] for token in context.run.batch("evaluation").inputs[sequence]]
+    assert most.rows[0][2:4] == ("".join(letters[:at]), letters[at])
+
+
+def test_the_page_of_a_language_model_never_says_image():
+    page = html(document(tokens_run(vocabulary=list("abcdef"))))
+    text = re.sub(r"(?s)<script.*?</script>", "", page[page.index("<main") :]).lower()
+    assert "perplexity" in text
+    for part in text.split("<"):  # what a reader reads, not the names of elements and classes
+        assert "image" not in part.partition(">")[2], part
+
+
+@pytest.mark.parametrize(
+    "vocabulary",
+    [
+        ["שלום ", "עולם ", "זה ", "טוב ", "מאוד ", ". "],
+        ["你", "好", "世", "界", "。", "\n"],
+        ["Ġthe", "ĠcafÃ©", "Ã", "©", "Ċ", "Ġ"],
+        ["▁Hello", "▁wor", "ld", "<0x0A>", "</s>", "\ufffd"],
+        [],
+    ],
+)
+def test_any_vocabulary_can_be_shown(vocabulary):
+    context = tokens_run(vocabulary, time=30)
+    assert "tokens-text" in html(document(context))
+
+
+def test_a_thousand_tokens_are_drawn_and_more_are_cut_with_a_word():
+    page = html(document(tokens_run(list("abcdef"), time=1200, sequences=3)))
+    assert "its first 1,000 of 1,200 tokens" in page
+
+
+def test_byte_pieces_become_the_text_that_they_stand_for():
+    run = made(Kind.TOKENS, None, Batch(1), vocabulary=["Ġthe", "ĠcafÃ©", "Ã", "Ċ", "▁x"]).run
+    assert tokens.pieces_of(run, np.array([0, 1, 2, 3, 9])) == [" the", " café", "<C3>", "\n", "<9>"]
+    run = made(Kind.TOKENS, None, Batch(1), vocabulary=["▁a", "b"]).run
+    assert tokens.pieces_of(run, np.array([0, 1])) == [" a", "b"]
+    assert tokens.pieces_of(made(Kind.TOKENS, None, Batch(1)).run, np.array([7, 1])) == ["7 ", "1 "]
+
+
+def reconstruction_run(noise, shape=(6, 6, 1), targets=False, **more):
+    inputs = DRAWN.random((40, *shape)).astype(np.float32)
+    outputs = inputs + noise * DRAWN.normal(size=inputs.shape).astype(np.float32)
+    errors = np.square(outputs - inputs).reshape(40, -1).mean(axis=1)
+    given = inputs if targets else None
+    outcome = Reconstruction(errors, outputs[:2])
+    batches = Batch(40, inputs, given), Batch(2, inputs[:2], None if given is None else given[:2])
+    return made(Kind.RECONSTRUCTION, outcome, *batches, **more)
+
+
+@pytest.mark.parametrize("shape", [(6, 6, 1), (6, 6, 3), (6, 6), (10,), (3, 40, 40, 2)])
+@pytest.mark.parametrize("targets", [False, True])
+def test_a_reconstruction_shows_output_and_difference_and_its_error(shape, targets):
+    context = reconstruction_run(0.05, shape, targets)
+    section = reconstruction.build(context)
+    errors = [row["error"] for row in rows_of(section, "reconstruction.csv")]
+    assert section.finding.startswith(f"The mean squared error per value is {np.mean(errors):.3g} (95{NBSP}% interval")
+    assert "of the variance is reproduced" in section.finding
+    assert any(getattr(block, "name", "") == "reconstruction-probe" for block in section.blocks) == (len(shape) < 4)
+    html(document(context))
+
+
+def test_a_reconstruction_that_gives_the_mean_has_reproduced_nothing():
+    assert "no smaller than that of their mean" in reconstruction.build(reconstruction_run(1.0)).finding
+
+
+def multilabel_run(right=0.9, **more):
+    true = (DRAWN.random((80, 3)) < [0.5, 0.3, 0.1]).astype(np.uint8)
+    guess = np.where(DRAWN.random(true.shape) < right, true, 1 - true)
+    outcome = MultiLabel((guess * 2.0 - 1).astype(np.float32))
+    inputs = DRAWN.random((80, 5)).astype(np.float32)
+    return made(Kind.MULTILABEL, outcome, Batch(80, inputs, true), classes=("cat", "dog", "eel"), **more)
+
+
+def test_several_classes_are_told_by_precision_recall_and_f1():
+    section = multilabel.build(multilabel_run())
+    rows = rows_of(section, "multilabel.csv")
+    both, guessed, have = (sum(row[name] for row in rows) for name in ("both", "predicted", "true"))
+    assert section.finding.startswith(f"F1 is {2 * both / (guessed + have):.3f} (95{NBSP}% interval")
+    for row in rows:
+        assert row["precision"] == row["both"] / row["predicted"]
+        assert row["recall"] == row["both"] / row["true"]
+        assert row["f1"] == pytest.approx(2 * row["both"] / (row["predicted"] + row["true"]))
+    scores = rows_of(section, "multilabel_scores.csv")
+    assert sum(row["true"] for row in scores if row["class"] == "cat") == rows[0]["true"]
+
+
+def test_classes_at_chance_are_no_claim():
+    assert "no more than predicting every class would give" in multilabel.build(multilabel_run(right=0.5)).finding
+
+
+def test_what_is_not_scored_is_said_with_its_reason():
+    nothing = made(Kind.NONE, None, Batch(9, np.zeros((9, 2))), reported={"episode_return": 3.0})
+    section = unscored.build(nothing)
+    assert section.finding.startswith("It was recorded without targets")
+    assert "train_loss and episode_return" in section.finding
+    assert document(nothing).headline == "Net, after 2 epochs; nothing is scored."
+    reason = "all 9 labels are 0, so that there is nothing to tell apart"
+    told = made(Kind.NONE, None, Batch(9, np.zeros((9, 2)), np.zeros(9, np.int64)), reason=reason)
+    assert unscored.build(told).finding.startswith(f"{reason[0].upper()}{reason[1:]}.")
+
+
+def test_which_of_several_outputs_is_scored_is_said():
+    page = html(document(regression_run(output="head/mean")))
+    assert "scored is the one called “head/mean”" in page
+
+
+@pytest.mark.parametrize(
+    ("context", "headline", "figure"),
+    [
+        (regression_run(), "Net predicts 60 test examples with an R² of 0.9", "R²"),
+        (
+            dense_run(right=1.0),
+            "Net classifies 100.0\N{NO-BREAK SPACE}% of the positions of 30 test images",
+            "mean IoU",
+        ),
+        (tokens_run(), "Net predicts the next token of 20 test sequences with a perplexity of", "perplexity"),
+        (
+            reconstruction_run(0.1),
+            "Net reconstructs 40 test images with a mean squared error of 0.0",
+            "mean squared error",
+        ),
+        (multilabel_run(), "Net finds the classes of 80 test examples with an F1 of 0.", "F1"),
+    ],
+)
+def test_the_headline_is_in_the_tasks_own_measure(context, headline, figure):
+    found = document(context)
+    assert found.headline.startswith(headline)
+    assert found.headline.endswith("after 2 epochs; one seed.")
+    assert figure in dict(found.key_figures)
+    curves = next(section for section in found.sections if section.anchor == "curves")
+    assert "Loss" in curves.title
+    assert "measured by the recorder" in html(found)
+
+
+def test_only_the_sections_of_the_own_task_are_on_a_page():
+    for context in (regression_run(), tokens_run(), reconstruction_run(0.1)):
+        anchors = {section.anchor for section in document(context).sections}
+        own = {"regression", "dense", "tokens", "reconstruction", "multilabel", "mistakes", "unscored"}
+        assert len(anchors & own) == 1
+    assert isinstance(context.outcome, Reconstruction) and not isinstance(context.outcome, Classification)
