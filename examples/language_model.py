@@ -13,21 +13,17 @@ text = np.frombuffer("\n".join(topics.values()).encode()[:204_800], np.uint8)
 train, test = np.split(text.astype(int).reshape(-1, 64), [3000])
 model = nn.Sequential([nn.Embed(256, 32), nn.RNN(nn.GRUCell(96)), nn.Dense(256)])
 variables, optimizer = model.init(jax.random.key(0), test[:1]), optax.adam(5e-3)
-state, cross_entropy = optimizer.init(variables), optax.softmax_cross_entropy_with_integer_labels
-
-
-@jax.jit
-def update(variables, state, x):
-    loss, gradient = jax.value_and_grad(lambda v: cross_entropy(model.apply(v, x)[:, :-1], x[:, 1:]).mean())(variables)
-    change, state = optimizer.update(gradient, state)
-    return optax.apply_updates(variables, change), state, loss
-
+state, update = optimizer.init(variables), jax.jit(optimizer.update)
+cross_entropy = optax.softmax_cross_entropy_with_integer_labels
+loss_of = jax.jit(jax.value_and_grad(lambda v, x: cross_entropy(model.apply(v, x)[:, :-1], x[:, 1:]).mean()))
 
 data = {"probe": test[:4], "evaluation": test, "vocabulary": chr}
 with reportgen.Recorder("runs/language", model, variables, **data, overwrite=True) as recorder:
-    for step in range(240):
-        variables, state, loss = update(variables, state, train[step % 60 :: 60])
-        recorder.step(variables, loss=loss)
-        if step % 60 == 59:
-            recorder.epoch(variables)
+    for _ in range(4):
+        for batch in np.split(train, 60):
+            loss, gradient = loss_of(variables, batch)
+            change, state = update(gradient, state)
+            variables = optax.apply_updates(variables, change)
+            recorder.step(variables, loss=loss)
+        recorder.epoch(variables)
 reportgen.build("runs/language").save("language.html")

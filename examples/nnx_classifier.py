@@ -6,8 +6,7 @@ from sklearn.datasets import load_digits
 
 import reportgen
 
-images, labels = (load_digits().images[..., None] / 16).astype("float32"), load_digits().target
-rngs = nnx.Rngs(0)
+images, labels, rngs = (load_digits().images[..., None] / 16).astype("float32"), load_digits().target, nnx.Rngs(0)
 maps = (nnx.Conv(1, 8, (3, 3), rngs=rngs), nnx.BatchNorm(8, rngs=rngs), nnx.relu, nnx.Dropout(0.2, rngs=rngs))
 model = nnx.Sequential(*maps, lambda x: x.reshape(len(x), -1), nnx.Linear(512, 10, rngs=rngs))
 optimizer = nnx.Optimizer(model, optax.adam(3e-3), wrt=nnx.Param)

@@ -7,11 +7,25 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PAGES = {
-    "linen_loop": "linen.html",
-    "nnx_loop": "nnx.html",
-    "token_model": "tokens.html",
+    "linen_classifier": "linen.html",
+    "nnx_classifier": "nnx.html",
+    "language_model": "language.html",
+    "regression": "regression.html",
+    "autoencoder": "autoencoder.html",
+    "segmentation": "segmentation.html",
+    "contrastive": "contrastive.html",
+    "reinforcement_learning": "policy.html",
     "foreign_checkpoint": "foreign.html",
 }
+
+
+LOOPS = [name for name in PAGES if name != "foreign_checkpoint"]
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_loop_has_at_most_30_lines(name):
+    lines = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 30
 
 
 @pytest.mark.parametrize(("name", "page"), PAGES.items())
