@@ -7,6 +7,7 @@ import numpy as np
 
 from reportgen.analysis.activity import CLEAR, ENOUGH, LabelActivity, label_activity
 from reportgen.core.network import Layer, Role
+from reportgen.core.pictures import are_pictures
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table, Text
 from reportgen.figures.bars import label_bars
 from reportgen.figures.chart import chart
@@ -15,7 +16,7 @@ from reportgen.figures.palettes import DIVERGING
 from reportgen.figures.scene import Scene
 from reportgen.sections.context import PageContext
 from reportgen.sections.examples import COLUMNS as EXAMPLES
-from reportgen.sections.examples import example_rows, patches
+from reportgen.sections.examples import example_rows, patches, top_table
 from reportgen.sections.words import NBSP, NOT_DEFINED, noun, plural, those
 
 CHANNELS = 128
@@ -44,7 +45,7 @@ def build(context: PageContext) -> Section | None:
     best: list[tuple[float, str]] = []
     for layer in _drawn(context):
         if layer.path in observation.top:
-            blocks.append(patches(context, layer, _first(context, layer, activity.get(layer.path))))
+            blocks.append(_top(context, layer, _first(context, layer, activity.get(layer.path))))
         if (result := activity.get(layer.path)) is None:
             continue
         blocks.append(_figure(context, layer, result))
@@ -54,11 +55,10 @@ def build(context: PageContext) -> Section | None:
             best.append((float(result.selectivity[channel]), _preference(context, layer, result, channel)))
     if not blocks:
         return None
+    pictures = bool(observation.top) and are_pictures(context.evaluation_pictures[0].shape)
     if activity and len(context.run.batch("evaluation").labels):
         blocks.append(_counts(context))
-    blocks.append(
-        Text(" ".join([*([_EXAMPLES] if observation.top else []), *([_METHOD] if activity else [])]), "method")
-    )
+    blocks.append(Text(" ".join([*([_EXAMPLES] if pictures else []), *([_METHOD] if activity else [])]), "method"))
     columns = ("layer", "channel", "label", "images", "activity", "input_mean_sum", "ratio")
     by_channel = (
         *("layer", "channel", "rank", "answers_most_to", "multiple", "difference_between_labels"),
@@ -71,6 +71,13 @@ def build(context: PageContext) -> Section | None:
     ]
     kept = (*(numbers[:2] if activity else ()), *(numbers[2:] if observation.top else ()))
     return Section("activity", "What channels respond to", _finding(context, best), tuple(blocks), kept)
+
+
+def _top(context: PageContext, layer: Layer, order: list[int]) -> Block:
+    """The top-activating examples: what was seen of pictures, else a table."""
+    if are_pictures(context.evaluation_pictures[0].shape):
+        return patches(context, layer, order)
+    return Fold(f"Top-activating {noun(context.run)}s of {layer.path}", (top_table(context, layer, order),))
 
 
 _EXAMPLES = (

@@ -7,19 +7,26 @@ import numpy as np
 
 from reportgen.core.network import Layer, ReceptiveField
 from reportgen.core.numbers import short_number
-from reportgen.core.report import Figure
+from reportgen.core.report import Figure, Table
 from reportgen.core.run import TopExamples
 from reportgen.figures.export import picture_export
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.photo import photos
 from reportgen.sections.context import PageContext
-from reportgen.sections.words import ordinal, plural
+from reportgen.sections.tokens import pieces_of, token_inputs, visible
+from reportgen.sections.words import noun, ordinal, plural
 
 CHANNELS = 16
 """Channels of each layer whose patches are drawn."""
 
 LARGEST = 96
 """Longest side of a patch, in pixels; a larger one is thinned."""
+
+RANKS = 4
+"""Examples of each channel in a table."""
+
+BEFORE = 16
+"""Tokens before the place of a value that a table shows, at most; and characters."""
 
 COLUMNS = ("layer", "channel", "rank", "image", "label", "value", "y", "x")
 
@@ -63,11 +70,44 @@ def patches(context: PageContext, layer: Layer, order: list[int]) -> Figure:
     )
 
 
+def top_table(context: PageContext, layer: Layer, order: list[int]) -> Table:
+    """A row per channel, of the first of `order`: the examples with its largest values, where they are no pictures.
+
+    Of tokens, the text up to the place of the value, where the layer keeps the sequence's places.
+    """
+    assert context.observation is not None
+    top, rows = context.observation.top[layer.path], []
+    tokens = token_inputs(context.run.batch("evaluation"))
+    for channel in order[: min(CHANNELS, context.limits.channels or CHANNELS)]:
+        cells: list[str] = []
+        for rank in range(min(len(top.values), RANKS)):
+            example, value = int(top.examples[rank, channel]), float(top.values[rank, channel])
+            places = top.positions[rank, channel]
+            if example < 0:
+                continue
+            text = _name(context, example)
+            if tokens is not None and len(places) and layer.shape[0] == tokens.shape[1] and example < len(tokens):
+                at = int(places[0])
+                pieces = pieces_of(context.run, tokens[example, max(0, at - BEFORE) : at + 1])
+                text = f"{visible(''.join(pieces[:-1]).lstrip())[-BEFORE:]}[{visible(pieces[-1]).strip()}]"
+            cells.append(f"{text} ({short_number(value)})")
+        rows.append((channel, "; ".join(cells)))
+    one = noun(context.run)
+    return Table(
+        f"excite-{context.slug(layer.path)}",
+        f"{layer.path}: for each channel, the evaluation {one}s with its largest values, in brackets; of tokens the "
+        "text up to the place of the value, whose token stands in square brackets.",
+        ("Channel", f"Largest in these evaluation {one}s"),
+        tuple(rows),
+        "rl",
+    )
+
+
 def _name(context: PageContext, example: int) -> str:
     if example < 0:
         return "none"
     labels = context.run.batch("evaluation").labels
-    return f"image {example}" + (f", {context.run.classes[int(labels[example])]}" if len(labels) else "")
+    return f"{noun(context.run)} {example}" + (f", {context.run.classes[int(labels[example])]}" if len(labels) else "")
 
 
 def _patch(

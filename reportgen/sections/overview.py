@@ -7,7 +7,7 @@ from typing import Any
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
 from reportgen.sections.context import PageContext
 from reportgen.sections.measures import NAMES
-from reportgen.sections.words import called, plural
+from reportgen.sections.words import called, plural, scored_output
 
 
 def build(context: PageContext) -> Section:
@@ -16,6 +16,7 @@ def build(context: PageContext) -> Section:
     blocks: list[Block] = [*([_results(context)] if run.metrics.epochs else []), _configuration(context)]
     numbers = (Numbers("metrics.csv", _metric_columns(context), lambda: _metric_rows(context)),)
     finding = _snapshots(context) if context.run.kind == "training" else f"{_asked(context)}."
+    finding += scored_output(run)
     return Section("overview", "Overview", finding, tuple(blocks), numbers if run.metrics.epochs else ())
 
 

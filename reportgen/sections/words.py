@@ -81,9 +81,15 @@ def is_tokens(name: str, array: np.ndarray | LazyArray) -> bool:
 
 
 def scored_output(run: Run) -> str:
-    """Which of several outputs is scored, as a sentence to add; "" for a network with one output."""
-    output = "" if run.task is None else run.task.output
-    return f" The model gives several outputs; scored is the one called “{output}”." if output else ""
+    """Which of several outputs is scored, and what a single number per example is taken for, as sentences to add."""
+    if run.task is None:
+        return ""
+    output = run.task.output
+    said = f" The model gives several outputs; scored is the one called “{output}”." if output else ""
+    last = run.network.distinct[-1:]
+    if run.task.kind is Kind.CLASSIFICATION and len(run.classes) == 2 and last and last[0].shape in ((), (1,)):
+        said += f" The output's one number per {noun(run)} is taken for the score of class {run.classes[1]}."
+    return said
 
 
 NOT_DEFINED = "not defined"

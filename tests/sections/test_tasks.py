@@ -1,15 +1,28 @@
 """A section for each kind of task: what it says is what the CSV files and plain NumPy say."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from reportgen.core.network import INPUT, Layer, Network, Role
 from reportgen.core.outcome import Classification, Dense, Kind, MultiLabel, Reconstruction, Regression, Tokens
-from reportgen.core.report import Table
-from reportgen.core.run import Batch
+from reportgen.core.report import Fold, Table
+from reportgen.core.run import Batch, TopExamples
 from reportgen.page.html import html
-from reportgen.sections import dense, multilabel, reconstruction, regression, tokens, unscored
+from reportgen.sections import (
+    Moment,
+    Options,
+    PageContext,
+    activity,
+    dense,
+    multilabel,
+    reconstruction,
+    regression,
+    tokens,
+    unscored,
+)
 from tests.sections.made import document, made, rows_of
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -265,3 +278,40 @@ def test_only_the_sections_of_the_own_task_are_on_a_page():
         own = {"regression", "dense", "tokens", "reconstruction", "multilabel", "mistakes", "unscored"}
         assert len(anchors & own) == 1
     assert isinstance(context.outcome, Reconstruction) and not isinstance(context.outcome, Classification)
+
+
+def test_the_tokens_to_which_a_channel_responds_stand_in_their_text():
+    context = tokens_run(vocabulary=list("abcdef"))
+    run, ids = context.run, context.run.batch("evaluation").inputs
+    hidden = Layer("hidden", "Dense", Role.DENSE, (12, 2), ("t", "channel"), inputs=(INPUT,))
+    top = TopExamples(
+        np.array([[3.0, 2.0]], np.float32), np.array([[4, 7]]), np.array([[[5], [0]]])
+    )  # channel 0: place 5 of sequence 4; channel 1: place 0 of sequence 7
+    last = replace(run.observations[10], top={"hidden": top}, maps={"hidden": np.zeros((2, 12, 2), np.float32)})
+    run = replace(run, network=Network("Net", {"hidden": hidden}), observations={10: last})
+    section = activity.build(PageContext(Moment(run, 10), Moment(run, 0), Options(embedding="pca")))
+    fold = next(block for block in section.blocks if isinstance(block, Fold))
+    letters = ["".join("abcdef"[token] for token in ids[sequence]) for sequence in (4, 7)]
+    assert fold.blocks[0].rows == (
+        (0, f"{letters[0][:5]}[{letters[0][5]}] (3)"),
+        (1, f"[{letters[1][0]}] (2)"),
+    )
+
+
+def test_one_logit_and_several_outputs_are_told_in_the_overview():
+    labels = np.arange(30) % 2
+    outcome = Classification(labels, np.zeros(30, np.float32), np.array([15, 15]), {}, np.zeros(2))
+    inputs = np.zeros((30, 3), np.float32)
+    one = Layer("head", "Dense", Role.DENSE, (1,), ("channel",), inputs=(INPUT,), params={"head/kernel": (3, 1)})
+    context = made(
+        Kind.CLASSIFICATION,
+        outcome,
+        Batch(30, inputs, labels),
+        classes=("no", "yes"),
+        output="0",
+        layers=(one,),
+        maps={"head": np.zeros((2, 1), np.float32)},
+    )
+    overview = next(section for section in document(context).sections if section.anchor == "overview")
+    assert "scored is the one called “0”" in overview.finding
+    assert "one number per example is taken for the score of class yes" in overview.finding
