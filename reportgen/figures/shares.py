@@ -22,7 +22,7 @@ def share_rows(names: Sequence[str], measures: Mapping[str, Intervals]) -> Scene
     """
     shown = distinct(tuple(names), 20)
     left = max((text_width(name, SMALL) for name in shown), default=0.0) + 12
-    whole = (WIDTH - left) / len(measures)
+    whole = min((WIDTH - left) / len(measures), 260.0)
     bottom = 24 + ROW * len(names)
     parts: list[Part] = [
         Words(left - 8, middle(24 + (row + 0.5) * ROW, SMALL), name, size=SMALL, anchor="end")
@@ -44,4 +44,4 @@ def share_rows(names: Sequence[str], measures: Mapping[str, Intervals]) -> Scene
         parts.append(Lines(tuple(line for line, is_sure in zip(spans, sure, strict=True) if is_sure), "muted", 2))
         parts.append(Dots(np.stack([scale(values[known]), y[known]], axis=1), "accent", 6))
         parts += [Words(frame.left + 4, middle(float(at), SMALL), "no data", "muted", SMALL) for at in y[~known]]
-    return Scene(WIDTH, bottom + 24, tuple(parts))
+    return Scene(left + whole * len(measures), bottom + 24, tuple(parts))

@@ -17,6 +17,7 @@ from reportgen.sections import (
     PageContext,
     activity,
     dense,
+    maps,
     multilabel,
     reconstruction,
     regression,
@@ -315,3 +316,10 @@ def test_one_logit_and_several_outputs_are_told_in_the_overview():
     overview = next(section for section in document(context).sections if section.anchor == "overview")
     assert "scored is the one called “0”" in overview.finding
     assert "one number per example is taken for the score of class yes" in overview.finding
+
+
+def test_a_number_per_example_is_a_channel():
+    one = Layer("value", "reshape", Role.RESHAPE, (), ())
+    context = regression_run(layers=(one,), maps={"value": np.arange(2.0, dtype=np.float32)})
+    section = maps.build(context)
+    assert [row["max"] for row in rows_of(section, "channels.csv")] == [0.0, 1.0]
