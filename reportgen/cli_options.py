@@ -132,7 +132,7 @@ def page_options(name: str) -> Callable[[Command], Command]:
             **others: Any,
         ) -> None:
             view = {
-                "layers": [pattern for group in layers for pattern in group.split(",") if pattern],
+                "layers": layers,
                 "channels": [number(text, "--channels", int) for text in channels.split(",")] if channels else [],
                 "normalize": _normalize(normalize, value_range),
                 "title": title,

@@ -104,7 +104,7 @@ def prepare(
     program, captured, image_axes, uncaptured = _examine(forward, variables, images)
     described = _layers(program, captured, image_axes, variables, uncaptured)
     network = Network(name_of(model), {layer.path: layer for layer in described}, uncaptured)
-    for pattern in layers:
+    for pattern in network.separate(layers):
         if not network.select((pattern,)):
             raise ModelError(f"no layer matches {pattern!r}; {choices(pattern, list(network.layers))}")
     selected = tuple(layer.path for layer in network.select(layers) if layer.alias_of is None)

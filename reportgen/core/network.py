@@ -148,8 +148,14 @@ class Network:
         return tuple(layer for layer in self.layers.values() if layer.alias_of is None)
 
     def select(self, patterns: Sequence[str]) -> tuple[Layer, ...]:
-        """The layers whose path matches one of the glob patterns, in call order."""
-        return tuple(x for x in self.layers.values() if any(fnmatchcase(x.path, pattern) for pattern in patterns))
+        """The layers whose path is one of the patterns, or matches it as a glob, in call order."""
+        wanted = self.separate(patterns)
+        return tuple(x for x in self.layers.values() if any(matches(x.path, pattern) for pattern in wanted))
+
+    def separate(self, patterns: Sequence[str]) -> list[str]:
+        """The patterns, those with commas as several unless a layer has that very path."""
+        parted = [[each] if each in self.layers else each.split(",") for each in patterns]
+        return [part if part in self.layers else part.strip() for parts in parted for part in parts if part.strip()]
 
     def activation_of(self, layer: Layer) -> Layer | None:
         """The activation function applied to the layer's values; None for a layer without one.
@@ -167,6 +173,11 @@ class Network:
                 if later.role in (Role.NORM, Role.POOL, Role.DROPOUT):
                     reached.add(later.path)
         return None
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Whether a path is the pattern itself, as it is shown, or matches it as a glob: brackets may stand in paths."""
+    return path == pattern or fnmatchcase(path, pattern)
 
 
 _OPS: Mapping[Role, tuple[str, ...]] = {

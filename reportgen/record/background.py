@@ -4,11 +4,13 @@ background = Background(capacity=8)
 background.submit(lambda: writer.snapshot(...))   # returns at once while fewer than 8 wait
 background.flush()                                # waits for all until now, raises what failed
 background.close()                                # waits for all, raises what failed
+background.end(writer.close)                      # waits for nothing: the thread does this last and ends
 """
 
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 
 class Background:
@@ -21,6 +23,7 @@ class Background:
     def __init__(self, capacity: int):
         self._work: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=capacity)
         self._failure: BaseException | None = None
+        self._last: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._run, name="reportgen-writer", daemon=True)
         self._thread.start()
 
@@ -40,6 +43,21 @@ class Background:
         self._thread.join()
         self._raise_failure()
 
+    @property
+    def closed(self) -> bool:
+        """Whether the thread has ended."""
+        return not self._thread.is_alive()
+
+    def end(self, last: Callable[[], None]) -> None:
+        """Have the thread end when all is done, with `last`. May be called from any thread, also from this one."""
+        self._last = last
+        with suppress(queue.Full):  # then there is work after which the thread looks
+            self._work.put_nowait(lambda: None)
+
+    def join(self) -> None:
+        """Wait for the thread, which was told to end."""
+        self._thread.join()
+
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
@@ -52,3 +70,6 @@ class Background:
                 except BaseException as error:  # handed to the thread that can act on it
                     self._failure = error
             self._work.task_done()
+            if self._last is not None and self._work.empty():
+                self._last()
+                return

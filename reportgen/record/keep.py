@@ -38,6 +38,14 @@ class Keep:
     top: bool = False
     compare: bool = True
 
+    def __post_init__(self) -> None:
+        layers = (self.layers,) if isinstance(self.layers, str) else self.layers
+        if not isinstance(layers, Sequence) or not layers or not all(isinstance(name, str) for name in layers):
+            raise OptionError(f"layers must be glob patterns on layer paths, such as ('conv*',), not {self.layers!r}")
+        if not isinstance(self.embed, str | None):
+            raise OptionError(f"embed must be the path of a layer, not {self.embed!r}")
+        object.__setattr__(self, "layers", tuple(layers))
+
 
 @dataclass(frozen=True)
 class Start:
@@ -57,6 +65,9 @@ class Start:
     def __post_init__(self) -> None:
         if self.resume_at is not None:
             object.__setattr__(self, "resume_at", _step(self.resume_at))
+        for name in ("facts", "initial"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise OptionError(f"{name} must be a mapping of names to values, not {getattr(self, name)!r}")
 
 
 _EARLIER = {
@@ -89,15 +100,24 @@ def interval(every: str | int | None, variables: Mapping[str, Any]) -> int:
         count = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(variables["params"]))
         return max(1, -(-count // EVERY_BATCH_UP_TO))
     named = {"batch": 1, "epoch": 0}
-    if every in named:
-        return named[str(every)]
-    if isinstance(every, int) and every >= 1:
-        return every
-    raise OptionError(f"snapshots can't be kept every {every!r}: give batch, epoch, or a number of batches")
+    if isinstance(every, str) and every in named:
+        return named[every]
+    number = whole(every)
+    if number is None or number < 1:
+        raise OptionError(f"snapshots can't be kept every {every!r}: give batch, epoch, or a number of batches")
+    return number
+
+
+def whole(value: Any) -> int | None:
+    """A whole number of Python's, NumPy's or JAX's; None for anything else, True and False too."""
+    try:
+        return None if isinstance(value, bool | np.bool_) else operator.index(value)
+    except (TypeError, RuntimeError):  # RuntimeError: an array that was deleted
+        return None
 
 
 def _step(value: Any) -> int:
-    try:
-        return operator.index(value)
-    except TypeError as error:
-        raise OptionError(f"resume_at must be a step, a whole number, not {value!r}") from error
+    number = whole(value)
+    if number is None or number < 0:
+        raise OptionError(f"resume_at must be a step, a whole number from 0, not {value!r}")
+    return number

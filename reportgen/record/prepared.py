@@ -3,7 +3,7 @@
 prepared = prepare_model(model, variables, batches, classes, task, vocabulary, apply, keep, verify)
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from reportgen.errors import DataError, ModelError, choices, warn
 from reportgen.evaluate import Observer, scores_in, task_of
 from reportgen.record.batches import class_names, examples, first, scored, with_fingerprints
 from reportgen.record.keep import Keep
+from reportgen.record.trees import needed_collections
 from reportgen.store import network_header
 
 MAPS_BYTES = 64 << 20
@@ -38,13 +39,14 @@ VERIFIED_EXAMPLES = 4
 class Prepared:
     """A captured model with the batches that are kept, and how to observe it.
 
-    `classes` are the names of the classes. `header` is what run.json says of the network, `provenance` what
-    is known of its capture.
+    `classes` are the names of the classes, `needed` the collections that the model reads in evaluation. `header` is
+    what run.json says of the network, `provenance` what is known of its capture.
     """
 
     batches: Mapping[str, Batch]
     classes: list[str]
     observe: Observer
+    needed: Set[str]
     header: Mapping[str, Any]
     provenance: Mapping[str, Any]
 
@@ -94,7 +96,8 @@ def prepare_model(
         "vocabulary": _texts(vocabulary, shape[-1] if task.kind is Kind.TOKENS else 0),
         "notes": _notes(task, batches.get("evaluation", whole), classes, names),
     }
-    return Prepared(batches, names, observe, header, provenance)
+    needed = needed_collections(capture, variables, example)
+    return Prepared(batches, names, observe, needed, header, provenance)
 
 
 def _texts(vocabulary: Sequence[str] | Callable[[int], str] | None, tokens: int) -> list[str]:

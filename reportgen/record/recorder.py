@@ -11,19 +11,20 @@ Opening the recorder records step 0, the network before training. `step` copies 
 device and returns; a thread fetches and writes them.
 """
 
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from reportgen.analysis.scores import scores
-from reportgen.capture import flat_names, on_this_process, own_modes, variables_of
+from reportgen.capture import on_this_process, own_modes
 from reportgen.core.classes import names_in_order
 from reportgen.core.outcome import Task, task_named
 from reportgen.core.paths import lasting_path
@@ -34,8 +35,11 @@ from reportgen.record.batches import all_batches, recorded_part
 from reportgen.record.keep import Keep, Start, interval, with_earlier
 from reportgen.record.prepared import fitting, prepare_model
 from reportgen.record.provenance import provenance
-from reportgen.record.values import configuration, metrics, numbers, plain_items, update_count, update_losses
-from reportgen.store import RunWriter, snapshot_at
+from reportgen.record.resumed import replaced, standing
+from reportgen.record.trees import OTHER_PARAMETERS, Kept, check_same, recordable, shapes_of, taken
+from reportgen.record.unclosed import FORKED, leave_open, wait_for_dropped
+from reportgen.record.values import NO_STEP, Metrics, configuration, numbers, updates
+from reportgen.store import RunWriter
 
 WAITING_BYTES = 256 << 20
 """Snapshots that may wait for the disk, in bytes, before `step` waits too."""
@@ -98,18 +102,18 @@ class Recorder:
     ):
         self._started = time.monotonic()
         keep, start = with_earlier(earlier, keep, start)
-        if variables is None and isinstance(model, nn.Module):
-            raise OptionError("the variables are missing: a Linen model is recorded with its variables or a TrainState")
         with own_modes():
-            variables = on_this_process(variables_of(model, variables))
+            variables = taken(model, variables)
         batches = all_batches(probe, evaluation, embedding)
         self._model = model
         self._collections = set(variables)
+        self._shapes = shapes_of(variables["params"])
+        self._metrics = Metrics()
         self._every = interval(keep.every, variables)
         self._path = path = lasting_path(path)
-        self._begin_at(path, start, variables)
         self._closed = False
-        self._warned = False
+        self._warned: set[str] = set()
+        self._guard, self._process = threading.RLock(), os.getpid()
         self.accuracy: float | None = None
         """Share of the evaluation examples that were predicted correctly when they were last evaluated."""
         self.notes: list[str] = []
@@ -119,39 +123,34 @@ class Recorder:
         with own_modes():
             prepared = prepare_model(model, variables, batches, names, task, vocabulary, apply, keep, verify)
         self._batches, self._observe = prepared.batches, prepared.observe
+        self._needed = prepared.needed
         self._recorded = recorded_part(prepared.batches)
+        self._step, self._epoch = start.at
+        self._epoch_began = self._step
+        if start.resume_at is not None:
+            self._step = start.resume_at
+            given = self._shapes, self._recorded, prepared.classes
+            self._epoch, self._epoch_began = standing(path, self._step, *given, overwrite)
+        self._kept = Kept(-1 if start.resume_at is None else self._step)
         known = (batch.fingerprints for batch in self._recorded.values())
         self._taken = sum(array.nbytes for array in known if array is not None)
         options = {"snapshot_every": self._every or "epoch", "layers": list(keep.layers)}
         header = {
             **prepared.header,
             "classes": prepared.classes,
-            "config": {"model": prepared.observe.network.name, **configuration(config), **options},
-            "provenance": {**provenance(), **plain_items(start.facts, "facts"), **prepared.provenance},
+            "config": {"model": prepared.observe.network.name, **configuration(config, "config"), **options},
+            "provenance": {**provenance(), **configuration(start.facts, "facts"), **prepared.provenance},
         }
-        initial = metrics(start.initial)
+        initial = Metrics()(start.initial)
         self._writer: RunWriter | None = None
+        wait_for_dropped()
         if jax.process_index() == 0:
             self._writer = RunWriter(path, header, overwrite=overwrite, resume_at=start.resume_at)
-        nbytes = sum(leaf.nbytes for leaf in jax.tree.leaves(variables["params"]))
+        nbytes = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(variables["params"]))
         self._background = Background(capacity=int(np.clip(WAITING_BYTES // max(nbytes, 1), 2, 64)))
+        leave_open(self, self._background, self._writer, self._started)
         if start.resume_at is None:
             self._record_start(variables, initial)
-
-    def _begin_at(self, path: Path, start: Start, variables: Mapping[str, Any]) -> None:
-        """Count from a step of the run that is there, whose parameters must be those of this model; else as begun."""
-        step = start.resume_at
-        self._step, self._epoch = (step, 0) if step is not None else start.at
-        self._epoch_began = self._step
-        self._kept: tuple[int, set[str]] = self._step, self._collections
-        if step is not None:
-            self._epoch, recorded = snapshot_at(path, step)
-            shapes = {name: np.shape(leaf) for name, leaf in flat_names(variables["params"]).items()}
-            if differ := sorted(name for name in {*shapes, *recorded} if shapes.get(name) != recorded.get(name)):
-                raise RunError(
-                    f"{path} is the run of another network: {differ[0]} is {recorded.get(differ[0], 'not')} in it, "
-                    f"{shapes.get(differ[0], 'not')} in this model"
-                )
 
     def _record_start(self, variables: Mapping[str, Any], initial: Mapping[str, Any]) -> None:
         """The batches, and the network before training, or as it is where the recording begins."""
@@ -169,29 +168,32 @@ class Recorder:
 
         `params` is a params tree, a TrainState, or variables with "params"; for NNX the model, its state,
         or nnx.state(model, nnx.Param). `loss` and further metrics may be device scalars, which are not
-        waited for. Raises OptionError for a metric that is not a scalar number or has a reserved name,
-        RunError after `close`, and what the writer thread failed with.
+        waited for. A metric that is not a scalar number or has a reserved name raises OptionError in the first
+        call, and is left out with one warning later. Raises OptionError for parameters of another network, RunError
+        after `close`, and what the writer thread failed with. May be called from several threads.
         """
-        self._check_open()
-        reported_values = metrics({**({} if loss is None else {"train_loss": loss}), **reported})
-        # Metrics on the device are copied like parameters: the loop may delete or donate what it was given.
-        held = {name: value for name, value in reported_values.items() if isinstance(value, jax.Array)}
-        with own_modes():
-            variables, held = on_this_process((variables_of(self._model, params), held))
+        with self._guard, own_modes():
+            self._check_open("step")
+            reported_values = self._metrics({**({} if loss is None else {"train_loss": loss}), **reported})
+            # Metrics on the device are copied like parameters: the loop may delete or donate what it was given.
+            held = {name: value for name, value in reported_values.items() if isinstance(value, jax.Array)}
+            variables, held = taken(self._model, params), on_this_process(held)
+            check_same("params", variables["params"], self._shapes)
             self._step += 1
             step, epoch = self._step, self._epoch + 1
             trees = self._collected(variables) if self._every and step % self._every == 0 else {}
             # One call for all, queued on the device behind the update that made them.
             copies, held = _copied((trees, held))
-        if trees:
-            self._submit_snapshot(copies, epoch)
-        row = {**reported_values, **held}
+            if trees:
+                self._submit_snapshot(copies, epoch)
+                self._kept = Kept(step, set(trees), variables["params"])
+            row = {**reported_values, **held}
 
-        def write(writer: RunWriter) -> None:
-            with own_modes():
-                writer.step_rows(MetricRow(step, epoch, reported=numbers(row)))
+            def write(writer: RunWriter) -> None:
+                with own_modes():
+                    writer.step_rows(MetricRow(step, epoch, reported=numbers(row)))
 
-        self._submit(write)
+            self._submit(write)
 
     def epoch(self, variables: Any, *, steps: int | None = None, losses: Any = None, **reported: Any) -> None:
         """Close an epoch: records activations, predictions, vectors, the measured val_accuracy, and metrics.
@@ -200,82 +202,90 @@ class Recorder:
         not call `step`, as one whose updates run inside `jax.lax.scan`, gives the number of updates as
         `steps`, or their `losses` [update], which become the loss of each. Without either, an epoch in which
         `step` was not called counts as one update, for each epoch is kept under a step of its own. Waits for
-        the evaluation. Raises OptionError when a collection that the model began with is missing, and for
-        metrics as `step` does.
+        the evaluation. Parameters that are not those of the last `step`, as averaged ones, are kept in their place,
+        and those of `step` beside them as the collection "step_params". Raises OptionError when a collection is
+        missing that the model reads in evaluation, and as `step` does.
         """
-        self._check_open()
-        variables = self._whole(variables)
-        reported_values = metrics(reported)
-        each = update_losses(losses, steps)
-        count = len(each) if steps is None else update_count(steps)
-        if not count and self._step == self._epoch_began:
-            count = 1
-            self._warn_of_no_step()
-        self._epoch += 1
-        rows = [
-            MetricRow(self._step + number, self._epoch, reported=numbers({"train_loss": loss}))
-            for number, loss in enumerate(each, 1)
-        ]
-        self._submit(lambda writer: writer.step_rows(*rows))
-        self._step += count
-        self._epoch_began = self._step
-        if self._kept != (self._step, self._collections):
+        with self._guard, own_modes():
+            self._check_open("epoch")
+            variables = self._whole(variables)
+            each, count = updates(losses, steps)
+            reported_values = self._metrics(reported)
+            if not count and self._step == self._epoch_began:
+                count = 1
+                self._warn(NO_STEP)
+            self._epoch += 1
+            rows = [
+                MetricRow(self._step + number, self._epoch, reported=numbers({"train_loss": loss}))
+                for number, loss in enumerate(each, 1)
+            ]
+            self._submit(lambda writer: writer.step_rows(*rows))
+            self._step += count
+            self._epoch_began = self._step
             self._keep(variables, self._epoch)
-        self._record(variables, reported_values)
+            self._record(variables, reported_values)
 
     def at(self, variables: Any, step: int, epoch: int, **reported: Any) -> None:
         """Record the network as it was after `step` updates, of a training that is not running: at the end of `epoch`.
 
         As `epoch` does; the variables are held until they are written, not copied. Steps and epochs only grow.
         """
-        self._check_open()
-        if step <= self._step or epoch <= self._epoch:
-            raise OptionError(f"step {step} of epoch {epoch} does not follow step {self._step} of epoch {self._epoch}")
-        variables = self._whole(variables)
-        self._step = self._epoch_began = step
-        self._epoch = epoch
-        self._submit_snapshot(self._collected(variables), epoch)
-        self._record(variables, metrics(reported))
+        with self._guard, own_modes():
+            self._check_open("at")
+            if step <= self._step or epoch <= self._epoch:
+                last = f"step {self._step} of epoch {self._epoch}"
+                raise OptionError(f"step {step} of epoch {epoch} does not follow {last}")
+            whole = self._whole(variables)
+            self._step = self._epoch_began = step
+            self._epoch = epoch
+            self._kept = Kept(step)
+            self._submit_snapshot(self._collected(whole), epoch)
+            self._record(whole, self._metrics(reported))
 
     def rows(self, rows: Mapping[int, Mapping[str, float]], epoch: int) -> None:
         """Note metrics that a training which is not running reported: step -> name -> number, of updates of `epoch`."""
-        self._check_open()
-        noted = [MetricRow(step, epoch, reported=numbers(metrics(row))) for step, row in sorted(rows.items())]
+        self._check_open("rows")
+        noted = [MetricRow(step, epoch, reported=numbers(self._metrics(row))) for step, row in sorted(rows.items())]
         if noted:
             self._submit(lambda writer: writer.step_rows(*noted))
 
     def _whole(self, variables: Any) -> dict[str, Any]:
-        """The variables with all collections that the model began with. Raises OptionError where one is missing."""
-        with own_modes():
-            whole: dict[str, Any] = on_this_process(variables_of(self._model, variables))
-        if missing := self._collections - set(whole):
+        """The variables with what is evaluated. Raises OptionError for those of another network or without a part."""
+        whole = taken(self._model, variables)
+        check_same("params", whole["params"], self._shapes)
+        if missing := self._needed - set(whole):
             raise OptionError(
                 f"epoch() was given {', '.join(sorted(whole))} without {', '.join(sorted(missing))}; "
                 "give all that the model needs in evaluation"
             )
         return whole
 
-    def _check_open(self) -> None:
+    def _check_open(self, call: str) -> None:
+        if os.getpid() != self._process:
+            raise RunError(FORKED.format(call=call, path=self._path))
         if self._closed:
             raise RunError(f"the recorder of {self._path} is closed: nothing more can be recorded with it")
 
-    def _warn_of_no_step(self) -> None:
-        if not self._warned:
-            self._warned = True
-            warn(
-                "epoch() was called without step() since the last epoch, so that it counts as one update; "
-                "give the number of its updates as steps=, or their losses="
-            )
+    def _warn(self, text: str) -> None:
+        """Warn the caller of `epoch`, once."""
+        if text not in self._warned:
+            self._warned.add(text)
+            warn(text)
 
     def flush(self) -> None:
         """Wait until all that was noted until now lies in the run. Raises what the writer thread failed with."""
+        self._check_open("flush")
         self._background.flush()
 
     def close(self, status: str = "finished") -> None:
-        """Flush pending writes and release the run directory, whose `status` is noted in it."""
-        if self._closed:
-            return
-        self._closed = True
+        """Flush pending writes and release the run directory, whose `status` is noted in it.
+
+        A recorder that is never closed is flushed when the program ends; the run's status is "not closed" then.
+        """
+        with self._guard:
+            if self._closed or os.getpid() != self._process:
+                return
+            self._closed = True
         try:
             self._background.close()
         except BaseException:
@@ -289,24 +299,30 @@ class Recorder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.close("interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
+        well = error is None or (isinstance(error, SystemExit) and error.code in (None, 0))
+        stopped = isinstance(error, KeyboardInterrupt | GeneratorExit)
+        self.close("finished" if well else "interrupted" if stopped else "failed")
 
     def _collected(self, variables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Collection -> name -> array, of the collections that the model began with."""
-        return {kind: flat_names(tree) for kind, tree in variables.items() if kind in self._collections}
+        return {kind: recordable(tree) for kind, tree in variables.items() if kind in self._collections}
 
     def _keep(self, variables: Mapping[str, Any], epoch: int) -> None:
-        """Hand a copy of the variables to the writer thread."""
-        with own_modes():
-            copies = _copied(self._collected(variables))
-        self._submit_snapshot(copies, epoch)
+        """Hand a copy of the variables to the writer thread, unless they are kept at this step already."""
+        trees, more = self._collected(variables), {}
+        if self._kept.step == self._step and self._writer is not None:
+            if not self._kept.has(trees["params"]):
+                self.flush()
+                more = replaced(self._path, self._step, trees["params"])
+            if more:
+                self._warn(OTHER_PARAMETERS)
+            elif self._kept.kinds >= set(trees):
+                return
+        self._kept = Kept(self._step, set(trees), trees["params"])
+        self._submit_snapshot({**_copied(trees), **more}, epoch)
 
     def _submit_snapshot(self, copies: Mapping[str, Mapping[str, Any]], epoch: int) -> None:
         step = self._step
-        self._kept = step, set(copies)
 
         def write(writer: RunWriter) -> None:
             with own_modes():
@@ -318,7 +334,8 @@ class Recorder:
     def _record(self, variables: Any, reported_values: Mapping[str, Any]) -> None:
         """Evaluate the network as it is now, and hand the results to the writer thread."""
         with own_modes():
-            observation = self._observe(variables, self._step, self._epoch)
+            needed = {kind: tree for kind, tree in variables.items() if kind in self._needed}
+            observation = self._observe(needed, self._step, self._epoch)
         measured = {}
         if observation.outcome is not None:
             measured = scores(observation.outcome, self._batches["evaluation"].targets)

@@ -1,15 +1,21 @@
 """Convert what a training loop passes besides arrays: metrics, and its configuration as JSON values.
 
-given = metrics({"loss": loss})        # refuses what is not a scalar number, without waiting for the device
+metrics = Metrics()
+given = metrics({"loss": loss})        # leaves out or refuses what is no scalar number; waits for no device
 row = numbers(given)                   # {"loss": 2.3}, which waits
 config = plain({"lr": np.float32(1e-3), "data": Path("digits")}, "config")
 """
 
+import argparse
 import dataclasses
 import enum
-import operator
-from collections.abc import Mapping, Sequence
+import functools
+import types
+from collections.abc import Mapping, Sequence, Set
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from math import isfinite
+from numbers import Integral, Real
 from pathlib import PurePath
 from typing import Any
 
@@ -17,115 +23,202 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from reportgen.errors import OptionError
+from reportgen.errors import OptionError, warn
+from reportgen.record.keep import whole
 from reportgen.store import RESERVED
 
 MOST_ITEMS = 1000
 """Numbers of an array that a configuration may have; data do not belong there."""
 
+LARGEST = 2**1000
+"""Whole numbers are kept below it: what reads JSON has float64 for them."""
 
-def metrics(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The metrics themselves. Raises OptionError, naming the metric, for a reserved name or for what is not a
-    scalar number; values on the device are not waited for."""
-    for name, value in values.items():
-        if name in RESERVED:
-            raise OptionError(
-                f"a metric can't be called {name!r}, which the recorder notes itself; give it another name"
-            )
-        if isinstance(value, bool | int | float):
-            continue
-        shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-        if shape is None or dtype is None:
-            raise OptionError(f"the metric {name!r} must be a scalar number, not {type(value).__name__}")
-        if shape != ():
-            raise OptionError(f"the metric {name!r} must be a scalar number, not an array of shape {shape}: average it")
-        if not (jnp.issubdtype(dtype, np.number) or jnp.issubdtype(dtype, np.bool_)):
-            raise OptionError(f"the metric {name!r} must be a scalar number, not of type {dtype}")
-        if jnp.issubdtype(dtype, np.complexfloating):
-            raise OptionError(f"the metric {name!r} must be a real number, not {dtype}")
-    return values
+
+class Metrics:
+    """Selects the metrics that can be recorded: scalar numbers under names that the recorder does not use itself.
+
+    What else is given to the first call ends in OptionError, which names the metric, as this costs nothing yet. Later
+    it is left out with one warning for each name: a training of hours does not end for it.
+    """
+
+    def __init__(self) -> None:
+        self._begun = False
+        self._left_out: set[str] = set()
+
+    def __call__(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The metrics themselves; values on the device are not waited for."""
+        taken = {}
+        for name, value in values.items():
+            problem = problem_of(name, value)
+            if problem is None:
+                taken[name] = value
+            elif not self._begun:
+                raise OptionError(problem)
+            elif name not in self._left_out:
+                self._left_out.add(name)
+                warn(f"{problem}; until then it is left out")
+        self._begun = True
+        return taken
+
+
+def problem_of(name: str, value: Any) -> str | None:
+    """Why a metric can't be recorded; None where it can."""
+    if name in RESERVED:
+        return f"a metric can't be called {name!r}, which the recorder notes itself; give it another name"
+    if isinstance(value, Real | Decimal) and not isinstance(value, np.generic):  # also bool, Fraction
+        return (
+            None
+            if not isinstance(value, Integral) or abs(int(value)) < LARGEST
+            else f"the metric {name!r} is too large"
+        )
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if isinstance(value, jax.core.Tracer):
+        return (
+            f"the metric {name!r} is a value that JAX traces: call the recorder outside of jit, grad and scan, with "
+            "what these return"
+        )
+    if shape is None or dtype is None or isinstance(value, jax.ShapeDtypeStruct):
+        return f"the metric {name!r} must be a scalar number, not {type(value).__name__}"
+    if shape != ():
+        return f"the metric {name!r} must be a scalar number, not an array of shape {tuple(shape)}: average it"
+    if isinstance(value, jax.Array) and value.is_deleted():
+        return f"the metric {name!r} was deleted or donated before it was given to the recorder"
+    if jnp.issubdtype(dtype, np.complexfloating):
+        return f"the metric {name!r} must be a real number, not {dtype}"
+    if not (jnp.issubdtype(dtype, np.number) or jnp.issubdtype(dtype, np.bool_)):
+        return f"the metric {name!r} must be a scalar number, not of type {dtype}"
+    return None
 
 
 def numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics as Python's numbers: whole ones stay whole, others keep every digit."""
+    """The metrics as Python's numbers: whole ones stay whole, others are the decimals that they print as."""
     return {name: _number(value) for name, value in values.items()}
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, int | float):
-        return int(value) if isinstance(value, bool) else value
-    item = np.asarray(value)
-    return int(item) if np.issubdtype(item.dtype, np.integer) or item.dtype == bool else float(item)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real | Decimal) and not isinstance(value, np.generic):
+        return float(value)
+    item = np.asarray(value)[()]
+    return int(item) if jnp.issubdtype(item.dtype, np.integer) or item.dtype == bool else decimal(item)
 
 
-def configuration(config: Any) -> dict[str, Any]:
-    """A mapping of settings as JSON has it, empty for None. Raises OptionError for anything else."""
-    if config is not None and not isinstance(config, Mapping):
-        raise OptionError(f"config must be a mapping of names to values, not {type(config).__name__}; try vars(config)")
-    return plain_items(config or {}, "config")
+def decimal(value: Any) -> float:
+    """The shortest decimal that a floating scalar of NumPy's or JAX's rounds from: float32's 0.001 is 0.001.
+
+    As a float64 it would be 0.0010000000474974513, digits that nobody gave. Converting it back to its type gives the
+    same value.
+    """
+    wide = float(value)
+    if value.dtype.itemsize >= 8 or not isfinite(wide):
+        return wide
+    kind = value.dtype.type
+    # 9 digits tell any two numbers of 32 bits apart.
+    shorter = (float(f"{wide:.{digits}g}") for digits in range(1, 10))
+    with np.errstate(over="ignore"):  # of a short one that is above the type's largest
+        return next(short for short in shorter if kind(short) == value)
 
 
-def plain_items(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A mapping's items as JSON has them (`plain`)."""
-    return {str(key): plain(value, f"{name}[{key!r}]") for key, value in values.items()}
+def configuration(values: Any, name: str) -> dict[str, Any]:
+    """A mapping, namespace or dataclass of settings as JSON has it, see `plain`. Raises OptionError for others."""
+    try:
+        result = {} if values is None else plain(values, name)
+    except RecursionError as error:
+        raise OptionError(f"{name} contains itself, or is nested too deeply to be recorded") from error
+    if not isinstance(result, dict):
+        raise OptionError(f"{name} must be a mapping of names to values, not {type(values).__name__}; try vars({name})")
+    return result
 
 
 def plain(value: Any, name: str) -> Any:
     """A configuration value as JSON has it.
 
-    Numbers, texts, booleans, None, sequences and mappings stay what they are; NumPy's and JAX's scalars and
-    small arrays become numbers and lists of them, dataclasses mappings; paths, dtypes, enumeration members,
-    classes and functions become their names; numbers that are not finite become texts. Raises OptionError,
-    with `name`, for anything else.
+    - Numbers, texts, booleans, None, sequences and mappings stay what they are; sets become sorted lists.
+    - NumPy's and JAX's scalars and small arrays become numbers (see `decimal`) and lists of them.
+    - Dataclasses and namespaces become mappings; dates, times and complex numbers texts.
+    - Paths, dtypes, enumeration members, classes, functions and partial functions become their names.
+    - Numbers that are not finite become texts.
+
+    Raises OptionError, with `name`, for anything else, and for a mapping whose keys read the same.
     """
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, enum.Enum):
         return value.name
-    if isinstance(value, int):
+    if isinstance(value, np.generic | np.ndarray | jax.Array):
+        return _array(value, name)
+    if isinstance(value, Integral) and abs(int(value)) < LARGEST:
         return int(value)
-    if isinstance(value, float):
+    if isinstance(value, Real | Decimal) and not isinstance(value, Integral):
         return float(value) if isfinite(value) else str(float(value))
-    if isinstance(value, Mapping):
-        return {str(key): plain(item, f"{name}[{key!r}]") for key, item in value.items()}
-    if isinstance(value, PurePath):
+    if isinstance(value, PurePath | date | datetime | time | timedelta | complex):
         return str(value)
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
-        return [plain(item, f"{name}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, Mapping) or (hasattr(value, "keys") and hasattr(value, "__getitem__")):
+        return _mapping(value, name)
+    if isinstance(value, argparse.Namespace | types.SimpleNamespace):
+        return _mapping(vars(value), name)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name), f"{name}.{f.name}") for f in dataclasses.fields(value)}
+    if isinstance(value, Set):
+        items = [plain(item, f"{name}{{{item!r}}}") for item in value]
+        return sorted(items, key=lambda x: (isinstance(x, str), x if isinstance(x, int | float) else 0, str(x)))
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+        return [plain(item, f"{name}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, np.dtype):
         return value.name
-    if isinstance(value, np.generic | np.ndarray | jax.Array) and np.size(value) <= MOST_ITEMS:
-        array = np.asarray(value)
-        if array.dtype.kind in "biufU" or jnp.issubdtype(array.dtype, np.floating):
-            return plain(array.tolist(), name)
-    elif callable(value) and isinstance(text := getattr(value, "__qualname__", getattr(value, "__name__", None)), str):
+    if isinstance(value, functools.partial):
+        return f"{plain(value.func, name)}(...)"
+    if callable(value) and isinstance(text := getattr(value, "__qualname__", getattr(value, "__name__", None)), str):
         return text
     raise OptionError(
         f"{name} is a {type(value).__name__}, which can't be recorded; give a number, a text, a list or a mapping"
     )
 
 
-def update_losses(losses: Any, steps: int | None) -> list[Any]:
-    """The loss of each of an epoch's updates. Raises OptionError when these are not as many as `steps`."""
-    if losses is None:
-        return []
-    array = np.asarray(losses)
-    if array.ndim != 1 or (steps is not None and len(array) != steps):
-        raise OptionError(f"losses must be one number for each of the epoch's {steps or ''} updates; got {array.shape}")
-    each = list(array)
-    if each:
-        metrics({"losses": each[0]})
-    return each
+def _mapping(values: Mapping[Any, Any], name: str) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key in tuple(values.keys()):  # a ConfigDict has keys, and is no Mapping
+        if str(key) in result:
+            raise OptionError(f"{name} has two keys that read {str(key)!r}, of which one would be lost; rename one")
+        result[str(key)] = plain(values[key], f"{name}[{key!r}]")
+    return result
 
 
-def update_count(steps: Any) -> int:
-    """The number of an epoch's updates. Raises OptionError for anything else."""
-    try:
-        count = operator.index(steps)
-    except TypeError:
-        count = -1
-    if count < 0:
+def _array(value: Any, name: str) -> Any:
+    """A scalar or array of NumPy's or JAX's as a number or text, or as nested lists of them."""
+    is_key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+    if is_key or np.size(value) > MOST_ITEMS or value.dtype.hasobject or value.dtype.names:
+        what = f"{'a random key' if is_key else value.dtype} of shape {list(np.shape(value))}"
+        raise OptionError(f"{name} is {what}, which can't be recorded; at most {MOST_ITEMS:,} numbers or texts can be")
+    array = np.asarray(value)
+    if array.dtype.kind in "biuU":
+        return array.tolist()
+    floating = jnp.issubdtype(array.dtype, np.floating)
+    items = [plain(decimal(item), name) if floating else str(item) for item in array.reshape(-1)]
+    return np.array(items, object).reshape(array.shape).tolist()
+
+
+NO_STEP = (
+    "epoch() was called without step() since the last epoch, so that it counts as one update; "
+    "give the number of its updates as steps=, or their losses="
+)
+
+
+def updates(losses: Any, steps: Any) -> tuple[list[Any], int]:
+    """The loss of each of an epoch's updates, where known, and how many these are. Raises OptionError for others."""
+    count = None if steps is None else whole(steps)
+    if steps is not None and (count is None or count < 0):
         raise OptionError(f"steps must be the number of the epoch's updates, not {steps!r}")
-    return count
+    if losses is None:
+        return [], count or 0
+    try:
+        array = np.asarray(losses)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged, traced, or deleted
+        raise OptionError(f"losses must be one number for each of the epoch's updates: {error}") from error
+    if array.size and (problem := problem_of("losses", array.reshape(-1)[0])):
+        raise OptionError(problem)
+    if array.ndim != 1 or count not in (None, len(array)):
+        number = "" if count is None else f"{count} "
+        raise OptionError(f"losses must be one number for each of the epoch's {number}updates; got {array.shape}")
+    return list(array), len(array)

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from functools import cached_property
 from threading import Event
 
@@ -22,7 +21,7 @@ from reportgen.analysis.checkup import Checkup, checkup
 from reportgen.analysis.confusion import Confusion, confusion
 from reportgen.analysis.diffs import ParamDiff, differences
 from reportgen.analysis.embedding import Embedding, embed
-from reportgen.core.network import Layer, Network, Role
+from reportgen.core.network import Layer, Network, Role, matches
 from reportgen.core.outcome import Classification, Outcome
 from reportgen.core.pictures import are_pictures, image_range, to_pixels
 from reportgen.core.run import Batch, LazyArray, Observation, numbered_names
@@ -48,7 +47,7 @@ class PageContext:
             if moment is not None and moment.step not in moment.run.snapshots:
                 steps = ranges(list(moment.run.snapshots))
                 raise OptionError(f"no snapshot of {moment.name} was recorded; recorded: {steps}")
-        for pattern in options.layers:
+        for pattern in self.network.separate(options.layers):
             layers = self.network.select((pattern,))
             if not layers:
                 raise OptionError(f"no layer matches {pattern!r}; {choices(pattern, self.network.layers)}")
@@ -97,8 +96,8 @@ class PageContext:
 
     def chosen(self, name: str) -> bool:
         """Whether a parameter, by its own name or its layer's path, is among those to show."""
-        patterns = self.options.layers
-        return any(fnmatchcase(name, p) or fnmatchcase(name.rpartition("/")[0], p) for p in patterns)
+        patterns = self.network.separate(self.options.layers)
+        return any(matches(name, pattern) or matches(name.rpartition("/")[0], pattern) for pattern in patterns)
 
     def slug(self, path: str) -> str:
         """A stable part of an anchor for a path; paths that differ get slugs that differ."""

@@ -5,7 +5,8 @@ run = open_run("demo/run")
 """
 
 from reportgen.store.batches import as_bytes
-from reportgen.store.reader import open_run, snapshot_at, with_all_whole, with_what_is_whole
+from reportgen.store.files import stored
+from reportgen.store.reader import open_run, snapshot, snapshot_at, with_all_whole, with_what_is_whole
 from reportgen.store.rows import RESERVED
 from reportgen.store.save import network_header, save_run
 from reportgen.store.writer import RunWriter
@@ -17,7 +18,9 @@ __all__ = [
     "network_header",
     "open_run",
     "save_run",
+    "snapshot",
     "snapshot_at",
+    "stored",
     "with_all_whole",
     "with_what_is_whole",
 ]

@@ -31,7 +31,7 @@ PART = 1_000_000
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
     """Write arrays as one safetensors file with a checksum each. Raises RunError naming the file."""
-    whole = {name: np.ascontiguousarray(array).reshape(np.shape(array)) for name, array in tensors.items()}
+    whole = {name: np.ascontiguousarray(stored(array)).reshape(np.shape(array)) for name, array in tensors.items()}
     checksums = json.dumps({name: _checksum(name, array) for name, array in whole.items()})
     content = save(whole, {**metadata, "crc32": checksums})
     # The library writes metadata in an order that changes from process to process; the same run is the same bytes.
@@ -39,6 +39,19 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mappi
     header = json.dumps(json.loads(content[8:end]), sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     write_bytes(path, len(header).to_bytes(8, "little"), header, memoryview(content)[end:])
+
+
+def stored(array: np.ndarray) -> np.ndarray:
+    """The array in a type that the file format has: numbers of 2 to 8 bits that it has not as int8, uint8 or float32,
+    which hold each of their values, and complex128 as complex64."""
+    kind = array.dtype
+    if kind.kind in "biu" or kind.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
+        return array
+    if kind.kind == "c":
+        return array.astype(np.complex64)
+    if kind.name.startswith(("int", "uint")):
+        return array.astype(np.uint8 if kind.name.startswith("uint") else np.int8)
+    return array.astype(np.float32) if kind.itemsize == 1 else array
 
 
 K = TypeVar("K")

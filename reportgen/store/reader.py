@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from reportgen.core.network import Network
 from reportgen.core.paths import lasting_path
-from reportgen.core.run import MetricRow, Metrics, Run
+from reportgen.core.run import MetricRow, Metrics, Run, Snapshot
 from reportgen.errors import DamagedError, NoRunError, RunError
 from reportgen.store import layout
 from reportgen.store.batches import read_batches
@@ -176,6 +176,11 @@ def snapshot_at(run: Path, step: int) -> tuple[int, dict[str, tuple[int, ...]]]:
     """
     tensors = Tensors(layout.step_file(run / layout.SNAPSHOTS, step))
     return read_place(tensors)[1], parameter_shapes(tensors)
+
+
+def snapshot(run: Path, step: int) -> Snapshot:
+    """The snapshot of `step`. Raises RunError when it is not there or damaged."""
+    return read_snapshot(Tensors(layout.step_file(run / layout.SNAPSHOTS, step)))
 
 
 def _files(folder: Path, problems: list[str], verify: bool) -> dict[int, Tensors]:

@@ -2,8 +2,12 @@
 
 import argparse
 import dataclasses
+import datetime
 import enum
 import json
+import types
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +20,7 @@ import pytest
 from reportgen import build
 from reportgen.errors import OptionError, RunError
 from reportgen.record import Recorder
-from reportgen.record.values import metrics, numbers, plain
+from reportgen.record.values import Metrics, configuration, numbers, plain
 from reportgen.store import open_run
 
 
@@ -63,14 +67,53 @@ def test_a_reserved_name_is_refused(tmp_path, name):
 )
 def test_what_is_not_a_scalar_number_is_refused_by_name(value, message):
     with pytest.raises(OptionError, match=message):
-        metrics({"loss": value})
+        Metrics()({"loss": value})
+
+
+def test_a_metric_that_is_no_number_later_is_left_out_with_one_warning(tmp_path):
+    with Recorder(tmp_path / "run", Net(), VARIABLES, **DATA) as recorder:
+        recorder.step(VARIABLES, loss=0.5, rate=1.0)
+        with pytest.warns(UserWarning) as caught:
+            recorder.step(VARIABLES, loss=0.5, rate=None)
+            recorder.step(VARIABLES, loss=np.ones(3), rate=None)
+            recorder.epoch(VARIABLES, matrix=np.eye(3), step=5, val_loss=0.25)
+            recorder.epoch(VARIABLES, matrix=np.eye(3))
+        recorder.step(VARIABLES, loss=0.5, rate=2.0)
+    texts = [str(each.message) for each in caught if "left out" in str(each.message)]
+    assert len(texts) == 4
+    for name, text in zip(("rate", "train_loss", "matrix", "step"), texts, strict=True):
+        assert f"'{name}'" in text
+    assert {each.filename for each in caught if "left out" in str(each.message)} == {__file__}
+    run = open_run(tmp_path / "run")
+    assert [dict(row.reported) for row in run.metrics.steps] == [
+        *({"train_loss": 0.5, "rate": 1.0}, {"train_loss": 0.5}, {}, {"train_loss": 0.5, "rate": 2.0})
+    ]
+    assert run.metrics.epochs[1].reported == {"val_loss": 0.25} and not run.problems
 
 
 def test_numbers_keep_their_precision_and_their_kind():
-    given = {"rate": 1e-3, "whole": 2**60, "flag": True, "half": jnp.bfloat16(0.1), "count": np.int64(3)}
-    result = numbers(metrics(given))
-    assert result == {"rate": 1e-3, "whole": 2**60, "flag": 1, "half": float(jnp.bfloat16(0.1)), "count": 3}
-    assert [type(value) for value in result.values()] == [float, int, int, float, int]
+    given = {
+        "rate": 1e-3,
+        "whole": 2**60,
+        "flag": True,
+        "count": np.int64(3),
+        "small": jnp.int4(3),
+        "part": Decimal("0.1"),
+    }
+    result = numbers(Metrics()(given))
+    assert result == {"rate": 1e-3, "whole": 2**60, "flag": 1, "count": 3, "small": 3, "part": 0.1}
+    assert [type(value) for value in result.values()] == [float, int, int, int, int, float]
+
+
+@pytest.mark.parametrize("kind", [jnp.float32, np.float32, np.float16, jnp.bfloat16, jnp.float8_e4m3fn])
+def test_a_number_is_the_shortest_decimal_of_its_type(kind):
+    short = {jnp.float8_e4m3fn: 0.1}.get(kind, 1e-3)
+    assert numbers({"rate": kind(short)}) == {"rate": short}
+    for value in (0.0, -2.5, 1 / 3, 1234.5, float("inf")):
+        given = np.asarray(kind(value))
+        kept = numbers({"x": given})["x"]
+        assert given == np.asarray(kept).astype(given.dtype) or np.isnan(given)
+    assert np.isnan(numbers({"x": kind(float("nan"))})["x"])
 
 
 def test_a_reported_accuracy_stands_beside_the_measured_one(tmp_path):
@@ -126,7 +169,8 @@ def test_an_epoch_inside_scan_tells_its_updates_and_their_losses(tmp_path):
     assert list(run.snapshots) == list(run.observations) == [0, 4, 8, 10]
     assert [row["step"] for row in run.steps] == list(range(1, 9))
     assert [row["epoch"] for row in run.steps] == [1] * 4 + [2] * 4
-    np.testing.assert_array_equal([row["train_loss"] for row in run.steps], [*np.asarray(losses)] * 2)
+    recorded = np.array([row["train_loss"] for row in run.steps], np.float32)
+    np.testing.assert_array_equal(recorded, [*np.asarray(losses)] * 2)
 
 
 def test_nothing_is_taken_after_close(tmp_path):
@@ -171,6 +215,21 @@ class Options:
         (nn.relu, "relu"),
         (Kind.FAST, "FAST"),
         (Options(), {"rate": 1e-3}),
+        (np.float32(1e-3), 1e-3),
+        (jnp.array([0.1, jnp.inf], jnp.bfloat16), [0.1, "inf"]),
+        ({3, 1, "b", 2}, [1, 2, 3, "b"]),
+        (frozenset(), []),
+        (argparse.Namespace(rate=1e-3), {"rate": 1e-3}),
+        (types.SimpleNamespace(a={1}), {"a": [1]}),
+        (np.datetime64("2026-01-02"), "2026-01-02"),
+        (datetime.datetime(2026, 1, 2), "2026-01-02 00:00:00"),
+        (datetime.timedelta(seconds=1), "0:00:01"),
+        (1 + 2j, "(1+2j)"),
+        (np.complex64(1), "(1+0j)"),
+        (np.array(["a", "b"]), ["a", "b"]),
+        (partial(nn.relu), "relu(...)"),
+        (Fraction(1, 2), 0.5),
+        (2**70, 2**70),
     ],
 )
 def test_configuration_values_become_json(value, expected):
@@ -178,10 +237,34 @@ def test_configuration_values_become_json(value, expected):
     json.dumps(plain(value, "config"), allow_nan=False)
 
 
-@pytest.mark.parametrize("value", [{"a"}, object(), b"bytes", 1j, np.zeros(2000), partial(print)])
+def nested():
+    value = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize("value", [object(), b"bytes", np.zeros(2000), 2**1000, jax.random.key(0), {1: 0, "1": 1}])
 def test_what_can_not_be_json_is_refused_by_the_name_of_its_key(tmp_path, value):
-    with pytest.raises(OptionError, match=r"config\['given'\]\['x'\] is a"):
+    with pytest.raises(OptionError, match=r"config\['given'\]\['x'\] (is|has) "):
         Recorder(tmp_path / "run", Net(), VARIABLES, **DATA, config={"given": {"x": value}})
     assert not (tmp_path / "run").exists()
     with pytest.raises(OptionError, match=r"config must be a mapping .* try vars\(config\)"):
-        Recorder(tmp_path / "run", Net(), VARIABLES, **DATA, config=argparse.Namespace(rate=1))
+        configuration([("rate", 1)], "config")
+    with pytest.raises(OptionError, match="config contains itself"):
+        configuration({"list": nested()}, "config")
+
+
+def test_every_file_of_json_that_is_written_is_json(tmp_path):
+    config = {"nan": float("nan"), "text": "\udcff", "array": np.array([np.inf, 1], np.float32)}
+    with Recorder(tmp_path / "run", Net(), VARIABLES, **DATA, config=config) as recorder:
+        recorder.step(VARIABLES, loss=np.float32("nan"), score=-np.inf)
+        recorder.epoch(VARIABLES, val_loss=jnp.inf)
+    build(tmp_path / "run", embedding="pca").write_numbers(tmp_path / "numbers")
+
+    def refuse(text):
+        raise AssertionError(text)
+
+    lines = [line for name in ("steps", "epochs") for line in (tmp_path / f"run/{name}.jsonl").read_text().splitlines()]
+    texts = [file.read_text() for file in (tmp_path / "run/run.json", tmp_path / "numbers/report.json")]
+    assert len([json.loads(text, parse_constant=refuse) for text in (*lines, *texts)]) == 5
+    assert open_run(tmp_path / "run").config["array"] == ["inf", 1.0]

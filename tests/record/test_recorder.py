@@ -84,7 +84,7 @@ def test_every_step_is_kept_although_the_loop_donates_its_parameters(recorded):
         for name, value in found.items():
             layer, leaf = name.split("/")
             np.testing.assert_array_equal(value, params[layer][leaf])
-    assert [row["train_loss"] for row in run.steps] == losses
+    assert [np.float32(row["train_loss"]) for row in run.steps] == losses
     assert [row["rate"] for row in run.steps] == [0.5] * 6
     assert [(row["step"], row["epoch"]) for row in run.steps] == [(s, 1 + (s > 3)) for s in range(1, 7)]
     assert [run.snapshots[s].epoch for s in range(7)] == [0, 1, 1, 1, 2, 2, 2]
@@ -193,7 +193,8 @@ def test_a_train_state_and_batch_statistics(tmp_path, variables):
         apply_fn=Net().apply, params=variables["params"], tx=optax.sgd(0.1), batch_stats=variables["batch_stats"]
     )
     with Recorder(tmp_path / "run", Net(), state, **DATA) as recorder:
-        recorder.step(state.apply_gradients(grads=jax.tree.map(jnp.ones_like, state.params)), loss=1.0)
+        state = state.apply_gradients(grads=jax.tree.map(jnp.ones_like, state.params))
+        recorder.step(state, loss=1.0)
         recorder.epoch(state)
         with pytest.raises(OptionError, match="epoch\\(\\) was given params without batch_stats"):
             recorder.epoch(state.params)
@@ -429,7 +430,16 @@ def test_a_recording_goes_on_from_a_step(tmp_path, variables, step):
 
 def test_another_network_does_not_go_on_with_a_run(tmp_path, variables):
     Recorder(tmp_path / "run", Net(), variables, **DATA).close()
-    wider = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf], axis=-1), variables)
-    with pytest.raises(RunError, match=r"of another network: conv/bias is \(3,\) in it, \(6,\) in this model"):
-        Recorder(tmp_path / "run", Net(), wider, **DATA, start=Start(resume_at=0))
+    other = nn.Conv(4, (5, 5), padding="VALID")
+    with pytest.raises(RunError, match=r"of another network: conv/bias is missing, not \(3,\), as it is in the run"):
+        Recorder(
+            tmp_path / "run", other, other.init(jax.random.key(0), IMAGES), probe=IMAGES[:3], start=Start(resume_at=0)
+        )
+    with pytest.raises(RunError, match="is a run of other data: its probe examples differ"):
+        changed = {**DATA, "probe": (IMAGES[3:6], LABELS[:3])}
+        Recorder(tmp_path / "run", Net(), variables, **changed, start=Start(resume_at=0))
+    with pytest.raises(RunError, match="no snapshot of step 7 to go on from; the nearest are of steps 0"):
+        Recorder(tmp_path / "run", Net(), variables, **DATA, start=Start(resume_at=7))
+    with pytest.raises(OptionError, match=r"either replaced .* or gone on with"):
+        Recorder(tmp_path / "run", Net(), variables, **DATA, overwrite=True, start=Start(resume_at=0))
     assert list(open_run(tmp_path / "run").snapshots) == [0]

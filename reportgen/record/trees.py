@@ -1,0 +1,136 @@
+"""Check the variables that a training loop hands over: arrays with values, of the network that is recorded.
+
+shapes = shapes_of(variables["params"])
+variables = taken(model, state)                          # refuses what can't be recorded, by its name
+check_same(variables["params"], shapes)                  # refuses another network's
+"""
+
+import weakref
+from collections.abc import Mapping, Set
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Literal
+
+from reportgen.capture import Capture, flat_names, on_this_process, variables_of
+from reportgen.capture.program import needed
+from reportgen.errors import OptionError
+from reportgen.store import stored
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def taken(model: Any, source: Any) -> dict[str, Any]:
+    """The variables by collection, as `variables_of` has them, with arrays of this process.
+
+    Raises OptionError, naming the leaf, for what is no array of numbers, or has no values: of a trace, or deleted.
+    """
+    if source is None and isinstance(model, nn.Module):
+        raise OptionError("the variables are missing: a Linen model is recorded with its variables or a TrainState")
+    variables = variables_of(model, source)
+    for kind, tree in variables.items():
+        for name, leaf in flat_names(tree).items():
+            if problem := _problem(leaf):
+                raise OptionError(f"{kind}/{name} {problem}")
+    if not jax.tree.leaves(variables["params"]):
+        raise OptionError("the parameters hold no array: give the variables that model.init returned, or a TrainState")
+    return on_this_process(variables)  # type: ignore[no-any-return]
+
+
+def _problem(leaf: Any) -> str | None:
+    if isinstance(leaf, jax.core.Tracer):
+        return "is traced: call the recorder outside of jit, grad and scan, with what these return"
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return "is a shape without values, as jax.eval_shape gives it; initialise the model"
+    if isinstance(leaf, jax.Array):
+        return "was deleted or donated; hand it over before the update that donates it" if leaf.is_deleted() else None
+    if isinstance(leaf, np.ndarray | np.generic | bool | int | float | complex):
+        dtype = np.asarray(leaf).dtype
+        if jnp.issubdtype(dtype, np.number) or dtype.kind == "b":
+            return None
+        return f"is an array of type {dtype}, not of numbers"
+    return f"is a {type(leaf).__name__}, not an array"
+
+
+def recordable(tree: Any) -> dict[str, Any]:
+    """Name -> array of one collection, without random keys, which are no state that a network has learned."""
+    return {name: leaf for name, leaf in flat_names(tree).items() if not _is_key(leaf)}
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and bool(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key))
+
+
+def shapes_of(tree: Any) -> Shapes:
+    """Name -> shape of one collection's arrays, as they are recorded."""
+    return {name: tuple(map(int, np.shape(leaf))) for name, leaf in recordable(tree).items()}
+
+
+def differing(shapes: Shapes, expected: Shapes) -> str | None:
+    """The first difference between two networks' arrays, in words; None where they are the same."""
+    for name in (*expected, *shapes):
+        if shapes.get(name) != expected.get(name):
+            return f"{name} is {shapes.get(name, 'missing')}, not {expected.get(name, 'missing')}"
+    return None
+
+
+def check_same(kind: str, tree: Any, expected: Shapes) -> None:
+    """Raise OptionError where a collection's arrays are not those that the recording began with."""
+    shapes = shapes_of(tree)
+    if (difference := differing(shapes, expected)) is None:
+        return
+    hint = ""
+    copies = {shape[:1] for shape in shapes.values()}
+    if len(copies) == 1 and {name: shape[1:] for name, shape in shapes.items()} == expected:
+        hint = f"; all have {next(iter(copies))[0]} copies, as for jax.pmap: give flax.jax_utils.unreplicate(tree)"
+    raise OptionError(f"{kind} are of another network than the recording began with: {difference}{hint}")
+
+
+OTHER_PARAMETERS = (
+    "epoch() was given other parameters than the last step(): these are evaluated, and kept as those of this step; "
+    "those of step() stand beside them as the collection step_params"
+)
+
+
+def same_arrays(recorded: Mapping[str, np.ndarray], given: Mapping[str, Any]) -> bool:
+    """Whether arrays are, bit for bit, those that were recorded."""
+    pairs = [(recorded[name], stored(np.asarray(leaf))) for name, leaf in given.items()]
+    return all(before.dtype == now.dtype and before.tobytes() == now.tobytes() for before, now in pairs)
+
+
+def needed_collections(capture: Capture, variables: Mapping[str, Any], example: Any) -> Set[str]:
+    """The collections that the model reads when it is evaluated; others need not be handed over for it."""
+    if set(variables) == {"params"}:
+        return {"params"}
+    program, layers = capture.program(variables, example)
+    wanted = [*program.outputs, *(layer.variable for layer in layers)]
+    equations = needed(program.equations, wanted, effects=True)
+    read = {v for v in (*wanted, *(v for x in equations for v in x.invars)) if not isinstance(v, Literal)}
+    kinds = [kind for kind in sorted(variables) for _ in jax.tree.leaves(variables[kind])]  # as JAX orders them
+    named = {kind for kind, v in zip(kinds, program.variables, strict=True) if v in read}
+    try:
+        jax.eval_shape(capture.forward.plain, {k: v for k, v in variables.items() if k in named | {"params"}}, example)
+    except Exception:  # whatever the user's model raises without the others
+        return set(variables)
+    return named | {"params"}
+
+
+class Kept:
+    """Which variables were kept last: their step and collections, and whether they are those at hand."""
+
+    def __init__(self, step: int, kinds: Set[str] = frozenset(), params: Any = None):
+        self.step = step
+        self.kinds = kinds
+        # The arrays themselves are the loop's, to be freed when it goes on.
+        arrays = [leaf for leaf in jax.tree.leaves(params) if isinstance(leaf, jax.Array)]
+        self._arrays = [weakref.ref(array) for array in arrays]
+
+    def has(self, params: Any) -> bool:
+        """Whether these very arrays were kept; False does not say that others were."""
+        leaves = jax.tree.leaves(params)
+        return len(leaves) == len(self._arrays) and all(
+            ref() is leaf for ref, leaf in zip(self._arrays, leaves, strict=True)
+        )

@@ -1,0 +1,56 @@
+"""Recorders that nobody closes: what they were given is written when they are dropped, and when the program ends.
+
+leave_open(recorder, background, writer, started)
+wait_for_dropped()                  # before their directories are opened again
+"""
+
+import atexit
+import os
+import time
+import weakref
+from typing import Any
+
+from reportgen.record.background import Background
+from reportgen.store import RunWriter
+
+STATUS = "not closed"
+"""Of a run whose recorder was never closed."""
+
+_open: "weakref.WeakSet[Any]" = weakref.WeakSet()
+_ending: set[Background] = set()
+
+
+FORKED = (
+    "{call}() was called in a process that was forked from the one that records into {path}; "
+    "record there, or open a recorder on a directory of its own here"
+)
+
+
+def leave_open(recorder: Any, background: Background, writer: RunWriter | None, started: float) -> None:
+    """See to it that the recorder's run is complete, and released, if `close` is never called.
+
+    A forked child ends or drops copies of its parent's recorders: these are left alone.
+    """
+    process = os.getpid()
+
+    def dropped() -> None:
+        # Called wherever the last reference goes, in the writer thread too: nothing is waited for here.
+        if writer is not None and os.getpid() == process and not background.closed:
+            _ending.add(background)
+            background.end(lambda: writer.close(STATUS, time.monotonic() - started))
+
+    _open.add(recorder)
+    weakref.finalize(recorder, dropped).atexit = False
+
+
+def wait_for_dropped() -> None:
+    """Wait until the runs of recorders that were dropped are complete and released."""
+    while _ending:
+        _ending.pop().join()
+
+
+@atexit.register
+def _at_exit() -> None:
+    for recorder in list(_open):
+        recorder.close(STATUS)
+    wait_for_dropped()
