@@ -75,7 +75,7 @@ def test_a_manager_of_train_states(manager, states, tmp_path):
 
 
 def test_a_recorded_run_replayed_from_its_own_checkpoints_is_the_same(tmp_path):
-    train(tmp_path / "run", tiny_dataset(), tiny_model(), model_name="tiny", epochs=3, batch_size=50)
+    train(tmp_path / "run", tiny_dataset(), tiny_model(), model_name="Tiny", epochs=3, batch_size=50)
     again = reportgen.replay(tmp_path / "run" / "checkpoints", tiny_model(), tmp_path / "again", dataset=tiny_dataset())
     assert [row["epoch"] for row in again.epochs] == [0, 1, 2, 3]
     assert again.epochs[-1]["step"] == 18
