@@ -20,7 +20,7 @@ from reportgen.analysis.health import (
     ranges_health,
     update_ratio,
 )
-from reportgen.core.network import PASSING, Layer
+from reportgen.core.network import PASSING, Layer, is_kernel
 from reportgen.core.outcome import Classification
 from reportgen.core.run import Observation, Run
 
@@ -141,7 +141,7 @@ def _updates(run: Run, ends: list[int]) -> dict[str, tuple[Update, ...]]:
     """For every kernel, the last interval between recorded snapshots before each of the steps."""
     steps = list(run.snapshots)
     params = run.snapshots[steps[0]].params
-    updates: dict[str, list[Update]] = {name: [] for name in params if params[name].ndim >= 2}
+    updates: dict[str, list[Update]] = {name: [] for name in params if is_kernel(name, params[name].shape)}
     for end in ends:
         place = steps.index(end)
         if not place:

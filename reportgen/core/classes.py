@@ -14,10 +14,10 @@ from reportgen.errors import DataError
 def names_in_order(classes: Sequence[Any] | Mapping[Any, Any]) -> tuple[str, ...]:
     """The name of each label, counted from 0.
 
-    Raises DataError for one text, for a set, which has no order, for a mapping that leaves a label out, and for names
-    that repeat or are empty.
+    A text names each class by a character. Raises DataError for a set, which has no order, for a mapping that leaves a
+    label out, and for names that repeat or are empty.
     """
-    if isinstance(classes, str | bytes | Set):
+    if isinstance(classes, bytes | Set):
         raise DataError(f"classes must be a list of names, one for each label; got {classes!r:.80}")
     if isinstance(classes, Mapping):
         classes = _in_order(classes)

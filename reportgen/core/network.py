@@ -10,6 +10,7 @@ name.
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -129,6 +130,12 @@ class Layer:
         return sum(math.prod(shape) for shape in self.params.values())
 
     @property
+    def kind(self) -> str:
+        """Deprecated: `op`."""
+        warnings.warn("Layer.kind is called Layer.op now", DeprecationWarning, stacklevel=2)
+        return self.op
+
+    @property
     def reads(self) -> str | None:
         """The only captured layer that it reads; None if it reads several, or the network's input."""
         return self.inputs[0] if len(self.inputs) == 1 and self.inputs[0] != INPUT else None
@@ -178,6 +185,12 @@ class Network:
 def matches(path: str, pattern: str) -> bool:
     """Whether a path is the pattern itself, as it is shown, or matches it as a glob: brackets may stand in paths."""
     return path == pattern or fnmatchcase(path, pattern)
+
+
+def is_kernel(name: str, shape: Sequence[int]) -> bool:
+    """Whether a parameter of this name and shape is a kernel: two axes or more, and no bias (those of attention have
+    an axis of heads)."""
+    return len(shape) >= 2 and name.rpartition("/")[2] != "bias"
 
 
 _OPS: Mapping[Role, tuple[str, ...]] = {

@@ -22,6 +22,7 @@ import numpy as np
 
 from reportgen.core.arrays import (
     Activations,
+    ByLabel,
     ChannelRanges,
     Chosen,
     EmbeddingVectors,
@@ -33,8 +34,8 @@ from reportgen.core.arrays import (
     RankedValues,
     Targets,
 )
-from reportgen.core.network import Network
-from reportgen.core.outcome import Outcome, Task
+from reportgen.core.network import Layer, Network
+from reportgen.core.outcome import Classification, Outcome, Task
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,22 @@ class Observation:
     outcome: Outcome | None = None
     top: Mapping[str, TopExamples] = field(default_factory=dict)
     layer_vectors: LayerVectors | None = None
+
+    @property
+    def label_sums(self) -> Mapping[str, ByLabel]:
+        """Deprecated: `outcome.label_sums` of a `Classification`."""
+        return self._classified().label_sums
+
+    @property
+    def predictions(self) -> Labels:
+        """Deprecated: `outcome.predictions` of a `Classification`."""
+        return self._classified().predictions
+
+    def _classified(self) -> Classification:
+        warnings.warn("what was predicted is in Observation.outcome now", DeprecationWarning, stacklevel=3)
+        if not isinstance(self.outcome, Classification):
+            raise AttributeError("nothing was classified at this step")
+        return self.outcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,6 +275,12 @@ class Run:
     def stage(self) -> str:
         """What ends where the network was observed: an "epoch", or a "checkpoint" of a replay that knows no epochs."""
         return "checkpoint" if self.provenance.get("epochs_are") == "checkpoints" else "epoch"
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Deprecated: `network.layers`."""
+        warnings.warn("Run.layers is Run.network.layers.values() now", DeprecationWarning, stacklevel=2)
+        return tuple(self.network.layers.values())
 
     @property
     def activations(self) -> Mapping[int, Observation]:

@@ -75,6 +75,19 @@ def kernel_tiles(kernel: np.ndarray) -> KernelTiles:
     return _limited(kernel, _blocks(stacked), reading, gap=3 if slices * inputs > 1 else None)
 
 
+def head_tiles(kernel: np.ndarray, heads: int) -> KernelTiles:
+    """A tile per head of an attention's kernel [input, head, feature] (`heads` 1) or [head, feature, output] (0)."""
+    tiles = np.moveaxis(kernel, heads, 0)
+    count, down, across = tiles.shape
+    row, column = ("input", "feature of the head") if heads == 1 else ("feature of the head", "output")
+    reading = f"One block per head ({count}); each row is one {row} ({down}), each column one {column} ({across})."
+    group = (-(-down // HEATMAP[1]), -(-across * count // HEATMAP[0]))
+    if group != (1, 1):
+        tiles = np.stack([signed_extremes(tile, group) for tile in tiles])
+        reading += f" Each pixel stands for {group[0]}×{group[1]} weights and shows the one furthest from zero."
+    return KernelTiles(tiles, tuple(f"head {head}" for head in range(count)), reading)
+
+
 def _blocks(kernel: np.ndarray) -> np.ndarray:
     """[h, w, in, out] -> [out, H, W]: the input channels as a small grid inside each output's block."""
     height, width, inputs, outputs = kernel.shape

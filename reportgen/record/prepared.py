@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.capture import Capture, check_all, prepare
-from reportgen.core.network import Layer
+from reportgen.capture import check_all, prepare
+from reportgen.core.network import INPUT, Layer, Network, Role
 from reportgen.core.outcome import Kind, Task
 from reportgen.core.run import Batch, LayerVectors, Observation
 from reportgen.errors import DataError, ModelError, choices, warn
@@ -71,7 +71,7 @@ def prepare_model(
     task, shape = task_of(capture, variables, batches.get("evaluation", whole), classes, task)
     batches = {name: scored(batch, task, shape) for name, batch in batches.items()}
     names = class_names(classes, batches, scores_in(task, shape))
-    embed = _embedding_layer(capture, keep.embed) if "embedding" in batches else None
+    embed = _embedding_layer(capture.network, keep.embed, task) if "embedding" in batches else None
     if embed is not None and embed not in capture.selected:
         capture = replace(capture, selected=(*capture.selected, embed))
     provenance: dict[str, Any] = {}
@@ -146,18 +146,42 @@ def fitting(observation: Observation, size: int, taken: int) -> Observation:
     return replace(observation, layer_vectors=LayerVectors(vectors.examples[:count], cut))
 
 
-def _embedding_layer(capture: Capture, path: str | None) -> str | None:
-    """The layer to embed: the one of that path, else the last vector before the layer that gives the output."""
-    named = capture.network.layers
+def _embedding_layer(network: Network, path: str | None, task: Task) -> str | None:
+    """The layer to embed: the one of that path, else the last one whose values the output is made of alone.
+
+    It gives a vector for each example, or of a network of tokens for each place, and a layer with parameters follows.
+    Of a network that gives its inputs again it is the narrowest of these.
+    """
+    named = network.layers
     if path is not None:
         if path not in named:
             raise ModelError(f"there is no layer {path!r} to embed; {choices(path, named)}")
         return named[path].alias_of or path
-    layers = tuple(named.values())
-    with_params = [i for i, layer in enumerate(layers) if layer.parameters]
-    before_output = layers[: with_params[-1]] if with_params else ()
-    vectors = [layer.path for layer in before_output if len(layer.shape) == 1 and layer.alias_of is None]
-    return vectors[-1] if vectors else None
+    order = [layer for layer in network.distinct if layer.role is not Role.BLOCK]
+    weighted = [i for i, layer in enumerate(order) if layer.parameters]
+    before = order[: weighted[-1]] if weighted else []
+    needed = _needed(network)
+    vectors = [layer for layer in before if len(layer.shape) == 1 and layer.path in needed]
+    if not vectors and task.kind is Kind.TOKENS:
+        vectors = [layer for layer in before if layer.axes == ("t", "channel") and layer.path in needed]
+    if not vectors:
+        vectors = [layer for layer in before if len(layer.shape) == 1]
+    if task.kind is Kind.RECONSTRUCTION and vectors:
+        return min(reversed(vectors), key=lambda layer: layer.channels).path
+    return vectors[-1].path if vectors else None
+
+
+def _needed(network: Network) -> frozenset[str]:
+    """The layers through which all goes from the input to the output: a branch beside others is not among them."""
+    through: dict[str, frozenset[str] | None] = {INPUT: frozenset()}
+    for layer in network.layers.values():
+        # None: follows from constants alone, which no input has to pass.
+        sources = [found for path in layer.inputs if (found := through.get(path)) is not None]
+        passed = frozenset.intersection(*sources) if sources else None
+        known = through.get(layer.alias_of) if layer.alias_of else passed
+        through[layer.path] = known if layer.alias_of or known is None else known | {layer.path}
+    last = list(network.layers)[-1:]
+    return (through.get(last[0]) if last else None) or frozenset()
 
 
 def _probe_count(layers: Sequence[Layer], probe: int) -> int:

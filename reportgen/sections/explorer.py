@@ -4,6 +4,7 @@ import numpy as np
 
 from reportgen.analysis.diffs import ParamDiff
 from reportgen.analysis.quantise import exact, pack, quantise
+from reportgen.core.network import is_kernel
 from reportgen.core.numbers import short_number
 from reportgen.core.report import Explorer, ExplorerKernel, Section, Text
 from reportgen.figures.palettes import DIVERGING, LEVELS, NOT_FINITE_COLOR
@@ -25,7 +26,10 @@ def build(context: PageContext) -> Section | None:
     assert context.before is not None
     start, end = context.before.step, context.now.step
     kept = [step for step in context.run.snapshots if start <= step <= end]
-    kernels = sorted((diff for diff in context.diffs if diff.before.ndim >= 2), key=lambda d: (d.before.size, d.name))
+    kernels = sorted(
+        (diff for diff in context.diffs if is_kernel(diff.name, diff.before.shape)),
+        key=lambda d: (d.before.size, d.name),
+    )
     if len(kept) < 2 or not kernels:
         return None
     few = _evenly(kept, LEAST_STEPS)
@@ -51,7 +55,9 @@ def build(context: PageContext) -> Section | None:
         ExplorerKernel(diff.name, tuple(map(int, diff.before.shape)), scale, {} if scale is None else _known(diff))
         for diff, (_, scale) in zip(ordered, carried, strict=True)
     ]
-    left_out = [diff.name for diff in context.diffs if diff.before.ndim >= 2 and diff.name not in names]
+    left_out = [
+        diff.name for diff in context.diffs if is_kernel(diff.name, diff.before.shape) and diff.name not in names
+    ]
     rounded = {kernel.name: kernel.scale for kernel in described if kernel.scale is not None}
     finding = (
         f"Any two of {len(steps)} of {plural(len(context.run.snapshots), 'snapshot')} can be compared here, kernel by "

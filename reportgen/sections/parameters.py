@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.diffs import ParamDiff
-from reportgen.core.network import Layer
+from reportgen.core.network import Layer, Role, is_kernel
 from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Figure, FigureRow, Mosaic, Numbers, Section, Table, Text
 from reportgen.figures.chart import chart
 from reportgen.figures.export import picture_export
-from reportgen.figures.kernels import KernelTiles, kernel_tiles
+from reportgen.figures.kernels import KernelTiles, head_tiles, kernel_tiles
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import DIVERGING, colorbar, symmetric
 from reportgen.figures.scatter import scatter_change
@@ -32,7 +32,7 @@ _READING = (
 def build(context: PageContext) -> Section | None:
     """Every kernel as a heatmap, and its change since the moment before where there is one."""
     before, now = context.before, context.now
-    kernels = [name for name in context.kernels if now.params[name].ndim >= 2]
+    kernels = [name for name in context.kernels if is_kernel(name, now.params[name].shape)]
     first = _first_layer(context)
     if before is None:
         if not kernels and first is None:
@@ -44,7 +44,7 @@ def build(context: PageContext) -> Section | None:
         return Section("parameters", "Parameters", finding, (*blocks, Text(_READING, "method")))
     if not context.diffs:
         return None
-    rows = [_row(context, diff.name, diff) for diff in context.diffs if diff.before.ndim >= 2]
+    rows = [_row(context, diff.name, diff) for diff in context.diffs if is_kernel(diff.name, diff.before.shape)]
     method = (
         f"Change is the value at {now.name} minus the value at {before.name}, computed in 64-bit floats. {_READING}"
     )
@@ -60,7 +60,7 @@ def build(context: PageContext) -> Section | None:
 def build_scatter(context: PageContext) -> Section | None:
     """Value before against change, a panel per kernel; None when nothing moved."""
     before, now = context.before, context.now
-    kernels = [diff for diff in context.diffs if diff.before.ndim >= 2]
+    kernels = [diff for diff in context.diffs if is_kernel(diff.name, diff.before.shape)]
     if before is None or not kernels or all(not diff.max_abs for diff in kernels):
         return None
     value = _value(before)
@@ -99,12 +99,13 @@ def _row(context: PageContext, name: str, diff: ParamDiff | None) -> FigureRow:
     before, now = context.before, context.now
     values = np.asarray(now.params[name])
     slug, shape = context.slug(name), "×".join(map(str, values.shape))
-    kept = _kept(values if diff is None else diff.delta, context.limits.channels)
+    heads = _heads(context, name)
+    kept = _kept(values if diff is None else diff.delta, context.limits.channels if heads is None else None)
     outputs = values.shape[-1]
     rule = "are largest" if diff is None else "changed most"
     fewer = "" if len(kept) == outputs else f" Shown are the {len(kept)} of {outputs} that {rule}."
     at = "" if before is None else f" at {now.name}"
-    picture, bar, reading = _heatmap(context, values, kept)
+    picture, bar, reading = _heatmap(context, values, kept, heads)
     figures = [
         Figure(
             f"parameters-{slug}-value",
@@ -117,7 +118,7 @@ def _row(context: PageContext, name: str, diff: ParamDiff | None) -> FigureRow:
         )
     ]
     if diff is not None and before is not None:
-        picture, bar, _ = _heatmap(context, diff.delta, kept)
+        picture, bar, _ = _heatmap(context, diff.delta, kept, heads)
         figures.append(
             Figure(
                 f"parameters-{slug}-change",
@@ -132,10 +133,17 @@ def _row(context: PageContext, name: str, diff: ParamDiff | None) -> FigureRow:
     return FigureRow(tuple(figures), name)
 
 
-def _heatmap(context: PageContext, values: np.ndarray, kept: list[int]) -> tuple[Mosaic, Any, str]:
-    laid_out = kernel_tiles(values[..., kept])
+def _heads(context: PageContext, name: str) -> int | None:
+    """The axis of heads of an attention's kernel: 1 of queries, keys and values, 0 of what its output is made with."""
+    owner = context.network.layers.get(name.rpartition("/")[0].rpartition("/")[0])
+    attends = owner is not None and owner.role is Role.ATTENTION
+    return (0 if "/out/" in name else 1) if attends and context.now.params[name].ndim == 3 else None
+
+
+def _heatmap(context: PageContext, values: np.ndarray, kept: list[int], heads: int | None) -> tuple[Mosaic, Any, str]:
+    laid_out = kernel_tiles(values[..., kept]) if heads is None else head_tiles(values, heads)
     low, high = symmetric(values)
-    picture = _mosaic(laid_out, low, high, kept, context.limits.levels)
+    picture = _mosaic(laid_out, low, high, kept if heads is None else [], context.limits.levels)
     return picture, colorbar(DIVERGING, low, high), laid_out.reading
 
 
@@ -168,7 +176,7 @@ def _first_layer(context: PageContext) -> Layer | None:
 
 def _kernel(context: PageContext, layer: Layer) -> np.ndarray | None:
     """The layer's largest parameter of two axes or more."""
-    own = [name for name, shape in layer.params.items() if len(shape) >= 2 and name in context.now.params]
+    own = [name for name, shape in layer.params.items() if is_kernel(name, shape) and name in context.now.params]
     return np.asarray(context.now.params[max(own, key=lambda n: np.prod(layer.params[n]))]) if own else None
 
 
@@ -219,7 +227,7 @@ def _moved(diff: ParamDiff) -> str:
 
 
 def _finding(diffs: tuple[ParamDiff, ...], before: Moment, now: Moment) -> str:
-    moved = [diff for diff in diffs if diff.before.ndim >= 2 and _relative(diff) is not None]
+    moved = [diff for diff in diffs if is_kernel(diff.name, diff.before.shape) and _relative(diff) is not None]
     broken = sum(diff.non_finite for diff in diffs)
     if broken:
         return f"{plural(broken, 'parameter')} of {sum(diff.size for diff in diffs):,} are not finite at {now.name}."

@@ -23,12 +23,13 @@ from reportgen.errors import DataError
 )
 def test_names_in_order_and_by_number(given):
     assert names_in_order(given) == ("cat", "dog")
+    assert names_in_order("ab") == ("a", "b")
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("cat", "a list of names"),
+        (b"cat", "a list of names"),
         ({"cat", "dog"}, "a list of names"),
         (["a", "a"], "repeat or are empty: ['a']"),
         (["a", " "], "repeat or are empty: [' ']"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reportgen.core.network import INPUT, Layer, Network, Role, role_of
+from reportgen.core.network import INPUT, Layer, Network, Role, is_kernel, role_of
 
 
 def layer(path: str, op: str, *inputs: str, channels: int = 4, **more) -> Layer:
@@ -56,3 +56,8 @@ def test_what_a_layer_reads_and_holds_follows_from_its_edges_and_parameters():
 def test_a_module_of_the_users_own_is_a_block_whatever_its_name():
     assert role_of("Conv", own=True) is Role.BLOCK and role_of("Conv") is Role.CONV
     assert role_of("einops_thing") is Role.OTHER
+
+
+def test_a_bias_with_an_axis_of_heads_is_no_kernel():
+    assert is_kernel("attention/query/kernel", (8, 2, 4)) and is_kernel("embedding", (5, 4))
+    assert not is_kernel("attention/query/bias", (2, 4)) and not is_kernel("norm/scale", (4,))

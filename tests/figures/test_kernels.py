@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from reportgen.errors import DataError
-from reportgen.figures.kernels import HEATMAP, MOSAIC_PIXELS, kernel_tiles, signed_extremes
+from reportgen.figures.kernels import HEATMAP, MOSAIC_PIXELS, head_tiles, kernel_tiles, signed_extremes
 from reportgen.figures.mosaic import best_columns, mosaic
 
 RANDOM = np.random.default_rng(0)
@@ -78,6 +78,15 @@ def test_a_large_convolution_is_reduced_to_its_channel_pairs():
     window = kernel[:, :, 17, 31].reshape(-1)
     assert laid_out.tiles[0, 17, 31] == max(window, key=abs)
     assert "3×3 weights" in laid_out.reading
+
+
+@pytest.mark.parametrize(("heads", "tile"), [(1, (6, 5)), (0, (4, 5))])
+def test_an_attention_s_kernel_is_a_tile_per_head(heads, tile):
+    kernel = RANDOM.normal(size=(6, 4, 5))
+    laid_out = head_tiles(kernel, heads)
+    assert laid_out.tiles.shape == (kernel.shape[heads], *tile) and laid_out.labels[1] == "head 1"
+    np.testing.assert_array_equal(laid_out.tiles[2], kernel[:, 2] if heads else kernel[2])
+    assert laid_out.reading.startswith(f"One block per head ({kernel.shape[heads]}); each row is one ")
 
 
 @pytest.mark.parametrize("shape, group", [((4, 6), (2, 3)), ((5, 7), (2, 3)), ((1, 9), (1, 4)), ((3, 3), (9, 9))])
