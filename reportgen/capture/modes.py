@@ -26,7 +26,13 @@ def own_modes() -> Iterator[None]:
         stack.enter_context(jax.transfer_guard("allow"))
         for mode in (jax.debug_nans, jax.debug_infs, jax.disable_jit):
             stack.enter_context(mode(False))
-        mesh = jax.sharding.get_mesh()
+        try:
+            mesh = jax.sharding.get_mesh()
+        except ValueError as error:  # what it raises while JAX traces
+            raise OptionError(
+                "a recording can't be made inside a function that JAX traces: call it outside of jit, grad and scan, "
+                "with what these return"
+            ) from error
         if AxisType.Explicit in mesh.axis_types:
             stack.enter_context(jax.set_mesh(_automatic(mesh)))
         yield

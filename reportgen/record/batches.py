@@ -149,6 +149,8 @@ def _size(name: str, inputs: Any, targets: np.ndarray | None) -> int:
 
 def all_batches(probe: Any, evaluation: Any, embedding: Any) -> dict[str, Batch]:
     """The batches of a run by name; without an embedding, it is the first evaluation examples, not given again."""
+    if probe is None:
+        raise DataError("probe is missing: a few examples, as inputs or (inputs, targets), whose activations are kept")
     data = {"probe": probe, "evaluation": evaluation, "embedding": embedding}
     batches = {name: batch_of(name, value) for name, value in data.items() if value is not None}
     for name in ("probe", "embedding"):

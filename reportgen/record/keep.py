@@ -45,6 +45,8 @@ class Keep:
         if not isinstance(self.embed, str | None):
             raise OptionError(f"embed must be the path of a layer, not {self.embed!r}")
         object.__setattr__(self, "layers", tuple(layers))
+        for name in ("top", "compare"):
+            object.__setattr__(self, name, truth(name, getattr(self, name)))
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,9 @@ _FIELD = {"embed_layer": "embed", "snapshot_every": "every"}
 
 def with_earlier(earlier: Mapping[str, Any], keep: Keep, start: Start) -> tuple[Keep, Start]:
     """The options with those that were given by the names of the release before, which are warned about."""
+    for option, kind in ((keep, Keep), (start, Start)):
+        if not isinstance(option, kind):
+            raise OptionError(f"{kind.__name__.lower()} must be a {kind.__name__}(...), not {option!r}")
     for name, value in earlier.items():
         if name not in _EARLIER:
             raise TypeError(f"Recorder() got an unexpected keyword argument {name!r}")
@@ -106,6 +111,13 @@ def interval(every: str | int | None, variables: Mapping[str, Any]) -> int:
     if number is None or number < 1:
         raise OptionError(f"snapshots can't be kept every {every!r}: give batch, epoch, or a number of batches")
     return number
+
+
+def truth(name: str, value: Any) -> bool:
+    """A switch of that name. Raises OptionError for anything but True and False."""
+    if not isinstance(value, bool | np.bool_):
+        raise OptionError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
 
 
 def whole(value: Any) -> int | None:

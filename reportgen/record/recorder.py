@@ -32,7 +32,7 @@ from reportgen.core.run import MetricRow
 from reportgen.errors import OptionError, RunError, warn
 from reportgen.record.background import Background
 from reportgen.record.batches import all_batches, recorded_part
-from reportgen.record.keep import Keep, Start, interval, with_earlier
+from reportgen.record.keep import Keep, Start, interval, truth, with_earlier
 from reportgen.record.prepared import fitting, prepare_model
 from reportgen.record.provenance import provenance
 from reportgen.record.resumed import replaced, standing
@@ -102,6 +102,7 @@ class Recorder:
     ):
         self._started = time.monotonic()
         keep, start = with_earlier(earlier, keep, start)
+        overwrite, verify = truth("overwrite", overwrite), truth("verify", verify)
         with own_modes():
             variables = taken(model, variables)
         batches = all_batches(probe, evaluation, embedding)
@@ -119,8 +120,8 @@ class Recorder:
         self.notes: list[str] = []
         """Sentences for the top of the page, written when the recorder is closed."""
         task = task_named(task)
-        names = None if classes is None else names_in_order(classes)
         with own_modes():
+            names = None if classes is None else names_in_order(classes)
             prepared = prepare_model(model, variables, batches, names, task, vocabulary, apply, keep, verify)
         self._batches, self._observe = prepared.batches, prepared.observe
         self._needed = prepared.needed
@@ -174,16 +175,16 @@ class Recorder:
         """
         with self._guard, own_modes():
             self._check_open("step")
+            variables = taken(self._model, params)
+            check_same("params", variables["params"], self._shapes)
             reported_values = self._metrics({**({} if loss is None else {"train_loss": loss}), **reported})
             # Metrics on the device are copied like parameters: the loop may delete or donate what it was given.
             held = {name: value for name, value in reported_values.items() if isinstance(value, jax.Array)}
-            variables, held = taken(self._model, params), on_this_process(held)
-            check_same("params", variables["params"], self._shapes)
             self._step += 1
             step, epoch = self._step, self._epoch + 1
             trees = self._collected(variables) if self._every and step % self._every == 0 else {}
             # One call for all, queued on the device behind the update that made them.
-            copies, held = _copied((trees, held))
+            copies, held = _copied((trees, on_this_process(held)))
             if trees:
                 self._submit_snapshot(copies, epoch)
                 self._kept = Kept(step, set(trees), variables["params"])
@@ -233,8 +234,7 @@ class Recorder:
         with self._guard, own_modes():
             self._check_open("at")
             if step <= self._step or epoch <= self._epoch:
-                last = f"step {self._step} of epoch {self._epoch}"
-                raise OptionError(f"step {step} of epoch {epoch} does not follow {last}")
+                raise OptionError(f"step {step} does not follow {self._step}, or epoch {epoch} not {self._epoch}")
             whole = self._whole(variables)
             self._step = self._epoch_began = step
             self._epoch = epoch

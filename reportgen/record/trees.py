@@ -110,12 +110,16 @@ def needed_collections(capture: Capture, variables: Mapping[str, Any], example: 
     equations = needed(program.equations, wanted, effects=True)
     read = {v for v in (*wanted, *(v for x in equations for v in x.invars)) if not isinstance(v, Literal)}
     kinds = [kind for kind in sorted(variables) for _ in jax.tree.leaves(variables[kind])]  # as JAX orders them
-    named = {kind for kind, v in zip(kinds, program.variables, strict=True) if v in read}
-    try:
-        jax.eval_shape(capture.forward.plain, {k: v for k, v in variables.items() if k in named | {"params"}}, example)
-    except Exception:  # whatever the user's model raises without the others
-        return set(variables)
-    return named | {"params"}
+    must = {"params", *(kind for kind, v in zip(kinds, program.variables, strict=True) if v in read)}
+    kept = dict(variables)
+    for kind in sorted(set(variables) - must):
+        fewer = {name: tree for name, tree in kept.items() if name != kind}
+        try:  # what is not read may still have to be there
+            jax.eval_shape(capture.forward.plain, fewer, example)
+        except Exception:  # whatever the user's model raises without it
+            continue
+        kept = fewer
+    return set(kept)
 
 
 class Kept:

@@ -131,7 +131,8 @@ class PageContext:
         return tuple(
             layer
             for layer in self.network.select(self.options.layers)
-            if layer.alias_of is None and (recorded is None or layer.path in recorded)
+            # A layer of no channels gives nothing to show.
+            if layer.alias_of is None and all(layer.shape) and (recorded is None or layer.path in recorded)
         )
 
     @cached_property
@@ -269,7 +270,7 @@ class PageContext:
     def kernels(self) -> tuple[str, ...]:
         """Names of the chosen parameters in the layers' order, a layer's kernel before its bias."""
         placed = {name: i for i, layer in enumerate(self.network.layers.values()) for name in layer.params}
-        names = [name for name in self.now.params if self.chosen(name)]
+        names = [name for name in self.now.params if self.chosen(name) and self.now.params[name].size]
         return tuple(sorted(names, key=lambda n: (placed.get(n, len(placed)), n.endswith("bias"), n)))
 
     @cached_property

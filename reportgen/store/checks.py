@@ -21,7 +21,7 @@ from reportgen.store.header import MOST_VALUES, cleaned
 
 WHOLE = ("I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64")
 REAL = (*WHOLE, "BOOL", "F16", "BF16", "F32", "F64")
-PARAMETER = (*REAL, "F8_E4M3", "F8_E5M2", "C64")
+PARAMETER = (*REAL, "C64")
 FLOATING = ("F16", "BF16", "F32", "F64")
 
 

@@ -45,7 +45,7 @@ def stored(array: np.ndarray) -> np.ndarray:
     """The array in a type that the file format has: numbers of 2 to 8 bits that it has not as int8, uint8 or float32,
     which hold each of their values, and complex128 as complex64."""
     kind = array.dtype
-    if kind.kind in "biu" or kind.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
+    if kind.kind in "biu" or kind.name == "bfloat16":
         return array
     if kind.kind == "c":
         return array.astype(np.complex64)

@@ -20,6 +20,9 @@ from reportgen.store.header import is_number
 MOST_COLUMNS = 256
 """Different metrics that the rows of one file may have; more would not be readable as a table."""
 
+FIRST = (*MEASURED, "train_loss", "val_loss", "train_accuracy")
+"""Metrics that are never left out for others."""
+
 RESERVED = ("step", "epoch", "measured", "reported", *(f"{name}_reported" for name in MEASURED))
 """Names that no reported metric may have."""
 
@@ -64,6 +67,8 @@ def without_columns(rows: Sequence[MetricRow], file: str) -> tuple[tuple[MetricR
     """The rows without names that can't be printed, and without those past the first `MOST_COLUMNS`; and a
     problem where there were any."""
     names = list(dict.fromkeys(name for row in rows for part in (row.measured, row.reported) for name in part))
+    # Hundreds of others must not push out what every page shows.
+    names.sort(key=lambda name: name not in FIRST)
     printable = [name for name in names if name.isprintable() and len(name) <= 200]
     shown = set(printable[:MOST_COLUMNS])
     if len(shown) == len(names):

@@ -1,0 +1,65 @@
+"""How recordings end: closed or not, dropped, left, forked, from several threads."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reportgen.store import open_run
+
+ROOT = Path(__file__).parents[2]
+BEGIN = """
+import gc, os, sys, threading
+import jax.numpy as jnp
+import numpy as np
+from reportgen.errors import RunError
+from reportgen.record import Recorder
+
+X = np.ones((4, 3), np.float32)
+params = {"w": jnp.ones((3, 2))}
+def new(**options):
+    return Recorder(sys.argv[1], lambda p, x: x @ p["w"], params, probe=X[:2], **options)
+"""
+ENDINGS = {
+    "recorder = new()\nfor _ in range(9): recorder.step(params, loss=1.0)": ("not closed", 9, 0),
+    "with new() as recorder:\n  recorder.step(params)\n  sys.exit(0)": ("finished", 1, 0),
+    "with new() as recorder:\n  recorder.step(params)\n  sys.exit(3)": ("failed", 1, 3),
+    "recorder = new()\nrecorder.step(params)\ndel recorder\ngc.collect()\nnew(overwrite=True).close()": (
+        "finished",
+        0,
+        0,
+    ),
+    "recorder = new()\nrecorder.step(params)\ndel recorder\ngc.collect()": ("not closed", 1, 0),
+    """
+with new() as recorder:
+    threads = [threading.Thread(target=lambda: [recorder.step(params) for _ in range(9)]) for _ in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+""": ("finished", 36, 0),
+    """
+recorder = new()
+recorder.step(params)
+child = os.fork()
+if not child:
+    try:
+        recorder.step(params)
+    except RunError as error:
+        recorder.close("failed")
+        os._exit(7 if "forked" in str(error) else 8)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+recorder.step(params)
+recorder.close()
+""": ("finished", 2, 0),
+}
+
+
+@pytest.mark.parametrize("code", ENDINGS)
+def test_nothing_is_lost_and_the_run_says_how_it_ended(tmp_path, code):
+    status, steps, exit_code = ENDINGS[code]
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + code, tmp_path / "run"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == exit_code, done.stderr
+    run = open_run(tmp_path / "run", verify=True)
+    assert (run.status, list(run.snapshots), run.problems) == (status, list(range(steps + 1)), ())
