@@ -181,7 +181,7 @@ def _built(
     """The report of a run whose files are taken for whole; DamagedError when one is not."""
     run = with_real_parts(now.run)
     if os.environ.get("SOURCE_DATE_EPOCH"):
-        # Duration is the only wall-clock value on the page; this variable asks for none.
+        # Duration and day are the only wall-clock values on the page; this variable asks for none.
         facts = {name: value for name, value in run.provenance.items() if name not in ("seconds", "date")}
         run = replace(run, provenance=facts)
     now, before = Moment(run, now.step), before and Moment(run, before.step)

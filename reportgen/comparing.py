@@ -68,7 +68,7 @@ def compare(
 
     def made(whole: Sequence[Run]) -> ComparisonReport:
         if os.environ.get("SOURCE_DATE_EPOCH"):
-            # As for a report of one run: durations are the only wall-clock values on the page.
+            # Durations are left out, as in a report of one run; the days of the recordings stay.
             facts = [{name: value for name, value in run.provenance.items() if name != "seconds"} for run in whole]
             whole = [replace(run, provenance=known) for run, known in zip(whole, facts, strict=True)]
         count = len(sides[0])

@@ -1,4 +1,4 @@
-"""Complex parameters as what can be drawn and compared: their magnitudes.
+"""Complex parameters in a form that can be drawn and compared: their magnitudes.
 
 run = with_magnitudes(run)      # the same run where all parameters are real
 """

@@ -19,7 +19,7 @@ from reportgen.errors import DataError
 
 LEVEL = 0.05
 """p below which two networks are said to differ. It is about these two networks: two seeds of one configuration differ
-too, far beyond the chance of the examples where a training is short, so that one run each shows nothing of why."""
+too, far beyond the chance of the examples where a training is short, so that one run of each does not show why."""
 
 CONFIDENCE = 0.95
 """Of every interval."""

@@ -31,7 +31,7 @@ INPUTS: Mapping[int, Labels] = {
 """Number of axes of the model's input -> what they are; whole numbers [b, t] are tokens."""
 
 PARTS = ("part 1", "part 2")
-"""The parts of an unknown axis that was parted, such as the groups of heads that share keys, and those within one."""
+"""The parts of an unknown axis that was split, such as the groups of heads that share keys, and those within one."""
 
 SPATIAL: Mapping[int, Labels] = {1: ("t",), 2: ("y", "x"), 3: ("z", "y", "x")}
 

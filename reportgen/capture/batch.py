@@ -20,7 +20,7 @@ FEW, MORE = 2, 3
 
 @dataclass(frozen=True)
 class ImageAxis:
-    """Where the images are: `axis`, shared with `positions` others; the images count slower if `outer`.
+    """Where the images are: `axis`, shared with `positions` others; the images vary more slowly if `outer`.
 
     `order` are the axes of [image, ...] in the order of the layer's, () for as they are: channels stand last, and
     heads before queries and keys. `heads` are the sizes of the axes that together count the heads, () for at most one.

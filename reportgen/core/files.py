@@ -135,7 +135,9 @@ def _replace(
     flushed: bool,
     like: os.stat_result | None = None,
 ) -> None:
-    """`flushed` waits for the disk, which for a file of a run would take longer than the write itself.
+    """Write `content` to `partial`, then rename it to `path`.
+
+    `flushed` waits for the disk, which for a file of a run would take longer than the write itself.
 
     The file gets the permissions and the owner of `like`.
     """

@@ -245,9 +245,8 @@ class Run:
 
     `task` says what is scored, None for a run that does not state it (then what `Observation.outcome` is).
     `vocabulary` has the text of each token. `batches` may hold "probe", whose maps are recorded, "evaluation" and
-    "embedding". `config` is the request
-    (dataset, model, seed, ...), `provenance` its circumstances (versions, device, git commit, dataset
-    fingerprint, seconds).
+    "embedding". `config` is the request (dataset, model, seed, ...), `provenance` its circumstances (versions, device,
+    command, date, git commit, dataset fingerprint, seconds).
     """
 
     path: Path

@@ -6,7 +6,7 @@ The rules, of which the first that fits counts:
 
 1. labels [example] and one output [example, class]: classification, of as many classes as the output has; with an
    output [example] or [example, 1] and labels 0 and 1, of two classes
-2. targets equal to the inputs and of an output's shape: reconstruction
+2. targets equal to the inputs and of an output's shape: reconstruction; vectors of 0 and 1 fall under 3
 3. targets of 0 and 1 of an output's shape: classification where each example has one 1, dense where there are
    positions, else multi-label
 4. other targets of an output's shape: regression up to `MOST_VALUES` values per example that are no picture, else

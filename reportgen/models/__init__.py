@@ -6,9 +6,8 @@
 A factory is a callable that takes the number of classes and returns a Linen or NNX module. The number goes to its
 argument num_classes, n_classes, classes or the like, else to the first one, whatever that is called; a factory without
 arguments decides itself. It may also declare `image_shape` (height, width, channels) and `seed`, which NNX modules
-need. A `__call__` with an
-argument `train` receives whether the model is being trained. A new model is one file and one line in
-MODELS. Importing this module does not import jax.
+need. A `__call__` with an argument `train` receives whether the model is being trained. A new model is one file and one
+line in MODELS. Importing this module does not import jax.
 """
 
 import importlib

@@ -100,7 +100,7 @@ def _streamed(name: str, give: Callable[[], Any]) -> Batch:
 
 
 def _alike(name: str, parts: Callable[[], Iterable[Any]], size: int) -> Callable[[], Iterator[Any]]:
-    """The parts, which must hold as many examples each time."""
+    """The parts, anew at each call; every pass must give `size` examples in all."""
 
     def again() -> Iterator[Any]:
         count = 0

@@ -1,4 +1,4 @@
-"""Where a recording was made: day, command, versions, device, git commit. No folders, no environment, no user names.
+"""Where a recording was made: day, command, versions, device, git commit. No environment, no user names.
 
 provenance()   # {"python": "3.11.7", "device": "cpu", "packages": {...}, "git_commit": ..., ...}
 """

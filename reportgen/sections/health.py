@@ -17,7 +17,7 @@ MOST_DEAD, OF_FEW, FEW = 0.1, 0.5, 20
 where a sound network has channels that are 0, it is OF_FEW."""
 
 DEAD_LAYERS = 3
-"""Layers with that many dead channels which are named there."""
+"""Layers with dead channels that are named there, at most."""
 
 LARGE_UPDATE = 0.5
 """Size of one update / size of the kernel from which on it is a warning. Usual are 0.001 to 0.01."""

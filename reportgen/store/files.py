@@ -42,8 +42,11 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mappi
 
 
 def stored(array: np.ndarray) -> np.ndarray:
-    """The array in a type that the file format has: numbers of 2 to 8 bits that it has not as int8, uint8 or float32,
-    which hold each of their values, and complex128 as complex64."""
+    """The array in a type that the file format has.
+
+    Numbers of 2 to 8 bits that it lacks become int8, uint8 or float32, which hold each of their values; complex128
+    becomes complex64, which keeps about seven digits.
+    """
     kind = array.dtype
     if kind.kind in "biu" or kind.name == "bfloat16":
         return array

@@ -160,7 +160,7 @@ class RunWriter:
             raise RunError(f"{file.name} could not be written: {error.strerror or error}") from error
 
     def close(self, status: str, seconds: float | None, notes: Sequence[str] = ()) -> None:
-        """Record the final status ("finished", "interrupted", "failed") and release the run directory.
+        """Record the final status ("finished", "interrupted", "failed", "not closed") and release the run directory.
 
         `seconds` it took, None for a run that has no duration; `notes` are sentences for the top of the page.
         """

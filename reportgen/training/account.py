@@ -47,7 +47,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The steps of checkpoints in their given order, their epochs where their names count those, and what to say."""
+    """The steps of checkpoints in the order given, their epochs where the names count those, and what to say."""
 
     steps: tuple[int, ...]
     epochs: tuple[int, ...] | None = None
@@ -155,7 +155,7 @@ def _order(facts: Sequence[Facts]) -> list[str]:
 
 
 def _doubling_back(facts: Sequence[Facts]) -> list[str]:
-    """Two steps that the path through the weights passes in the other order."""
+    """Two steps that the path through the weights passes in the opposite order."""
     sketches = [each.sketch for each in facts]
     if len(facts) < 4 or any(sketch is None for sketch in sketches):
         return []

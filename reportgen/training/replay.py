@@ -69,8 +69,8 @@ def replay(
     overwrite       replace the run; without it a replay of the same checkpoints goes on where it stopped
 
     What only a live recording has is left out, and the page says so. The loss is the mean cross-entropy of the
-    evaluation, where the output is a score per class. Raises ReportgenError's kinds; what is found wrong before the
-    first checkpoint is recorded leaves `path` untouched.
+    evaluation, where the output is a score per class. Raises subclasses of ReportgenError; what is found wrong
+    before the first checkpoint is recorded leaves `path` untouched.
     """
     path = lasting_path(path)
     given = replay_data(model, dataset, probe, evaluation, embedding, classes, preprocess)

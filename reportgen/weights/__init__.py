@@ -66,7 +66,7 @@ def read(path: str | Path, step: int | None = None) -> Tree:
 
 
 def open_tree(path: str | Path, step: int | None = None) -> Tree:
-    """The nested dictionary of arrays in a checkpoint: a file by its suffix, a folder as Orbax'.
+    """The nested dictionary of arrays in a checkpoint: a file by its suffix, a folder as one of Orbax's.
 
     The arrays are read when NumPy asks for them (`Stored`), where the format allows it. `step` chooses among the steps
     of an Orbax CheckpointManager's folder; without it the last is read. Raises WeightsError: nothing

@@ -35,9 +35,9 @@ def place(arrays: Mapping[Path, Any], wanted: Mapping[Path, Any], key: str | Non
     """The arrays of the one tree that fits `wanted` (path -> leaf with shape and dtype), or fits it best.
 
     `wanted` may be bare parameters, or collections ("params", "batch_stats", ...). `key` names the branch; its last
-    parts do. Left aside are an optimizer's state, random streams and, beside a branch "params", what else was saved.
-    Raises WeightsError where several trees fit, where one fits beside others that would be passed over in silence, and
-    for a key that no fitting branch has; the choices are named.
+    parts suffice. Left aside are an optimizer's state, random streams and, beside a branch "params", what else was
+    saved. Raises WeightsError where several trees fit, where one fits beside others that would be passed over in
+    silence, and for a key that no fitting branch has; the choices are named.
     """
     wrapped = any(path[0] == "params" for path in wanted)
     tails = {path[1:] if wrapped else path: leaf for path, leaf in wanted.items() if not wrapped or path[0] == "params"}

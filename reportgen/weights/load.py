@@ -67,10 +67,10 @@ def match(
     framework: str = "flax",
     source: str = "the weights",
 ) -> Match:
-    """What of `tree` is what of `expected`, every name and shape checked.
+    """Match `tree` to `expected`, checking every name and shape.
 
-    Where in the tree the weights lie is found by names and shapes (`choose.place`), or named by `key`. So is the last
-    part "value" of what `nnx.State` saves seen through. Arrays are cast to the expected dtype within their kind
+    Where in the tree the weights lie is found by names and shapes (`choose.place`), or named by `key`. The last part
+    "value" of what `nnx.State` saves is seen through. Arrays are cast to the expected dtype within their kind
     (float64 to float32).
 
     `rename` are rules OLD=NEW, in order: wherever OLD, one or more whole parts of a name, stands in it,

@@ -72,7 +72,7 @@ def unfinished(folder: Path) -> str | None:
 
 
 def finished_at(folder: Path) -> float | None:
-    """When a checkpoint was completed, in seconds since 1970, as its own metadata say; None where they don't."""
+    """When a checkpoint was completed, in seconds since 1970, by its own metadata; None where that does not say."""
     return _times(folder)[1]
 
 
