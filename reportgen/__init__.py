@@ -17,6 +17,7 @@ from reportgen.errors import naming_the_extra
 
 if TYPE_CHECKING:
     from reportgen.api import Report, build, inspect
+    from reportgen.comparing import ComparisonReport, compare
     from reportgen.core.outcome import Task
     from reportgen.core.report import Figure, Section, Table, Text
     from reportgen.core.run import Run

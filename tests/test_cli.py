@@ -42,7 +42,7 @@ class TestCommands:
         assert str(tmp_path / "new" / "a.html") in out
         assert {file.name for file in (tmp_path / "numbers").iterdir()} == {
             *("metrics.csv", "layers.csv", "confusion.csv", "diffs.csv", "activity.csv", "channels.csv"),
-            *("embedding_quality.csv", "overlay.csv", "predictions.csv", "activity_channels.csv"),
+            *("channel_ranges.csv", "embedding_quality.csv", "overlay.csv", "predictions.csv", "activity_channels.csv"),
             *("embedding.csv", "health_layers.csv", "health_updates.csv", "health_parameters.csv", "report.json"),
             ".reportgen.json",
         }

@@ -184,7 +184,9 @@ def _classification(facts: Facts, shape: Shape, asked: bool = False) -> bool:
         return bool(_binary(targets) and (targets.sum(axis=1) == 1).all())
     if targets.ndim != 1 or not _whole(targets) or targets.min(initial=0) < 0 or targets.max(initial=0) >= shape[1]:
         return False
-    return facts.classes == shape[1] if facts.classes is not None else asked or _differ(targets)
+    if asked:
+        return facts.classes is None or facts.classes <= shape[1]
+    return facts.classes == shape[1] if facts.classes is not None else _differ(targets)
 
 
 def _multilabel(facts: Facts, shape: Shape, asked: bool = False) -> bool:

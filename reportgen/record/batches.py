@@ -237,13 +237,14 @@ def _converted(targets: np.ndarray, task: Task, shape: tuple[int, ...]) -> np.nd
 
 
 def class_names(classes: Sequence[str] | None, batches: Mapping[str, Batch], scores: int) -> list[str]:
-    """Names of the classes, by default the numbers of the `scores` that the network gives, or of the labels.
+    """Names of the classes: those given, and numbers for further `scores` of the network, or for the labels.
 
     Raises DataError for labels without a name.
     """
     labels = [batch.labels for batch in batches.values() if len(batch.labels)]
     low, high = min((int(x.min()) for x in labels), default=0), max((int(x.max()) for x in labels), default=-1)
-    names = [str(i) for i in range(max(high + 1, scores))] if classes is None else [str(name) for name in classes]
+    names = [str(i) for i in range(high + 1)] if classes is None else [str(name) for name in classes]
+    names += [str(i) for i in range(len(names), scores)]
     if low < 0 or high >= len(names):
         raise DataError(f"labels run from {low} to {high}, but there are {len(names)} classes, counted from 0")
     return names

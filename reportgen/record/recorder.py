@@ -101,6 +101,7 @@ class Recorder:
         **earlier: Any,
     ):
         self._started = time.monotonic()
+        self._path = path = lasting_path(path)
         keep, start = with_earlier(earlier, keep, start)
         overwrite, verify = truth("overwrite", overwrite), truth("verify", verify)
         with own_modes():
@@ -111,7 +112,6 @@ class Recorder:
         self._shapes = shapes_of(variables["params"])
         self._metrics = Metrics()
         self._every = interval(keep.every, variables)
-        self._path = path = lasting_path(path)
         self._closed = False
         self._warned: set[str] = set()
         self._guard, self._process = threading.RLock(), os.getpid()

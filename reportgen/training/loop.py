@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from reportgen.core.outcome import Kind, Task
 from reportgen.core.paths import lasting_path
 from reportgen.core.progress import Bar
 from reportgen.data import Dataset
@@ -170,6 +171,7 @@ class _Training:
             evaluation=(data.test_images, data.test_labels),
             embedding=(data.train_images[: config.embed_size], data.train_labels[: config.embed_size]),
             classes=data.classes,
+            task=Task(Kind.CLASSIFICATION),
             keep=Keep(every=config.snapshot_every, embed=config.embed_layer),
             config=config.as_json(),
             overwrite=overwrite,

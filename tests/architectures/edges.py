@@ -8,6 +8,7 @@ from collections import Counter
 import jax
 from jax.extend.core import Literal
 
+from reportgen.capture import own_modes
 from reportgen.capture.jax_versions import called_program, scan_of
 from reportgen.capture.marks import tag_of
 from reportgen.core.network import INPUT
@@ -29,7 +30,8 @@ def module_edges(network):
 
 def walked(forward, network, variables, images):
     """The same from the marks in the program as JAX gives it, with all that is nested in it."""
-    closed = jax.make_jaxpr(forward)(variables, images)
+    with own_modes():
+        closed = jax.make_jaxpr(forward)(variables, images)
     images_from = len(closed.jaxpr.invars) - len(jax.tree.leaves(images))
     edges, calls = {}, Counter()
 

@@ -56,7 +56,7 @@ class FTTransformer(nn.Module):
         y = x[..., None] * weight + bias
         cls = self.param("cls", nn.initializers.normal(1.0), (1, 1, 8))
         y = jnp.concatenate([jnp.tile(cls, (x.shape[0], 1, 1)), y], 1)
-        y = y + nn.SelfAttention(2, name="attention")(nn.LayerNorm(name="norm1")(y))
+        y = y + nn.MultiHeadDotProductAttention(2, name="attention")(nn.LayerNorm(name="norm1")(y))
         a, b = jnp.split(nn.Dense(16, name="up")(nn.LayerNorm(name="norm2")(y)), 2, -1)
         y = y + nn.Dense(8, name="down")(a * nn.relu(b))
         return nn.Dense(3, name="head")(nn.relu(nn.LayerNorm(name="norm")(y[:, 0])))

@@ -149,13 +149,13 @@ def test_each_figure_is_larger_when_enlarged_both_across_and_down(visit, real: P
     kinds = set()
     for figure in page.locator(".figure:not(.animation, .explorer)").all():
         name, kind = figure.get_attribute("id"), figure.get_attribute("class").split()[1]
-        before = figure.locator(".picture > svg, .picture > img").bounding_box()
+        before = figure.locator(".picture > svg, .picture > img").first.bounding_box()
         figure.locator(".enlarge").press("Enter")
-        after = dialog.locator(".picture > svg, .picture > img").bounding_box()
+        after = dialog.locator(".picture > svg, .picture > img").first.bounding_box()
         assert after["width"] > before["width"] and after["height"] > before["height"], name
         assert after["width"] / after["height"] == pytest.approx(before["width"] / before["height"], rel=0.02), name
         page.keyboard.press("Escape")
-        assert figure.locator(".picture > svg, .picture > img").bounding_box()["width"] == before["width"], name
+        assert figure.locator(".picture > svg, .picture > img").first.bounding_box()["width"] == before["width"], name
         kinds.add(kind)
     assert kinds == {"drawing", "mosaic", "raster"}
 
@@ -175,6 +175,8 @@ def test_axe_finds_nothing(visit, real: Path, scheme: str, width: int) -> None:
 def test_without_scripts_all_of_it_reads(visit, real: Path, built) -> None:
     page = visit(real, java_script_enabled=False)
     for section in built.document.sections:
+        if section.anchor == "explorer":  # it can't work here, and is not shown
+            continue
         assert page.get_by_role("heading", name=section.title, exact=True).is_visible()
         assert page.get_by_text(section.finding, exact=True).first.is_visible()
     assert not page.get_by_text("Any two snapshots", exact=True).first.is_visible()

@@ -35,7 +35,7 @@ def page_of(path) -> str:
     return html.unescape(re.sub(r"<[^>]+>", " ", page))
 
 
-NO_CLAIM = ("classifies", "accuracy", "own class", "per class", "label 0", "their label", "its class", "Confusion")
+NO_CLAIM = ("classifies", "accuracy of", "own class", "per class", "label 0", "their label", "its class", "Confusion")
 
 
 @pytest.mark.parametrize(

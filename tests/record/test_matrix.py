@@ -104,7 +104,8 @@ ROWS = {
         "Tokens",
         (6,),
         (
-            *("table", "attention/query", "attention/key", "attention/value", "attention/out", "attention"),
+            *("table", "attention/query", "attention/key", "attention/value"),
+            *("attention/attention_weights", "attention/out", "attention"),
             *("add", "norm", "norm/mean", "head"),
         ),
         same={"attention": "attention/out"},

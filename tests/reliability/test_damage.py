@@ -82,7 +82,7 @@ def test_damaged_final_activations_move_the_answers_to_the_epoch_before(run):
     report = reportgen.build(run, embedding="pca").document
     assert any("activations of step 4 left out" in warning for warning in report.warnings)
     assert any("of epoch 1 (step 2), not of epoch 2" in warning for warning in report.warnings)
-    assert report.headline.endswith("after 1 epoch.")
+    assert report.headline.endswith(" after 1 epoch; one seed.")
     assert ("epochs", "1") in report.key_figures
     assert dict(report.key_figures)["steps"] == "4"
 

@@ -97,7 +97,7 @@ def test_a_failing_disk_is_told_at_the_next_call_and_again_when_closing(tmp_path
         raise RunError("00000001.safetensors could not be written: No space left on device")
 
     monkeypatch.setattr(RunWriter, "snapshot", full)
-    params = {"wide": {"kernel": np.zeros(SHAPE, np.float32)}}
+    params = Wide().init(jax.random.key(0), IMAGES[:1])["params"]
     with pytest.raises(RunError, match="No space left on device"):
         # The thread may be quick enough for the second half of `step` to know already.
         recording.step(params, loss=1.0)

@@ -35,7 +35,7 @@ def test_a_run_of_format_1_is_built_with_all_that_it_holds():
     expected = ["embedding", "curves", "overlay", "mistakes", "parameters", "explorer", "change", "activity"]
     rest = ["images", "strongest", "maps", "health", "network", "overview", "samples"]
     assert anchors == [*expected, *rest]
-    assert report.warnings == ()
+    assert [warning.split(" (")[0] for warning in report.warnings] == ["3 of 8 channels of hidden/relu"]
 
 
 def test_the_accuracy_of_format_1_counts_as_measured():
