@@ -18,7 +18,6 @@ from typing import Any, Literal, Self
 
 from markupsafe import escape
 
-from reportgen.analysis.magnitudes import with_magnitudes
 from reportgen.core.files import Built
 from reportgen.core.paths import local_path
 from reportgen.core.progress import Bar
@@ -164,7 +163,6 @@ def build(
     options = _options(layers, channels, normalize, embedding)
 
     def make_of(whole: Run) -> Report:
-        whole = with_magnitudes(whole)
         recorded = list(whole.snapshots)
         now = Moment(whole, _step(to_step, recorded))
         before = None if whole.kind == "inspection" else Moment(whole, _step(from_step, recorded))

@@ -68,8 +68,9 @@ def compare(
 
     def made(whole: Sequence[Run]) -> ComparisonReport:
         if os.environ.get("SOURCE_DATE_EPOCH"):
-            # Durations are left out, as in a report of one run; the days of the recordings stay.
-            facts = [{name: value for name, value in run.provenance.items() if name != "seconds"} for run in whole]
+            # Durations and days are left out, as in a report of one run.
+            clock = ("seconds", "date")
+            facts = [{name: value for name, value in run.provenance.items() if name not in clock} for run in whole]
             whole = [replace(run, provenance=known) for run, known in zip(whole, facts, strict=True)]
         count = len(sides[0])
         comparison = Comparison(tuple(whole[:count]), tuple(whole[count:]), method)

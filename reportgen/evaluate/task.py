@@ -6,7 +6,7 @@ The rules, of which the first that fits counts:
 
 1. labels [example] and one output [example, class]: classification, of as many classes as the output has; with an
    output [example] or [example, 1] and labels 0 and 1, of two classes
-2. targets equal to the inputs and of an output's shape: reconstruction; vectors of 0 and 1 fall under 3
+2. targets equal to the inputs and of an output's shape: reconstruction
 3. targets of 0 and 1 of an output's shape: classification where each example has one 1, dense where there are
    positions, else multi-label
 4. other targets of an output's shape: regression up to `MOST_VALUES` values per example that are no picture, else
@@ -190,7 +190,10 @@ def _classification(facts: Facts, shape: Shape, asked: bool = False) -> bool:
 
 
 def _multilabel(facts: Facts, shape: Shape, asked: bool = False) -> bool:
-    return facts.targets is not None and len(shape) == 2 and facts.targets.shape == shape and _binary(facts.targets)
+    targets = facts.targets
+    if targets is None or len(shape) != 2 or targets.shape != shape:
+        return False
+    return _binary(targets) and (asked or not _self(facts))
 
 
 def _regression(facts: Facts, shape: Shape, asked: bool = False) -> bool:

@@ -72,7 +72,7 @@ class ConvNeXtBlock(nnx.Module):
         self.norm = nnx.LayerNorm(width, rngs=rngs)
         self.wide = nnx.Linear(width, 3 * width, rngs=rngs)
         self.narrow = nnx.Linear(3 * width, width, rngs=rngs)
-        self.scale = nnx.Param(jnp.full(width, 0.1))
+        self.scale = nnx.Param(jnp.full((1, 1, 1, width), 0.1))
 
     def __call__(self, x):
         return x + self.scale * self.narrow(nnx.gelu(self.wide(self.norm(self.depthwise(x)))))

@@ -19,6 +19,7 @@ X = RNG.normal(size=(20, 6)).astype(np.float32)
 IMAGES = RNG.random((12, 8, 8, 1)).astype(np.float32)
 TOKENS = RNG.integers(0, 11, (9, 7))
 LABELS = np.arange(20) % 3
+BITS = RNG.integers(0, 2, (20, 6)).astype(np.float32)
 
 
 class Head(nn.Module):
@@ -86,6 +87,7 @@ def observed(model, inputs, targets=None, classes=None, task=None):
         (Head(1, squeeze=True), X, (LABELS % 2).astype(np.float32), Kind.CLASSIFICATION),
         (Head(3), X, np.eye(3, dtype=np.float32)[LABELS], Kind.CLASSIFICATION),
         (Head(3), X, RNG.integers(0, 2, (20, 3)), Kind.MULTILABEL),
+        (Head(6), BITS, BITS, Kind.RECONSTRUCTION),
         (Head(2), X, X[:, :2], Kind.REGRESSION),
         (Head(1), X, X[:, 0], Kind.REGRESSION),
         (Head(1, squeeze=True), X, X[:, :1], Kind.REGRESSION),

@@ -44,7 +44,8 @@ def test_parameters_of_any_type_are_kept_and_shown(tmp_path, kind, width):
     np.testing.assert_array_equal(run.snapshots[1].params["weights"], np.ones((6, width)))
     document = build(run, embedding="pca").document
     assert not [text for text in document.warnings if "left out" in text]
-    assert ("Complex parameters are shown by their magnitudes: weights." in document.warnings) == (kind == "complex64")
+    said = "Complex parameters are shown as two, by real and imaginary part: weights."
+    assert (said in document.warnings) == (kind == "complex64")
 
 
 def scaled(variables, change):
