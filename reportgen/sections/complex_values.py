@@ -26,6 +26,8 @@ def with_real_parts(run: Run) -> Run:
     first = next(iter(run.snapshots.values()), None)
     names = set() if first is None else {name for name, array in first.params.items() if np.iscomplexobj(array)}
     layers = [path for path, layer in run.network.layers.items() if layer.dtype.startswith("complex")]
+    if not names and not layers:
+        return run
     notes = list(run.notes)
     if names:
         notes.append(f"Complex parameters are shown as two, by real and imaginary part: {', '.join(sorted(names))}.")
