@@ -31,7 +31,7 @@ check: $(BIN)/.installed
 	scripts/check
 
 soak: $(BIN)/.installed
-	REPORTGEN_SOAK=1 $(PYTEST) tests/reliability tests/architectures tests/comparison
+	REPORTGEN_SOAK=1 $(PYTEST) tests/reliability tests/architectures tests/test_calls.py tests/comparison
 
 bench: $(BIN)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'

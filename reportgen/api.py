@@ -8,11 +8,12 @@ report.write_figures("figures", "pdf")
 
 import csv
 import json
+import operator
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -23,7 +24,7 @@ from reportgen.core.paths import local_path
 from reportgen.core.progress import Bar
 from reportgen.core.report import Document, FigureFormat
 from reportgen.core.run import Run
-from reportgen.errors import OptionError, naming_the_extra, warn
+from reportgen.errors import OptionError, expect, naming_the_extra, warn
 from reportgen.page.html import html
 from reportgen.page.loader import clean
 from reportgen.page.outline import figures
@@ -34,7 +35,7 @@ from reportgen.sections.assemble import assemble, fitted
 from reportgen.sections.complex_values import with_real_parts
 from reportgen.sections.custom import custom
 from reportgen.sections.installed import installed
-from reportgen.sections.scale import normalization
+from reportgen.sections.options import chosen
 from reportgen.store import open_run, save_run, with_what_is_whole
 from reportgen.weights.checkpoint import Checkpoint
 
@@ -65,6 +66,7 @@ class Report:
         Without a format, a path that ends in .md is the Markdown form, with its pictures beside it, and any other one
         HTML file. Folders are made; an existing file is replaced only by a complete one.
         """
+        expect("format", format, str | None, "html, dir or md")
         form = format or ("md" if local_path(path).suffix == ".md" else "html")
         return save(self.document if form == "html" else self._whole, path, form)
 
@@ -103,6 +105,7 @@ class Report:
         Beside each stands its caption as .txt, beside them the animation's GIF, and `figures.tex` includes them all.
         Figures of an earlier build in the folder are deleted, those of another format too.
         """
+        expect("format", format, str, "svg, pdf or png")
         return paper(self._whole, local_path(folder), format)
 
     @property
@@ -160,7 +163,7 @@ def build(
     Raises RunError for what is no run, OptionError for a step, layer or channel that it does not have, MissingError
     for "umap" without numba.
     """
-    options = _options(layers, channels, normalize, embedding)
+    options = chosen(layers, channels, normalize, embedding)
 
     def make_of(whole: Run) -> Report:
         recorded = list(whole.snapshots)
@@ -177,6 +180,8 @@ def _built(
     now: Moment, before: Moment | None, options: Options, title: str | None, max_size: int | None, progress: bool
 ) -> Report:
     """The report of a run whose files are taken for whole; DamagedError when one is not."""
+    expect("title", title, str | None, "a text")
+    expect("max_size", max_size, Real | None, "a number of bytes, or None")
     run = with_real_parts(now.run)
     if os.environ.get("SOURCE_DATE_EPOCH"):
         # Duration and day are the only wall-clock values on the page; this variable asks for none.
@@ -239,7 +244,7 @@ def inspect(
 
     if earlier:
         weights, normalize = _earlier(earlier, weights, step, normalize)
-    options = _options(layers, channels, normalize, "pca")
+    options = chosen(layers, channels, normalize, "pca")
     given: Sequence[Any] = [images] if isinstance(images, str | os.PathLike) else images
     pictures = as_pictures(given) if len(given) else None
     data = dataset if dataset is None or isinstance(dataset, Dataset) else load_dataset(dataset)
@@ -303,35 +308,15 @@ def _earlier(
     return (Checkpoint(weights, step, **reading) if reading else weights), normalize
 
 
-def _options(
-    layers: str | Sequence[str],
-    channels: Sequence[int],
-    normalize: str | tuple[float, float] | None,
-    embedding: Literal["umap", "pca"] | None,
-) -> Options:
-    """What the reader chose, checked."""
-    fixed = normalize if isinstance(normalize, tuple) else None
-    has_umap = find_spec("numba") is not None
-    return Options(
-        layers=tuple([layers] if isinstance(layers, str) else layers) or ("*",),
-        channels=tuple(channels),
-        normalize=normalization(normalize if isinstance(normalize, str) else None, fixed),
-        embedding=embedding or ("umap" if has_umap else "pca"),
-        umap_is_missing=embedding is None and not has_umap,
-    )
-
-
 class _Lines(list[str]):
-    """Collects what a csv writer writes."""
-
     write = list.append
 
 
 def _step(asked: int | str, recorded: list[int]) -> int:
     named = {"init": recorded[0], "final": recorded[-1]}
-    if asked in named:
-        return named[str(asked)]
+    if isinstance(asked, str) and asked in named:
+        return named[asked]
     try:
-        return int(asked)
-    except ValueError as error:
-        raise OptionError(f"{asked!r} is not a step: give a number, init or final") from error
+        return int(asked) if isinstance(asked, str) else operator.index(asked)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"{asked!r:.80} is not a step: give a number, init or final") from error

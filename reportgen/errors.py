@@ -12,6 +12,7 @@ import inspect
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 #: The extra of the distribution that brings a package.
 EXTRAS = {
@@ -74,13 +75,24 @@ class OptionError(ReportgenError, ValueError):
     """An option's value is invalid."""
 
 
+def expect(name: str, value: Any, kinds: Any, words: str) -> None:
+    """Raise OptionError unless an argument is of one of the kinds, which `words` name.
+
+    >>> expect("title", 3, str | None, "a text")
+    Traceback (most recent call last):
+    reportgen.errors.OptionError: title must be a text, not 3
+    """
+    if not isinstance(value, kinds):
+        raise OptionError(f"{name} must be {words}, not {value!r:.80}")
+
+
 def choices(wanted: str, existing: Iterable[str]) -> str:
     """End of a message about an unknown name: the closest existing names, then all of them.
 
     >>> choices("lenat", ["lenet", "mnist_cnn"])
     'did you mean lenet? Existing: lenet, mnist_cnn'
     """
-    names = list(existing)
+    names, wanted = list(existing), str(wanted)
     close = difflib.get_close_matches(wanted, names, n=3)
     listed = ", ".join(names[:40]) + (f", and {len(names) - 40} more" if len(names) > 40 else "")
     hint = f"did you mean {' or '.join(close)}? " if close else ""

@@ -5,7 +5,7 @@ names_in_order({0: "cat", 1: "dog"})                  # the same; also {"0": "ca
 """
 
 import operator
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from reportgen.errors import DataError
@@ -17,7 +17,7 @@ def names_in_order(classes: Sequence[Any] | Mapping[Any, Any]) -> tuple[str, ...
     A text names each class by a character. Raises DataError for a set, which has no order, for a mapping that leaves a
     label out, and for names that repeat or are empty.
     """
-    if isinstance(classes, bytes | Set):
+    if isinstance(classes, bytes | Set) or not isinstance(classes, Iterable):
         raise DataError(f"classes must be a list of names, one for each label; got {classes!r:.80}")
     if isinstance(classes, Mapping):
         classes = _in_order(classes)

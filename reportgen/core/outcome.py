@@ -26,7 +26,7 @@ from reportgen.core.arrays import (
     TokenIds,
     TokenLosses,
 )
-from reportgen.errors import OptionError
+from reportgen.errors import OptionError, expect
 
 
 class Kind(StrEnum):
@@ -75,6 +75,7 @@ class Task:
 
 def task_named(value: Task | str | None) -> Task | None:
     """The task that is asked for, perhaps by its kind alone. Raises OptionError for what is no kind."""
+    expect("task", value, Task | str | None, f"a Task or one of {', '.join(Kind)}")
     return value if value is None or isinstance(value, Task) else Task(value)  # type: ignore[arg-type]
 
 

@@ -12,6 +12,8 @@ from typing import Protocol
 
 from tqdm import tqdm
 
+from reportgen.errors import expect
+
 
 class Progress(Protocol):
     """Is told what is being done, and how much of how much is done: progress("evaluation", 300, 10_000)."""
@@ -26,6 +28,7 @@ class Bar:
     """
 
     def __init__(self, what: str, total: int | None, unit: str, *, done: int = 0, shown: bool = True):
+        expect("progress", shown, bool, "True or False")
         self._what = what
         self._log = shown and not _is_terminal()
         self._bar = tqdm(total=total, initial=done, desc=what, unit=unit, disable=self._log or not shown)

@@ -61,7 +61,7 @@ def users_export(figure: "MatplotlibFigure", form: FigureFormat) -> bytes:
 
 
 def _check(form: str) -> None:
-    if form not in _OMITTED:
+    if not isinstance(form, str) or form not in _OMITTED:
         raise OptionError(f"figures can't be written as {form!r}; {choices(form, _OMITTED)}")
 
 

@@ -67,6 +67,9 @@ class Start:
     def __post_init__(self) -> None:
         if self.resume_at is not None:
             object.__setattr__(self, "resume_at", _step(self.resume_at))
+        at = [whole(number) for number in self.at] if isinstance(self.at, tuple | list) else []
+        if len(at) != 2 or any(number is None or number < 0 for number in at):
+            raise OptionError(f"at must be a step and an epoch, (0, 0) before training, not {self.at!r}")
         for name in ("facts", "initial"):
             if not isinstance(getattr(self, name), Mapping):
                 raise OptionError(f"{name} must be a mapping of names to values, not {getattr(self, name)!r}")

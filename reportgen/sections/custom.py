@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from reportgen.core.report import Block, Explorer, Figure, FigureRow, Fold, Raster, Section, Table, Text
-from reportgen.errors import OptionError
+from reportgen.errors import OptionError, expect
 from reportgen.sections.words import slug
 
 
@@ -19,6 +19,8 @@ def custom(title: str, content: Sequence[Any], finding: str = "", taken: Collect
 
     Raises OptionError for content that is not text, a figure, a DataFrame, a list of rows or a block.
     """
+    expect("title", title, str, "a text")
+    expect("finding", finding, str, "a text")
     anchor, count = slug(title), 1
     while anchor in taken:
         count += 1

@@ -1,16 +1,19 @@
 """What a page is of, and what the reader asked for: moments of runs, and options."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib.util import find_spec
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
 
 from reportgen.core.progress import Progress
 from reportgen.core.run import Run
+from reportgen.errors import OptionError, expect
 from reportgen.sections.limits import Limits
-from reportgen.sections.scale import Normalize
+from reportgen.sections.scale import Normalize, normalization
 
 
 class Need(StrEnum):
@@ -59,3 +62,34 @@ class Options:
     umap_is_missing: bool = False
     limits: Limits = field(default_factory=Limits)
     progress: Progress | None = field(default=None, compare=False)
+
+
+def chosen(
+    layers: str | Sequence[str],
+    channels: Sequence[int],
+    normalize: str | tuple[float, float] | None,
+    embedding: Literal["umap", "pca"] | None,
+) -> Options:
+    """What the reader chose, checked. Raises OptionError for what is no such option."""
+    patterns = tuple([layers] if isinstance(layers, str) else layers) if isinstance(layers, Iterable) else (layers,)
+    numbers = tuple(channels) if isinstance(channels, Iterable) else (channels,)
+    for name, each, kind in (("layers", patterns, str), ("channels", numbers, Integral)):
+        for value in each:
+            expect(
+                name,
+                None if isinstance(value, bool) else value,
+                kind,
+                "glob patterns on paths" if kind is str else "numbers of channels",
+            )
+    expect("normalize", normalize, str | tuple | None, "layer, channel, images, or a pair of numbers")
+    if embedding is not None and str(embedding) not in ("umap", "pca"):
+        raise OptionError(f"embedding must be umap or pca, not {embedding!r:.80}")
+    fixed = normalize if isinstance(normalize, tuple) else None
+    has_umap = find_spec("numba") is not None
+    return Options(
+        layers=patterns or ("*",),
+        channels=numbers,
+        normalize=normalization(normalize if isinstance(normalize, str) else None, fixed),
+        embedding=embedding or ("umap" if has_umap else "pca"),
+        umap_is_missing=embedding is None and not has_umap,
+    )

@@ -17,7 +17,7 @@ from typing import TypeVar
 from reportgen.core.network import Network
 from reportgen.core.paths import lasting_path
 from reportgen.core.run import MetricRow, Metrics, Run, Snapshot
-from reportgen.errors import DamagedError, NoRunError, RunError
+from reportgen.errors import DamagedError, NoRunError, RunError, expect
 from reportgen.store import layout
 from reportgen.store.batches import read_batches
 from reportgen.store.checks import Expected, activations_problem, layer_vectors_problem, snapshot_signature
@@ -39,6 +39,7 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
     now with `verify`. Raises RunError when there is no run, when it was written by a later version, or
     when its run.json or all of its snapshots can't be read.
     """
+    expect("verify", verify, bool, "True or False")
     folder = lasting_path(path)
     header, problems = read_header(folder)
     classes, network = header.classes, network_of(header)

@@ -9,6 +9,7 @@ from typing import Any
 
 from reportgen.core.network import Network
 from reportgen.core.run import Run
+from reportgen.errors import expect
 from reportgen.store.writer import RunWriter
 
 
@@ -17,6 +18,7 @@ def save_run(run: Run, path: str | Path, overwrite: bool = False) -> Path:
 
     Raises RunError where there is a run already (unless `overwrite`) or anything else, or it can't be written.
     """
+    expect("run", run, Run, "a Run, as open_run returns it")
     seconds = run.provenance.get("seconds")
     writer = RunWriter(path, run_header(run), overwrite=overwrite)
     try:

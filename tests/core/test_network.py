@@ -61,3 +61,13 @@ def test_a_module_of_the_users_own_is_a_block_whatever_its_name():
 def test_a_bias_with_an_axis_of_heads_is_no_kernel():
     assert is_kernel("attention/query/kernel", (8, 2, 4)) and is_kernel("embedding", (5, 4))
     assert not is_kernel("attention/query/bias", (2, 4)) and not is_kernel("norm/scale", (4,))
+
+
+def test_a_path_is_taken_as_it_is_shown():
+    paths = ["block[0]/conv", "a, b", "a", "b", "x*y", "xzy"]
+    network = Network("net", {path: Layer(path, "Dense", Role.DENSE, (3,)) for path in paths})
+    for path in paths[:4]:
+        assert [layer.path for layer in network.select((path,))] == [path]
+    assert [layer.path for layer in network.select(("b, a",))] == ["a", "b"]
+    assert [layer.path for layer in network.select(("x*y",))] == ["x*y", "xzy"]
+    assert network.separate(("block[0]/conv,a", "a, b")) == ["block[0]/conv", "a", "a, b"]
