@@ -9,8 +9,8 @@ compared with the size in the archive's directory, and that with the size of the
 
 import math
 import zipfile
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -76,7 +76,9 @@ def _members(
                     f"{path}: unfolds to {total:,} bytes, more than the {limit:,} a file of its size may; "
                     "save it uncompressed (numpy.savez) if that is right"
                 )
-            yield _opened(archive, members)
+            # An archive stays open as long as one of its members is: also when reading one has failed.
+            with closing(_opened(archive, members)) as opened:
+                yield opened
     except ReportgenError:
         raise
     except Exception as problem:  # zipfile, zlib and NumPy's header parser raise a dozen kinds for damaged bytes
@@ -85,7 +87,7 @@ def _members(
 
 def _opened(
     archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]
-) -> Iterator[tuple[str, tuple[IO[bytes], int]]]:
+) -> Generator[tuple[str, tuple[IO[bytes], int]], None, None]:
     for name, info in members.items():
         with archive.open(info) as stream:
             yield name, (stream, info.file_size)

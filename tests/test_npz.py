@@ -137,6 +137,16 @@ def test_arbitrary_bytes(tmp_path: Path, content: bytes) -> None:
         read_npz(path, DataError)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are listed on Linux alone")
+def test_a_refused_archive_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    write_member(path, b"\x93NUMPY and no more")
+    with pytest.raises(DataError) as refused:
+        read_npz(path, DataError)
+    held = [str(file.readlink()) for file in Path("/proc/self/fd").iterdir() if file.is_symlink() and file.exists()]
+    assert str(path) not in held, refused
+
+
 @quick
 @given(st.data())
 def test_a_mutated_archive_is_read_whole_or_refused(tmp_path: Path, data: st.DataObject) -> None:
