@@ -29,6 +29,11 @@ def leaves(inputs: Any) -> dict[str, np.ndarray]:
     return {"": inputs}
 
 
+def is_mask(name: str) -> bool:
+    """Whether an input of this name says which positions count."""
+    return "mask" in name.rpartition("/")[2].lower()
+
+
 def fingerprints(inputs: Any) -> Fingerprints:
     """[example] uint64: BLAKE2 of each example's values, types and shapes; equal for inputs that are equal bit by bit.
 

@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from reportgen.capture import Capture
+from reportgen.core.examples import is_mask
 from reportgen.core.network import Network, Role
 from reportgen.core.outcome import Kind, Task
 from reportgen.core.run import Batch
@@ -288,11 +289,6 @@ def token_leaf(inputs: Mapping[str, Any]) -> Any | None:
     named = [leaf for name, leaf in inputs.items() if name.rpartition("/")[2] in ("tokens", "input_ids", "ids")]
     candidates = named if len(named) == 1 else found
     return candidates[0] if len(candidates) == 1 and candidates[0].ndim == 2 else None
-
-
-def is_mask(name: str) -> bool:
-    """Whether an input of this name says which positions count."""
-    return "mask" in name.rpartition("/")[2].lower()
 
 
 def unmasked(inputs: Mapping[str, Any], shape: Shape) -> jax.Array:

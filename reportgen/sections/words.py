@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reportgen.core.examples import leaves
+from reportgen.core.examples import is_mask, leaves
 from reportgen.core.outcome import Kind
 from reportgen.core.pictures import are_pictures
 from reportgen.core.run import LazyArray, Run
@@ -75,7 +75,7 @@ def noun(run: Run) -> str:
 
 def is_tokens(name: str, array: np.ndarray | LazyArray) -> bool:
     """Whether the input of that name is whole numbers [example, time] and no mask."""
-    if len(array.shape) != 2 or "mask" in name.rpartition("/")[2].lower():
+    if len(array.shape) != 2 or is_mask(name):
         return False
     return bool(np.issubdtype(np.asarray(array[:1]).dtype, np.integer))
 
