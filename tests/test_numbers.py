@@ -203,10 +203,17 @@ def test_embedding(recorded, numbers):
 
 
 def test_embedding_quality(recorded, numbers):
-    """Trust by scikit-learn, accuracy and movement by loops, from the positions that were written."""
+    """Neighbourhoods by scikit-learn, distances by SciPy, the rest by loops, from the positions that were written."""
+    from scipy.spatial.distance import pdist
+    from scipy.stats import spearmanr
     from sklearn.manifold import trustworthiness
     from sklearn.neighbors import NearestNeighbors
 
+    def unit(vectors: np.ndarray) -> np.ndarray:
+        centred = vectors - vectors.mean(axis=0)
+        return centred / np.sqrt((centred**2).sum(axis=1).mean())
+
+    units: list[np.ndarray] = []
     quality = rows(numbers, "embedding_quality.csv")
     points = np.array([(float(row["x"]), float(row["y"])) for row in rows(numbers, "embedding.csv")]).reshape(3, -1, 2)
     labels = load_file(recorded / "data.safetensors")["embedding_labels"]
@@ -214,15 +221,25 @@ def test_embedding_quality(recorded, numbers):
     for frame, (step, row) in enumerate(zip((0, 6, 12), quality, strict=True)):
         vectors = raw(recorded, "activations", step)["embedding_vectors"].astype(np.float64)
         assert float(row["trustworthiness"]) == pytest.approx(trustworthiness(vectors, points[frame], n_neighbors=15))
+        assert float(row["continuity"]) == pytest.approx(trustworthiness(points[frame], vectors, n_neighbors=15))
+        far, shown = pdist(vectors), pdist(points[frame])
+        stress = 1 - (far * shown).sum() ** 2 / ((far**2).sum() * (shown**2).sum())
+        assert float(row["stress"]) == pytest.approx(stress)
         _, near = NearestNeighbors(n_neighbors=15).fit(points[frame]).kneighbors()
+        _, among = NearestNeighbors(n_neighbors=15).fit(vectors).kneighbors()
+        shared = np.mean([len(set(a) & set(b)) / 15 for a, b in zip(near, among, strict=True)])
+        assert float(row["preservation"]) == pytest.approx(shared, abs=1e-3)
         votes = [np.bincount(labels[neighbors]).argmax() for neighbors in near]
         assert float(row["neighbor_accuracy"]) == pytest.approx(np.mean(votes == labels), abs=1 / 300)
         if frame:
             moved = [np.hypot(*(a - b)) for a, b in zip(points[frame], points[frame - 1], strict=True)]
             radius = np.sqrt(((points[frame] - points[frame].mean(axis=0)) ** 2).sum(axis=1).mean())
             assert float(row["movement"]) == pytest.approx(np.mean(moved) / radius)
+            changed = np.linalg.norm(unit(vectors) - units[-1], axis=1)
+            assert float(row["following"]) == pytest.approx(spearmanr(changed, moved).statistic)
         else:
-            assert row["movement"] == ""
+            assert row["movement"] == row["following"] == ""
+        units.append(unit(vectors))
 
 
 def test_overlay(recorded, numbers, built):

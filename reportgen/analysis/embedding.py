@@ -20,14 +20,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from reportgen.analysis.faithful import Faithfulness, followed, rate
 from reportgen.analysis.fuzzy import fuzzy_graph, lay_out, memberships
-from reportgen.analysis.neighbors import NEIGHBORS, Block, label_accuracy, measured, nearest, trustworthiness
+from reportgen.analysis.neighbors import Block, measured, nearest
 from reportgen.analysis.numerics import as_float64
 from reportgen.core.arrays import (
     Frames,
     Layout,
     NeighborDistances,
     NeighborPlaces,
+    Neighbors,
     PerUnit,
     Placed,
     Plane,
@@ -72,10 +74,9 @@ class Embedding:
     labels        [point] int64, or empty where there are none
     method        "umap", or "pca" (a linear projection)
     n_neighbors   UMAP's, including the point itself: lowered where there are few points; 0 for pca
-    trust         per frame, trustworthiness with 15 neighbours (`neighbors.trustworthiness`); None where all
-                  vectors are equal
-    accuracy      per frame, leave-one-out accuracy of 15 nearest neighbours on the plane
-                  (`neighbors.label_accuracy`); None without labels
+    rated         per frame, how faithful it is
+    followed      per frame, whether the points moved as far as their vectors changed since the previous one
+                  (`faithful.followed`); None for the first
     movement      per frame, mean distance moved since the previous frame / RMS radius of this frame; None for
                   the first and for frames whose points coincide
     noise         the movement of a layout whose vectors stand still: of one more frame of the last vectors; 0 for pca,
@@ -89,11 +90,21 @@ class Embedding:
     labels: np.ndarray
     method: str
     n_neighbors: int
-    trust: tuple[float | None, ...]
-    accuracy: tuple[float | None, ...]
+    rated: tuple[Faithfulness, ...]
+    followed: tuple[float | None, ...]
     movement: tuple[float | None, ...]
     noise: float | None = None
     projection: Projection | None = None
+
+    @property
+    def trust(self) -> tuple[float | None, ...]:
+        """Trustworthiness per frame, with 15 neighbours; None where all vectors are equal."""
+        return tuple(frame.trust for frame in self.rated)
+
+    @property
+    def accuracy(self) -> tuple[float | None, ...]:
+        """Accuracy per frame of 15 nearest neighbours on the plane; None without labels."""
+        return tuple(frame.accuracy for frame in self.rated)
 
 
 def embed(
@@ -127,24 +138,23 @@ def embed(
 
     projection = None
     layouts: list[Layout] = []
-    rated: list[Future[tuple[float | None, float | None]]] = []
+    rated: list[Future[Faithfulness]] = []
     basis = _principal(np.concatenate(unit)) if method == "pca" else None
     # While one frame is laid out, another core finds the next frame's neighbours and rates the previous layout.
     with _beside() as beside:
         known = beside.submit(_neighborhood, unit[0], neighbors)
         for index, frame in enumerate(unit):
-            between, graph = known.result()
+            between, near, graph = known.result()
             if index + 1 < len(unit):
                 known = beside.submit(_neighborhood, unit[index + 1], neighbors)
             if basis is not None:
                 layouts.append(frame @ basis)
             else:
                 layouts.append(_umap_frame(frame, layouts[-1] if layouts else None, graph))
-            rated.append(beside.submit(_rated, frame, layouts[-1], labels, between))
+            rated.append(beside.submit(rate, frame, layouts[-1], labels, near, between))
             if progress is not None:
                 progress(index + 1, len(unit))
         again = _umap_frame(unit[-1], layouts[-1], graph) if basis is None and len(unit) > 1 else layouts[-1]
-    trust, accuracy = zip(*(rating.result() for rating in rated), strict=True)
     if basis is not None:
         last = frames[-1][points]
         projection = Projection(_centre(last), basis / (_radius(last - _centre(last)) or 1.0))
@@ -155,8 +165,8 @@ def embed(
         labels=labels,
         method=method,
         n_neighbors=neighbors,
-        trust=trust,
-        accuracy=accuracy,
+        rated=tuple(rating.result() for rating in rated),
+        followed=(None, *(followed(*unit[i : i + 2], *layouts[i : i + 2]) for i in range(len(unit) - 1))),
         movement=(None, *(movement(a, b) for a, b in pairwise(layouts))),
         noise=movement(layouts[-1], again) if len(layouts) > 1 else None,
         projection=projection,
@@ -283,21 +293,14 @@ def _beside() -> Iterator[ThreadPoolExecutor]:
             raise
 
 
-def _neighborhood(frame: Points, neighbors: int) -> "tuple[list[Block] | None, csr_matrix | None]":
-    """The frame's distances (`measured`) and its UMAP graph; None where no graph is needed."""
+def _neighborhood(frame: Points, neighbors: int) -> "tuple[list[Block] | None, Neighbors | None, csr_matrix | None]":
+    """The frame's distances (`measured`), its neighbours and its UMAP graph; None where no graph is needed."""
     between = measured(frame)
     if neighbors == 0 or not frame.any():
-        return between, None
+        return between, None, None
     # UMAP counts a point as its own first neighbour.
-    return between, fuzzy_graph(*nearest(frame, neighbors - 1, blocks=between))
-
-
-def _rated(
-    frame: Points, layout: Layout, labels: np.ndarray, between: list[Block] | None
-) -> tuple[float | None, float | None]:
-    """(trustworthiness, neighbour accuracy) of a frame's layout; `between` is used up."""
-    shown, _ = nearest(layout, min(NEIGHBORS, len(layout) - 1))
-    return trustworthiness(frame, layout, NEIGHBORS, shown, between), label_accuracy(layout, labels, NEIGHBORS, shown)
+    near, distances = nearest(frame, neighbors - 1, blocks=between)
+    return between, near, fuzzy_graph(near, distances)
 
 
 def _umap_frame(frame: Points, previous: Layout | None, graph: "csr_matrix | None") -> Layout:

@@ -20,7 +20,7 @@ NEIGHBORS = 15
 RATED = 2000
 
 #: Rows of queries, and their squared distances to all points, in units of the points' scale.
-Block = tuple[slice, QueryDistances]
+Block = tuple[slice | np.ndarray, QueryDistances]
 
 
 def measured(points: Points) -> list[Block] | None:
@@ -29,6 +29,16 @@ def measured(points: Points) -> list[Block] | None:
     None for more than `RATED` points, whose distances take too much memory: then each computes its own.
     """
     return list(_blocks(points, points, alone=True)) if len(points) <= RATED else None
+
+
+def distance_blocks(points: Points) -> Iterator[Block]:
+    """Blocks of the distances between all `points` [n, d]; of more than `RATED`, between evenly spaced ones and all."""
+    if len(points) <= RATED:
+        yield from _blocks(points, points, alone=True)
+        return
+    rated = np.linspace(0, len(points) - 1, RATED).astype(np.int64)
+    for rows, squared in _blocks(points, points[rated], alone=False):
+        yield rated[rows], squared
 
 
 def nearest(

@@ -7,14 +7,15 @@ import numpy as np
 
 from reportgen.analysis.embedding import Embedding, place
 from reportgen.analysis.neighbors import NEIGHBORS, nearest
-from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table, Text
+from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Text
 from reportgen.core.run import Run
 from reportgen.figures.animation import animation
 from reportgen.figures.chart import chart
-from reportgen.figures.curves import panels
 from reportgen.figures.scatter import embedding_multiples, embedding_overlay
+from reportgen.sections import faithful
 from reportgen.sections.context import PageContext
-from reportgen.sections.words import NOT_DEFINED, listed, noun, percent, plural
+from reportgen.sections.faithful import labels_of
+from reportgen.sections.words import noun, percent, plural
 
 FRAME_MS = 500
 MULTIPLES = 8
@@ -39,7 +40,7 @@ def build(context: PageContext) -> Section | None:
         for epoch, at in zip(epochs, called, strict=True)
     ]
     layer, several = run.embed_layer, len(found.frames) > 1
-    points, labels = plural(len(found.points), _embedded(context)), _labels(found)
+    points, labels = plural(len(found.points), _embedded(context)), labels_of(found)
     how = f"{points} in {layer}, {_method_name(found)}"
     colours = f" Each point is one {noun(run)}" + (", in the colour of its class." if len(labels) else ".")
     finding, blocks = _finding(context, found, epochs), list[Block]()
@@ -55,8 +56,9 @@ def build(context: PageContext) -> Section | None:
     blocks.append(
         chart("embedding-multiples", embedding_multiples(*multiples), alt=alt, caption=same + chosen, wide=True)
     )
-    table = _trust(found, epochs)
-    blocks += [_measures(found, epochs), Fold("How far each frame can be believed", (table,))] if several else [table]
+    table = faithful.table(found, epochs)
+    fold = Fold("How far each frame can be believed", (table,))
+    blocks += [faithful.curves(found, epochs), fold] if several else [table]
     return Section(
         "embedding",
         title if several else "The hidden layer",
@@ -64,14 +66,9 @@ def build(context: PageContext) -> Section | None:
         (*blocks, Text(_method(found), "method")),
         (
             Numbers("embedding.csv", ("epoch", "index", "label", "x", "y"), lambda: _rows(context, found, epochs)),
-            Numbers("embedding_quality.csv", _QUALITY, lambda: _quality(found, epochs)),
+            faithful.numbers(found, epochs),
         ),
     )
-
-
-def _labels(found: Embedding) -> np.ndarray:
-    """The points' labels; none where all are one, which tells nothing apart."""
-    return found.labels if len(np.unique(found.labels)) > 1 else found.labels[:0]
 
 
 def _overlap(context: PageContext, found: Embedding) -> np.ndarray:
@@ -104,44 +101,6 @@ def _by_change(found: Embedding) -> list[int]:
     picked = {0, len(gone) - 1} | {int(np.abs(gone - at).argmin()) for at in np.linspace(0, gone[-1], count)}
     most = [int(i) for i in np.argsort(-moved, kind="stable") if moved[i] > 0 and int(i) not in picked]
     return sorted([*picked, *most[: count - len(picked)]])
-
-
-def _measures(found: Embedding, epochs: list[int]) -> Figure:
-    measures = {"Trustworthiness": found.trust, "Neighbour accuracy": found.accuracy, "Movement": found.movement}
-    if not len(_labels(found)):
-        del measures["Neighbour accuracy"]
-    values = {name: [np.nan if v is None else v for v in column] for name, column in measures.items()}
-    noise = {} if not found.noise else {"Movement": found.noise}
-    band = " Grey: what a layout moves whose vectors stand still." if noise else ""
-    return chart(
-        "embedding-measures",
-        panels(epochs, values, noise),
-        alt=f"{listed(list(measures))} by epoch.",
-        caption=f"{_what(found)}{band}",
-        wide=True,
-    )
-
-
-def _what(found: Embedding) -> str:
-    voted = "Neighbour accuracy: share of points whose 15 nearest on the plane vote for their label. "
-    return (
-        "Trustworthiness (15 neighbours; 1 is best): whether neighbours on the plane are neighbours in the layer. "
-        f"{voted if len(_labels(found)) else ''}Movement: mean distance from the frame before, as a share of the "
-        "frame's RMS radius."
-    )
-
-
-def _trust(found: Embedding, epochs: list[int]) -> Table:
-    columns: dict[str, list[Any]] = {
-        "Epoch": epochs,
-        "Trustworthiness": [_rounded(value) for value in found.trust],
-        "Neighbour accuracy": [None if value is None else percent(value) for value in found.accuracy],
-        "Movement": [_rounded(value) or NOT_DEFINED for value in found.movement],
-    }
-    if not len(_labels(found)):
-        del columns["Neighbour accuracy"]
-    rows = tuple(zip(*columns.values(), strict=True))
-    return Table("embedding-trust", _what(found), tuple(columns), rows, "r" * len(columns))
 
 
 def build_overlay(context: PageContext) -> Section | None:
@@ -184,13 +143,13 @@ def build_overlay(context: PageContext) -> Section | None:
 
 def _names(run: Run, found: Embedding) -> tuple[str, ...]:
     """The classes; none for points without labels."""
-    return run.classes if len(_labels(found)) else ()
+    return run.classes if len(labels_of(found)) else ()
 
 
 def _agreement(found: Embedding, placed: np.ndarray, labels: np.ndarray) -> float | None:
     """Share of placed points whose 15 nearest embedded points vote for their label; None without labels."""
     known = np.isfinite(placed).all(axis=1)
-    if not len(_labels(found)) or not len(labels) or not known.any():
+    if not len(labels_of(found)) or not len(labels) or not known.any():
         return None
     indices, _ = nearest(found.frames[-1], min(NEIGHBORS, len(found.frames[-1])), placed[known])
     votes = [np.bincount(row).argmax() for row in found.labels[indices]]
@@ -221,13 +180,13 @@ def _method(found: Embedding) -> str:
             f"{noise}. UMAP keeps neighbourhoods; sizes of clusters and distances between them mean nothing."
         )
     dropped = f" {plural(found.dropped, 'point')} with values that are not finite left out." if found.dropped else ""
-    colours = " The labels colour the points; they do not shape the layout." if len(_labels(found)) else ""
-    return f"{how}{colours} The axes have no meaning.{dropped}"
+    colours = " The labels colour the points; they do not shape the layout." if len(labels_of(found)) else ""
+    return f"{how}{colours} The axes have no meaning.{dropped} {faithful.SOURCE}"
 
 
 def _finding(context: PageContext, found: Embedding, epochs: list[int]) -> str:
     stage, layer, points = context.run.stage, context.run.embed_layer, plural(len(found.points), _embedded(context))
-    first, last = (found.accuracy[0], found.accuracy[-1]) if len(_labels(found)) else (None, None)
+    first, last = (found.accuracy[0], found.accuracy[-1]) if len(labels_of(found)) else (None, None)
     moved = f"; {_moved(found, epochs, stage)}" if len(epochs) > 1 else ""
     start = "before training" if epochs[0] == 0 else f"after {stage} {epochs[0]}"
     if first is None or last is None:
@@ -256,18 +215,6 @@ def _placed_rows(run: Run, examples: np.ndarray, placed: np.ndarray, labels: np.
     for index, (x, y) in enumerate(placed):
         label = run.classes[labels[index]] if len(labels) else None
         yield int(examples[index]), label, *(float(at) if np.isfinite(at) else None for at in (x, y))
-
-
-_QUALITY = ("epoch", "points", "trustworthiness", "neighbor_accuracy", "movement")
-
-
-def _quality(found: Embedding, epochs: list[int]) -> Iterator[tuple[Any, ...]]:
-    for epoch, trust, accuracy, moved in zip(epochs, found.trust, found.accuracy, found.movement, strict=True):
-        yield epoch, len(found.points), trust, accuracy, moved
-
-
-def _rounded(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3f}"
 
 
 def _rows(context: PageContext, found: Embedding, epochs: list[int]) -> Iterator[tuple[Any, ...]]:
