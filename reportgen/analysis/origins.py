@@ -24,6 +24,9 @@ OF_ITS_OWN = ("seconds", "date", "command")
 """Circumstances that differ between any two runs; what a command asked for stands in the configuration."""
 
 ROUNDING = 1e-6
+COARSE = {"float16": 1e-3, "bfloat16": 1e-2}
+"""The same where one of two arrays is of a type with fewer digits."""
+
 ALONG = 0.99
 """Correlation from which on two changes are said to point the same way."""
 
@@ -79,7 +82,8 @@ class Parting:
     of           number of parameters (arrays); where they differ from the first step on, without those that are one
                  constant in both, as biases are before training: they tell nothing
     loss         (step, before, after) of the first reported training loss that differs
-    update       where the first update differs after the same loss: "larger" by `factor` in the same direction,
+    equal_losses updates before that whose losses both reported
+    update       where the first update differs and no loss does up to it: "larger" by `factor` in the same direction,
                  "decay" where the difference is `factor` times the parameters, or "other"
     """
 
@@ -88,6 +92,7 @@ class Parting:
     names: tuple[str, ...]
     of: int
     loss: tuple[int, float, float] | None
+    equal_losses: int = 0
     update: str = ""
     factor: float = 0.0
 
@@ -96,6 +101,7 @@ class Parting:
 class Origins:
     """The differences. `parting` is None where parameters or steps can't be compared.
 
+    seeds    "equal" or "different" by the settings that have "seed" in their name; "" where neither run has one
     frozen   names of variables ("params/hidden/kernel") that a training left as they were while the other changed them:
              those of the first, and of the second
     dtypes   (name, type before, type after) of parameters whose type differs
@@ -103,6 +109,7 @@ class Origins:
 
     settings: tuple[Setting, ...]
     circumstances: tuple[Setting, ...]
+    seeds: str
     layers: tuple[LayerChange, ...]
     examples: Mapping[str, ExamplesChange]
     steps: tuple[int, int]
@@ -113,8 +120,8 @@ class Origins:
 
     @property
     def one_configuration(self) -> bool:
-        """Whether nothing that the runs recorded differs but seeds, and what follows from them."""
-        settings = [setting for setting in self.settings if "seed" not in setting.name.lower()]
+        """Whether nothing that the runs recorded differs but seeds, the order of the batches, and what follows."""
+        settings = [setting for setting in self.settings if not _is_seed(setting.name)]
         examples = [
             change
             for change in self.examples.values()
@@ -124,7 +131,17 @@ class Origins:
             or len({*change.sizes}) > 1
         ]
         found = (settings, self.circumstances, self.layers, examples, self.dtypes, *self.frozen)
-        return not any(found) and self.steps[0] == self.steps[1]
+        return not any(found) and self.steps[0] == self.steps[1] and self._parts_as_by_chance
+
+    @property
+    def _parts_as_by_chance(self) -> bool:
+        """Whether the trainings part as other seeds or another order of the batches make them."""
+        found = self.parting
+        if found is None or found.step is None or self.seeds == "different":
+            return True
+        if found.same_until is None:
+            return self.seeds != "equal"
+        return found.update not in ("larger", "decay") and not found.equal_losses
 
 
 def origins(before: Run, after: Run) -> Origins:
@@ -137,6 +154,7 @@ def origins(before: Run, after: Run) -> Origins:
     return Origins(
         settings=differing(before.config, after.config),
         circumstances=tuple(s for s in differing(before.provenance, after.provenance) if s.name not in OF_ITS_OWN),
+        seeds=_seeds(before.config, after.config),
         layers=layer_changes(before.network, after.network),
         examples={
             name: _examples(before.batches[name], after.batches[name], before.classes == after.classes)
@@ -161,6 +179,16 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str =
         elif first != second:
             found.append(Setting(f"{prefix}{name}", first, second))
     return tuple(found)
+
+
+def _is_seed(name: str) -> bool:
+    return "seed" in name.lower()
+
+
+def _seeds(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    if any(_is_seed(setting.name) for setting in differing(before, after)):
+        return "different"
+    return "equal" if any(_is_seed(setting.name) for setting in differing(before, {})) else ""
 
 
 def layer_changes(before: Network, after: Network) -> tuple[LayerChange, ...]:
@@ -244,37 +272,39 @@ def parting(before: Run, after: Run) -> Parting | None:
         return None
 
     def differ(step: int) -> tuple[str, ...]:
-        first, second = before.snapshots[step].params, after.snapshots[step].params
-        return tuple(name for name in first if not _equal(first[name], second[name]))
+        pairs = {n: (array, after.snapshots[step].params[n]) for n, array in before.snapshots[step].params.items()}
+        return tuple(name for name, pair in pairs.items() if not _equal(*pair, _rounding(*pair)))
 
-    loss, of = _first_loss(before, after), len(shapes[0])
+    (loss, equal), of = _first_loss(before, after), len(shapes[0])
     if names := differ(steps[0]):
         start = before.snapshots[steps[0]].params
         telling = sum(name in names or len(np.unique(start[name])) > 1 for name in start)
-        return Parting(None, steps[0], names, telling, loss)
+        return Parting(None, steps[0], names, telling, loss, equal)
     if not differ(steps[-1]):
-        return Parting(steps[-1], None, (), of, loss)
+        return Parting(steps[-1], None, (), of, loss, equal)
     low, high = 0, len(steps) - 1
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if differ(steps[middle]) else (middle, high)
-    found = Parting(steps[low], steps[high], differ(steps[high]), of, loss)
+    found = Parting(steps[low], steps[high], differ(steps[high]), of, loss, equal)
     if steps[high] - steps[low] > 1 or (loss is not None and loss[0] <= steps[high]):
         return found
     kind, factor = _update(before, after, steps[low], steps[high])
     return replace(found, update=kind, factor=factor)
 
 
-def _first_loss(before: Run, after: Run) -> tuple[int, float, float] | None:
+def _first_loss(before: Run, after: Run) -> tuple[tuple[int, float, float] | None, int]:
+    """(the first loss that differs, how many before it do not)."""
     losses = [
         {int(row["step"]): float(row["train_loss"]) for row in run.steps if "train_loss" in row}
         for run in (before, after)
     ]
-    for step in sorted(losses[0].keys() & losses[1].keys()):
+    steps = sorted(losses[0].keys() & losses[1].keys())
+    for place, step in enumerate(steps):
         first, second = losses[0][step], losses[1][step]
         if first != second and not abs(first - second) <= 1e-5 * max(abs(first), abs(second)):
-            return step, first, second
-    return None
+            return (step, first, second), place
+    return None, len(steps)
 
 
 def _update(before: Run, after: Run, start: int, end: int) -> tuple[str, float]:
@@ -301,7 +331,13 @@ def _flat(values: np.ndarray) -> np.ndarray:
     return as_float64(values, "a parameter").reshape(-1)
 
 
-def _equal(first: np.ndarray, second: np.ndarray, rounding: float = ROUNDING) -> bool:
+def _rounding(first: np.ndarray, second: np.ndarray) -> float:
+    if first.dtype == second.dtype:
+        return ROUNDING
+    return max(COARSE.get(array.dtype.name, ROUNDING) for array in (first, second))
+
+
+def _equal(first: np.ndarray, second: np.ndarray, rounding: float) -> bool:
     a, b = (as_float64(values, "a parameter") for values in (first, second))
     largest = max(float(np.abs(values[np.isfinite(values)]).max(initial=0.0)) for values in (a, b))
     with np.errstate(invalid="ignore"):

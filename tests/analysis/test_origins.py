@@ -83,6 +83,39 @@ def test_a_larger_update_weight_decay_and_another_optimizer_are_told_apart(run):
     assert update(np.array([0.5, -0.05]))[0] == "other"
 
 
+def test_what_seeds_and_the_order_of_batches_give_is_one_configuration(run):
+    losses = [2.0, 1.9, 1.8]
+    base = trained(run, UPDATES, losses)
+
+    def one(first, losses=losses, seed=None, start=None):
+        other = trained(run, [first, *UPDATES[1:]], losses)
+        if start is not None:
+            other = replace(other, snapshots={**other.snapshots, 0: Snapshot(0, 0, {"params": start})})
+        config = {name: value for name, value in run.config.items() if name != "seed"}
+        pair = [config, config] if seed is None else [{**config, "seed": 0}, {**config, "seed": seed}]
+        sides = zip((base, other), pair, strict=True)
+        return origins(*(replace(side, config=known) for side, known in sides)).one_configuration
+
+    start = {"a": np.array([3.0, 4.0]), "b": np.zeros(3)}
+    assert one(UPDATES[0]) and one(UPDATES[0], start=start) and one(UPDATES[0], start=start, seed=1)
+    assert not one(UPDATES[0], start=start, seed=0)  # another start in spite of the seed
+    assert one(-UPDATES[0], [2.5, 1.9, 1.8]) and one(-UPDATES[0], [2.0, 9.9, 1.8], seed=1)
+    assert not one(-UPDATES[0], [2.0, 9.9, 1.8])  # the second batch alone
+    assert not one(3 * UPDATES[0]) and not one(-UPDATES[0])  # another update from an equal loss
+    assert one(-np.array([0.5, 0.1]), [])  # no loss was reported: perhaps another batch
+    assert not one(3 * UPDATES[0], [])
+
+
+def test_a_type_with_fewer_digits_starts_from_the_same_parameters(run):
+    base = trained(run, UPDATES)
+    third = {"params": {"a": np.array([1 / 3, 2.0]), "b": np.zeros(3)}}
+    half = {"params": {name: array.astype(np.float16) for name, array in third["params"].items()}}
+    pair = [replace(base, snapshots={**base.snapshots, 0: Snapshot(0, 0, first)}) for first in (third, half)]
+    assert parting(*pair).step is None
+    off = {"params": {**half["params"], "a": half["params"]["a"] * np.float16(1.01)}}
+    assert parting(pair[0], replace(base, snapshots={**base.snapshots, 0: Snapshot(0, 0, off)})).names == ("a",)
+
+
 def test_rounding_is_no_difference(run):
     base = trained(run, UPDATES)
     assert parting(base, trained(run, [u * (1 + 1e-9) for u in UPDATES])).step is None

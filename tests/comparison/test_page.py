@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import reportgen
+from reportgen.core.examples import fingerprints
 from reportgen.core.run import LayerVectors
 from reportgen.errors import OptionError, RunError
 from reportgen.page.html import html
@@ -118,6 +119,25 @@ def test_two_seeds_of_one_configuration_are_no_difference_however_far_apart(runs
     start = "No difference but the seed, as far as the runs recorded it: another seed alone gives +46.7\xa0points"
     assert report.document.headline.startswith(start)
     assert section(report, "classes").finding.startswith("No class is better by configuration: ")
+    seeds = [replace(run, config=config | {"seed": seed}) for seed, run in enumerate((base, base, new, new))]
+    rows = [replace(run.metrics.epochs[-1], measured={"val_accuracy": 0.5 + i / 100}) for i, run in enumerate(seeds)]
+    metrics = [replace(run.metrics, epochs=(row,)) for run, row in zip(seeds, rows, strict=True)]
+    seeds = [replace(run, metrics=known) for run, known in zip(seeds, metrics, strict=True)]
+    report = compare([seeds[0]] * 2 + [seeds[1]], [seeds[2]] * 2 + [seeds[3]])
+    assert report.document.headline.startswith("No difference but the seeds, as far as the runs recorded it: ")
+
+
+def test_examples_prepared_differently_are_paired_by_their_places(runs):
+    base, new = (open_run(runs[name]) for name in ("base", "new"))
+    batch = new.batch("evaluation")
+    inputs = np.asarray(batch.inputs) * 4 - 2
+    other = replace(batch, inputs=inputs, fingerprints=fingerprints(inputs))
+    report = compare(base, replace(new, batches={**new.batches, "evaluation": other}))
+    assert report.document.headline == compare(base, new).document.headline
+    assert "paired by their places" in " ".join(block.text for block in section(report, "left-out").blocks)
+    relabelled = replace(other, targets=(batch.labels + 1) % 3)
+    report = compare(base, replace(new, batches={**new.batches, "evaluation": relabelled}))
+    assert report.document.headline.startswith("No verdict")
 
 
 def test_several_seeds_give_a_difference_of_means_and_what_they_can_show(runs):

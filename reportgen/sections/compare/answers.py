@@ -125,7 +125,9 @@ def _finding(comparison: Comparison, per_class: list[tuple[int, Paired]], adjust
     if not clear:
         return f"No class is classified better or worse beyond chance ({len(per_class)}, corrected for their number)."
     if comparison.origins.one_configuration:
-        return f"No class is better by configuration: {len(clear)} of {len(per_class)} differ by the seed alone."
+        return (
+            f"No class is better by configuration: {len(clear)} of {len(per_class)} differ by chance of the training."
+        )
     better = [f"{name} ({points(r.difference)})" for r, name in clear if r.difference > 0]
     worse = [f"{name} ({points(r.difference)})" for r, name in clear if r.difference < 0]
     kinds = (("Better in new", better), ("Worse in new", worse))

@@ -69,20 +69,35 @@ class Comparison:
             )
         else:
             here, there = common(known[0], known[1])
+            if not len(here) and self._only_prepared_differently:
+                self.lacks(
+                    "The evaluation inputs are prepared differently in the two runs: examples were paired by their "
+                    "places in the batch"
+                )
+                return np.arange(sizes[0]), np.arange(sizes[0])
             if not len(here):
                 self.lacks(
                     "Answers and layers were not compared example by example: the two runs have no evaluation "
-                    "example in "
-                    "common, by the fingerprints of their inputs"
+                    "example in common, by the fingerprints of their inputs"
                 )
             elif len(here) < max(sizes):
                 self.lacks(
                     f"Only {len(here):,} evaluation examples are in both runs, of {sizes[0]:,} in base and "
-                    f"{sizes[1]:,} in "
-                    "new: all that is said of examples is of these"
+                    f"{sizes[1]:,} in new: all that is said of examples is of these"
                 )
             return here, there
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+    @property
+    def _only_prepared_differently(self) -> bool:
+        """Whether the evaluation inputs of new are those of base on another scale, in the same order."""
+        change = self.origins.examples["evaluation"]
+        first, second = (run.batch("evaluation").targets for run in (self.base, self.new))
+        if change.rescaled is None or change.sizes[0] != change.sizes[1]:
+            return False
+        if first is None or second is None:
+            return first is second
+        return np.array_equal(np.asarray(first), np.asarray(second))
 
     @cached_property
     def predictions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

@@ -89,9 +89,17 @@ def _on_examples(comparison: Comparison, result: Paired) -> str:
     if result.p >= LEVEL:
         return f"No difference beyond chance: {numbers}."
     if comparison.origins.one_configuration:
-        return f"No difference but the seed, as far as the runs recorded it: another seed alone gives {numbers}."
+        return f"{_by_chance(comparison)} {numbers}."
     better = "better" if result.difference > 0 else "worse"
     return f"New is {better}: {numbers}. With one run each, how much of it another seed alone gives is not known."
+
+
+def _by_chance(comparison: Comparison) -> str:
+    """What another training of one configuration differs in."""
+    parting = comparison.origins.parting
+    batches = parting is not None and parting.same_until is not None and comparison.origins.seeds != "different"
+    what, alone = ("the batches", "other batches alone give") if batches else ("the seed", "another seed alone gives")
+    return f"No difference but {what}, as far as the runs recorded it: {alone}"
 
 
 def _parameters(comparison: Comparison) -> str:
@@ -114,6 +122,8 @@ def _over_seeds(comparison: Comparison) -> str:
         return f"No test is possible over {counts}: {why}. {name}: {difference}."
     low, high = (_amount(name, end) for end in result.interval)
     numbers = f"{name} {difference} over {counts} (95{NBSP}% interval {low} to {high}, Welch's t; {ranks})"
+    if result.differ and comparison.origins.one_configuration:
+        return f"No difference but the seeds, as far as the runs recorded it: other seeds alone give {numbers}."
     if result.differ:
         return f"New differs: {numbers}."
     least = _amount(name, result.detectable or 0.0).lstrip("+")

@@ -1,17 +1,22 @@
 """What was different on the way in: settings, versions, data, architecture, start, and where the trainings parted."""
 
 from collections.abc import Iterator
+from itertools import permutations
 from typing import Any
+
+import numpy as np
 
 from reportgen.analysis.origins import ExamplesChange, LayerChange, Origins, Parting, Setting
 from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
 from reportgen.core.run import Run
-from reportgen.sections.compare.comparison import Comparison
+from reportgen.sections.compare.comparison import SIDES, Comparison
 from reportgen.sections.words import listed, plural
 
 SHOWN = 15
 LONGEST = 80
+MANY = 10
+"""Predictions of one network from which on it is told that the other has none of that class."""
 
 
 def build(comparison: Comparison) -> Section:
@@ -43,17 +48,24 @@ def _finding(found: Origins) -> str:
             else []
         ),
         *(["versions, code or place"] if found.circumstances else []),
+        *(["what is trained"] if any(found.frozen) else []),
     ]
+    what = f"Base and new differ in {listed(differ)}." if differ else "Nothing recorded on the way in differs."
+    return what + _start(found)
+
+
+def _start(found: Origins) -> str:
     parting = found.parting
-    start = ""
-    if parting is not None and not parting.names:
-        start = " The parameters are equal throughout."
-    elif parting is not None and parting.same_until is None:
-        start = f" They start from other parameters ({len(parting.names)} of {parting.of})."
-    elif parting is not None:
-        start = f" They start from the same parameters and part after step {parting.same_until}."
-    what = f"Base and new differ in {listed(differ)}." if differ else "Nothing that the two runs recorded of it."
-    return what + start
+    if parting is None:
+        return ""
+    if parting.step is None:
+        if found.steps[0] == found.steps[1]:
+            return " The parameters are equal throughout."
+        shorter = "base" if found.steps[0] < found.steps[1] else "new"
+        return f" The parameters are equal up to step {parting.same_until}, the last of {shorter}."
+    if parting.same_until is None:
+        return f" They start from other parameters ({len(parting.names)} of {parting.of})."
+    return f" They start from the same parameters and part after step {parting.same_until}."
 
 
 def sentences(comparison: Comparison) -> Iterator[str]:
@@ -125,45 +137,46 @@ def _of_parting(parting: Parting) -> Iterator[str]:
     loss = parting.loss
     if loss is not None and loss[0] <= parting.step:
         step, before, after = loss
+        same = f"Up to step {step - 1} the two trainings are the same; the" if parting.equal_losses else "The"
         yield (
-            f"Up to step {step - 1} the two trainings are the same; the loss of update {step}, from equal "
-            f"parameters, is "
-            f"{short_number(before, 4)} in base and {short_number(after, 4)} in new: another batch (its order, "
-            f"content or "
-            "labels), or other randomness or computation in the forward pass."
+            f"{same} loss of update {step}, from equal parameters, is {short_number(before, 4)} in base and "
+            f"{short_number(after, 4)} in new: another batch (its order, content or labels), or other randomness or "
+            "computation in the forward pass."
         )
-    elif parting.update == "larger":
+        return
+    start = f"Update {parting.step} starts from equal parameters"
+    start += " and an equal loss" if parting.equal_losses else ""
+    if parting.update == "larger":
         yield (
-            f"Update {parting.step} starts from equal parameters and an equal loss; in new it is "
-            f"{short_number(parting.factor, 4)} "
-            "times as large, in the same direction, as another learning rate gives."
+            f"{start}; in new it is {short_number(parting.factor, 4)} times as large, in the same direction, as "
+            "another learning rate gives."
         )
     elif parting.update == "decay":
         yield (
-            f"Update {parting.step} starts from equal parameters and an equal loss; new also moves by "
-            f"{short_number(parting.factor, 3)} times the parameters, as weight decay gives."
+            f"{start}; new also moves by {short_number(parting.factor, 3)} times the parameters, as weight decay gives."
         )
     elif parting.update:
+        cause = "another optimizer" if parting.equal_losses else "another batch or optimizer"
         yield (
-            f"Update {parting.step} starts from equal parameters and an equal loss, and differs in "
-            f"{plural(len(parting.names), 'parameter')} of {parting.of} ({listed(list(parting.names), 3)}): another "
-            f"optimizer, or "
-            "other settings of it."
+            f"{start}, and differs in {plural(len(parting.names), 'parameter')} of {parting.of} "
+            f"({listed(list(parting.names), 3)}): {cause}, or other settings of it."
         )
 
 
 def _missing_classes(comparison: Comparison) -> Iterator[str]:
     if comparison.predictions is None:
         return
-    _, first, second = comparison.predictions
-    for label, name in enumerate(comparison.base.classes):
-        counts = int((first == label).sum()), int((second == label).sum())
-        if max(counts) >= 10 and not min(counts):
-            side, other = ("base", "new") if not counts[0] else ("new", "base")
-            yield (
-                f"{side.capitalize()} never predicts {name}; {other} does for "
-                f"{plural(max(counts), 'evaluation example')}."
-            )
+    _, *predicted = comparison.predictions
+    classes = comparison.base.classes
+    for (side, ours), (other, theirs) in permutations(zip(SIDES, predicted, strict=True)):
+        if none := int((ours < 0).sum()):
+            yield f"{side.capitalize()} gives no prediction for {plural(none, 'evaluation example')}: not finite."
+        counts, its = (np.bincount(values[values >= 0], minlength=len(classes)) for values in (ours, theirs))
+        never = np.flatnonzero((counts == 0) & (its >= MANY))
+        if len(never) and counts.any():
+            names = listed([classes[label] for label in never], 3)
+            does = plural(int(its[never].sum()), "evaluation example")
+            yield f"{side.capitalize()} never predicts {names}; {other} does for {does}."
 
 
 def _examples_differ(change: ExamplesChange) -> bool:
