@@ -55,6 +55,8 @@ ClassMatrix = Annotated[np.ndarray, "Int64 class class"]
 """Counts, true class by predicted class."""
 
 ExampleScores = Annotated[np.ndarray, "Float32 example class"]
+RankedClasses = Annotated[np.ndarray, "Int32 example rank"]
+RankedProbabilities = Annotated[np.ndarray, "Float32 example rank"]
 ExampleValues = Annotated[np.ndarray, "Float32 example value"]
 ProbeOutputs = Annotated[np.ndarray, "Shaped probe ..."]
 ExampleErrors = Annotated[np.ndarray, "Float32 example"]

@@ -29,8 +29,10 @@ from reportgen.core.arrays import (
     Fingerprints,
     Labels,
     PixelBatch,
+    RankedClasses,
     RankedExamples,
     RankedPlaces,
+    RankedProbabilities,
     RankedValues,
     Targets,
 )
@@ -72,6 +74,18 @@ class TopExamples:
 
 
 @dataclass(frozen=True)
+class TopClasses:
+    """The classes to which a network gives the largest probabilities, the most probable first, five at most.
+
+    classes        [example, rank] int32; -1 where nothing is predicted, as a score is NaN or the largest not finite
+    probabilities  [example, rank] float32, from 0 to 1: the softmax of the scores, or the network's own; NaN likewise
+    """
+
+    classes: RankedClasses
+    probabilities: RankedProbabilities
+
+
+@dataclass(frozen=True)
 class LayerVectors:
     """What each layer gave for some evaluation examples, a value per channel: what a comparison of runs looks at.
 
@@ -95,6 +109,8 @@ class Observation:
     vectors   batch name -> [example, unit]: the embedding layer's output for the first examples
     outcome   the output compared with the targets
     top       layer path -> its top-activating examples; empty unless requested
+    top_classes  batch name -> the most probable classes of its examples, "evaluation" and "embedding" where the network
+              classifies; empty in earlier runs
     layer_vectors  of the observation recorded last; None in earlier ones, and where they are not recorded
     """
 
@@ -106,6 +122,7 @@ class Observation:
     outcome: Outcome | None = None
     top: Mapping[str, TopExamples] = field(default_factory=dict)
     layer_vectors: LayerVectors | None = None
+    top_classes: Mapping[str, TopClasses] = field(default_factory=dict)
 
     @property
     def label_sums(self) -> Mapping[str, ByLabel]:

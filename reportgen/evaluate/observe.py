@@ -59,12 +59,16 @@ class Observer:
             width = sum(capture.network.layers[path].channels for path in paths)
             count = min(COMPARED, COMPARED_BYTES // max(2 * width, 1))
             reducers["means"] = ChannelMeans(np.argsort(known, kind="stable")[:count], paths)
-        self._vectors: Evaluator | None = None
+        ranking = self._scoring.ranking
+        if ranking is not None:
+            reducers["top_classes"] = ranking
+        self._embedded: Evaluator | None = None
         embedding = batches.get("embedding", Batch())
         if embed_layer is not None:
             reducers["vectors"] = Vectors(embed_layer, embedding.size)
             if embedding.inputs is not None:
-                self._vectors = Evaluator(replace(capture, selected=(embed_layer,)), [reducers["vectors"]])
+                wanted = [reducers["vectors"], *([ranking] if ranking is not None else [])]
+                self._embedded = Evaluator(replace(capture, selected=(embed_layer,)), wanted)
         self._names = tuple(reducers)
         self._evaluate = Evaluator(capture, list(reducers.values()))
 
@@ -82,15 +86,18 @@ class Observer:
             values = _evaluated(self._evaluate, variables, evaluation, note("evaluation"))
             results = dict(zip(self._names, values, strict=True))
         vectors = {"evaluation": results["vectors"]} if "vectors" in results else {}
-        if self._vectors is not None:
-            (vectors["embedding"],) = self._vectors(variables, embedding.inputs)
+        ranked = {"evaluation": results["top_classes"]} if "top_classes" in results else {}
+        if self._embedded is not None:
+            vectors["embedding"], *ranking = self._embedded(variables, embedding.inputs)
+            ranked |= dict(zip(("embedding",), ranking, strict=False))
         elif vectors:
             vectors["embedding"] = vectors["evaluation"]
         maps, *shown = self._maps(variables, probe.inputs, progress=note("probe"))
         results |= dict(zip(("probe",), shown, strict=False))
         ranges, top = results.get("ranges", {}), results.get("top", {})
         means = results.get("means")
-        return Observation(step, epoch, maps, ranges, vectors, self._scoring.outcome(results), top, means)
+        outcome = self._scoring.outcome(results)
+        return Observation(step, epoch, maps, ranges, vectors, outcome, top, means, ranked)
 
 
 def _compared(capture: Capture) -> list[str]:

@@ -27,7 +27,7 @@ from reportgen.core.outcome import (
 )
 from reportgen.evaluate.arrays import LayerValues, PerExample, Scores
 from reportgen.evaluate.evaluator import Examples, Reducer, predicted
-from reportgen.evaluate.reducers import LabelSums, Predictions
+from reportgen.evaluate.reducers import LabelSums, MostProbable, Predictions
 from reportgen.evaluate.task import gives_probabilities, like_an_input, named_leaves, token_leaf, unmasked
 
 TOKENS_KEPT = 1 << 18
@@ -38,12 +38,13 @@ Values = Mapping[str, LayerValues]
 
 @dataclass(frozen=True)
 class Scoring:
-    """How a task is scored: reducers of the evaluation batch by name, one of the probe's output, and the outcome
-    that their results make."""
+    """How a task is scored: reducers of the evaluation batch by name, one of the probe's output, the outcome that
+    their results make, and the reducer of the most probable classes where there are classes."""
 
     evaluation: Mapping[str, Reducer] = field(default_factory=dict)
     probe: Reducer | None = None
     outcome: Callable[[Mapping[str, Any]], Outcome | None] = lambda _: None
+    ranking: Reducer | None = None
 
 
 def scoring_of(task: Task, classes: int, network: Network) -> Scoring:
@@ -54,7 +55,7 @@ def scoring_of(task: Task, classes: int, network: Network) -> Scoring:
         case Kind.CLASSIFICATION:
             scores = functools.partial(_class_scores, output, likely)
             reducers: dict[str, Reducer] = {"sums": LabelSums(classes, scores), "predictions": Predictions(scores)}
-            return Scoring(reducers, outcome=_classified)
+            return Scoring(reducers, outcome=_classified, ranking=MostProbable(scores, likely))
         case Kind.MULTILABEL:
             return Scoring(
                 {"outcome": PerExampleValues(output, _log_odds if likely else None, MultiLabel)}, outcome=_whole

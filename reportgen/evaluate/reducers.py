@@ -20,7 +20,7 @@ from reportgen.core.arrays import (
     LogitGaps,
     PerLabel,
 )
-from reportgen.core.run import LayerVectors
+from reportgen.core.run import LayerVectors, TopClasses
 from reportgen.evaluate.arrays import ByExample, ChannelMask, LayerValues, PerChannel, PerExample, Scores, Wide
 from reportgen.evaluate.evaluator import Examples, predicted
 from reportgen.evaluate.task import named_leaves, token_leaf, unmasked
@@ -81,6 +81,33 @@ class Predictions:
     def result(self, total: Any) -> tuple[Labels, LogitGaps]:
         predictions, gaps = zip(*total, strict=True)
         return np.concatenate(predictions).astype(np.int64), np.concatenate(gaps).astype(np.float32)
+
+
+class MostProbable:
+    """`core.run.TopClasses` of scores [example, class], which `scores` gives of the model's output.
+
+    With `likely` they are probabilities already.
+    """
+
+    RANKS = 5
+
+    def __init__(self, scores: Callable[[Any], Scores], likely: bool):
+        self._scores, self._likely = scores, likely
+
+    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+        scores = self._scores(output).astype(jnp.float32)
+        # By scores: two probabilities may be rounded to one.
+        _, classes = jax.lax.top_k(scores, min(self.RANKS, scores.shape[-1]))
+        shares = scores if self._likely else jax.nn.softmax(scores)
+        none = (predicted(scores) < 0)[:, None]
+        return jnp.where(none, -1, classes), jnp.where(none, jnp.nan, jnp.take_along_axis(shares, classes, axis=-1))
+
+    def merge(self, total: Any, part: Any, count: int) -> Any:
+        return [*(total or []), tuple(np.asarray(array)[:count] for array in part)]
+
+    def result(self, total: Any) -> TopClasses:
+        classes, probabilities = zip(*total, strict=True)
+        return TopClasses(np.concatenate(classes).astype(np.int32), np.concatenate(probabilities).astype(np.float32))
 
 
 class LabelSums:

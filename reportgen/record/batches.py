@@ -24,6 +24,9 @@ EMBEDDED = 2000
 INPUT_BYTES = 64 << 20
 """Evaluation inputs kept in the run (a byte per value where they were bytes once)."""
 
+EMBEDDED_BYTES = 8 << 20
+"""Embedded inputs kept in the run, for the page to show."""
+
 EXAMPLE = "inputs, or (inputs, targets), with the same number of examples"
 
 
@@ -183,24 +186,25 @@ def examples(inputs: Any, count: int) -> Any:
 
 
 def recorded_part(batches: Mapping[str, Batch]) -> dict[str, Batch]:
-    """The batches as written: evaluation with the first inputs that fit, the embedding without any.
+    """The batches as written: evaluation and embedding with the first inputs that fit.
 
     Targets of many values, as masks and pictures, are written for the examples whose inputs are.
     """
     recorded = dict(batches)
-    if evaluation := recorded.get("evaluation"):
-        each = sum(as_bytes(leaf[:1])[0].nbytes for leaf in jax.tree.leaves(evaluation.inputs))
-        fitting = max(1, INPUT_BYTES // max(each, 1))
-        # Where all inputs are kept, fingerprints can be had from them.
-        known = evaluation.fingerprints if fitting < evaluation.size else None
-        targets = evaluation.targets
+    for name, room in (("evaluation", INPUT_BYTES), ("embedding", EMBEDDED_BYTES)):
+        batch = recorded.get(name)
+        if batch is None:
+            continue
+        fitting, targets = 0, batch.targets
+        if batch.inputs is not None:
+            each = sum(as_bytes(leaf[:1])[0].nbytes for leaf in jax.tree.leaves(batch.inputs))
+            fitting = max(1, room // max(each, 1))
         if targets is not None and np.size(targets[:1]) > MOST_VALUES:
-            targets = targets[:fitting]
-        inputs = examples(evaluation.inputs, fitting)
-        recorded["evaluation"] = replace(evaluation, inputs=inputs, targets=targets, fingerprints=known)
-    if embedding := recorded.get("embedding"):
-        labels = embedding.targets if len(embedding.labels) else None
-        recorded["embedding"] = replace(embedding, inputs=None, targets=labels)
+            targets = targets[:fitting] if fitting else None
+        inputs = examples(batch.inputs, fitting) if fitting else None
+        # Where all inputs are kept, fingerprints can be had from them; the few of the embedding spare reading it.
+        known = batch.fingerprints if fitting < batch.size or name == "embedding" else None
+        recorded[name] = replace(batch, inputs=inputs, targets=targets, fingerprints=known)
     return recorded
 
 

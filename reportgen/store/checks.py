@@ -70,6 +70,7 @@ def activations_problem(tensors: Tensors, expected: Expected) -> str | None:
     return (
         _outcome_problem(tensors, expected)
         or _vectors_problem(described, expected)
+        or _ranking_problem(tensors, expected)
         or _layers_problem(described, labels, expected)
         or _top_problem(tensors, expected)
         or (_values_problem(tensors, expected) if there else None)
@@ -146,6 +147,31 @@ def _vectors_problem(described: Mapping[str, Any], expected: Expected) -> str | 
         whole = batch == "embedding" and name in described and shape[:1] != (size,)
         if len(shape) != 2 or dtype not in REAL or shape[0] > size or whole:
             return f"{name} is {dtype}{list(shape)} for {size} examples"
+    return None
+
+
+def _ranking_problem(tensors: Tensors, expected: Expected) -> str | None:
+    """The first problem with the most probable classes, in words."""
+    for batch in schema.VECTORS:
+        names = [f"{schema.TOP_CLASSES}{batch}/{part}" for part in ("classes", "probabilities")]
+        there = [name for name in names if name in tensors]
+        if len(there) == 1:
+            return f"{there[0]} lacks its other part"
+        if not there:
+            continue
+        shapes = [tensors.described[name][1] for name in names]
+        size = expected.sizes.get(batch, shapes[0][0] if shapes[0] else 0)
+        for name, shape, kinds in zip(names, shapes, (WHOLE, FLOATING), strict=True):
+            if (
+                len(shape) != 2
+                or shape != (size, shapes[0][1])
+                or not shape[1]
+                or tensors.described[name][0] not in kinds
+            ):
+                return f"{name} is {tensors.described[name][0]}{list(shape)} for {size} examples"
+        classes = tensors[names[0]]
+        if classes.size and not -1 <= classes.min() <= classes.max() < expected.classes:
+            return f"{names[0]} runs from {classes.min()} to {classes.max()}, for {expected.classes} classes"
     return None
 
 

@@ -22,7 +22,7 @@ from reportgen.core.outcome import (
     Regression,
     Tokens,
 )
-from reportgen.core.run import LayerVectors, Observation, Snapshot, TopExamples
+from reportgen.core.run import LayerVectors, Observation, Snapshot, TopClasses, TopExamples
 from reportgen.errors import DamagedError
 from reportgen.store.files import Lazy, Tensors
 
@@ -38,6 +38,9 @@ OUTCOMES: Mapping[Kind, type[Outcome]] = {
     Kind.RECONSTRUCTION: Reconstruction,
 }
 """Outcomes whose fields are tensors behind the kind's name: "regression/predictions"."""
+
+TOP_CLASSES = "top_classes/"
+"""Of a batch: `top_classes/evaluation/probabilities`."""
 
 VECTORS = {"embedding": "embedding_vectors", "evaluation": "evaluation_vectors"}
 
@@ -109,6 +112,8 @@ def observation_tensors(observation: Observation) -> dict[str, np.ndarray]:
         if isinstance(outcome, outcome_type):
             tensors |= {name: getattr(outcome, name.partition("/")[2]) for name in outcome_names(kind)}
     tensors |= {VECTORS[batch]: value for batch, value in observation.vectors.items()}
+    for batch, ranked in observation.top_classes.items():
+        tensors |= {f"{TOP_CLASSES}{batch}/{part.name}": getattr(ranked, part.name) for part in fields(TopClasses)}
     for path, top in observation.top.items():
         tensors |= {f"{TOP}{part}/{path}": getattr(top, part) for part in TOP_PARTS}
     return tensors | {f"{MAPS}{path}": value for path, value in observation.maps.items()}
@@ -129,6 +134,11 @@ def read_observation(tensors: Tensors, beside: Tensors | None = None) -> Observa
         outcome=_read_outcome(tensors),
         top=_read_top(tensors),
         layer_vectors=None if beside is None else LayerVectors(beside[CHOSEN], renamed(beside, MEANS)),
+        top_classes={
+            batch: TopClasses(ranked["classes"].astype(np.int32), ranked["probabilities"].astype(np.float32))
+            for batch in VECTORS
+            if len(ranked := renamed(tensors, f"{TOP_CLASSES}{batch}/"))
+        },
     )
 
 

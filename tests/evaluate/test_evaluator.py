@@ -25,7 +25,8 @@ from reportgen.evaluate import (
     evaluator,
     predicted,
 )
-from reportgen.evaluate.evaluator import AHEAD, BATCH
+from reportgen.evaluate.evaluator import AHEAD, BATCH, Examples
+from reportgen.evaluate.reducers import MostProbable
 
 
 class Net(nn.Module):
@@ -205,7 +206,30 @@ def test_an_observation_has_what_its_batches_allow():
     assert (seen.step, seen.epoch) == (6, 2) and set(seen.maps) == set(seen.ranges)
     assert seen.vectors["embedding"].shape == seen.vectors["evaluation"].shape == (50, 3)
     assert len(seen.outcome.predictions) == 120
+    assert set(seen.top_classes) == {"evaluation"}
     other = {"probe": probe, "embedding": Batch(7, images[50:57])}
     less = Observer(CAPTURE, other, Task(Kind.NONE), 0, "output")(VARIABLES, step=0, epoch=0)
     assert less.outcome is None and less.ranges == {} and set(less.vectors) == {"embedding"}
     np.testing.assert_allclose(less.vectors["embedding"], Net().apply(VARIABLES, images[50:57]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("likely", [False, True])
+def test_the_most_probable_classes_are_those_of_a_sort(likely):
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(130, 7)).astype(np.float32) * 40
+    if likely:
+        scores = np.array(jax.nn.softmax(scores / 40))
+    scores[3, 2], scores[4, :] = np.nan, -np.inf
+    reducer = MostProbable(lambda output: output, likely)
+    total = None
+    for start in (0, 100):
+        here = jnp.asarray(scores[start : start + 100])
+        part = reducer.batch({}, here, Examples(here, None), jnp.ones(len(here), bool))
+        total = reducer.merge(total, part, len(here))
+    found = reducer.result(total)
+    assert found.classes.shape == found.probabilities.shape == (130, 5)
+    assert (found.classes[3:5] == -1).all() and np.isnan(found.probabilities[3:5]).all()
+    sound = np.delete(np.arange(130), [3, 4])
+    np.testing.assert_array_equal(found.classes[sound], np.argsort(-scores[sound], axis=1, kind="stable")[:, :5])
+    shares = scores if likely else np.asarray(jax.nn.softmax(scores.astype(np.float64)))
+    np.testing.assert_allclose(found.probabilities[sound], -np.sort(-shares[sound], axis=1)[:, :5], rtol=1e-5)

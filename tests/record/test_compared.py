@@ -44,7 +44,7 @@ def test_the_vectors_are_the_means_of_the_last_observation_by_fingerprint(variab
 
 
 def test_they_take_at_most_2_percent_of_the_run(variables, tmp_path):
-    # The embedding's inputs are not kept, so their fingerprints are: the dearest case.
+    # The embedding's fingerprints are always kept: the dearest case.
     path = record(tmp_path / "run", variables, epochs=10, embedding=(IMAGES, LABELS))
     without = record(tmp_path / "without", variables, epochs=10, embedding=(IMAGES, LABELS), keep=Keep(compare=False))
     assert open_run(path).batch("embedding").fingerprints is not None
