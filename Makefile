@@ -3,8 +3,9 @@
 # make check   formatting, lint, types, tests
 # make bench   measure every claim about speed into benchmarks/RESULTS.md; MNIST=folder for all of MNIST's digits
 # make ledger  capture, verify, record and build each architecture of the tests, into docs/ledger.md; goes on where it was
+# make docs    the documentation, as site/index.html
 # make soak    the long form of the reliability tests: 200 kills, thousands of damaged runs; at most 10 minutes
-.PHONY: demo test check bench ledger soak clean
+.PHONY: demo test check docs bench ledger soak clean
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
@@ -27,7 +28,16 @@ demo: $(BIN)/.installed
 test: $(BIN)/.installed
 	$(PYTEST)
 
-check: $(BIN)/.installed
+# The generator of the documentation in an environment of its own: nothing else needs it.
+.venv-docs/.installed: docs/requirements.txt $(BIN)/.installed
+	$(BIN)/python -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r docs/requirements.txt
+	touch $@
+
+docs: .venv-docs/.installed
+	scripts/docs
+
+check: .venv-docs/.installed
 	scripts/check
 
 soak: $(BIN)/.installed
@@ -43,4 +53,4 @@ ledger: $(BIN)/.installed
 	if [ -x .venv-newest/bin/python ]; then .venv-newest/bin/python -m tests.architectures.ledger; fi
 
 clean:
-	rm -rf .venv .ledger demo
+	rm -rf .venv .venv-docs .ledger demo site
