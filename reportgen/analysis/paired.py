@@ -3,6 +3,9 @@
 result = paired(labels == before, labels == after)
 result.difference, result.interval, result.p, result.fixed
 
+result = paired_scores((errors_before, counts), (errors_after, counts))
+result.difference, result.interval, result.p
+
 result = seeds([.971, .968, .973], [.975, .977, .974])
 result.difference, result.interval, result.detectable
 """
@@ -14,7 +17,7 @@ from math import sqrt
 import numpy as np
 
 from reportgen.analysis.confusion import wilson
-from reportgen.core.arrays import Correct, Places
+from reportgen.core.arrays import Correct, PerExample, Places
 from reportgen.errors import DataError
 
 LEVEL = 0.05
@@ -65,6 +68,70 @@ def paired(before: Correct, after: Correct) -> Paired:
         interval=_newcombe(int((before & after).sum()), len(broken), len(fixed), count),
         p=mcnemar(len(fixed), len(broken)),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class PairedScores:
+    """Two networks on the same examples, each of which adds to a metric sum(sums) / sum(counts).
+
+    used            int64: places of the examples with a finite value in both, on which all the rest is
+    before, after   the metric
+    each            [used] float64 twice: an example's own sums / counts, before and after
+    difference      of the metric, after - before
+    interval        for it, 95 %: Student's t over the examples, of a ratio estimate (Cochran, Sampling Techniques,
+                    1977, section 6); None for fewer than two examples
+    p               two-sided, Wilcoxon's signed-rank test of the changes; 1 where none is
+    """
+
+    used: Places
+    before: float
+    after: float
+    each: tuple[PerExample, PerExample]
+    difference: float
+    interval: tuple[float, float] | None
+    p: float
+
+    @property
+    def changes(self) -> PerExample:
+        """[used] float64: after - before of each example."""
+        return np.asarray(self.each[1] - self.each[0])
+
+    @property
+    def differ(self) -> bool:
+        """Whether the interval excludes 0 and the test agrees: the one may be led by a few examples, the other by many
+        that hardly change."""
+        return self.p < LEVEL and self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+
+
+def paired_scores(before: tuple[PerExample, PerExample], after: tuple[PerExample, PerExample]) -> PairedScores | None:
+    """Compare two networks by (sums, counts) of each example, in the same order; None where nothing is scored in both.
+
+    Raises DataError for unequal numbers of examples.
+    """
+    from scipy.stats import t, wilcoxon
+
+    if len({array.shape for array in (*before, *after)}) != 1:
+        raise DataError("two networks are compared on the same examples; got unequal numbers of them.")
+    known = [np.isfinite(sums) & (counts > 0) for sums, counts in (before, after)]
+    used = np.flatnonzero(known[0] & known[1])
+    count = len(used)
+    if not count:
+        return None
+    sides = [(sums[used], counts[used]) for sums, counts in (before, after)]
+    first, second = (float(sums.sum() / counts.sum()) for sums, counts in sides)
+    # What each example moves its metric by; the two are correlated, so that the variance is of their difference.
+    moves = [
+        (sums - value * counts) / counts.mean() for (sums, counts), value in zip(sides, (first, second), strict=True)
+    ]
+    difference, each = second - first, tuple(sums / counts for sums, counts in sides)
+    changes = each[1] - each[0]
+    interval = None
+    if count > 1:
+        error = float(np.std(moves[1] - moves[0], ddof=1)) / sqrt(count)
+        half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * error
+        interval = (difference - half, difference + half)
+    p = float(wilcoxon(changes).pvalue) if changes.any() else 1.0
+    return PairedScores(used, first, second, (each[0], each[1]), difference, interval, p)
 
 
 def mcnemar(fixed: int, broken: int) -> float:

@@ -3,10 +3,12 @@
 scores(observation.outcome, targets)            # {"val_accuracy": 0.971}
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from reportgen.core.arrays import PerExample
 from reportgen.core.outcome import Classification, Dense, MultiLabel, Outcome, Reconstruction, Regression, Tokens
 
 
@@ -41,6 +43,52 @@ def scores(outcome: Outcome, targets: Any) -> dict[str, float]:
         case Reconstruction():
             found = {"val_reconstruction_error": _mean(outcome.errors)}
     return {name: float(value) for name, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True, eq=False)
+class ByExample:
+    """What each example adds to a metric, which is sum(sums) / sum(counts).
+
+    metric   its name in `scores`
+    better   1 where a larger value is better, -1 where a smaller one is
+    sums     [example] float64
+    counts   [example] float64: things in the example that are scored; 0 for one with none
+    """
+
+    metric: str
+    better: int
+    sums: PerExample
+    counts: PerExample
+
+
+def by_example(outcome: Outcome, targets: Any) -> ByExample | None:
+    """The metric of two networks that are compared on the same examples; None for classes, which are right or wrong.
+
+    Of tokens, the first examples alone have their losses. Regression and several classes per example need `targets`.
+    """
+    match outcome:
+        case MultiLabel() if np.shape(targets) == outcome.scores.shape:
+            has, predicted = np.asarray(targets) > 0, outcome.scores > 0
+            # A score that is NaN is no prediction.
+            both = np.where(np.isnan(outcome.scores).any(axis=1), np.nan, 2.0 * (has & predicted).sum(axis=1))
+            return _by_example("val_f1", 1, both, has.sum(axis=1) + predicted.sum(axis=1))
+        case Regression() if len(outcome.predictions) and np.size(targets) == outcome.predictions.size:
+            true = np.asarray(targets, np.float64).reshape(outcome.predictions.shape)
+            off = np.abs(outcome.predictions.astype(np.float64) - true)
+            return _by_example("val_mae", -1, off.sum(axis=1), np.full(len(off), off.shape[1]))
+        case Dense():
+            return _by_example("val_accuracy", 1, outcome.right, outcome.counted)
+        case Tokens():
+            known = ~np.isnan(outcome.losses)
+            losses = np.where(known, outcome.losses, 0.0).sum(axis=1, dtype=np.float64)
+            return _by_example("val_token_loss", -1, losses, known.sum(axis=1))
+        case Reconstruction():
+            return _by_example("val_reconstruction_error", -1, outcome.errors, np.ones(len(outcome.errors)))
+    return None
+
+
+def _by_example(metric: str, better: int, sums: np.ndarray, counts: np.ndarray) -> ByExample:
+    return ByExample(metric, better, sums.astype(np.float64), counts.astype(np.float64))
 
 
 def f1(predicted: np.ndarray, true: np.ndarray) -> float | None:

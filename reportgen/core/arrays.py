@@ -60,6 +60,8 @@ RankedProbabilities = Annotated[np.ndarray, "Float32 example rank"]
 ExampleValues = Annotated[np.ndarray, "Float32 example value"]
 ProbeOutputs = Annotated[np.ndarray, "Shaped probe ..."]
 ExampleErrors = Annotated[np.ndarray, "Float32 example"]
+PerExample = Annotated[np.ndarray, "Float64 _"]
+"""Unnamed: unequal numbers of two sides are refused in words."""
 PerPosition = Annotated[np.ndarray, "Float64 time"]
 PositionCounts = Annotated[np.ndarray, "Int64 time"]
 TokenLosses = Annotated[np.ndarray, "Float32 sequence time"]

@@ -9,7 +9,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reportgen.analysis.paired import holm, mcnemar, paired, seeds
+from reportgen.analysis.paired import holm, mcnemar, paired, paired_scores, seeds
 from reportgen.errors import DataError
 
 
@@ -124,3 +124,81 @@ def test_a_clear_difference_is_one_and_turned_around_it_has_the_other_sign():
 def test_values_that_are_not_finite_are_refused():
     with pytest.raises(DataError, match="finite"):
         seeds([1.0], [float("nan")])
+
+
+def scored(count, shift=0.0, counts=None, seed=0):
+    """(sums, counts) of two networks whose examples have something in common."""
+    rng = np.random.default_rng(seed)
+    counts = np.ones(count) if counts is None else counts
+    hard = rng.gamma(2, 1, count)
+    return tuple((hard + rng.gamma(1, 0.3, count) + more) * counts for more in (0, shift)), counts
+
+
+def test_one_score_per_example_gives_the_paired_t_interval_and_wilcoxons_test():
+    (before, after), counts = scored(50, 0.2)
+    result = paired_scores((before, counts), (after, counts))
+    test = scipy.stats.ttest_rel(after, before)
+    assert result.difference == pytest.approx(after.mean() - before.mean())
+    assert result.interval == pytest.approx(tuple(test.confidence_interval(0.95)))
+    changes = after - before
+    ranks = scipy.stats.rankdata(np.abs(changes))
+    sums = ranks[changes > 0].sum(), ranks[changes < 0].sum()
+    assert result.p == pytest.approx(scipy.stats.wilcoxon(changes, method="exact").pvalue)
+    assert min(sums) == scipy.stats.wilcoxon(changes).statistic
+    turned = paired_scores((after, counts), (before, counts))
+    assert turned.difference == -result.difference and turned.p == result.p
+    assert turned.interval == pytest.approx((-result.interval[1], -result.interval[0]))
+
+
+def test_wilcoxons_p_is_that_of_all_signs():
+    before, after = np.zeros(8), np.array([0.3, -0.1, 0.25, 0.4, 0.05, 0.6, -0.2, 0.7])
+    ranks = scipy.stats.rankdata(np.abs(after))
+    ours = ranks[after > 0].sum()
+    sums = np.array([sum(ranks[[bool(signs >> i & 1) for i in range(8)]]) for signs in range(2**8)])
+    expected = np.mean(np.abs(sums - ranks.sum() / 2) >= abs(ours - ranks.sum() / 2))
+    assert paired_scores((before, np.ones(8)), (after, np.ones(8))).p == pytest.approx(expected)
+
+
+def test_over_many_things_per_example_the_interval_is_that_of_resampled_examples():
+    counts = np.random.default_rng(3).integers(1, 40, 300).astype(float)
+    (before, after), _ = scored(300, 0.1, counts)
+    result = paired_scores((before, counts), (after, counts))
+    assert result.before == pytest.approx(before.sum() / counts.sum())
+
+    def difference(a, b, c):
+        return (b.sum(-1) - a.sum(-1)) / c.sum(-1)
+
+    drawn = scipy.stats.bootstrap(
+        (before, after, counts),
+        difference,
+        paired=True,
+        n_resamples=4000,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    low, high = drawn.confidence_interval
+    width = high - low
+    assert result.interval == pytest.approx((low, high), abs=0.08 * width)
+
+
+def test_scores_cover_the_true_difference():
+    hits = 0
+    for seed in range(300):
+        (before, after), counts = scored(40, 0.15, seed=seed)
+        low, high = paired_scores((before, counts), (after, counts)).interval
+        hits += low <= 0.15 <= high
+    assert hits >= 275
+
+
+def test_what_has_no_finite_score_in_both_is_not_used():
+    sums, counts = np.array([1.0, np.nan, 2.0, 0.0, np.inf]), np.array([1.0, 1.0, 2.0, 0.0, 1.0])
+    result = paired_scores((sums, counts), (np.array([3.0, 1.0, 2.0, 0.0, 1.0]), counts))
+    np.testing.assert_array_equal(result.used, [0, 2])
+    np.testing.assert_array_equal(result.changes, [2, 0])
+    assert (result.before, result.after) == (1.0, pytest.approx(5 / 3))
+    nothing = np.zeros(3)
+    assert paired_scores((nothing, nothing), (nothing, nothing)) is None
+    one = paired_scores((np.ones(1), np.ones(1)), (np.ones(1), np.ones(1)))
+    assert one.interval is None and one.p == 1 and not one.differ
+    with pytest.raises(DataError, match="the same examples"):
+        paired_scores((np.ones(2), np.ones(2)), (np.ones(3), np.ones(3)))

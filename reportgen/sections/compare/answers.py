@@ -1,6 +1,6 @@
 """What the two networks answer: examples that changed sides, the confusion of classes, accuracy per class."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,17 @@ def build_sides(comparison: Comparison) -> Section | None:
     if result is None or predictions is None:
         return None
     blocks: list[Block] = []
-    for name, chosen in (("fixed", result.fixed), ("broken", result.broken)):
-        if (picture := _pictures(comparison, name, chosen)) is not None:
+    (_, first, second), (here, _) = predictions, comparison.compared_examples
+    for name, chosen, which in (("fixed", result.fixed, "new"), ("broken", result.broken, "base")):
+        picture = example_pictures(
+            comparison,
+            f"sides-{name}",
+            [int(here[i]) for i in chosen],
+            [" → ".join(_class(comparison, int(answers[i])) for answers in (first, second)) for i in chosen],
+            f"that only {which} classifies correctly",
+            "prediction of base → prediction of new",
+        )
+        if picture is not None:
             blocks.append(picture)
     rows = list(_changed(comparison, result))
     if rows:
@@ -157,32 +166,35 @@ def _class_numbers(
         yield classes[label], *counts, *r.interval, r.p, p
 
 
-def _pictures(comparison: Comparison, name: str, chosen: np.ndarray) -> Figure | None:
-    batch, (here, _) = comparison.base.batch("evaluation"), comparison.compared_examples
+def example_pictures(
+    comparison: Comparison, name: str, places: Sequence[int], labels: Sequence[str], what: str, told: str
+) -> Figure | None:
+    """The first of the evaluation examples at `places` in base, each with its label; None where they are no pictures.
+
+    `what` says which examples these are ("that ..."), `told` what the labels are.
+    """
+    batch = comparison.base.batch("evaluation")
     images = batch.images if batch.pictures is None else batch.pictures
-    predictions = comparison.predictions
-    places = [int(i) for i in chosen if here[i] < len(images)][:IMAGES]
-    if predictions is None or not places or not are_pictures(images.shape):
+    if not are_pictures(images.shape):
         return None
-    labels, first, second = predictions
-    shades = image_range(images) if batch.pictures is None else (0.0, 255.0)
+    shown = [(place, label) for place, label in zip(places, labels, strict=True) if place < len(images)][:IMAGES]
     picture = image_mosaic(
         images,
-        [int(here[i]) for i in places],
-        shades,
-        labels=[f"{_class(comparison, first[i])} → {_class(comparison, second[i])}" for i in places],
-        values=[f"example {here[i]}, {_class(comparison, labels[i])}" for i in places],
-        columns=min(len(places), 10),
+        [place for place, _ in shown],
+        image_range(images) if batch.pictures is None else (0.0, 255.0),
+        labels=[label for _, label in shown],
+        values=[f"example {place}: {label}" for place, label in shown],
+        columns=min(len(shown), 10),
         gap=2,
     )
-    assert picture is not None
-    shown = "" if len(places) == len(chosen) else f"; {len(places)} of {len(chosen):,}"
-    what = "only new classifies correctly" if name == "fixed" else "only base classifies correctly"
+    if picture is None:
+        return None
+    of = "" if len(shown) == len(places) else f"; {len(shown)} of {len(places):,}"
     return Figure(
-        f"sides-{name}",
+        name,
         picture,
-        f"{plural(len(places), 'example')} that {what}.",
-        f"Examples that {what}, prediction of base → prediction of new{shown}.",
+        f"{plural(len(shown), 'example')} {what}.",
+        f"Examples {what}, {told}{of}.",
         export=picture_export(picture),
         wide=True,
     )

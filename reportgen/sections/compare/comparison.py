@@ -5,6 +5,7 @@ comparison.paired.fixed, comparison.layers["conv1"].cka, comparison.measures["va
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,10 +15,11 @@ from reportgen.analysis.checkup import final_health
 from reportgen.analysis.embedding import Embedding, embed
 from reportgen.analysis.numerics import as_float64
 from reportgen.analysis.origins import Origins, finite, origins
-from reportgen.analysis.paired import Paired, Seeds, paired, seeds
+from reportgen.analysis.paired import Paired, PairedScores, Seeds, paired, paired_scores, seeds
+from reportgen.analysis.scores import by_example
 from reportgen.analysis.similarity import Similarity, similarity, turned
 from reportgen.core.examples import common, fingerprints_of
-from reportgen.core.outcome import Classification
+from reportgen.core.outcome import Classification, Dense, MultiLabel, Outcome
 from reportgen.core.run import LayerVectors, Observation, Run
 from reportgen.errors import DataError, ReportgenError
 from reportgen.sections.words import listed
@@ -26,6 +28,17 @@ SIDES = ("base", "new")
 
 NOT_METRICS = ("parameters", "steps", "epochs", "seconds")
 """Measures that say nothing of how well a network does."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """The examples at `here` in base and `there` in new, compared by `metric`; `better` is 1 or -1 (`by_example`)."""
+
+    metric: str
+    better: int
+    here: np.ndarray
+    there: np.ndarray
+    result: PairedScores
 
 
 class Comparison:
@@ -106,7 +119,11 @@ class Comparison:
         outcomes = [None if o is None else o.outcome for o in self.observations]
         first, second = outcomes
         if not isinstance(first, Classification) or not isinstance(second, Classification):
-            self.lacks("Predictions were not compared: a run has none, as its network gives no score per class")
+            tasks = [_task_of(run, outcome) for run, outcome in zip((self.base, self.new), outcomes, strict=True)]
+            if type(first) is not type(second):
+                self.lacks(f"Answers were not compared: the task of base is {tasks[0]}, that of new {tasks[1]}")
+            elif first is None:
+                self.lacks("Answers were not compared: nothing is scored in either run")
             return None
         if self.base.classes != self.new.classes:
             self.lacks("Predictions were not compared: the two runs do not have the same classes")
@@ -139,6 +156,33 @@ class Comparison:
             return None
         labels, first, second = self.predictions
         return paired(first == labels, second == labels)
+
+    @cached_property
+    def scored(self) -> Scored | None:
+        """The two networks on the same examples by what each adds to the task's metric; None for classes, which are
+        right or wrong, and where examples or targets can't be compared."""
+        here, there = self.examples
+        first, second = (None if o is None else o.outcome for o in self.observations)
+        if first is None or second is None or type(first) is not type(second) or isinstance(first, Classification):
+            return None
+        if isinstance(first, Dense | MultiLabel) and self.base.classes != self.new.classes:
+            self.lacks("Answers were not compared: the two runs do not have the same classes")
+            return None
+        targets, others = (run.batch("evaluation").targets for run in (self.base, self.new))
+        before, after = by_example(first, targets), by_example(second, others)
+        if before is None or after is None or not len(here):
+            return None
+        kept = (here < len(before.sums)) & (there < len(after.sums))
+        kept[kept] = _equal_targets(targets, others, here[kept], there[kept])
+        if not kept.all():
+            self.lacks(
+                f"{int((~kept).sum()):,} evaluation examples have other targets in new than in base, or no score of "
+                "their own: their answers were not compared"
+            )
+        here, there = here[kept], there[kept]
+        sides = (before.sums[here], before.counts[here]), (after.sums[there], after.counts[there])
+        result = paired_scores(*sides)
+        return None if result is None else Scored(before.metric, before.better, here, there, result)
 
     @cached_property
     def measures(self) -> Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]:
@@ -246,6 +290,28 @@ class Comparison:
     def lacks(self, *words: str) -> None:
         """Note what can't be compared, and why."""
         self.reasons[" ".join(words).rstrip(".") + "."] = None
+
+
+BLOCK = 1000
+"""Targets that are read at once."""
+
+
+def _equal_targets(first: Any, second: Any, here: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """[pair] bool: whether both have the same target, as far as they are recorded."""
+    same = np.ones(len(here), bool)
+    if first is None or second is None or first.shape[1:] != second.shape[1:]:
+        return same
+    known = np.flatnonzero((here < len(first)) & (there < len(second)))
+    for start in range(0, len(known), BLOCK):
+        chosen = known[start : start + BLOCK]
+        pair = (np.asarray(targets[at[chosen]]) for targets, at in ((first, here), (second, there)))
+        a, b = (values.reshape(len(chosen), -1) for values in pair)
+        same[chosen] = ((a == b) | ((a != a) & (b != b))).all(axis=1)
+    return same
+
+
+def _task_of(run: Run, outcome: Outcome | None) -> str:
+    return str(run.task.kind) if run.task is not None else "none" if outcome is None else type(outcome).__name__.lower()
 
 
 def last_observation(run: Run) -> Observation | None:

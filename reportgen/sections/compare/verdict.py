@@ -5,7 +5,7 @@ from math import isfinite
 from reportgen.analysis.paired import LEVEL, Paired, Seeds
 from reportgen.core.numbers import short_number
 from reportgen.core.run import MEASURED
-from reportgen.sections.compare.comparison import NOT_METRICS, Comparison
+from reportgen.sections.compare.comparison import NOT_METRICS, Comparison, Scored
 from reportgen.sections.words import NBSP, percent, plural
 
 Strip = tuple[tuple[str, str], ...]
@@ -17,6 +17,8 @@ def headline(comparison: Comparison) -> str:
         return _over_seeds(comparison)
     if (result := comparison.paired) is not None:
         return _on_examples(comparison, result)
+    if (scored := comparison.scored) is not None:
+        return _on_scores(comparison, scored)
     name = deciding(comparison)
     if name is None:
         return "No verdict: the two runs have no metric in common."
@@ -41,6 +43,10 @@ def key_figures(comparison: Comparison) -> Strip:
         )
         strip.append(("fixed, broken", f"{len(result.fixed):,}, {len(result.broken):,}"))
     shown = ("val_accuracy",) if comparison.has_seeds else ()
+    scored = None if comparison.has_seeds else comparison.scored
+    if scored is not None:
+        before, after = (score(scored, value) for value in (scored.result.before, scored.result.after))
+        strip.append((METRICS[scored.metric], f"{before} → {after}"))
     for name in (*shown, "val_loss", "dead_channels", "parameters", "epochs"):
         values = comparison.measures.get(name)
         if values is not None and all(values):
@@ -52,10 +58,27 @@ def key_figures(comparison: Comparison) -> Strip:
 
 
 def deciding(comparison: Comparison) -> str | None:
-    """The metric that decides where answers to examples do not: that of the evaluation examples, else any."""
+    """The metric that decides where answers to examples do not: that of the task, of the evaluation, else any."""
     both = [name for name, (first, second) in comparison.measures.items() if first and second]
     metrics = [name for name in both if name not in ("dead_channels", *NOT_METRICS)]
-    return next((name for name in (*MEASURED, "val_loss", *metrics) if name in metrics), None)
+    own = [] if comparison.scored is None else [comparison.scored.metric]
+    evaluation = [name for name in metrics if name.startswith("val_")]
+    return next((name for name in (*own, *MEASURED, "val_loss", *evaluation, *metrics) if name in metrics), None)
+
+
+METRICS = {
+    "val_accuracy": "position accuracy",
+    "val_f1": "F1",
+    "val_mae": "mean absolute error",
+    "val_token_loss": "nats per token",
+    "val_reconstruction_error": "mean squared error",
+}
+"""Metric of tasks other than one class per example -> how the page calls it."""
+
+
+def score(scored: Scored, value: float) -> str:
+    """A value of the metric: a share in percent, else a number."""
+    return percent(value) if scored.metric == "val_accuracy" else short_number(value, 4)
 
 
 def points(difference: float) -> str:
@@ -91,7 +114,42 @@ def _on_examples(comparison: Comparison, result: Paired) -> str:
     if comparison.origins.one_configuration:
         return f"{_by_chance(comparison)} {numbers}."
     better = "better" if result.difference > 0 else "worse"
-    return f"New is {better}: {numbers}. With one run each, how much of it another seed alone gives is not known."
+    return f"New is {better}: {numbers}. {_ONE_RUN}"
+
+
+def _on_scores(comparison: Comparison, scored: Scored) -> str:
+    result = scored.result
+    of = f"the same {plural(len(result.used), 'evaluation example')}"
+    if not result.changes.any():
+        return f"No difference: base and new have the same {METRICS[scored.metric]} on each of {of}."
+    up, down = int((result.changes > 0).sum()), int((result.changes < 0).sum())
+    better, worse = (up, down) if scored.better > 0 else (down, up)
+    between = ""
+    if result.interval is not None:
+        low, high = (_change(scored, end) for end in result.interval)
+        between = f" (95{NBSP}% interval {low} to {high})"
+    left_out = len(scored.here) - len(result.used)
+    without = f"; {left_out:,} more have no finite score in both" if left_out else ""
+    numbers = (
+        f"{METRICS[scored.metric]} {score(scored, result.before)} → {score(scored, result.after)}, a change of "
+        f"{_change(scored, result.difference)}{between} on {of}; {better:,} are answered better, {worse:,} worse "
+        f"(Wilcoxon {p_text(result.p)}){without}"
+    )
+    if not result.differ:
+        return f"No difference beyond chance: {numbers}."
+    if comparison.origins.one_configuration:
+        return f"{_by_chance(comparison)} {numbers}."
+    side = "better" if result.difference * scored.better > 0 else "worse"
+    return f"New is {side}: {numbers}. {_ONE_RUN}"
+
+
+def _change(scored: Scored, value: float) -> str:
+    if scored.metric == "val_accuracy":
+        return points(value)
+    return ("+" if value > 0 else "") + short_number(value, 3)
+
+
+_ONE_RUN = "With one run each, how much of it another seed alone gives is not known."
 
 
 def _by_chance(comparison: Comparison) -> str:
