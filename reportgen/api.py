@@ -13,6 +13,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -36,7 +37,8 @@ from reportgen.sections.complex_values import with_real_parts
 from reportgen.sections.custom import custom
 from reportgen.sections.installed import installed
 from reportgen.sections.options import chosen
-from reportgen.store import open_run, save_run, with_what_is_whole
+from reportgen.sections.several import several
+from reportgen.store import networks, open_run, save_run, with_what_is_whole
 from reportgen.weights.checkpoint import Checkpoint
 
 MAX_SIZE = 10_000_000
@@ -154,6 +156,8 @@ def build(
 ) -> Report:
     """Analyse a recorded run and lay it out as a report. Needs no jax and no model code.
 
+    `run` may also be a folder of runs side by side, as of a generator and a discriminator: the report has a part for
+    each then, to which the options apply, and an equal share of the size.
     `from_step` and `to_step` are recorded steps, or "init" and "final"; `layers` glob patterns on layer paths,
     `channels` the numbers to show enlarged (from 0). `normalize` says how feature maps become grey: "layer", "channel"
     or "images" (what shares a range), or (A, B), where A is black and B is white. `embedding` None is "umap", or "pca"
@@ -165,21 +169,40 @@ def build(
     """
     options = chosen(layers, channels, normalize, embedding)
 
-    def make_of(whole: Run) -> Report:
+    def make_of(whole: Run, share: int = 1) -> Report:
         recorded = list(whole.snapshots)
         now = Moment(whole, _step(to_step, recorded))
         before = None if whole.kind == "inspection" else Moment(whole, _step(from_step, recorded))
         if before is not None and before.step == now.step:
             before = None  # nothing changes from a step to itself
-        return _built(now, before, options, title, max_size, progress)
+        return _built(now, before, options, title, max_size, progress, share)
 
-    return with_what_is_whole(run if isinstance(run, Run) else open_run(run), make_of)
+    within = [] if isinstance(run, Run) else networks(run)
+    if not within:
+        return with_what_is_whole(run if isinstance(run, Run) else open_run(run), make_of)
+    reports = {}
+    for path in within:
+        try:
+            reports[path.name] = with_what_is_whole(open_run(path), partial(make_of, share=len(within)))
+        except OptionError as error:
+            raise OptionError(f"{path.name}: {error}") from error
+
+    def together(form: Callable[[Report], Document]) -> Document:
+        return several({name: form(report) for name, report in reports.items()}, within[0].parent.name, title)
+
+    return Report(together(lambda report: report.document), together(lambda report: report.whole or report.document))
 
 
 def _built(
-    now: Moment, before: Moment | None, options: Options, title: str | None, max_size: int | None, progress: bool
+    now: Moment,
+    before: Moment | None,
+    options: Options,
+    title: str | None,
+    max_size: int | None,
+    progress: bool,
+    share: int = 1,
 ) -> Report:
-    """The report of a run whose files are taken for whole; DamagedError when one is not."""
+    """The report of a run whose files are taken for whole, DamagedError when one is not; of `share` on a page."""
     expect("title", title, str | None, "a text")
     expect("max_size", max_size, Real | None, "a number of bytes, or None")
     run = with_real_parts(now.run)
@@ -194,7 +217,7 @@ def _built(
         whole, drawn = assemble(context, specs, title, bar)
         if max_size is None:
             return Report(whole, run=now.run)
-        return Report(fitted(whole, context, drawn, max_size, lambda x: len(html(x).encode())), whole, now.run)
+        return Report(fitted(whole, context, drawn, max_size, lambda x: share * len(html(x).encode())), whole, now.run)
 
 
 def inspect(

@@ -177,7 +177,7 @@ def train(
 )
 @page_options("report")
 def build(run: str, output: Output, view: dict[str, Any], **options: Any) -> None:
-    """Turn the run directory RUN into a report.
+    """Turn the run directory RUN, or a folder of several networks' runs side by side, into a report.
 
     \b
     reportgen build runs/a -o a.html

@@ -208,13 +208,27 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Section:
-    """One topic: a heading that names the subject, a sentence that states the finding, then blocks."""
+    """One topic: a heading that names the subject, a sentence that states the finding, then blocks.
+
+    `part` is the part of the document that it stands in, "" where there are none; the one of that title opens the part.
+    """
 
     anchor: str
     title: str
     finding: str
     blocks: tuple[Block, ...]
     numbers: tuple[Numbers, ...] = ()
+    part: str = ""
+
+    @property
+    def opens(self) -> bool:
+        """Whether the section opens a part, whose name is its title then."""
+        return self.part != "" and self.part == self.title
+
+    @property
+    def title_in_full(self) -> str:
+        """The title where the sections of other parts stand beside it."""
+        return f"{self.part}: {self.title}" if self.part and not self.opens else self.title
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from reportgen.core.report import Document
 from reportgen.errors import ReportgenError
 from reportgen.page.blocks import Emit, Pen, embed, section
 from reportgen.page.loader import asset, environment
-from reportgen.page.outline import needs_script, outline
+from reportgen.page.outline import needs_script, outline, parts
 
 STYLES = ("colors", "page", "blocks", "charts", "print")
 # These run before the first paint: a chosen theme does not flash the other one, and the scroll position is restored.
@@ -70,10 +70,11 @@ def render(report: Document, emit: Emit, policy: str, **assets: Any) -> str:
     env = environment()
     pen = Pen(env, emit, outline(report))
     drawn = [section(pen, part) for part in report.sections]
-    sizes = [(part.title, len(markup.encode())) for part, markup in zip(report.sections, drawn, strict=True)]
+    sizes = [(part.title_in_full, len(markup.encode())) for part, markup in zip(report.sections, drawn, strict=True)]
     text = env.get_template("base.html.jinja").render(
         report=report,
         sections=drawn,
+        parts=parts(report.sections),
         scripted={part.anchor for part in report.sections if needs_script(part)},
         sizes=sizes,
         ramps=pen.ramps,

@@ -67,7 +67,7 @@ def _text(report: Document, numbers: dict[str, str], emit: Emit) -> str:
             continue
         text = _section(section, numbers, emit)
         if len(text) + 2 > room:
-            left_out.append(plain(section.title)[:200])
+            left_out.append(plain(section.title_in_full)[:200])
             continue
         room -= len(text) + 2
         parts.append(text)
@@ -110,7 +110,8 @@ def _grid(rows: list[tuple[str, ...]], align: str) -> str:
 
 
 def _section(section: Section, numbers: dict[str, str], emit: Emit) -> str:
-    parts = [f"## {plain(section.title)}", plain(section.finding)]
+    heading = "###" if section.part and not section.opens else "##"
+    parts = [f"{heading} {plain(section.title)}", plain(section.finding)]
     shown = 0
     for block in section.blocks:
         if isinstance(block, Text) and block.role != "method":

@@ -7,6 +7,7 @@ Figures in a row share a number and get letters, as in a paper: 4a, 4b.
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from string import ascii_lowercase
 
 from reportgen.core.report import Block, Document, Drawing, Explorer, Figure, FigureRow, Fold, Section, Table, Text
@@ -37,11 +38,28 @@ def walk(blocks: Iterable[Block]) -> Iterator[Text | Table | Figure | FigureRow 
 def figures(report: Document) -> Iterator[Figure]:
     """Every figure of the report in reading order, including those in rows and folds."""
     for section in report.sections:
-        for block in walk(section.blocks):
-            if isinstance(block, Figure):
-                yield block
-            elif isinstance(block, FigureRow):
-                yield from block.figures
+        yield from figures_of(section)
+
+
+def figures_of(section: Section) -> Iterator[Figure]:
+    """Every figure of a section."""
+    for block in walk(section.blocks):
+        if isinstance(block, Figure):
+            yield block
+        elif isinstance(block, FigureRow):
+            yield from block.figures
+
+
+def parts(sections: Iterable[Section]) -> list[tuple[Section, ...]]:
+    """The sections as the contents list them: those of a part together, each that stands in none by itself.
+
+    >>> from reportgen.core.report import Section
+    >>> names = [("top", ""), ("gan", "gan"), ("curves", "gan"), ("end", "")]
+    >>> [[section.anchor for section in part] for part in parts(Section(x, x, "", (), part=y) for x, y in names)]
+    [['top'], ['gan', 'curves'], ['end']]
+    """
+    grouped = groupby(sections, lambda section: section.part or section.anchor)
+    return [tuple(part) for _, part in grouped]
 
 
 def letter(index: int) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from reportgen.core.files import Built
 from reportgen.core.report import Animation, Document, Figure, FigureFormat
 from reportgen.page.loader import clean
-from reportgen.page.outline import figures, outline
+from reportgen.page.outline import figures_of, outline
 
 ONE_COLUMN = 3.5  # inches
 
@@ -48,25 +48,28 @@ def paper(report: Document, folder: Path, form: FigureFormat) -> list[Path]:
     head = f"% Figures of: {' '.join(clean(report.title).split())}\n% Needs the package {package}.\n"
     snippets = []
     with Built(folder, "figures.tex") as built:
-        for figure in figures(report):
-            if isinstance(figure.picture, Animation):
-                built.write(f"{figure.name}.gif", figure.picture.gif)
-            elif figure.export is None:
-                continue
-            if figure.export is not None:
-                data = figure.export(form)
-                built.write(f"{figure.name}.{form}", data)
-                snippets.append(_snippet(report, figure, form, width(data, form)))
-            built.write(f"{figure.name}.txt", f"{numbers[figure.name]}. {caption(report, figure)}\n")
+        for section in report.sections:
+            for figure in figures_of(section):
+                said = caption(report, figure, section.part)
+                if isinstance(figure.picture, Animation):
+                    built.write(f"{figure.name}.gif", figure.picture.gif)
+                elif figure.export is None:
+                    continue
+                if figure.export is not None:
+                    data = figure.export(form)
+                    built.write(f"{figure.name}.{form}", data)
+                    snippets.append(_snippet(said, figure, form, width(data, form)))
+                built.write(f"{figure.name}.txt", f"{numbers[figure.name]}. {said}\n")
         built.write(built.main, "\n".join([head, *snippets]))
     return built.paths
 
 
-def caption(report: Document, figure: Figure) -> str:
+def caption(report: Document, figure: Figure, part: str = "") -> str:
     """The figure's caption on one line, with the network and data that it is of, and its colour range."""
     bar = figure.colorbar
+    subject = (report.subject or report.title) + (f", {part}" if part else "")
     scale = f" Colours from {bar.low} to {bar.high}." if bar else ""
-    return " ".join(clean(f"{report.subject or report.title}. {figure.caption}{scale}").split())
+    return " ".join(clean(f"{subject}. {figure.caption}{scale}").split())
 
 
 def latex(text: str) -> str:
@@ -95,14 +98,14 @@ def width(data: bytes, form: FigureFormat) -> float:
     return float(box[1]) / 72
 
 
-def _snippet(report: Document, figure: Figure, form: FigureFormat, inches: float) -> str:
+def _snippet(said: str, figure: Figure, form: FigureFormat, inches: float) -> str:
     environment = "figure" if inches <= ONE_COLUMN + 0.05 else "figure*"
     include = rf"\includesvg{{{figure.name}}}" if form == "svg" else rf"\includegraphics{{{figure.name}.{form}}}"
     lines = [
         rf"\begin{{{environment}}}",
         r"  \centering",
         f"  {include}",
-        rf"  \caption{{{latex(caption(report, figure))}}}",
+        rf"  \caption{{{latex(said)}}}",
         rf"  \label{{fig:{figure.name}}}",
         rf"\end{{{environment}}}",
         "",

@@ -73,7 +73,8 @@ class Recorder:
     [example, ...]. `evaluation` may also come in batches: a list of pairs, a loader that can be gone through
     again, or a function that returns one; it is then evaluated part by part and never held whole. Raises
     DataError, ModelError, OptionError or RunError, each saying what to change. A recorder that
-    is closed by an exception leaves a run that can be read.
+    is closed by an exception leaves a run that can be read. Networks that are trained together have a recorder each,
+    into a folder each beneath one (`runs/gan/generator`), of which `build` makes one page.
 
     Parameters may be on a mesh of devices. Of a program that runs in several processes (`jax.distributed`) every
     one may record, as they all run the same: each evaluates its own copy of the parameters, waits for no other, and
@@ -123,8 +124,7 @@ class Recorder:
         with own_modes():
             names = None if classes is None else names_in_order(classes)
             prepared = prepare_model(model, variables, batches, names, task, vocabulary, apply, keep, verify)
-        self._batches, self._observe = prepared.batches, prepared.observe
-        self._needed = prepared.needed
+        self._batches, self._observe, self._needed = prepared.batches, prepared.observe, prepared.needed
         self._recorded = recorded_part(prepared.batches)
         self._step, self._epoch = start.at
         self._epoch_began = self._step

@@ -6,7 +6,7 @@ run = open_run("demo/run")
 
 from reportgen.store.batches import as_bytes
 from reportgen.store.files import stored
-from reportgen.store.reader import open_run, snapshot, snapshot_at, with_all_whole, with_what_is_whole
+from reportgen.store.reader import networks, open_run, snapshot, snapshot_at, with_all_whole, with_what_is_whole
 from reportgen.store.rows import RESERVED
 from reportgen.store.save import network_header, save_run
 from reportgen.store.writer import RunWriter
@@ -16,6 +16,7 @@ __all__ = [
     "RunWriter",
     "as_bytes",
     "network_header",
+    "networks",
     "open_run",
     "save_run",
     "snapshot",

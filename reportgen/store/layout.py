@@ -10,6 +10,8 @@ RUN/checkpoints/                    Orbax: what `--resume` needs; no report read
 RUN/.lock                           held while a recorder is open
 """
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from reportgen.errors import RunError
@@ -35,6 +37,31 @@ ENTRIES = (
 
 LONGEST_STEP = 15
 """Digits of a step: below 2**53, so that it is exact in every number type that it meets."""
+
+
+def is_header(run_file: Path) -> bool:
+    """Whether it is the run.json of a run, and not of another program."""
+    try:
+        header = json.loads(run_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(header, dict) and {"format", "layers", "classes"} <= header.keys()
+
+
+def runs_beneath(folder: Path) -> list[Path]:
+    """The runs side by side in a folder that is none itself, as of networks trained together, by name."""
+    try:
+        within = [] if (folder / RUN_FILE).exists() else sorted(folder.iterdir())
+    except OSError:
+        return []
+    return [entry for entry in within if is_header(entry / RUN_FILE)]
+
+
+def several(folder: Path, runs: Sequence[Path]) -> str:
+    """A sentence on how to name one of the runs of a folder."""
+    names = [run.name for run in runs[:3]] + ([f"{len(runs) - 3:,} more"] if len(runs) > 3 else [])
+    listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+    return f"{folder} holds the run{'s' * (len(runs) > 1)} {listed}: name one of them, such as {runs[0]}"
 
 
 def step_file(folder: Path, step: int) -> Path:

@@ -28,6 +28,9 @@ from reportgen.store.schema import parameter_shapes, read_observation, read_plac
 
 T = TypeVar("T")
 
+MOST_NETWORKS = 12
+"""Runs side by side in a folder of which one page is made."""
+
 ROUNDS = 3
 """How often a report is begun anew because a file proved damaged; each time all files were read before."""
 
@@ -87,6 +90,18 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
     )
 
 
+def networks(path: str | Path) -> list[Path]:
+    """The folders of the runs that are the networks of one page; empty for the folder of a run, or of none.
+
+    Raises RunError for more than a page has room for.
+    """
+    folder = lasting_path(path)
+    within = layout.runs_beneath(folder)
+    if len(within) > MOST_NETWORKS:
+        raise RunError(f"{layout.several(folder, within)}; a page shows {MOST_NETWORKS} networks at most")
+    return within
+
+
 def _layer_vectors(file: Path, expected: Expected, problems: list[str], verify: bool) -> dict[int, Tensors]:
     """Step -> the file of the layer vectors; empty where there is none that is sound."""
     if not file.exists():
@@ -135,6 +150,8 @@ def read_header(folder: Path) -> tuple[Header, list[str]]:
         raise NoRunError(f"{folder} is not a directory; expected a run written by reportgen")
     file = folder / layout.RUN_FILE
     if not file.is_file():
+        if within := layout.runs_beneath(folder):
+            raise NoRunError(layout.several(folder, within))
         raise NoRunError(f"{folder} does not hold a run: it has no {layout.RUN_FILE}")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))

@@ -53,6 +53,11 @@ class RunWriter:
         resume_at: int | None = None,
     ):
         self.path = lasting_path(path)
+        if layout.is_header(self.path.parent / layout.RUN_FILE):
+            raise RunError(
+                f"{self.path.parent} is a run itself, and no other is recorded beneath it; give each of several "
+                "networks a folder of its own beneath one that is no run"
+            )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             # Before creating the lock: an existing lock identifies our left-overs.
@@ -66,7 +71,8 @@ class RunWriter:
             if str(self.path.resolve()) in _OPEN:
                 raise RunError(
                     f"{self.path} is still being recorded into by a Recorder of this process: close it first "
-                    "(recorder.close(); leaving a `with` block does it)"
+                    "(recorder.close(); leaving a `with` block does it), or give each of several networks a folder of "
+                    f"its own, such as {self.path / 'generator'}"
                 ) from error
             raise RunError(f"{self.path} is being recorded into by another process; wait for it to end") from error
         except OSError as error:
@@ -198,8 +204,10 @@ def _check_ours(folder: Path) -> None:
     A directory is ours if it has a valid run.json, or our lock and only files with our names (left-overs of a
     run killed before it wrote run.json).
     """
+    if within := layout.runs_beneath(folder):
+        raise RunError(f"{layout.several(folder, within)}, or a folder of its own, such as {folder / 'generator'}")
     names = sorted(entry.name for entry in folder.iterdir())
-    if not names or _is_header(folder / layout.RUN_FILE):
+    if not names or layout.is_header(folder / layout.RUN_FILE):
         return
     foreign = [name for name in names if name not in layout.ENTRIES and not _is_partial(name)]
     if layout.LOCK_FILE in names and not foreign:
@@ -212,15 +220,6 @@ def _check_ours(folder: Path) -> None:
 
 def _is_partial(name: str) -> bool:
     return name.startswith(".") and name.endswith(".partial")
-
-
-def _is_header(run_file: Path) -> bool:
-    """Whether it is the run.json of a run, and not of another program."""
-    try:
-        header = json.loads(run_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(header, dict) and {"format", "layers", "classes"} <= header.keys()
 
 
 def _seconds(run_file: Path) -> float:

@@ -1,0 +1,103 @@
+"""The reports of several networks as one document: a part for each, which its headline opens.
+
+    document = several({"discriminator": one, "generator": other}, "gan", None)
+
+Every anchor, name and file name begins with the network's, so that none of them meets another's.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from reportgen.core.report import (
+    Block,
+    Document,
+    Drawing,
+    Explorer,
+    Figure,
+    FigureRow,
+    Fold,
+    Section,
+    Table,
+    Text,
+)
+from reportgen.sections.words import listed, plural, slug
+
+_ID = re.compile(r"""(\bid=["']|\bhref=["']#|url\(#)""")
+
+
+def several(documents: Mapping[str, Document], of: str, title: str | None) -> Document:
+    """One document of those of the networks, by their names; `of` names them together."""
+    names = list(documents)
+    prefixes: dict[str, str] = {}
+    for name in names:
+        base = slug(name)
+        prefixes[name] = base if base not in prefixes.values() else f"{base}-{len(prefixes) + 1}"
+    origins = {document.origin for document in documents.values()}
+    return Document(
+        title=title or f"{of}: {listed(names)}",
+        headline=" ".join(f"{name}: {document.headline}" for name, document in documents.items())
+        if len(names) <= 3
+        else f"{plural(len(names), 'network')}: {listed(names)}.",
+        key_figures=(),
+        sections=tuple(
+            section
+            for name, document in documents.items()
+            for section in _part(name, prefixes[name], document, len(origins) > 1)
+        ),
+        provenance={name: document.provenance for name, document in documents.items()},
+        warnings=tuple(f"{name}: {text}" for name, document in documents.items() for text in document.warnings),
+        omitted=" ".join(f"{name}: {document.omitted}" for name, document in documents.items() if document.omitted),
+        origin=origins.pop() if len(origins) == 1 else "",
+        subject=of,
+    )
+
+
+def _part(name: str, prefix: str, document: Document, with_origin: bool) -> tuple[Section, ...]:
+    """The sections of a network, after one that has its headline and key figures."""
+    blocks: list[Block] = []
+    if document.key_figures:
+        figures, values = zip(*document.key_figures, strict=True)
+        caption = f"Key figures of {name}."
+        blocks.append(
+            Table(f"{prefix}-key-figures", caption, ("", *figures), ((name, *values),), "l" + "r" * len(values))
+        )
+    if with_origin and document.origin:
+        blocks.append(Text(document.origin))
+    opening = Section(prefix, name, document.headline, tuple(blocks), part=name)
+    return (opening, *(_prefixed(section, prefix, name) for section in document.sections))
+
+
+def _prefixed(section: Section, prefix: str, part: str) -> Section:
+    return replace(
+        section,
+        anchor=f"{prefix}-{section.anchor}",
+        blocks=tuple(_block(block, prefix) for block in section.blocks),
+        numbers=tuple(replace(numbers, filename=f"{prefix}-{numbers.filename}") for numbers in section.numbers),
+        part=part,
+    )
+
+
+def _block(block: Block, prefix: str) -> Block:
+    match block:
+        case Figure():
+            return _figure(block, prefix)
+        case FigureRow():
+            return replace(block, figures=tuple(_figure(figure, prefix) for figure in block.figures))
+        case Fold():
+            return replace(block, blocks=tuple(_block(each, prefix) for each in block.blocks))
+        case Table() | Explorer():
+            return replace(block, name=f"{prefix}-{block.name}")
+        case Text():
+            return block
+
+
+def _figure(figure: Figure, prefix: str) -> Figure:
+    picture = figure.picture
+    if isinstance(picture, Drawing):
+
+        def marked(svg: str) -> str:
+            return _ID.sub(rf"\1{prefix}-", svg)
+
+        picture = replace(picture, svg=marked(picture.svg), cells=tuple(map(marked, picture.cells)))
+    return replace(figure, name=f"{prefix}-{figure.name}", picture=picture)
