@@ -1,8 +1,8 @@
 """The recorder called in any order with any values: after each call the run holds exactly what was acknowledged."""
 
-import os
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -11,13 +11,20 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from reportgen.errors import ReportgenError
-from reportgen.record import Keep, Recorder, Start
+from reportgen.record import Keep, Recorder, Start, recorder
 from reportgen.store import open_run
+from tests.reliability import count
 
-SOAK = bool(os.environ.get("REPORTGEN_SOAK"))
 X, Y = np.random.default_rng(0).random((6, 3), np.float32), np.arange(6) % 2
 DATA = {"probe": (X[:2], Y[:2]), "evaluation": (X, Y)}
 
@@ -64,6 +71,9 @@ def is_number(value):
 
 class Machine(RuleBasedStateMachine):
     """`snapshots`, `steps` and `epochs` are what the run must hold, by step."""
+
+    calls = 0
+    """Calls after which a run was checked, in all machines."""
 
     @initialize(every=st.sampled_from([None, 1, 2, "epoch"]))
     def begin(self, every):
@@ -183,6 +193,7 @@ class Machine(RuleBasedStateMachine):
     def the_run_holds_what_was_acknowledged(self):
         if self.recorder is None:
             return
+        Machine.calls += 1
         if self.status == "running":
             self.recorder.flush()
         run = open_run(self.folder / "run", verify=True)
@@ -209,9 +220,19 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_any_order_of_calls():
-    from hypothesis.stateful import run_state_machine_as_test
+def test_any_order_of_calls(monkeypatch):
+    """The machines record one network on one computer: what a recorder finds out about both is found out once."""
+    prepared = []
 
-    run_state_machine_as_test(
-        Machine, settings=settings(max_examples=200 if SOAK else 3, stateful_step_count=50 if SOAK else 12)
-    )
+    def prepare_once(*given):
+        if not prepared:
+            prepared.append(prepare(*given))
+        return prepared[0]
+
+    prepare = recorder.prepare_model
+    monkeypatch.setattr(recorder, "prepare_model", prepare_once)
+    monkeypatch.setattr(recorder, "provenance", cache(recorder.provenance))
+    Machine.calls = 0
+    while Machine.calls < count(30, 10_000):
+        form = settings(max_examples=count(3, 50), stateful_step_count=count(12, 50))
+        run_state_machine_as_test(Machine, settings=form)
