@@ -16,7 +16,7 @@ from warnings import warn
 from reportgen.errors import naming_the_extra
 
 if TYPE_CHECKING:
-    from reportgen.api import Report, build, inspect
+    from reportgen.api import build, inspect
     from reportgen.comparing import ComparisonReport, compare
     from reportgen.core.outcome import Task
     from reportgen.core.report import Figure, Section, Table, Text
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reportgen.data import load_dataset
     from reportgen.errors import ReportgenError
     from reportgen.record import Keep, Recorder
+    from reportgen.reported import Report
     from reportgen.sections import PageContext
     from reportgen.store import open_run, save_run
     from reportgen.training import train
@@ -39,7 +40,7 @@ _HOME = {
     "Keep": "reportgen.record",
     "PageContext": "reportgen.sections",
     "Recorder": "reportgen.record",
-    "Report": "reportgen.api",
+    "Report": "reportgen.reported",
     "ReportgenError": "reportgen.errors",
     "Run": "reportgen.core.run",
     "Section": "reportgen.core.report",

@@ -6,35 +6,24 @@ report.write_numbers("numbers")
 report.write_figures("figures", "pdf")
 """
 
-import csv
-import json
 import operator
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from numbers import Real
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from markupsafe import escape
-
-from reportgen.core.files import Built
-from reportgen.core.paths import local_path
 from reportgen.core.progress import Bar
-from reportgen.core.report import Document, FigureFormat
+from reportgen.core.report import Document
 from reportgen.core.run import Run
 from reportgen.errors import OptionError, expect, naming_the_extra, warn
 from reportgen.page.html import html
-from reportgen.page.loader import clean
-from reportgen.page.outline import figures
-from reportgen.page.paper import paper
-from reportgen.page.save import save
+from reportgen.reported import Report
 from reportgen.sections import PAGES, Moment, Options, PageContext
 from reportgen.sections.assemble import assemble, fitted
 from reportgen.sections.complex_values import with_real_parts
-from reportgen.sections.custom import custom
 from reportgen.sections.installed import installed
 from reportgen.sections.options import chosen
 from reportgen.sections.several import several
@@ -43,102 +32,6 @@ from reportgen.weights.checkpoint import Checkpoint
 
 MAX_SIZE = 10_000_000
 """Bytes that a page as one file has at most, unless asked for otherwise."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """A report, ready to be saved in any of its forms. In a notebook it shows itself.
-
-    `document` is what the page as one file shows; `whole` the same with nothing left out for the page's size, of which
-    the other forms are made, None where nothing was left out. `run` is what it was made of.
-    """
-
-    document: Document
-    whole: Document | None = None
-    run: Run | None = field(default=None, repr=False)
-
-    @property
-    def omitted(self) -> str:
-        """A sentence on what the page as one file leaves out for its size, "" where it shows everything."""
-        return self.document.omitted
-
-    def save(self, path: str | Path, format: Literal["html", "dir", "md"] | None = None) -> Path:
-        """Write the report and return the file to open: one HTML file, or a folder for "dir" and "md".
-
-        Without a format, a path that ends in .md is the Markdown form, with its pictures beside it, and any other one
-        HTML file. Folders are made; an existing file is replaced only by a complete one.
-        """
-        expect("format", format, str | None, "html, dir or md")
-        form = format or ("md" if local_path(path).suffix == ".md" else "html")
-        return save(self.document if form == "html" else self._whole, path, form)
-
-    def with_section(self, title: str, *content: Any, finding: str = "") -> Self:
-        """The same report with one more section at its end.
-
-        Each part of the content is a text (a paragraph), a matplotlib figure, a DataFrame, a list of rows (the first
-        one names the columns), or a block of `reportgen`: Text, Table, Figure and the like. Raises OptionError for
-        anything else.
-        """
-        taken = {section.anchor for section in self.document.sections}
-        section = custom(title, content, finding, taken)
-        document, whole = (replace(form, sections=(*form.sections, section)) for form in (self.document, self._whole))
-        return replace(self, document=document, whole=whole)
-
-    def write_numbers(self, folder: str | Path) -> list[Path]:
-        """What the figures show as CSV files (UTF-8, full precision, no data empty), and report.json.
-
-        Files of an earlier build in the folder are deleted.
-        """
-        with Built(local_path(folder), "report.json") as built:
-            for section in self._whole.sections:
-                for numbers in section.numbers:
-                    lines = _Lines()
-                    rows = csv.writer(lines, lineterminator="\n")
-                    rows.writerow(numbers.columns)
-                    rows.writerows(numbers.rows())
-                    built.write(numbers.filename, "".join(lines))
-            provenance = json.dumps(self.document.provenance, indent=1, sort_keys=True, ensure_ascii=False)
-            built.write(built.main, provenance + "\n")
-        return built.paths
-
-    def write_figures(self, folder: str | Path, format: FigureFormat = "svg") -> list[Path]:
-        """Every figure as a file for a paper, named as on the page, at its printed width (3.5 or 7 inches at most).
-
-        Beside each stands its caption as .txt, beside them the animation's GIF, and `figures.tex` includes them all.
-        Figures of an earlier build in the folder are deleted, those of another format too.
-        """
-        expect("format", format, str, "svg, pdf or png")
-        return paper(self._whole, local_path(folder), format)
-
-    @property
-    def report(self) -> Document:
-        """The earlier name of `document`."""
-        warnings.warn("Report.report is called Report.document now", DeprecationWarning, stacklevel=2)
-        return self.document
-
-    def add_section(self, title: str, *content: Any, finding: str = "") -> Self:
-        """The earlier name of `with_section`."""
-        warnings.warn("Report.add_section is called with_section now", DeprecationWarning, stacklevel=2)
-        return self.with_section(title, *content, finding=finding)
-
-    @property
-    def _whole(self) -> Document:
-        return self.whole or self.document
-
-    def __repr__(self) -> str:
-        document = self.document
-        count = sum(1 for _ in figures(document))
-        return f"<Report {document.title!r}: {len(document.sections)} sections, {count} figures>"
-
-    def _repr_html_(self) -> str:
-        """The page in a frame of its own: its styles and scripts touch nothing of the notebook's, nor these it."""
-        page = html(self.document).replace("&", "&amp;").replace('"', "&quot;")
-        title = escape(clean(self.document.title))
-        # Without allow-same-origin the frame has no access to the notebook's storage, cookies or server.
-        return (
-            f'<iframe srcdoc="{page}" sandbox="allow-scripts allow-downloads" width="100%" height="720" '
-            f'title="{title}" loading="lazy"></iframe>'
-        )
 
 
 def build(
@@ -190,7 +83,11 @@ def build(
     def together(form: Callable[[Report], Document]) -> Document:
         return several({name: form(report) for name, report in reports.items()}, within[0].parent.name, title)
 
-    return Report(together(lambda report: report.document), together(lambda report: report.whole or report.document))
+    return Report(
+        together(lambda report: report.document),
+        together(lambda report: report.whole or report.document),
+        fit=lambda size: together(lambda report: report.fit(size) if report.fit else report.document),
+    )
 
 
 def _built(
@@ -215,9 +112,13 @@ def _built(
     with Bar("report", len(specs), "section", shown=progress) as bar:
         context = PageContext(now, before, replace(options, progress=bar.note if progress else None))
         whole, drawn = assemble(context, specs, title, bar)
+
+        def fit(size: int) -> Document:
+            return fitted(whole, context, dict(drawn), size, lambda x: share * len(html(x).encode()))
+
         if max_size is None:
-            return Report(whole, run=now.run)
-        return Report(fitted(whole, context, drawn, max_size, lambda x: share * len(html(x).encode())), whole, now.run)
+            return Report(whole, run=now.run, fit=fit)
+        return Report(fit(max_size), whole, now.run, fit)
 
 
 def inspect(
@@ -329,10 +230,6 @@ def _earlier(
     if reading and weights is None:
         raise OptionError("rename and layout say how weights are read: give weights too")
     return (Checkpoint(weights, step, **reading) if reading else weights), normalize
-
-
-class _Lines(list[str]):
-    write = list.append
 
 
 def _step(asked: int | str, recorded: list[int]) -> int:

@@ -13,7 +13,7 @@ from reportgen.cli_streams import is_standard_output
 from reportgen.errors import OptionError
 
 if TYPE_CHECKING:
-    from reportgen.api import Report
+    from reportgen.reported import Report
 
 Command = Callable[..., None]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from reportgen.analysis.thresholds import parse
-from reportgen.api import Report
 from reportgen.core.progress import Bar
 from reportgen.core.run import Run
 from reportgen.errors import OptionError
+from reportgen.reported import Report
 from reportgen.sections.compare import ORDER, Comparison, assemble
 from reportgen.store import open_run, with_all_whole
 

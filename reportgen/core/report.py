@@ -7,8 +7,9 @@ The page, the Markdown form and the figure folder are three renderings of the sa
 imports matplotlib or Jinja; whatever is expensive to make is a function, called on demand.
 """
 
+import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 FigureFormat = Literal["svg", "pdf", "png"]
@@ -20,7 +21,7 @@ Stand = Literal["full", "half", "quarter"]
 class Raster:
     """An encoded picture. `pixelated` asks for hard pixel edges when it is enlarged."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     mime: str
     width: int
     height: int
@@ -35,10 +36,10 @@ class Drawing:
     () for a chart of one: the page sets them side by side, or below one another where it is narrow.
     """
 
-    svg: str
+    svg: str = field(repr=False)
     width: float
     height: float
-    cells: tuple[str, ...] = ()
+    cells: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Mosaic:
 class Animation:
     """A GIF, the still that replaces it for readers who prefer reduced motion, and a name per frame."""
 
-    gif: bytes
+    gif: bytes = field(repr=False)
     still: Raster
     frame_names: tuple[str, ...]
     frame_ms: int
@@ -121,6 +122,22 @@ class Figure:
     colorbar: ColorBar | None = None
     export: Callable[[FigureFormat], bytes] | None = None
     wide: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Figure {self.name!r}: {self.caption[:80]}>"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """In a notebook: the figure as for a paper, or its picture, which is kept where no page is shown."""
+        if self.export is not None:
+            return {"image/svg+xml": self.export("svg").decode()}
+        match self.picture:
+            case Animation(gif=data):
+                mime = "image/gif"
+            case Drawing(svg=text):
+                return {"image/svg+xml": text}
+            case Raster(data=data, mime=mime) | Mosaic(raster=Raster(data=data, mime=mime)):
+                pass
+        return {mime: base64.b64encode(data).decode()}
 
 
 @dataclass(frozen=True)
@@ -230,6 +247,9 @@ class Section:
         """The title where the sections of other parts stand beside it."""
         return f"{self.part}: {self.title}" if self.part and not self.opens else self.title
 
+    def __repr__(self) -> str:
+        return f"<Section {self.anchor!r}: {self.finding}>"
+
 
 @dataclass(frozen=True)
 class Document:
@@ -249,3 +269,13 @@ class Document:
     omitted: str = ""
     origin: str = ""
     subject: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Document {self.title!r}: {', '.join(section.anchor for section in self.sections)}>"
+
+    def only(self, section: Section) -> "Document":
+        """That section as a document of its own."""
+        about = self.subject or self.title
+        return Document(
+            f"{section.title_in_full}: {about}", section.finding, (), (replace(section, part=""),), {}, subject=about
+        )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reportgen.api import Report
+from reportgen.reported import Report
 from tests.page.parsing import parse
 from tests.page.sample import HOSTILE, hostile, sample
 

@@ -1,0 +1,134 @@
+"""A report, ready to be saved in any of its forms, and shown by a notebook."""
+
+import csv
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from reportgen.core.files import Built
+from reportgen.core.paths import local_path
+from reportgen.core.report import Document, Figure, FigureFormat, Section
+from reportgen.core.run import Run
+from reportgen.errors import expect
+from reportgen.page.frame import frame
+from reportgen.page.outline import figures
+from reportgen.page.paper import paper
+from reportgen.page.save import save
+from reportgen.sections.custom import custom
+from reportgen.sections.words import plural
+
+NOTEBOOK_SIZE = 2_500_000
+"""Bytes of the page that a notebook shows, and keeps when it is saved; what it leaves out stands on it."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report, ready to be saved in any of its forms. In a notebook it shows itself.
+
+    `document` is what the page as one file shows; `whole` the same with nothing left out for the page's size, of which
+    the other forms are made, None where nothing was left out. `run` is what it was made of. `fit` gives the page within
+    so many bytes, None where it is what it is; `added` are the sections of `with_section`.
+    """
+
+    document: Document
+    whole: Document | None = None
+    run: Run | None = field(default=None, repr=False)
+    fit: Callable[[int], Document] | None = field(default=None, repr=False)
+    added: tuple[Section, ...] = field(default=(), repr=False)
+
+    @property
+    def sections(self) -> Mapping[str, "Report"]:
+        """Each section by its anchor, as a report of it alone: `report.sections["embedding"]` shows itself."""
+        return {part.anchor: Report(self.document.only(part)) for part in self.document.sections}
+
+    @property
+    def figures(self) -> Mapping[str, Figure]:
+        """Each figure by its name; as the value of a notebook's cell it shows its picture alone."""
+        return {figure.name: figure for figure in figures(self.document)}
+
+    @property
+    def omitted(self) -> str:
+        """A sentence on what the page as one file leaves out for its size, "" where it shows everything."""
+        return self.document.omitted
+
+    def save(self, path: str | Path, format: Literal["html", "dir", "md"] | None = None) -> Path:
+        """Write the report and return the file to open: one HTML file, or a folder for "dir" and "md".
+
+        Without a format, a path that ends in .md is the Markdown form, with its pictures beside it, and any other one
+        HTML file. Folders are made; an existing file is replaced only by a complete one.
+        """
+        expect("format", format, str | None, "html, dir or md")
+        form = format or ("md" if local_path(path).suffix == ".md" else "html")
+        return save(self.document if form == "html" else self._whole, path, form)
+
+    def with_section(self, title: str, *content: Any, finding: str = "") -> Self:
+        """The same report with one more section at its end.
+
+        Each part of the content is a text (a paragraph), a matplotlib figure, a DataFrame, a list of rows (the first
+        one names the columns), or a block of `reportgen`: Text, Table, Figure and the like. Raises OptionError for
+        anything else.
+        """
+        taken = {section.anchor for section in self.document.sections}
+        section = custom(title, content, finding, taken)
+        document, whole = (replace(form, sections=(*form.sections, section)) for form in (self.document, self._whole))
+        return replace(self, document=document, whole=whole, added=(*self.added, section))
+
+    def write_numbers(self, folder: str | Path) -> list[Path]:
+        """What the figures show as CSV files (UTF-8, full precision, no data empty), and report.json.
+
+        Files of an earlier build in the folder are deleted.
+        """
+        with Built(local_path(folder), "report.json") as built:
+            for section in self._whole.sections:
+                for numbers in section.numbers:
+                    lines = _Lines()
+                    rows = csv.writer(lines, lineterminator="\n")
+                    rows.writerow(numbers.columns)
+                    rows.writerows(numbers.rows())
+                    built.write(numbers.filename, "".join(lines))
+            provenance = json.dumps(self.document.provenance, indent=1, sort_keys=True, ensure_ascii=False)
+            built.write(built.main, provenance + "\n")
+        return built.paths
+
+    def write_figures(self, folder: str | Path, format: FigureFormat = "svg") -> list[Path]:
+        """Every figure as a file for a paper, named as on the page, at its printed width (3.5 or 7 inches at most).
+
+        Beside each stands its caption as .txt, beside them the animation's GIF, and `figures.tex` includes them all.
+        Figures of an earlier build in the folder are deleted, those of another format too.
+        """
+        expect("format", format, str, "svg, pdf or png")
+        return paper(self._whole, local_path(folder), format)
+
+    @property
+    def report(self) -> Document:
+        """The earlier name of `document`."""
+        warnings.warn("Report.report is called Report.document now", DeprecationWarning, stacklevel=2)
+        return self.document
+
+    def add_section(self, title: str, *content: Any, finding: str = "") -> Self:
+        """The earlier name of `with_section`."""
+        warnings.warn("Report.add_section is called with_section now", DeprecationWarning, stacklevel=2)
+        return self.with_section(title, *content, finding=finding)
+
+    @property
+    def _whole(self) -> Document:
+        return self.whole or self.document
+
+    def __repr__(self) -> str:
+        document = self.document
+        count = sum(1 for _ in figures(document))
+        return f"<Report {document.title!r}: {plural(len(document.sections), 'section')}, {plural(count, 'figure')}>"
+
+    def _repr_html_(self) -> str:
+        """The page in a frame of its own, within the size that a saved notebook may take for it."""
+        if self.fit is None:
+            return frame(self.document)
+        light = self.fit(NOTEBOOK_SIZE)
+        return frame(replace(light, sections=(*light.sections, *self.added)))
+
+
+class _Lines(list[str]):
+    write = list.append
