@@ -17,7 +17,7 @@ FLOORS = [
     {"data", "models", "weights", "capture", "store", "analysis", "figures", "page"},
     {"evaluate"},
     {"record", "sections", "inspection"},
-    {"training"},
+    {"training", "reported"},
     {"api", "cli_streams"},
     {"cli_options", "comparing"},
     {"cli_compare", "cli_replay"},
