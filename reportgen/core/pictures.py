@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from reportgen.core.arrays import PixelBatch, Pixels
-from reportgen.core.run import LazyArray
+from reportgen.core.network import Network
+from reportgen.core.run import Batch, LazyArray, Run
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,26 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def are_pictures(shape: tuple[int, ...]) -> bool:
-    """Whether data of that shape can be shown: [n, h, w], [n, h, w, 1] or [n, h, w, 3]."""
+LEAST_SIDE = 8
+"""Rows and columns from which on a network's numbers [row, column] are taken for a picture."""
+
+
+def are_pictures(shape: tuple[int, ...], network: Network | None = None) -> bool:
+    """Whether data of that shape can be shown: [n, h, w], [n, h, w, 1] or [n, h, w, 3].
+
+    Of a network, [n, h, w] are pictures unless it takes an axis for time, or they are too small for one.
+    """
+    if len(shape) == 3 and network is not None:
+        in_time = any("t" in layer.axes for layer in network.layers.values())
+        return not in_time and min(shape[1:]) >= LEAST_SIDE
     return len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
+
+
+def pictures_of(run: Run, batch: Batch) -> np.ndarray | LazyArray:
+    """What a batch has to show as pictures: those before preprocessing, else its inputs; empty where it has none."""
+    if batch.pictures is not None:
+        return batch.pictures
+    return batch.images if are_pictures(batch.images.shape, run.network) else np.zeros(0, np.float32)
 
 
 def image_range(images: np.ndarray | LazyArray) -> tuple[float, float]:

@@ -15,7 +15,7 @@ import numpy as np
 from reportgen.capture import Capture, check_all, flat_names, on_this_process, own_modes, prepare
 from reportgen.core.network import Network
 from reportgen.core.outcome import Kind, Task
-from reportgen.core.pictures import Picture, are_pictures, image_range, to_pixels
+from reportgen.core.pictures import Picture, image_range, pictures_of, to_pixels
 from reportgen.core.progress import Progress
 from reportgen.core.run import Batch, LazyArray, Metrics, Preprocessing, Run, Snapshot, numbered_names
 from reportgen.data import Dataset
@@ -157,9 +157,9 @@ def _pictures(network: LoadedNetwork, pictures: Sequence[Picture] | None) -> Seq
     if network.run is None:
         raise OptionError("no image was given; give images, or a run for the images that it recorded")
     probe = network.run.batch("probe")
-    images = np.asarray(probe.images)
-    if not are_pictures(images.shape):
-        raise DataError(f"the run's probe inputs are {list(images.shape[1:])}: not pictures that can be shown")
+    images = np.asarray(pictures_of(network.run, probe))
+    if not len(images):
+        raise DataError(f"the run's probe inputs are {list(probe.images.shape[1:])}: not pictures that can be shown")
     names = numbered_names(len(images), probe.labels, network.run.classes)
     pixels = to_pixels(images, image_range(images))
     return [Picture(name, each) for name, each in zip(names, pixels, strict=True)]

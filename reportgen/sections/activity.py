@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.activity import CLEAR, ENOUGH, LabelActivity, label_activity
-from reportgen.core.network import Layer, Role
-from reportgen.core.pictures import are_pictures
+from reportgen.core.network import PASSING, Layer, Role
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table, Text
 from reportgen.figures.bars import label_bars
 from reportgen.figures.chart import chart
@@ -17,6 +16,7 @@ from reportgen.figures.scene import Scene
 from reportgen.sections.context import PageContext
 from reportgen.sections.examples import COLUMNS as EXAMPLES
 from reportgen.sections.examples import example_rows, patches, top_table
+from reportgen.sections.maps import by_module
 from reportgen.sections.words import NBSP, NOT_DEFINED, noun, plural, those
 
 CHANNELS = 128
@@ -41,21 +41,24 @@ def build(context: PageContext) -> Section | None:
             if layer.path in outcome.label_sums
         }
     )
-    blocks: list[Block] = []
+    parts: list[tuple[Layer, tuple[Block, ...]]] = []
     best: list[tuple[float, str]] = []
     for layer in _drawn(context):
+        result, drawn = activity.get(layer.path), list[Block]()
         if layer.path in observation.top:
-            blocks.append(_top(context, layer, _first(context, layer, activity.get(layer.path))))
-        if (result := activity.get(layer.path)) is None:
-            continue
-        blocks.append(_figure(context, layer, result))
-        title = f"Channels of {layer.path} by how much their response depends on the label"
-        blocks.append(Fold(title, (_table(context, layer, result),)))
-        if (channel := _clearest(context, layer, result)) is not None:
-            best.append((float(result.selectivity[channel]), _preference(context, layer, result, channel)))
+            drawn.append(_top(context, layer, _first(context, layer, result)))
+        if result is not None:
+            drawn.append(_figure(context, layer, result))
+            title = f"Channels of {layer.path} by how much their response depends on the label"
+            drawn.append(Fold(title, (_table(context, layer, result),)))
+            if (channel := _clearest(context, layer, result)) is not None:
+                best.append((float(result.selectivity[channel]), _preference(context, layer, result, channel)))
+        if drawn:
+            parts.append((layer, tuple(drawn)))
+    blocks = by_module(parts)
     if not blocks:
         return None
-    pictures = bool(observation.top) and are_pictures(context.evaluation_pictures[0].shape)
+    pictures = bool(observation.top) and len(context.evaluation_pictures[0]) > 0
     if activity and len(context.run.batch("evaluation").labels):
         blocks.append(_counts(context))
     blocks.append(Text(" ".join([*([_EXAMPLES] if pictures else []), *([_METHOD] if activity else [])]), "method"))
@@ -75,7 +78,7 @@ def build(context: PageContext) -> Section | None:
 
 def _top(context: PageContext, layer: Layer, order: list[int]) -> Block:
     """The top-activating examples: what was seen of pictures, else a table."""
-    if are_pictures(context.evaluation_pictures[0].shape):
+    if len(context.evaluation_pictures[0]):
         return patches(context, layer, order)
     return Fold(f"Top-activating {noun(context.run)}s of {layer.path}", (top_table(context, layer, order),))
 
@@ -100,13 +103,10 @@ _METHOD = (
 
 
 def _drawn(context: PageContext) -> tuple[Layer, ...]:
-    """Convolutions with the activation functions after them; without one, all layers that make new values."""
-    drawn = []
-    for convolution in context.convolutions:
-        after = context.network.activation_of(convolution)
-        drawn += [layer for layer in (convolution, after) if layer in context.layers and layer not in drawn]
-    kept = tuple(layer for layer in context.layers if layer.role not in (Role.RESHAPE, Role.JOIN))
-    return tuple(drawn) or kept or context.layers
+    """The layers with channels that make new values, norms and pooling aside; without one, all layers."""
+    aside = (*PASSING, Role.NORM)
+    made = tuple(x for x in context.layers if x.role not in aside and x.axes[-1:] not in (("key",), ("query",)))
+    return made or context.layers
 
 
 def _finding(context: PageContext, best: list[tuple[float, str]]) -> str:

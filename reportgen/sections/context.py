@@ -23,7 +23,7 @@ from reportgen.analysis.diffs import ParamDiff, differences
 from reportgen.analysis.embedding import Embedding, embed
 from reportgen.core.network import Layer, Network, Role, matches
 from reportgen.core.outcome import Classification, Outcome
-from reportgen.core.pictures import are_pictures, image_range, to_pixels
+from reportgen.core.pictures import image_range, pictures_of, to_pixels
 from reportgen.core.run import Batch, LazyArray, Observation, numbered_names
 from reportgen.errors import OptionError, ReportgenError, choices
 from reportgen.sections.beside import computed_beside
@@ -189,27 +189,25 @@ class PageContext:
     @cached_property
     def pixels(self) -> np.ndarray | None:
         """The probe as pictures [example, height, width, 1 or 3] from 0 to 255; None where it holds none."""
-        probe = self.probe
-        if probe.pictures is not None:
-            return np.asarray(probe.pictures)
-        images = np.asarray(probe.images)
-        return to_pixels(images, self.probe_range) if are_pictures(images.shape) and len(images) else None
+        images = np.asarray(pictures_of(self.run, self.probe))
+        if self.probe.pictures is not None:
+            return images
+        return to_pixels(images, self.probe_range) if len(images) else None
 
     def evaluation_pixels(self, example: int) -> np.ndarray | None:
         """One evaluation input as a picture, as `pixels` has those of the probe; None where it was not kept."""
         images, shades = self.evaluation_pictures
-        if not are_pictures(images.shape) or example >= len(images):
+        if example >= len(images):
             return None
         pixels: np.ndarray = to_pixels(images[example : example + 1], shades)[0]
         return pixels
 
     @cached_property
     def evaluation_pictures(self) -> tuple[np.ndarray | LazyArray, tuple[float, float]]:
-        """What the evaluation batch has to show, pictures or else inputs, with the values of black and of white."""
+        """The evaluation's pictures, empty where it has none, with the values of black and of white."""
         batch = self.run.batch("evaluation")
-        if batch.pictures is not None:
-            return batch.pictures, (0.0, 255.0)
-        return batch.images, image_range(batch.images)
+        images = pictures_of(self.run, batch)
+        return images, (0.0, 255.0) if batch.pictures is not None else image_range(images)
 
     @cached_property
     def size(self) -> tuple[int, int] | None:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.confusion import Confusion, hardest, similar_order, wilson
-from reportgen.core.pictures import are_pictures
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table
 from reportgen.figures.bars import pair_bars
 from reportgen.figures.chart import chart
@@ -96,7 +95,7 @@ def _misclassified(context: PageContext, result: Confusion) -> Figure | None:
     # A run keeps the first images only where there are very many.
     chosen = [i for i in result.misclassified if i < len(images)]
     chosen = chosen[: IMAGES if context.limits.pictures is None else context.limits.pictures]
-    if context.classification is None or not chosen or not are_pictures(images.shape):
+    if context.classification is None or not chosen:
         return None
     predictions, gaps = context.classification.predictions, context.classification.logit_gap
     names = distinct(result.classes, 10)  # a tile has room for that many characters

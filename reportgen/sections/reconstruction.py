@@ -113,7 +113,7 @@ def _probe(context: PageContext, outcome: Reconstruction) -> list[Block]:
     caption = f"{plural(count, f'probe {one}').capitalize()}: {wanted}, output, and output minus {wanted}, from "
     caption += f"−{short_number(reach)} (red) over 0 (white) to {short_number(reach)} (blue)."
     alt = f"{plural(count, f'probe {one}').capitalize()} with their outputs and differences."
-    if are_pictures(shape):
+    if are_pictures(shape, context.network):
         shades = image_range(targets)
         columns = {} if own or context.pixels is None else {"input": [colors(p) for p in context.pixels[:count]]}
         columns[wanted] = [colors(picture) for picture in to_pixels(targets, shades)]

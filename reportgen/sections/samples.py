@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from reportgen.core.pictures import are_pictures
 from reportgen.core.report import Figure, Section, Table
 from reportgen.figures.export import picture_export
 from reportgen.sections.context import PageContext
@@ -17,7 +16,7 @@ def build(context: PageContext) -> Section | None:
     """The first evaluation images of each class, a row per class; None for data that are no pictures."""
     evaluation, classes = context.run.batch("evaluation"), context.run.classes
     images, shades = context.evaluation_pictures
-    if not are_pictures(images.shape) or not len(images):
+    if not len(images):
         return None
     labels = evaluation.labels[: len(images)]
     shown = [np.flatnonzero(labels == label)[:PER_CLASS] for label in range(min(len(classes), CLASSES))]

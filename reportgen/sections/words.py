@@ -11,7 +11,7 @@ import numpy as np
 
 from reportgen.core.examples import is_mask, leaves
 from reportgen.core.outcome import Kind
-from reportgen.core.pictures import are_pictures
+from reportgen.core.pictures import pictures_of
 from reportgen.core.run import LazyArray, Run
 
 # Keeps a number and its unit on one line.
@@ -67,7 +67,7 @@ def noun(run: Run) -> str:
     if run.task is not None and run.task.kind is Kind.TOKENS:
         return "sequence"
     batches = [run.batch(name) for name in ("probe", "evaluation")]
-    if any(batch.pictures is not None or are_pictures(batch.images.shape) for batch in batches):
+    if any(len(pictures_of(run, batch)) for batch in batches):
         return "image"
     tokens = any(is_tokens(name, array) for batch in batches for name, array in leaves(batch.inputs).items())
     return "sequence" if tokens else "example"

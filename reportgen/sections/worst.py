@@ -9,7 +9,6 @@ import numpy as np
 
 from reportgen.core.examples import leaves
 from reportgen.core.numbers import short_number
-from reportgen.core.pictures import are_pictures
 from reportgen.core.report import Block, Figure, Table
 from reportgen.figures.export import picture_export
 from reportgen.sections.context import PageContext
@@ -31,7 +30,7 @@ def worst(
     """
     images, shades = context.evaluation_pictures
     one = noun(context.run)
-    if are_pictures(images.shape):
+    if len(images):
         kept = [(i, text) for i, text in zip(order, texts, strict=True) if i < len(images)]
         kept = kept[: IMAGES if context.limits.pictures is None else context.limits.pictures]
         picture = image_mosaic(

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from reportgen.core.network import Role
 from reportgen.core.outcome import Classification
 from reportgen.core.report import Figure, Fold, Table, Text
 from reportgen.core.run import TopExamples
@@ -93,3 +94,12 @@ def test_many_labels_are_a_heatmap_and_their_counts_a_sentence(recorded):
 def test_the_table_has_both_preferences(recorded):
     (fold,) = (block for block in built(recorded, selective()).blocks if isinstance(block, Fold))
     assert fold.blocks[0].rows[0] == (2, "3", 24, "3.08", "0.60", "3", "3.08", "0.692")
+
+
+def test_every_layer_with_channels_that_makes_new_values_is_drawn(recorded):
+    run = open_run(recorded)
+    section = activity.build(PageContext(Moment(run, 12), Moment(run, 0), Options()))
+    drawn = {block.name for block in walk(section.blocks) if isinstance(block, Figure)}
+    roles = {layer.role for layer in run.network.distinct if f"activity-{layer.path.replace('/', '-')}" in drawn}
+    assert roles == {Role.CONV, Role.DENSE, Role.ACTIVATION}
+    assert {layer.role for layer in run.network.distinct} > roles

@@ -150,6 +150,21 @@ def test_the_page_of_a_language_model_never_says_image():
         assert "image" not in part.partition(">")[2], part
 
 
+def test_the_page_of_a_network_of_series_never_says_image():
+    series = np.zeros((4, 40, 1), np.float32)
+    labels = np.arange(4) % 2
+    layer = Layer("conv", "Conv", Role.CONV, (40, 3), ("t", "channel"), inputs=(INPUT,))
+    sums = {"conv": np.ones((2, 3))}
+    outcome = Classification(labels, np.ones(4, np.float32), np.array([2, 2]), sums, np.ones(2))
+    maps = {"conv": np.zeros((2, 40, 3), np.float32)}
+    batches = Batch(4, series, labels), Batch(2, series[:2], labels[:2])
+    context = made(Kind.CLASSIFICATION, outcome, *batches, classes=("calm", "loud"), layers=(layer,), maps=maps)
+    page = document(context)
+    assert "4 test examples" in page.headline
+    assert "images" not in {section.anchor for section in page.sections}
+    assert not [section.finding for section in page.sections if "image" in section.finding]
+
+
 @pytest.mark.parametrize(
     "vocabulary",
     [

@@ -7,7 +7,7 @@ import numpy as np
 
 from reportgen.analysis.confusion import confusion
 from reportgen.analysis.paired import LEVEL, Paired, holm, paired
-from reportgen.core.pictures import are_pictures, image_range
+from reportgen.core.pictures import image_range, pictures_of
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table
 from reportgen.figures.chart import chart
 from reportgen.figures.export import picture_export
@@ -174,8 +174,8 @@ def example_pictures(
     `what` says which examples these are ("that ..."), `told` what the labels are.
     """
     batch = comparison.base.batch("evaluation")
-    images = batch.images if batch.pictures is None else batch.pictures
-    if not are_pictures(images.shape):
+    images = pictures_of(comparison.base, batch)
+    if not len(images):
         return None
     shown = [(place, label) for place, label in zip(places, labels, strict=True) if place < len(images)][:IMAGES]
     picture = image_mosaic(
