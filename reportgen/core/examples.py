@@ -19,12 +19,15 @@ BLOCK = 1000
 
 
 def leaves(inputs: Any) -> dict[str, np.ndarray]:
-    """The arrays of a batch's inputs by their place in them: "image", "0/left"; "" for inputs that are one array."""
+    """The arrays of a batch's inputs by their place in them: "image", "0/left"; "" for inputs that are one array.
+
+    The parts of a named tuple have their names.
+    """
     if inputs is None:
         return {}
     if isinstance(inputs, Mapping | tuple):
-        items = inputs.items() if isinstance(inputs, Mapping) else enumerate(inputs)
-        parts = {str(key): leaves(value) for key, value in items}
+        named = inputs if isinstance(inputs, Mapping) else getattr(inputs, "_asdict", dict)()
+        parts = {str(key): leaves(value) for key, value in named.items() or enumerate(inputs)}
         return {f"{key}/{part}".rstrip("/"): array for key, below in parts.items() for part, array in below.items()}
     return {"": inputs}
 

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from reportgen.core.network import Network
+from reportgen.core.examples import leaves
+from reportgen.core.network import Network, Role
 from reportgen.core.outcome import (
     Classification,
     Dense,
@@ -28,7 +29,7 @@ from reportgen.core.outcome import (
 from reportgen.evaluate.arrays import LayerValues, PerExample, Scores
 from reportgen.evaluate.evaluator import Examples, Reducer, predicted
 from reportgen.evaluate.reducers import LabelSums, MostProbable, Predictions
-from reportgen.evaluate.task import gives_probabilities, like_an_input, named_leaves, token_leaf, unmasked
+from reportgen.evaluate.task import like_an_input, named_leaves, token_leaf, unmasked
 
 TOKENS_KEPT = 1 << 18
 """Tokens whose own losses are kept with each outcome: those of the first evaluation examples."""
@@ -50,7 +51,7 @@ class Scoring:
 def scoring_of(task: Task, classes: int, network: Network) -> Scoring:
     """The scoring of a task with so many classes; of labels alone where nothing is scored."""
     output = functools.partial(_output, task.output)
-    likely = gives_probabilities(network)
+    likely = _gives_probabilities(network)
     match task.kind:
         case Kind.CLASSIFICATION:
             scores = functools.partial(_class_scores, output, likely)
@@ -223,7 +224,7 @@ class TokenLosses:
 
 def _next_tokens(examples: Examples, scores: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(targets, which of them count, scores) [example, time, ...], each at the target's place."""
-    inputs = named_leaves(examples.inputs)
+    inputs = leaves(examples.inputs)
     tokens = token_leaf(inputs)
     shape = scores.shape[:2]
     real = unmasked(inputs, shape)
@@ -246,8 +247,14 @@ class Errors(_PerExample):
         scored = self._output(output).astype(jnp.float32)
         targets = examples.targets
         if targets is None or targets.shape != scored.shape:
-            targets = like_an_input(named_leaves(examples.inputs), scored.shape)
+            targets = like_an_input(leaves(examples.inputs), scored.shape)
         return jnp.square(scored - targets).reshape(len(scored), -1).mean(axis=1)
 
     def result(self, total: Any) -> np.ndarray:
         return np.concatenate(total).astype(np.float32)
+
+
+def _gives_probabilities(network: Network) -> bool:
+    """Whether the network's output is that of a sigmoid or softmax, reshaping aside."""
+    layers = [layer for layer in network.distinct if layer.role is not Role.RESHAPE]
+    return bool(layers) and layers[-1].op in ("sigmoid", "softmax")

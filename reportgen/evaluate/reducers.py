@@ -20,10 +20,11 @@ from reportgen.core.arrays import (
     LogitGaps,
     PerLabel,
 )
+from reportgen.core.examples import leaves
 from reportgen.core.run import LayerVectors, TopClasses
 from reportgen.evaluate.arrays import ByExample, ChannelMask, LayerValues, PerChannel, PerExample, Scores, Wide
 from reportgen.evaluate.evaluator import Examples, predicted
-from reportgen.evaluate.task import named_leaves, token_leaf, unmasked
+from reportgen.evaluate.task import token_leaf, unmasked
 
 Values = Mapping[str, LayerValues]
 
@@ -155,7 +156,7 @@ class Vectors:
         self._most = most
 
     def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
-        value, inputs = values[self._path], named_leaves(examples.inputs)
+        value, inputs = values[self._path], leaves(examples.inputs)
         tokens = token_leaf(inputs)
         if value.ndim != 3 or tokens is None or tokens.shape != value.shape[:2]:
             return value.reshape(len(value), -1)

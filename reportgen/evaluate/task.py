@@ -28,8 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from reportgen.capture import Capture
-from reportgen.core.examples import is_mask
-from reportgen.core.network import Network, Role
+from reportgen.core.examples import is_mask, leaves
 from reportgen.core.outcome import Kind, Task
 from reportgen.core.run import Batch
 from reportgen.errors import OptionError, choices
@@ -76,7 +75,7 @@ def task_of(
             for name, leaf in named_leaves(output).items()
             if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.shape[:1] == (min(count, 2),)
         },
-        inputs={name: np.asarray(leaf) for name, leaf in named_leaves(batch.inputs).items()},
+        inputs={name: np.asarray(leaf) for name, leaf in leaves(batch.inputs).items()},
         targets=None if batch.targets is None else np.asarray(batch.targets[:count]),
         classes=None if classes is None else len(classes),
         narrowest=min((math.prod(layer.shape) for layer in capture.network.distinct), default=0),
@@ -96,7 +95,7 @@ def scores_in(task: Task, shape: Shape) -> int:
 
 def _is_causal(capture: Capture, variables: Any, inputs: Any) -> bool:
     """Whether another last token changes outputs at its own place, and none before it."""
-    named = named_leaves(inputs)
+    named = leaves(inputs)
     tokens = token_leaf(named)
     assert tokens is not None
     real = np.asarray(unmasked(named, tokens.shape))
@@ -117,9 +116,9 @@ def _is_causal(capture: Capture, variables: Any, inputs: Any) -> bool:
 
 
 def named_leaves(tree: Any) -> dict[str, Any]:
-    """Place -> array: keys and indices joined by "/"; "" for the only one."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {"/".join(_key(part) for part in path): leaf for path, leaf in leaves}
+    """Place in a model's output, which may be any tree -> array: as `core.examples.leaves` has the inputs'."""
+    found = jax.tree_util.tree_leaves_with_path(tree)
+    return {"/".join(_key(part) for part in path): leaf for path, leaf in found}
 
 
 def _key(part: Any) -> str:
@@ -245,8 +244,10 @@ _ORDER = (Kind.CLASSIFICATION, Kind.TOKENS, Kind.DENSE, Kind.MULTILABEL, Kind.RE
 
 
 def _reason(facts: Facts) -> str:
-    """Why nothing is scored though there are targets."""
+    """Why nothing is scored though there are targets, or tokens that might be predicted."""
     targets = facts.targets
+    if beyond := _beyond(facts, "tokens", token_leaf(facts.inputs)) or _beyond(facts, "targets", targets):
+        return beyond
     if targets is None:
         return ""
     if targets.ndim == 1 and _whole(targets) and not _differ(targets) and len(targets) > 1:
@@ -258,6 +259,18 @@ def _reason(facts: Facts) -> str:
         known = facts.classes or int(targets.max()) + 1
         return f"the labels are of {known} classes, and the output is {_shapes(facts)}, not a score for each of them"
     return f"the targets are {_typed(targets)}, and the output is {_shapes(facts)}"
+
+
+def _beyond(facts: Facts, what: str, places: np.ndarray | None) -> str:
+    """That whole numbers [example, *position] are larger than the one output with scores there knows, in words."""
+    if places is None or places.ndim < 2 or not _whole(places):
+        return ""
+    scores = [shape for shape in facts.outputs.values() if shape[:-1] == places.shape]
+    highest = int(places.max(initial=0))
+    if len(scores) != 1 or highest < scores[0][-1]:
+        return ""
+    count = scores[0][-1]
+    return f"the {what} go up to {highest:,}, and the output {list(scores[0])} has {count:,} scores, 0 to {count - 1:,}"
 
 
 def _shapes(facts: Facts) -> str:
@@ -335,9 +348,3 @@ def _shifted(tokens: np.ndarray, targets: np.ndarray) -> bool:
     later, next_tokens = targets[:, :-1], tokens[:, 1:]
     counted = later >= 0
     return bool(counted.any() and (later == next_tokens)[counted].mean() > 0.5)
-
-
-def gives_probabilities(network: Network) -> bool:
-    """Whether the network's output is that of a sigmoid or softmax, reshaping aside."""
-    layers = [layer for layer in network.distinct if layer.role is not Role.RESHAPE]
-    return bool(layers) and layers[-1].op in ("sigmoid", "softmax")

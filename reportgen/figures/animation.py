@@ -36,8 +36,12 @@ def animation(
     classes: Sequence[str],
     names: Sequence[str],
     frame_ms: int = 500,
+    *,
+    ordered: bool = False,
 ) -> Animation:
     """Points of every frame, [frame, n, 2], coloured by their labels [n]; `names` has a title per frame.
+
+    `ordered` is as for `class_dots`.
 
     An endless GIF of 560 x 608 pixels with exactly one picture per frame, each shown for `frame_ms`
     milliseconds; the still is the last frame. Non-finite points are omitted from their frame.
@@ -50,7 +54,7 @@ def animation(
     classes = [drawable(name) for name in classes]
     pictures: list[PIL.Image.Image] = []
     for index, ((points, marks), name) in enumerate(zip(clouds, names, strict=True)):
-        picture = _drawn(_scene(points, marks, classes, name, box, (index + 1) / len(frames)))
+        picture = _drawn(_scene(points, marks, classes, ordered, name, box, (index + 1) / len(frames)))
         # A GIF writer merges equal frames into a longer one; then frames no longer correspond to epochs.
         if pictures and picture.tobytes() == pictures[-1].tobytes():
             picture.putpixel((index % picture.width, picture.height - 1), 2)
@@ -62,7 +66,13 @@ def animation(
 
 
 def _scene(
-    points: np.ndarray, labels: np.ndarray, classes: Sequence[str], name: str, box: Limits, share: float
+    points: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    ordered: bool,
+    name: str,
+    box: Limits,
+    share: float,
 ) -> Scene:
     """One frame, with a progress bar at its foot: the accent up to `share`, a line for the rest."""
     height = HEAD + SIDE + FOOT
@@ -71,7 +81,7 @@ def _scene(
     at = centres(pixels, labels) if classes else {}
     parts: tuple[Part, ...] = (
         # Centred on pixels: identical dots compress better.
-        *class_dots(np.floor(pixels) + 0.5, labels, size=dot_size(len(points), SIDE)),
+        *class_dots(np.floor(pixels) + 0.5, labels, size=dot_size(len(points), SIDE), ordered=ordered),
         Words(10, HEAD - 10, shorten(name, 48), size=SIZE + 2, bold=True),
         *place_labels(at, classes, size=SMALL + 1, within=(0, HEAD, SIDE, HEAD + SIDE)),
         Boxes(np.array([[0, height - 4, done, height]]), "accent"),

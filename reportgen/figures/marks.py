@@ -19,6 +19,9 @@ ROUNDS = 3
 PALE = (1, 3, 7, 9)
 """Class colours that do not stand out from white by 3:1 without a rim."""
 
+PALEST = 0.25
+"""Opacity of the lowest of ordered classes."""
+
 CROWD = 60
 """Names up to which they are moved apart: of more, each that does not fit is left out."""
 
@@ -30,10 +33,12 @@ def class_dots(
     size: float = 5.0,
     alpha: float = 1.0,
     rim: bool = False,
+    ordered: bool = False,
     per_pixel: int = 10,
 ) -> Iterator[Dots]:
     """Points [n, 2] in the colours and marks of their classes, `labels` [n] of class numbers.
 
+    Of classes that are `ordered`, all have one colour, the stronger the higher their number.
     Drawn in rounds of a part of every class, so that the class with the highest number does not cover all others.
     `rim` puts a thin rim of the ground's colour under each dot; those of pale classes always have a grey one.
     Non-finite points are omitted.
@@ -42,6 +47,10 @@ def class_dots(
     for part in range(ROUNDS):
         for label in np.unique(labels).tolist():
             chosen = points[(labels == label) & (order == part)]
+            if ordered:
+                strength = PALEST + (1 - PALEST) * label / max(int(labels.max()), 1)
+                yield Dots(chosen, "accent", size, strength * alpha, per_pixel=per_pixel)
+                continue
             mark = class_mark(label)
             pale = label % len(CLASS_COLORS) in PALE
             if rim:

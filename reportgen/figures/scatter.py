@@ -65,11 +65,17 @@ def dot_size(count: int, pixels: float) -> float:
 
 
 def embedding_multiples(
-    frames: Sequence[np.ndarray], titles: Sequence[str], labels: np.ndarray, classes: Sequence[str]
+    frames: Sequence[np.ndarray],
+    titles: Sequence[str],
+    labels: np.ndarray,
+    classes: Sequence[str],
+    *,
+    ordered: bool = False,
 ) -> Scene:
     """The frames [n, 2] side by side, at most four in a row, all at the same limits.
 
-    Class names are in the last frame. Non-finite points are omitted; without labels all points have one colour.
+    Class names are in the last frame; `ordered` is as for `class_dots`. Non-finite points are omitted; without labels
+    all points have one colour.
     """
     if not frames or len(frames) != len(titles):
         raise DataError(f"small multiples need a title per frame; got {len(frames)} and {len(titles)}")
@@ -84,7 +90,7 @@ def embedding_multiples(
     for index, ((points, marks), title) in enumerate(zip(clouds, titles, strict=True)):
         row, column = divmod(index, columns)
         named = classes if index == len(frames) - 1 else ()
-        panel = partial(_frame, points, marks, title, named, box, side)
+        panel = partial(_frame, points, marks, title, named, ordered, box, side)
         parts += panel(column * (side + gap), row * (side + head + 8))
         cells.append(Scene(side + gap, side + head + 8, panel(0, 0)))
     shape = columns * (side + gap) - gap, rows * (side + head + 8)
@@ -99,6 +105,7 @@ def _frame(
     marks: np.ndarray,
     title: str,
     classes: Sequence[str],
+    ordered: bool,
     box: Limits,
     side: float,
     x: float,
@@ -109,7 +116,7 @@ def _frame(
         return heading, no_data(Frame(x, y + HEAD, side, side))
     pixels = on_square(points, box, x, y + HEAD, side)
     # Half a pixel is finer than the dots, and keeps a dozen frames of thousands of points small.
-    dots = class_dots(pixels, marks, size=min(dot_size(len(points), side), 3), per_pixel=2)
+    dots = class_dots(pixels, marks, size=min(dot_size(len(points), side), 3), ordered=ordered, per_pixel=2)
     names = place_labels(centres(pixels, marks), classes, size=9, length=10) if classes else []
     return heading, *dots, *names
 

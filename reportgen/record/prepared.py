@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from reportgen.capture import check_all, prepare
+from reportgen.core.examples import leaves
 from reportgen.core.network import INPUT, Layer, Network, Role
 from reportgen.core.outcome import Kind, Task
 from reportgen.core.run import Batch, LayerVectors, Observation
 from reportgen.errors import DataError, ModelError, choices, warn
-from reportgen.evaluate import Observer, scores_in, task_of
+from reportgen.evaluate import Observer, scores_in, task_of, token_leaf
 from reportgen.record.batches import class_names, examples, first, scored, with_fingerprints
 from reportgen.record.keep import Keep
 from reportgen.record.trees import needed_collections
@@ -71,7 +72,8 @@ def prepare_model(
     task, shape = task_of(capture, variables, batches.get("evaluation", whole), classes, task)
     batches = {name: scored(batch, task, shape) for name, batch in batches.items()}
     names = class_names(classes, batches, scores_in(task, shape))
-    embed = _embedding_layer(capture.network, keep.embed, task) if "embedding" in batches else None
+    of_tokens = token_leaf(leaves(whole.inputs)) is not None
+    embed = _embedding_layer(capture.network, keep.embed, task, of_tokens) if "embedding" in batches else None
     if embed is not None and embed not in capture.selected:
         capture = replace(capture, selected=(*capture.selected, embed))
     provenance: dict[str, Any] = {}
@@ -93,15 +95,21 @@ def prepare_model(
     header = {
         **network_header(capture.network, embed),
         "task": asdict(task),
-        "vocabulary": _texts(vocabulary, shape[-1] if task.kind is Kind.TOKENS else 0),
+        "vocabulary": _texts(vocabulary, shape[-1] if task.kind is Kind.TOKENS else _tokens_seen(batches)),
         "notes": _notes(task, batches.get("evaluation", whole), classes, names),
     }
     needed = needed_collections(capture, variables, example)
     return Prepared(batches, names, observe, needed, header, provenance)
 
 
+def _tokens_seen(batches: Mapping[str, Batch]) -> int:
+    """One more than the highest token among the inputs that are held; 0 where they are no tokens."""
+    found = [token_leaf(leaves(batch.inputs)) for batch in batches.values()]
+    return max((int(tokens.max(initial=-1)) + 1 for tokens in found if tokens is not None), default=0)
+
+
 def _texts(vocabulary: Sequence[str] | Callable[[int], str] | None, tokens: int) -> list[str]:
-    """The text of each token; none where there is no vocabulary, or nothing is scored by tokens."""
+    """The text of each token; none where there is no vocabulary, or the network takes and gives no tokens."""
     if vocabulary is None or not tokens:
         return []
     if callable(vocabulary):
@@ -117,9 +125,9 @@ def _notes(task: Task, batch: Batch, classes: Sequence[str] | None, names: Seque
     Raises DataError for other targets of which nothing is.
     """
     if task.reason:
-        if not len(batch.labels):
+        if batch.targets is not None and not len(batch.labels):
             raise DataError(f"{task.reason}; leave the targets out, or name the task (task=...)")
-        text = f"No accuracy is measured: {task.reason}"
+        text = f"{'Nothing is scored' if batch.targets is None else 'No accuracy is measured'}: {task.reason}"
         warn(f"{text}; the task can be named (task=...)")
         return [f"{text}."]
     highest = int(batch.labels.max(initial=-1))
@@ -146,7 +154,7 @@ def fitting(observation: Observation, size: int, taken: int) -> Observation:
     return replace(observation, layer_vectors=LayerVectors(vectors.examples[:count], cut))
 
 
-def _embedding_layer(network: Network, path: str | None, task: Task) -> str | None:
+def _embedding_layer(network: Network, path: str | None, task: Task, of_tokens: bool) -> str | None:
     """The layer to embed: the one of that path, else the last one whose values the output is made of alone.
 
     It gives a vector for each example, or of a network of tokens for each place, and a layer with parameters follows.
@@ -162,7 +170,7 @@ def _embedding_layer(network: Network, path: str | None, task: Task) -> str | No
     before = order[: weighted[-1]] if weighted else []
     needed = _needed(network)
     vectors = [layer for layer in before if len(layer.shape) == 1 and layer.path in needed]
-    if not vectors and task.kind is Kind.TOKENS:
+    if not vectors and of_tokens:
         vectors = [layer for layer in before if layer.axes == ("t", "channel") and layer.path in needed]
     if not vectors:
         vectors = [layer for layer in before if len(layer.shape) == 1]

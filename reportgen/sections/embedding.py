@@ -1,12 +1,15 @@
 """The hidden layer on a plane, epoch by epoch; and further examples over the embedded ones."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from reportgen.analysis.embedding import Embedding, place
 from reportgen.analysis.neighbors import NEIGHBORS, nearest
+from reportgen.core.numbers import short_number
+from reportgen.core.outcome import Kind
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Text
 from reportgen.core.run import Run
 from reportgen.figures.animation import animation
@@ -19,6 +22,8 @@ from reportgen.sections.words import noun, percent, plural
 
 FRAME_MS = 500
 MULTIPLES = 8
+GROUPS = 5
+"""Groups of points by their value, where values are predicted."""
 LEAST = 0.005
 """Movement that is printed as 0.00."""
 
@@ -40,22 +45,21 @@ def build(context: PageContext) -> Section | None:
         for epoch, at in zip(epochs, called, strict=True)
     ]
     layer, several = run.embed_layer, len(found.frames) > 1
-    points, labels = plural(len(found.points), _embedded(context)), labels_of(found)
-    how = f"{points} in {layer}, {_method_name(found)}"
-    colours = f" Each point is one {noun(run)}" + (", in the colour of its class." if len(labels) else ".")
+    points, (labels, marked, coloured) = plural(len(found.points), _embedded(context)), _marks(context, found)
+    how = f"{points} in {layer}{_averaged(context)}, {_method_name(found)}"
+    colours, ordered = f" Each point is one {noun(run)}{coloured}.", bool(len(labels)) and not len(labels_of(found))
     finding, blocks = _finding(context, found, epochs), list[Block]()
     if several and context.limits.moving:
-        shown = animation(list(found.frames), labels, _names(run, found), names, FRAME_MS)
+        shown = animation(list(found.frames), labels, marked, names, FRAME_MS, ordered=ordered)
         alt = f"Animation of {len(names)} frames: {finding}"
         blocks.append(Figure("embedding-epochs", shown, alt, f"{how}, a frame per {stage}.{colours}"))
     picked = _by_change(found)
     chosen = "" if len(picked) == len(names) else f" {len(picked)} of {len(names)}, chosen by change."
     same = "The same frames side by side, at one scale." if several else f"{how}, {names[0]}.{colours}"
-    multiples = [found.frames[i] for i in picked], [names[i] for i in picked], labels, _names(run, found)
+    multiples = [found.frames[i] for i in picked], [names[i] for i in picked], labels, marked
     alt = f"The embedding at {plural(len(picked), stage)} side by side." if several else finding
-    blocks.append(
-        chart("embedding-multiples", embedding_multiples(*multiples), alt=alt, caption=same + chosen, wide=True)
-    )
+    scene = embedding_multiples(*multiples, ordered=ordered)
+    blocks.append(chart("embedding-multiples", scene, alt=alt, caption=same + chosen, wide=True))
     table = faithful.table(found, epochs)
     fold = Fold("How far each frame can be believed", (table,))
     blocks += [faithful.curves(found, epochs), fold] if several else [table]
@@ -146,6 +150,41 @@ def _names(run: Run, found: Embedding) -> tuple[str, ...]:
     return run.classes if len(labels_of(found)) else ()
 
 
+def _marks(context: PageContext, found: Embedding) -> tuple[np.ndarray, tuple[str, ...], str]:
+    """A class of each point to colour it by, their names, and how a caption says so; none where nothing is known of it.
+
+    Where values are predicted these are groups of equal size by the true value, the first of several.
+    """
+    run = context.run
+    if len(labels := labels_of(found)):
+        return labels, run.classes, ", in the colour of its class"
+    targets = run.batch("embedding").targets
+    if run.task is None or run.task.kind is not Kind.REGRESSION or targets is None:
+        return labels, (), ""
+    true = np.asarray(targets)
+    values = true[found.points, 0].astype(float)
+    if not np.isfinite(values).all():
+        return labels, (), ""
+    edges = np.unique(np.quantile(values, np.arange(1, GROUPS) / GROUPS))
+    edges = edges[edges > values.min()]
+    if not len(edges):
+        return labels, (), ""
+    ends = [short_number(edge) for edge in edges]
+    between = tuple(f"{low} to {high}" for low, high in pairwise(ends))
+    value = "true value" if true.shape[1] == 1 else "first true value"
+    coloured = f", the stronger its colour, the larger its {value}: {len(edges) + 1} groups of about equal size"
+    groups: np.ndarray = np.searchsorted(edges, values, side="right")
+    return groups, (f"below {ends[0]}", *between, f"from {ends[-1]}"), coloured
+
+
+def _averaged(context: PageContext) -> str:
+    """Says that the vectors are means over positions, where they are."""
+    layer, seen = context.network.layers.get(context.run.embed_layer or ""), context.observation
+    if layer is None or seen is None or len(layer.shape) != 2 or seen.vectors["embedding"].shape[1] != layer.channels:
+        return ""
+    return ", averaged over the positions that no mask leaves out"
+
+
 def _agreement(found: Embedding, placed: np.ndarray, labels: np.ndarray) -> float | None:
     """Share of placed points whose 15 nearest embedded points vote for their label; None without labels."""
     known = np.isfinite(placed).all(axis=1)
@@ -218,8 +257,11 @@ def _placed_rows(run: Run, examples: np.ndarray, placed: np.ndarray, labels: np.
 
 
 def _rows(context: PageContext, found: Embedding, epochs: list[int]) -> Iterator[tuple[Any, ...]]:
-    classes, labels = context.run.classes, context.run.batch("embedding").labels
+    classes, batch = context.run.classes, context.run.batch("embedding")
+    labels = batch.labels
+    one_value = not len(labels) and batch.targets is not None and batch.targets.shape[1:] == (1,)
+    values = np.asarray(batch.targets)[:, 0] if one_value else labels[:0]
     for epoch, frame in zip(epochs, found.frames, strict=True):
         for index, (x, y) in zip(found.points, frame, strict=True):
-            label = classes[labels[index]] if len(labels) else None
+            label = classes[labels[index]] if len(labels) else float(values[index]) if len(values) else None
             yield epoch, int(index), label, float(x), float(y)

@@ -1,8 +1,10 @@
 """Fingerprints of examples: equal for equal inputs alone, whatever holds them."""
 
+from collections import namedtuple
+
 import numpy as np
 
-from reportgen.core.examples import BLOCK, common, fingerprints, fingerprints_of
+from reportgen.core.examples import BLOCK, common, fingerprints, fingerprints_of, leaves
 from reportgen.core.run import Batch, LazyArray
 
 IMAGES = np.random.default_rng(0).random((BLOCK + 7, 3, 2)).astype(np.float32)
@@ -50,3 +52,9 @@ def test_common_examples_are_paired_once_copies_in_order():
     assert here.tolist() == [0, 2, 3] and there.tolist() == [1, 3, 0]
     here, there = common(np.array([1], np.uint64), np.zeros(0, np.uint64))
     assert here.shape == there.shape == (0,)
+
+
+def test_parts_of_a_named_tuple_have_their_names():
+    pair = namedtuple("pair", "tokens mask")(np.zeros((2, 3)), (np.ones(2), np.ones(2)))
+    assert list(leaves(pair)) == ["tokens", "mask/0", "mask/1"]
+    assert list(leaves((1, (2, 3)))) == ["0", "1/0", "1/1"]

@@ -303,3 +303,31 @@ def test_labels_without_scores_for_them_are_warned_about(tmp_path):
     run = open_run(tmp_path / "run")
     assert recorder.accuracy is None and run.task.kind is Kind.NONE and "not a score for each of them" in run.notes[0]
     assert run.observations[0].outcome.label_counts.tolist() == [4] * 5
+
+
+def test_tokens_beyond_the_scores_are_the_reason_that_nothing_is_scored(tmp_path):
+    beyond = TOKENS.copy()
+    beyond[2, 3] = 40
+    variables = Language().init(jax.random.key(0), TOKENS)
+    with pytest.warns(UserWarning, match=r"Nothing is scored: the tokens go up to 40, and the output .* has 11 scores"):
+        Recorder(tmp_path / "run", Language(), variables, probe=TOKENS[:2], evaluation=beyond).close()
+    run = open_run(tmp_path / "run")
+    assert run.task.kind is Kind.NONE
+    assert "0 to 10" in run.task.reason
+    assert run.notes[0].startswith("Nothing is scored: the tokens")
+    with pytest.raises(DataError, match="the targets go up to 40"):
+        Recorder(tmp_path / "more", Language(), variables, probe=TOKENS[:2], evaluation=(TOKENS, beyond))
+
+
+def test_a_tagger_keeps_its_vocabulary_and_is_embedded(tmp_path):
+    tags, texts = TOKENS % 3, [f"word {i}" for i in range(20)]
+    variables = Language().init(jax.random.key(0), TOKENS)
+    given = {"probe": (TOKENS[:2], tags[:2]), "evaluation": (TOKENS, tags)}
+    Recorder(tmp_path / "run", Language(), variables, **given, vocabulary=texts).close()
+    run = open_run(tmp_path / "run")
+    assert run.task.kind is Kind.DENSE
+    assert run.vocabulary == tuple(texts[: TOKENS.max() + 1])
+    vectors = run.observations[0].vectors["embedding"]
+    assert vectors.shape == (len(TOKENS), run.network.layers[run.embed_layer].channels)
+    with pytest.raises(DataError, match=r"vocabulary has 5 texts for the network's 11 tokens"):
+        Recorder(tmp_path / "more", Language(), variables, **given, vocabulary=texts[:5])

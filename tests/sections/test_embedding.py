@@ -1,10 +1,12 @@
 """What is said of the embedding: of which examples, and only of movement beyond what a standing layout moves."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from reportgen.core.outcome import Kind, Task
 from reportgen.core.report import Figure, Fold
 from reportgen.sections import embedding
 from reportgen.sections.context import PageContext
@@ -115,3 +117,41 @@ def test_one_frame_is_no_animation(recorded):
     section = embedding.build(context(frames(open_run(recorded), [])))
     assert [block.name for block in section.blocks if isinstance(block, Figure)] == ["embedding-multiples"]
     assert section.title == "The hidden layer" and "Animation" not in section.finding
+
+
+def valued(run, values):
+    """The run as one of a regression, with these true values [example, value] of its embedded examples."""
+    batches = {**run.batches, "embedding": replace(run.batch("embedding"), targets=values)}
+    return replace(run, batches=batches, task=Task(Kind.REGRESSION))
+
+
+def test_points_are_coloured_by_the_value_that_is_predicted(recorded):
+    run = open_run(recorded)
+    values = np.arange(300, dtype=np.float32)[:, None] ** 2
+    section = embedding.build(context(valued(run, values)))
+    frames = next(block for block in section.blocks if isinstance(block, Figure) and block.name.endswith("multiples"))
+    for word in ("below 3576", "from 57217"):
+        assert word in frames.picture.svg
+    assert len(set(re.findall(r'opacity="([\d.]+)"', frames.picture.svg))) >= 4
+    moving = section.blocks[0]
+    assert "the stronger its colour, the larger its true value: 5 groups of about equal size" in moving.caption
+    assert "class" not in moving.caption
+    rows = list(section.numbers[0].rows())
+    assert [row[2] for row in rows[:300]] == values[:, 0].tolist()
+
+
+@pytest.mark.parametrize("values", [np.ones((300, 1)), np.full((300, 1), np.nan)], ids=["one value", "NaN"])
+def test_values_that_tell_nothing_apart_colour_nothing(recorded, values):
+    section = embedding.build(context(valued(open_run(recorded), values.astype(np.float32))))
+    assert section.blocks[0].caption.endswith("Each point is one image.")
+
+
+def test_a_mean_over_positions_is_called_one(recorded):
+    run = open_run(recorded)
+    flat = embedding.build(context(run)).blocks[0].caption
+    assert "averaged" not in flat
+    layer = run.network.layers[run.embed_layer]
+    placed = replace(layer, shape=(7, layer.channels), axes=("t", "channel"))
+    network = replace(run.network, layers={**run.network.layers, layer.path: placed})
+    section = embedding.build(context(replace(run, network=network)))
+    assert "hidden/relu, averaged over the positions that no mask leaves out, PCA" in section.blocks[0].caption
