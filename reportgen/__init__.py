@@ -11,9 +11,8 @@ Importing this module imports neither jax nor matplotlib: each name is loaded wh
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from warnings import warn
 
-from reportgen.errors import naming_the_extra
+from reportgen.errors import naming_the_extra, warn
 
 if TYPE_CHECKING:
     from reportgen.api import build, inspect
@@ -91,7 +90,7 @@ if not TYPE_CHECKING:  # to type checkers any other name is an error
 
     def __getattr__(name: str) -> Any:
         if name in _RENAMED:
-            warn(f"reportgen.{name} is called reportgen.{_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
+            warn(f"reportgen.{name} is called reportgen.{_RENAMED[name]} now", DeprecationWarning, code="N101")
             name = _RENAMED[name]
         if name not in _HOME:
             raise AttributeError(f"module 'reportgen' has no attribute {name!r}")

@@ -31,7 +31,8 @@ def main() -> None:
         with naming_the_extra(), stream_errors():
             cli(standalone_mode=False)
     except ReportgenError as error:
-        end(2, partial(click.echo, f"reportgen: {error}", err=True))
+        code = f" [{error.code}]" if error.code else ""
+        end(2, partial(click.echo, f"reportgen: {error}{code}", err=True))
     except click.exceptions.NoArgsIsHelpError as error:
         end(2, partial(click.echo, error.format_message()))
     except click.ClickException as error:
@@ -149,7 +150,7 @@ def train(
     if every is not None and every.isdigit():
         every = int(every)
     if options["resume"] and options["overwrite"]:
-        raise OptionError("--resume continues a run and --overwrite replaces it: give only one of them")
+        raise OptionError("--resume continues a run and --overwrite replaces it: give only one of them", code="O103")
     from reportgen.data import load_dataset
 
     options["snapshot_every"] = every
@@ -240,9 +241,11 @@ def inspect(
     reportgen inspect --model nets:resnet18 --weights resnet18.safetensors --from torch a.png
     """
     if data_dir is not None and dataset is None:
-        raise OptionError("--data-dir says where a dataset's files lie: give --dataset too")
+        raise OptionError("--data-dir says where a dataset's files lie: give --dataset too", code="O103")
     if weights is None and reading:
-        raise OptionError("--rename, --layout, --key and --from say how weights are read: give --weights too")
+        raise OptionError(
+            "--rename, --layout, --key and --from say how weights are read: give --weights too", code="O103"
+        )
     shape = numbers(f"{size}x{size}" if size and "x" not in size else size, "--size", "x", int)
     from reportgen import api
     from reportgen.data import load_dataset
@@ -269,7 +272,7 @@ def _check_demo(run: Path) -> None:
         made = None
     if made != ("lenet", "mnist5k"):
         what = "is damaged" if made is None else f"is of {made[0]} on {made[1]}"
-        raise RunError(f"{run} holds a run that {what}, no earlier demo; give another folder with -o")
+        raise RunError(f"{run} holds a run that {what}, no earlier demo; give another folder with -o", code="R102")
 
 
 def _again(

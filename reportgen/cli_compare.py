@@ -65,11 +65,12 @@ def compare(
     Exits with 0 if nothing crossed a threshold, 1 if one did, 2 for wrong input.
     """
     if runs and (base or new):
-        raise OptionError("give BASE and NEW, or --base and --new with a run per seed, not both")
+        raise OptionError("give BASE and NEW, or --base and --new with a run per seed, not both", code="O103")
     if runs:
         if len(runs) != 2:
             raise OptionError(
-                f"two runs are compared, BASE and NEW; got {len(runs)}. Several seeds: --base ... --new ..."
+                f"two runs are compared, BASE and NEW; got {len(runs)}. Several seeds: --base ... --new ...",
+                code="O103",
             )
         base, new = runs[:1], runs[1:]
     from reportgen.analysis.thresholds import parse

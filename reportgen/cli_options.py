@@ -33,7 +33,9 @@ class Output:
 
     def __post_init__(self) -> None:
         if self.path == "-" and self.form in ("dir", "md"):
-            raise OptionError(f"-o - writes one HTML file; --format {self.form} has several: give a folder with -o")
+            raise OptionError(
+                f"-o - writes one HTML file; --format {self.form} has several: give a folder with -o", code="O103"
+            )
 
     def write(self, report: "Report") -> None:
         """Write all that was asked for, then say what was written and what the page leaves out."""
@@ -61,7 +63,8 @@ class Output:
             least = megabytes(size * 1.02).replace(NBSP, "")
             raise OptionError(
                 f"the page can't be made as small as --max-size asks for: with everything left out that can be it has "
-                f"{size:,} bytes; give --max-size {least} or more, fewer --layers, or --format dir"
+                f"{size:,} bytes; give --max-size {least} or more, fewer --layers, or --format dir",
+                code="P106",
             )
 
     def _save(self, report: "Report") -> str:
@@ -243,7 +246,9 @@ def print_matched(names: Mapping[str, str]) -> None:
 def _normalize(kind: str | None, value_range: str | None) -> str | tuple[float, float] | None:
     fixed = numbers(value_range, "--range", ",", float)
     if fixed is not None and kind not in (None, "range"):
-        raise OptionError(f"a fixed range and the normalisation {kind} exclude each other; give one of them")
+        raise OptionError(
+            f"a fixed range and the normalisation {kind} exclude each other; give one of them", code="O103"
+        )
     return fixed or kind
 
 
@@ -257,9 +262,11 @@ def _bytes(text: str) -> int | None:
     try:
         count = int(float(size) * factor)
     except (ValueError, OverflowError) as error:
-        raise OptionError(f"--max-size takes a size such as 10MB or 500KB, or none; not {text!r}") from error
+        raise OptionError(
+            f"--max-size takes a size such as 10MB or 500KB, or none; not {text!r}", code="O106"
+        ) from error
     if count <= 0:
-        raise OptionError(f"--max-size must be more than 0; it is {text!r}")
+        raise OptionError(f"--max-size must be more than 0; it is {text!r}", code="O106")
     return count
 
 
@@ -269,7 +276,7 @@ def number(text: str, option: str, kind: type) -> Any:
         return kind(text)
     except ValueError as error:
         what = "whole numbers" if kind is int else "numbers"
-        raise OptionError(f"{option} takes {what}, not {text!r}") from error
+        raise OptionError(f"{option} takes {what}, not {text!r}", code="O106") from error
 
 
 def numbers(text: str | None, option: str, between: str, kind: type) -> Any:
@@ -278,5 +285,5 @@ def numbers(text: str | None, option: str, between: str, kind: type) -> Any:
         return None
     pair = tuple(number(part, option, kind) for part in text.split(between))
     if len(pair) != 2 or (kind is int and min(pair) < 1):
-        raise OptionError(f"{option} takes two numbers joined by {between!r}, not {text!r}")
+        raise OptionError(f"{option} takes two numbers joined by {between!r}, not {text!r}", code="O106")
     return pair

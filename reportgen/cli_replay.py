@@ -59,7 +59,7 @@ def replay(
     come, or after it was stopped, it goes on.
     """
     if dataset is None:
-        raise OptionError("there is no data to evaluate the checkpoints on: give --dataset")
+        raise OptionError("there is no data to evaluate the checkpoints on: give --dataset", code="O103")
     from reportgen.data import load_dataset
     from reportgen.process import keep_compiled
     from reportgen.record import Keep

@@ -39,7 +39,7 @@ def stream_errors() -> Iterator[None]:
     except OSError as error:
         if error.filename is not None or isinstance(error, BrokenPipeError):
             raise
-        raise ReportgenError(f"standard output can't be written: {error.strerror or error}") from error
+        raise ReportgenError(f"standard output can't be written: {error.strerror or error}", code="F105") from error
 
 
 def end(code: int, say: Callable[[], object] = lambda: None) -> None:

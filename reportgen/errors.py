@@ -1,10 +1,10 @@
 """The exceptions that reportgen raises on purpose.
 
 ReportgenError is the base of all: something the user can mend, and the message says what and how. Each is also the
-built-in exception that it is a case of. The command line prints the message alone and exits with 2; any other
-exception is a bug.
+built-in exception that it is a case of. The command line prints message and code alone and exits with 2; any other
+exception is a bug. The code stands for a kind of trouble, which a page of the documentation explains.
 
-warn("what does not end anything")     # names the line of the user's own code
+warn("what does not end anything", code="C202")     # names the line of the user's own code
 """
 
 import difflib
@@ -28,7 +28,16 @@ EXTRAS = {
 
 
 class ReportgenError(Exception):
-    """Base of everything below: the message is meant for the user."""
+    """Base of everything below: the message is meant for the user.
+
+    `code` names the kind of trouble ("D104"), "" for none. A traceback shows it below the message.
+    """
+
+    def __init__(self, *args: Any, code: str = ""):
+        super().__init__(*args)
+        self.code = code
+        if code:
+            self.add_note(f"[{code}] what this means, and what to do: reportgen explain {code}")
 
 
 class DataError(ReportgenError, ValueError):
@@ -76,14 +85,9 @@ class OptionError(ReportgenError, ValueError):
 
 
 def expect(name: str, value: Any, kinds: Any, words: str) -> None:
-    """Raise OptionError unless an argument is of one of the kinds, which `words` name.
-
-    >>> expect("title", 3, str | None, "a text")
-    Traceback (most recent call last):
-    reportgen.errors.OptionError: title must be a text, not 3
-    """
+    """Raise OptionError ("title must be a text, not 3") unless an argument is of a kind that `words` name."""
     if not isinstance(value, kinds):
-        raise OptionError(f"{name} must be {words}, not {value!r:.80}")
+        raise OptionError(f"{name} must be {words}, not {value!r:.80}", code="O101")
 
 
 def choices(wanted: str, existing: Iterable[str]) -> str:
@@ -99,12 +103,15 @@ def choices(wanted: str, existing: Iterable[str]) -> str:
     return f"{hint}Existing: {listed or 'none'}"
 
 
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn, naming the line that called reportgen, however deep in it the warning arises."""
+def warn(message: str, category: type[Warning] = UserWarning, *, code: str = "") -> None:
+    """Warn, naming the line that called reportgen, however deep in it the warning arises.
+
+    The text ends in the code of the kind of trouble, by which the warning can be filtered.
+    """
     frame, level = inspect.currentframe(), 1
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "reportgen":
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(f"{message} [{code}]" if code else message, category, stacklevel=level)
 
 
 @contextmanager
@@ -117,5 +124,5 @@ def naming_the_extra() -> Iterator[None]:
         if package not in EXTRAS:
             raise
         raise MissingError(
-            f"this needs {package}, which is not installed: pip install 'reportgen-jax[{EXTRAS[package]}]'"
+            f"this needs {package}, which is not installed: pip install 'reportgen-jax[{EXTRAS[package]}]'", code="P107"
         ) from missing

@@ -43,7 +43,7 @@ def read_npz(path: Path, error: type[ReportgenError], wanted: Collection[str] | 
             dtype, shape, fortran, held = _described(stream, size, f"{path}: array {name!r}", error)
             data = stream.read(held)
             if len(data) != held:
-                raise error(f"{path}: array {name!r} is cut short: {len(data):,} of {held:,} bytes")
+                raise error(f"{path}: array {name!r} is cut short: {len(data):,} of {held:,} bytes", code="F102")
             arrays[name] = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
         return arrays
 
@@ -64,7 +64,7 @@ def _members(
 ) -> Iterator[Iterator[tuple[str, tuple[IO[bytes], int]]]]:
     """The members by name, opened one after the other, each with its size; whatever is raised within is an `error`."""
     if not path.is_file():
-        raise _MISSING.get(error, error)(f"{path}: no such file")
+        raise _MISSING.get(error, error)(f"{path}: no such file", code="F101")
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -74,7 +74,8 @@ def _members(
             if total > limit:
                 raise error(
                     f"{path}: unfolds to {total:,} bytes, more than the {limit:,} a file of its size may; "
-                    "save it uncompressed (numpy.savez) if that is right"
+                    "save it uncompressed (numpy.savez) if that is right",
+                    code="F103",
                 )
             # An archive stays open as long as one of its members is: also when reading one has failed.
             with closing(_opened(archive, members)) as opened:
@@ -82,7 +83,7 @@ def _members(
     except ReportgenError:
         raise
     except Exception as problem:  # zipfile, zlib and NumPy's header parser raise a dozen kinds for damaged bytes
-        raise error(f"{path}: not a readable .npz archive ({problem})") from problem
+        raise error(f"{path}: not a readable .npz archive ({problem})", code="F102") from problem
 
 
 def _opened(
@@ -103,12 +104,14 @@ def _described(
     elif version == (2, 0):
         shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
     else:  # version 3 exists for field names that are not Latin-1 only
-        raise error(f"{what} is of .npy version {version}, 1.0 and 2.0 can be read")
+        raise error(f"{what} is of .npy version {version}, 1.0 and 2.0 can be read", code="F102")
     if dtype.hasobject:
-        raise error(f"{what} holds Python objects, which are never unpickled; save plain numbers or strings")
+        raise error(
+            f"{what} holds Python objects, which are never unpickled; save plain numbers or strings", code="F104"
+        )
     if dtype.names is not None or dtype.subdtype is not None or dtype.type is np.void:
-        raise error(f"{what} is of dtype {dtype}, not of plain numbers or strings; save it as float32")
+        raise error(f"{what} is of dtype {dtype}, not of plain numbers or strings; save it as float32", code="F104")
     claimed, held = math.prod(shape) * dtype.itemsize, size - stream.tell()
     if claimed != held or min(shape, default=0) < 0:
-        raise error(f"{what} claims {dtype} {list(shape)}, {claimed:,} bytes, and holds {held:,}")
+        raise error(f"{what} claims {dtype} {list(shape)}, {claimed:,} bytes, and holds {held:,}", code="F103")
     return dtype, shape, fortran, held

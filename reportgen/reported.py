@@ -2,7 +2,6 @@
 
 import csv
 import json
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from reportgen.core.files import Built
 from reportgen.core.paths import local_path
 from reportgen.core.report import Document, Figure, FigureFormat, Section
 from reportgen.core.run import Run
-from reportgen.errors import expect
+from reportgen.errors import expect, warn
 from reportgen.page.frame import frame
 from reportgen.page.outline import figures
 from reportgen.page.paper import paper
@@ -105,12 +104,12 @@ class Report:
     @property
     def report(self) -> Document:
         """The earlier name of `document`."""
-        warnings.warn("Report.report is called Report.document now", DeprecationWarning, stacklevel=2)
+        warn("Report.report is called Report.document now", DeprecationWarning, code="N101")
         return self.document
 
     def add_section(self, title: str, *content: Any, finding: str = "") -> Self:
         """The earlier name of `with_section`."""
-        warnings.warn("Report.add_section is called with_section now", DeprecationWarning, stacklevel=2)
+        warn("Report.add_section is called with_section now", DeprecationWarning, code="N101")
         return self.with_section(title, *content, finding=finding)
 
     @property

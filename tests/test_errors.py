@@ -1,6 +1,8 @@
 """What can be mended is also what Python calls it: a missing file, a value, a thing that is there already."""
 
 import inspect
+import pickle
+import traceback
 
 import numpy as np
 import pytest
@@ -79,3 +81,15 @@ def test_a_recorders_warning_names_the_call(recwarn, tmp_path):
         recorder.epoch({"params": {"w": np.eye(3)}})
     named = [(w.filename, w.lineno) for w in recwarn if "without step()" in str(w.message)]
     assert named == [(__file__, line)]
+
+
+def test_a_code_stands_in_the_traceback_below_the_message_and_not_in_it():
+    with pytest.raises(errors.DataError) as caught:
+        reportgen.load_dataset("none")
+    assert caught.value.code == "D101" and "D101" not in str(caught.value)
+    assert "[D101]" in "".join(traceback.format_exception(caught.value)).splitlines()[-1]
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.code, again.__notes__) == (str(caught.value), "D101", caught.value.__notes__)
+    with pytest.raises(errors.NoDataError) as caught:
+        as_pictures(["none.png"])
+    assert caught.value.code == "F101" and str(caught.value) == "none.png: no such file"

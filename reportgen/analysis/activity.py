@@ -83,10 +83,11 @@ def label_activity(sums: np.ndarray, counts: np.ndarray, input_sums: np.ndarray)
     if sums.ndim != 2 or counts.shape != (len(sums),) or inputs.shape != (len(sums),):
         raise DataError(
             f"activity per label needs sums [label, channel] with one count and one input sum per label; "
-            f"got the shapes {sums.shape}, {counts.shape} and {inputs.shape}."
+            f"got the shapes {sums.shape}, {counts.shape} and {inputs.shape}.",
+            code="A101",
         )
     if counts.dtype.kind not in "iu" or (counts < 0).any():
-        raise DataError("the image counts per label must be non-negative integers.")
+        raise DataError("the image counts per label must be non-negative integers.", code="A101")
     images = counts.astype(np.float64)
     activity = _divide(sums, images[:, None])
     input_mean = _divide(inputs, images)
@@ -124,7 +125,7 @@ def layer_activity(observation: Observation, path: str) -> LabelActivity:
     outcome = observation.outcome
     if not isinstance(outcome, Classification) or path not in outcome.label_sums:
         existing = outcome.label_sums if isinstance(outcome, Classification) else ()
-        raise OptionError(f"no activity was recorded for {path!r}: {choices(path, existing)}")
+        raise OptionError(f"no activity was recorded for {path!r}: {choices(path, existing)}", code="O105")
     return label_activity(outcome.label_sums[path], outcome.label_counts, outcome.input_sums)
 
 

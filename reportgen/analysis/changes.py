@@ -48,7 +48,9 @@ def changes(first: np.ndarray, second: np.ndarray) -> Changes:
     """Compare two images' activations [..., channel] of one layer. Raises DataError where shapes differ."""
     first, second = np.asarray(first), np.asarray(second)
     if first.shape != second.shape or first.ndim < 1:
-        raise DataError(f"activations to compare must have one shape; got {first.shape} and {second.shape}.")
+        raise DataError(
+            f"activations to compare must have one shape; got {first.shape} and {second.shape}.", code="A101"
+        )
     *space, channels = first.shape
     a, b = (as_float64(x, "activations").reshape(-1, channels) for x in (first, second))
     with np.errstate(invalid="ignore", over="ignore"):
@@ -109,7 +111,9 @@ def peak_changes(first: np.ndarray, second: np.ndarray) -> tuple[PeakChange, ...
     """
     a, b = as_float64(first, "a feature map"), as_float64(second, "a feature map")
     if a.shape != b.shape or a.ndim != 2:
-        raise DataError(f"peaks are compared between two maps [height, width]; got {a.shape} and {b.shape}.")
+        raise DataError(
+            f"peaks are compared between two maps [height, width]; got {a.shape} and {b.shape}.", code="A101"
+        )
     if not a.size or not np.isfinite(a).all() or not np.isfinite(b).all() or a.max() <= 0:
         return ()
     reach = reach_of(*a.shape)
@@ -134,7 +138,7 @@ def differing_box(first: np.ndarray, second: np.ndarray) -> tuple[tuple[int, int
     None where they are equal. Raises DataError for images of two shapes.
     """
     if first.shape != second.shape:
-        raise DataError(f"images to compare must have one shape; got {first.shape} and {second.shape}.")
+        raise DataError(f"images to compare must have one shape; got {first.shape} and {second.shape}.", code="A101")
     differs = first != second
     differs = differs.any(axis=tuple(range(2, differs.ndim)))
     if not differs.any():

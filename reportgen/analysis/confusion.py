@@ -62,7 +62,9 @@ def confusion(
     """
     truth, guess = _indices(labels, len(classes), "labels", 0), _indices(predictions, len(classes), "predictions", -1)
     if truth.shape != guess.shape:
-        raise DataError(f"there are {truth.size} labels for {guess.size} predictions; expected one for each.")
+        raise DataError(
+            f"there are {truth.size} labels for {guess.size} predictions; expected one for each.", code="A101"
+        )
     matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
     known = guess >= 0
     np.add.at(matrix, (truth[known], guess[known]), 1)
@@ -78,7 +80,7 @@ def confusion(
     if logit_gap is not None:
         gaps = np.asarray(logit_gap, dtype=np.float64)
         if gaps.shape != truth.shape:
-            raise DataError(f"there are {gaps.size} logit gaps for {truth.size} predictions.")
+            raise DataError(f"there are {gaps.size} logit gaps for {truth.size} predictions.", code="A101")
         # A stable sort keeps equals in index order and puts NaN last.
         wrong = wrong[np.argsort(-gaps[wrong], kind="stable")]
     return Confusion(
@@ -148,8 +150,8 @@ def _indices(values: np.ndarray, classes: int, what: str, least: int) -> Labels:
     if array.size == 0:
         return np.zeros(0, dtype=np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise DataError(f"{what} must be integers [image], one per image; got {array.dtype}{array.shape}.")
+        raise DataError(f"{what} must be integers [image], one per image; got {array.dtype}{array.shape}.", code="A101")
     outside = array[(array < least) | (array >= classes)]
     if outside.size:
-        raise DataError(f"{what} contain {outside[0]}, but the {classes} classes are numbered from 0.")
+        raise DataError(f"{what} contain {outside[0]}, but the {classes} classes are numbered from 0.", code="A101")
     return array.astype(np.int64)

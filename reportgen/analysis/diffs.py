@@ -63,7 +63,8 @@ def difference(before: np.ndarray, after: np.ndarray, name: str = "parameter") -
     start, end = as_float64(before, name), as_float64(after, name)
     if start.shape != end.shape:
         raise DataError(
-            f"{name} has shape {start.shape} in the first snapshot and {end.shape} in the second; expected one shape."
+            f"{name} has shape {start.shape} in the first snapshot and {end.shape} in the second; expected one shape.",
+            code="A101",
         )
     delta = _change(start, end)
     finite = np.isfinite(delta)
@@ -106,13 +107,15 @@ def differences(
         if unpaired:
             raise DataError(
                 f"steps {snapshot_a.step} and {snapshot_b.step} do not hold the same parameters: "
-                f"{', '.join(unpaired[:10])} in only one of them. Name the parameters to compare."
+                f"{', '.join(unpaired[:10])} in only one of them. Name the parameters to compare.",
+                code="A101",
             )
         names = list(snapshot_a.params)
     for name in names:
         for snapshot in (snapshot_a, snapshot_b):
             if name not in snapshot.params:
                 raise OptionError(
-                    f"the snapshot of step {snapshot.step} has no parameter {name!r}: {choices(name, snapshot.params)}"
+                    f"the snapshot of step {snapshot.step} has no parameter {name!r}: {choices(name, snapshot.params)}",
+                    code="O105",
                 )
     return tuple(difference(snapshot_a.params[name], snapshot_b.params[name], name) for name in names)

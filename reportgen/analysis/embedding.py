@@ -121,7 +121,7 @@ def embed(
     every frame, OptionError for another method.
     """
     if method not in METHODS:
-        raise OptionError(f"unknown embedding {method!r}: {choices(method, METHODS)}")
+        raise OptionError(f"unknown embedding {method!r}: {choices(method, METHODS)}", code="O102")
     frames, labels = _matching([np.asarray(frame) for frame in vectors], np.asarray(labels))
     finite = [np.isfinite(frame).all(axis=1) for frame in frames]
     points = np.flatnonzero(np.all(finite, axis=0))
@@ -130,7 +130,8 @@ def embed(
         raise DataError(
             f"an embedding needs three points with finite vectors in every frame; there are {len(points)}. "
             f"Frame {worst} (counted from 0) has {int(finite[worst].sum())} of {len(frames[worst])}: "
-            "exclude the frames in which the network diverged."
+            "exclude the frames in which the network diverged.",
+            code="A102",
         )
     labels = labels[points] if labels.size else labels
     unit = [_unit(frame[points]) for frame in frames]
@@ -194,10 +195,11 @@ def place(
     if train.ndim != 2 or new.ndim != 2 or new.shape[1:] != train.shape[1:] or layout.shape != (len(train), 2):
         raise DataError(
             "placing needs training vectors [n, unit], their layout [n, 2] and new vectors [m, unit]; "
-            f"got the shapes {train.shape}, {layout.shape} and {new.shape}."
+            f"got the shapes {train.shape}, {layout.shape} and {new.shape}.",
+            code="A101",
         )
     if not len(train) or not np.isfinite(train).all() or not np.isfinite(layout).all():
-        raise DataError("placing new points needs training points whose values are all finite.")
+        raise DataError("placing new points needs training points whose values are all finite.", code="A102")
     usable = np.isfinite(new).all(axis=1)
     placed = np.full((len(new), 2), np.nan)
     if projection is not None:
@@ -234,10 +236,11 @@ def _matching(frames: list[np.ndarray], labels: np.ndarray) -> tuple[list[np.nda
     if not frames or any(len(shape) != 2 or shape != shapes[0] for shape in shapes) or shapes[0][1] == 0:
         raise DataError(
             "an embedding needs one [point, unit] array per frame, all of one shape with at least one unit; "
-            f"the shapes are {', '.join(map(str, shapes)) or 'missing'}."
+            f"the shapes are {', '.join(map(str, shapes)) or 'missing'}.",
+            code="A101",
         )
     if labels.size and labels.shape != shapes[0][:1]:
-        raise DataError(f"there are {labels.size} labels for {shapes[0][0]} embedded points.")
+        raise DataError(f"there are {labels.size} labels for {shapes[0][0]} embedded points.", code="A101")
     return [as_float64(frame, "the embedded vectors") for frame in frames], labels
 
 

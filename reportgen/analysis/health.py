@@ -106,7 +106,9 @@ def update_ratio(before: np.ndarray, after: np.ndarray, name: str = "parameter")
     """
     before, after = as_float64(before, name), as_float64(after, name)
     if before.shape != after.shape:
-        raise DataError(f"{name} changes its shape from {before.shape} to {after.shape} between snapshots.")
+        raise DataError(
+            f"{name} changes its shape from {before.shape} to {after.shape} between snapshots.", code="A101"
+        )
     with np.errstate(all="ignore"):
         change = after - before
     if not np.isfinite(change).all():
@@ -126,7 +128,9 @@ def layer_health(path: str, maps: np.ndarray, kind: str = "", label_sums: np.nda
     images, channels = len(values), values.shape[-1] if values.ndim > 1 else 1
     bounds = BOUNDS.get(kind)
     if label_sums is not None and np.asarray(label_sums).shape[1:] != (channels,):
-        raise DataError(f"{path} has {channels} channels, but sums of shape {np.asarray(label_sums).shape} per label.")
+        raise DataError(
+            f"{path} has {channels} channels, but sums of shape {np.asarray(label_sums).shape} per label.", code="A101"
+        )
     if values.size == 0:
         return LayerHealth(path, images, channels, (), (), () if bounds else None, ())
     flat = values.reshape(-1, channels)
@@ -150,7 +154,7 @@ def ranges_health(path: str, ranges: np.ndarray, images: int, maps: np.ndarray, 
     """
     ranges = as_float64(ranges, path)
     if ranges.ndim != 2 or len(ranges) != 2:
-        raise DataError(f"ranges are [2, channel]; {path} has {ranges.shape}.")
+        raise DataError(f"ranges are [2, channel]; {path} has {ranges.shape}.", code="A101")
     least, most = ranges
     broken = ~np.isfinite(ranges).all(axis=0) & ~(least > most)
     saturated = layer_health(path, maps, kind).saturated if kind in BOUNDS else None

@@ -22,7 +22,7 @@ def as_float64(values: Any, what: str) -> Float64Array:
     """
     array = np.asarray(values)
     if array.dtype.kind in "cOSUMmT" or array.dtype.names is not None:
-        raise DataError(f"{what} holds {array.dtype} values; expected real numbers.")
+        raise DataError(f"{what} holds {array.dtype} values; expected real numbers.", code="A101")
     return array.astype(np.float64)
 
 

@@ -55,7 +55,9 @@ def paired(before: Correct, after: Correct) -> Paired:
     Raises DataError for no examples, or unequal numbers of them.
     """
     if before.shape != after.shape or not before.size:
-        raise DataError(f"two networks are compared on the same examples; got {before.size} and {after.size}.")
+        raise DataError(
+            f"two networks are compared on the same examples; got {before.size} and {after.size}.", code="A101"
+        )
     fixed, broken = np.flatnonzero(~before & after), np.flatnonzero(before & ~after)
     count, first, second = len(before), int(before.sum()), int(after.sum())
     return Paired(
@@ -111,7 +113,7 @@ def paired_scores(before: tuple[PerExample, PerExample], after: tuple[PerExample
     from scipy.stats import t, wilcoxon
 
     if len({array.shape for array in (*before, *after)}) != 1:
-        raise DataError("two networks are compared on the same examples; got unequal numbers of them.")
+        raise DataError("two networks are compared on the same examples; got unequal numbers of them.", code="A101")
     known = [np.isfinite(sums) & (counts > 0) for sums, counts in (before, after)]
     used = np.flatnonzero(known[0] & known[1])
     count = len(used)
@@ -185,7 +187,7 @@ def seeds(before: Sequence[float], after: Sequence[float]) -> Seeds:
 
     first, second = np.array(before, np.float64), np.array(after, np.float64)
     if not first.size or not second.size or not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise DataError("runs are compared by finite values of at least one run on each side.")
+        raise DataError("runs are compared by finite values of at least one run on each side.", code="A102")
     difference = float(second.mean() - first.mean())
     interval = half = None
     if min(first.size, second.size) > 1 and (np.ptp(first) or np.ptp(second)):

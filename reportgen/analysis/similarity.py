@@ -91,11 +91,14 @@ def similarity(before: ChannelVectors, after: ChannelVectors) -> Similarity:
     """
     first, second = (as_float64(values, "a layer's values") for values in (before, after))
     if first.ndim != 2 or second.ndim != 2 or len(first) != len(second):
-        raise DataError(f"layers are compared by values [example, channel]; got {first.shape} and {second.shape}.")
+        raise DataError(
+            f"layers are compared by values [example, channel]; got {first.shape} and {second.shape}.", code="A101"
+        )
     finite = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
     if finite.sum() < LEAST:
         raise DataError(
-            f"layers are compared on at least {LEAST} examples with finite values; there are {finite.sum()}."
+            f"layers are compared on at least {LEAST} examples with finite values; there are {finite.sum()}.",
+            code="A102",
         )
     first, second = first[finite], second[finite]
     involution = _involution(len(first), np.random.default_rng(SEED))

@@ -66,7 +66,8 @@ def parse(text: str) -> Condition:
         raise OptionError(
             f"{text[:LONGEST]!r} is not a condition: {why}. Write one such as 'val_accuracy < base - 0.01': numbers, "
             f"names, "
-            "base, + - * / and one of < <= > >= == !="
+            "base, + - * / and one of < <= > >= == !=",
+            code="O107",
         ) from error
     return Condition(text, lambda new, base: compare(left(new, base), right(new, base)))
 
@@ -108,13 +109,13 @@ def _operated(operate: Callable[[float, float], float], left: float, right: floa
     try:
         return operate(left, right)
     except (ZeroDivisionError, OverflowError) as error:
-        raise OptionError(f"a condition can't be checked: {error}") from error
+        raise OptionError(f"a condition can't be checked: {error}", code="O107") from error
 
 
 def _known(name: str, values: Mapping[str, Any], side: str) -> float:
     if name not in values:
-        raise OptionError(f"{side} has no number {name!r}: {choices(name, sorted(values))}")
+        raise OptionError(f"{side} has no number {name!r}: {choices(name, sorted(values))}", code="O107")
     value = float(values[name])
     if not isfinite(value):
-        raise OptionError(f"{name} of {side} is not finite, so that no condition on it can be checked")
+        raise OptionError(f"{name} of {side} is not finite, so that no condition on it can be checked", code="O107")
     return value

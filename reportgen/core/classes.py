@@ -18,12 +18,12 @@ def names_in_order(classes: Sequence[Any] | Mapping[Any, Any]) -> tuple[str, ...
     label out, and for names that repeat or are empty.
     """
     if isinstance(classes, bytes | Set) or not isinstance(classes, Iterable):
-        raise DataError(f"classes must be a list of names, one for each label; got {classes!r:.80}")
+        raise DataError(f"classes must be a list of names, one for each label; got {classes!r:.80}", code="D104")
     if isinstance(classes, Mapping):
         classes = _in_order(classes)
     names = tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in classes)
     if doubled := sorted({name for name in names if names.count(name) > 1 or not name.strip()}):
-        raise DataError(f"class names repeat or are empty: {doubled}; name every class differently")
+        raise DataError(f"class names repeat or are empty: {doubled}; name every class differently", code="D104")
     return names
 
 
@@ -35,6 +35,10 @@ def _in_order(classes: Mapping[Any, Any]) -> list[Any]:
         except (TypeError, ValueError):
             continue
         if sorted(named) != list(range(len(classes))):
-            raise DataError(f"classes name the labels {sorted(named)[:10]}; each from 0 to the largest needs one name")
+            raise DataError(
+                f"classes name the labels {sorted(named)[:10]}; each from 0 to the largest needs one name", code="D104"
+            )
         return [named[number] for number in range(len(named))]
-    raise DataError(f"classes map no whole numbers to names: {dict(classes)!r:.80}; write {{0: NAME, 1: NAME, ...}}")
+    raise DataError(
+        f"classes map no whole numbers to names: {dict(classes)!r:.80}; write {{0: NAME, 1: NAME, ...}}", code="D104"
+    )

@@ -44,7 +44,7 @@ def write(path: Path, content: str | bytes) -> Path:
         _replace(target, partial, [data], flushed=True, like=before)
     except OSError as error:
         raise ReportgenError(
-            f"can't write {path}: {error.strerror or error}; choose another location, or fix this one"
+            f"can't write {path}: {error.strerror or error}; choose another location, or fix this one", code="F105"
         ) from error
     return path
 
@@ -113,7 +113,9 @@ def _delete(folder: Path, name: str) -> None:
         if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
             path.unlink()
     except (OSError, ValueError) as error:
-        raise ReportgenError(f"can't delete {folder / name!s}, which an earlier build wrote: {error}") from error
+        raise ReportgenError(
+            f"can't delete {folder / name!s}, which an earlier build wrote: {error}", code="F105"
+        ) from error
 
 
 def write_bytes(path: Path, *content: bytes | memoryview) -> None:
@@ -124,7 +126,7 @@ def write_bytes(path: Path, *content: bytes | memoryview) -> None:
     try:
         _replace(path, path.with_name(f".{path.name}.partial"), content, flushed=False)
     except OSError as error:
-        raise RunError(f"{path} could not be written: {error.strerror or error}") from error
+        raise RunError(f"{path} could not be written: {error.strerror or error}", code="F105") from error
 
 
 def _replace(

@@ -10,12 +10,13 @@ name.
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Literal
+
+from reportgen.errors import warn
 
 Axis = Literal["t", "z", "y", "x", "head", "query", "key", "channel", "?"]
 """The meaning of an axis of a layer's output: positions in a sequence (t) or in space (z, y, x), heads, the
@@ -132,7 +133,7 @@ class Layer:
     @property
     def kind(self) -> str:
         """Deprecated: `op`."""
-        warnings.warn("Layer.kind is called Layer.op now", DeprecationWarning, stacklevel=2)
+        warn("Layer.kind is called Layer.op now", DeprecationWarning, code="N101")
         return self.op
 
     @property

@@ -69,7 +69,7 @@ class Task:
 
     def __post_init__(self) -> None:
         if self.kind not in list(Kind):
-            raise OptionError(f"a task's kind must be one of {', '.join(Kind)}, not {self.kind!r}")
+            raise OptionError(f"a task's kind must be one of {', '.join(Kind)}, not {self.kind!r}", code="O102")
         object.__setattr__(self, "kind", Kind(self.kind))
 
 

@@ -22,18 +22,19 @@ def local_path(given: str | os.PathLike[str]) -> Path:
     """
     text = os.fspath(given) if isinstance(given, str | os.PathLike) else given
     if not isinstance(text, str):
-        raise OptionError(f"a path must be text or a path object; got {given!r:.80}")
+        raise OptionError(f"a path must be text or a path object; got {given!r:.80}", code="O108")
     if not text or "\0" in text:
-        raise OptionError(f"{text!r} is no path; name a file or a folder")
+        raise OptionError(f"{text!r} is no path; name a file or a folder", code="O108")
     if _URL.match(text):
         raise OptionError(
             f"{text} is a URL, and only files and folders of this machine are read and written; "
-            "give a local path, and copy from or to the other place"
+            "give a local path, and copy from or to the other place",
+            code="O109",
         )
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise OptionError(f"{text}: the home folder is not known; write the path without ~") from error
+        raise OptionError(f"{text}: the home folder is not known; write the path without ~", code="O108") from error
 
 
 def lasting_path(given: str | os.PathLike[str]) -> Path:
@@ -43,5 +44,5 @@ def lasting_path(given: str | os.PathLike[str]) -> Path:
         return path.absolute()
     except OSError as error:
         raise OptionError(
-            f"{path}: the working directory does not exist any more; give a path from the root"
+            f"{path}: the working directory does not exist any more; give a path from the root", code="O108"
         ) from error

@@ -11,7 +11,6 @@ updates: step 0 is before training, step s is after s updates. Epoch 0 is before
 the first pass over the data belong to epoch 1, which ends with the last of them.
 """
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,6 +37,7 @@ from reportgen.core.arrays import (
 )
 from reportgen.core.network import Layer, Network
 from reportgen.core.outcome import Classification, Outcome, Task
+from reportgen.errors import warn
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Observation:
         return self._classified().predictions
 
     def _classified(self) -> Classification:
-        warnings.warn("what was predicted is in Observation.outcome now", DeprecationWarning, stacklevel=3)
+        warn("what was predicted is in Observation.outcome now", DeprecationWarning, code="N101")
         if not isinstance(self.outcome, Classification):
             raise AttributeError("nothing was classified at this step")
         return self.outcome
@@ -295,13 +295,13 @@ class Run:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Deprecated: `network.layers`."""
-        warnings.warn("Run.layers is Run.network.layers.values() now", DeprecationWarning, stacklevel=2)
+        warn("Run.layers is Run.network.layers.values() now", DeprecationWarning, code="N101")
         return tuple(self.network.layers.values())
 
     @property
     def activations(self) -> Mapping[int, Observation]:
         """The earlier name of `observations`."""
-        warnings.warn("Run.activations is called Run.observations now", DeprecationWarning, stacklevel=2)
+        warn("Run.activations is called Run.observations now", DeprecationWarning, code="N101")
         return self.observations
 
     @cached_property

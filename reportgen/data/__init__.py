@@ -46,10 +46,11 @@ def load_dataset(name_or_path: str | Path, data_dir: str | Path | None = None) -
     path = local_path(name_or_path)
     if path.suffix.lower() != ".npz" and not path.is_dir():
         raise DataError(
-            f"no dataset, .npz file or image folder {name!r}; {choices(name, DATASETS)}, FILE.npz, IMAGE_FOLDER"
+            f"no dataset, .npz file or image folder {name!r}; {choices(name, DATASETS)}, FILE.npz, IMAGE_FOLDER",
+            code="D101",
         )
     if (path / "run.json").is_file():
-        raise DataError(f"{name} is a recorded run, not a dataset; open it with reportgen.open_run")
+        raise DataError(f"{name} is a recorded run, not a dataset; open it with reportgen.open_run", code="D101")
     if data_dir is not None:
-        raise DataError(f"{name} is itself the data; omit the data folder {data_dir}")
+        raise DataError(f"{name} is itself the data; omit the data folder {data_dir}", code="D112")
     return folder.load(path) if path.is_dir() else npz.load(path)

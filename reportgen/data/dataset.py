@@ -66,9 +66,9 @@ def make_dataset(
     try:
         names = names_in_order(classes)
     except DataError as problem:
-        raise DataError(f"{name}: {problem}") from problem
+        raise DataError(f"{name}: {problem}", code="D104") from problem
     if len(names) < 2:
-        raise DataError(f"{name}: {len(names)} class ({', '.join(names)}); at least 2 are needed")
+        raise DataError(f"{name}: {len(names)} class ({', '.join(names)}); at least 2 are needed", code="D105")
 
     digest = hashlib.sha256(repr(names).encode())
     parts = {}
@@ -84,7 +84,8 @@ def make_dataset(
     if images.shape[1:] != images_.shape[1:]:
         raise DataError(
             f"{name}: training images are {list(images.shape[1:])}, test images {list(images_.shape[1:])} "
-            "(height, width, channels); both must have the same size"
+            "(height, width, channels); both must have the same size",
+            code="D106",
         )
     return Dataset(name, images, labels, images_, labels_, names, digest.hexdigest())
 
@@ -92,35 +93,43 @@ def make_dataset(
 def _checked(what: str, images: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
         raise DataError(
-            f"{what} labels are {labels.dtype} {list(labels.shape)}; expected integers [image], one per image"
+            f"{what} labels are {labels.dtype} {list(labels.shape)}; expected integers [image], one per image",
+            code="D103",
         )
     if images.ndim not in (3, 4):
         raise DataError(
             f"{what} images have shape {list(images.shape)}; expected [image, height, width] "
-            "or [image, height, width, channel]"
+            "or [image, height, width, channel]",
+            code="D102",
         )
     if len(images) != len(labels):
-        raise DataError(f"{what}: {len(images)} images, but {len(labels)} labels")
+        raise DataError(f"{what}: {len(images)} images, but {len(labels)} labels", code="D103")
     if 0 in images.shape:
-        raise DataError(f"{what} images have shape {list(images.shape)}: they are empty")
+        raise DataError(f"{what} images have shape {list(images.shape)}: they are empty", code="D105")
     if images.ndim == 4 and images.shape[1] in (1, 3, 4) and images.shape[3] > 4:
         raise DataError(
             f"{what} images have shape {list(images.shape)}, which looks like channels first; "
-            "transpose to [image, height, width, channel]: images.transpose(0, 2, 3, 1)"
+            "transpose to [image, height, width, channel]: images.transpose(0, 2, 3, 1)",
+            code="D102",
         )
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
-        raise DataError(f"{what} labels range from {low} to {high}; {classes} classes have labels 0 to {classes - 1}")
+        raise DataError(
+            f"{what} labels range from {low} to {high}; {classes} classes have labels 0 to {classes - 1}", code="D103"
+        )
     if images.ndim == 3:
         images = images[..., None]
     if images.dtype == np.uint8:
         return images / np.float32(255), labels.astype(np.int64)
     if images.dtype.kind != "f":
-        raise DataError(f"{what} images are {images.dtype}; expected uint8 (0 to 255) or floating point (0 to 1)")
+        raise DataError(
+            f"{what} images are {images.dtype}; expected uint8 (0 to 255) or floating point (0 to 1)", code="D102"
+        )
     smallest, largest = images.min(), images.max()
     if not (smallest >= 0 and largest <= 1):  # also true for NaN, which min and max propagate
         raise DataError(
-            f"{what} images range from {smallest:g} to {largest:g}; expected 0 to 1 (or uint8), without NaN"
+            f"{what} images range from {smallest:g} to {largest:g}; expected 0 to 1 (or uint8), without NaN",
+            code="D102",
         )
     return images.astype(np.float32), labels.astype(np.int64)
 
@@ -141,7 +150,8 @@ def stratified_split(
         if len(members) < 2:
             raise DataError(
                 f"label {label} has a single image, which can't be used for both training and testing; "
-                "add images or remove the class"
+                "add images or remove the class",
+                code="D105",
             )
         count = min(max(1, round(test_fraction * len(members))), len(members) - 1)
         test.append(members[:count])
@@ -155,8 +165,8 @@ def split_dataset(name: str, images: np.ndarray, labels: np.ndarray, classes: Se
     Arguments as in `make_dataset`; split by `stratified_split` with its defaults. Raises DataError.
     """
     if len(images) != len(labels) or np.ndim(labels) != 1:
-        raise DataError(f"{name}: {len(images)} images, but labels of shape {list(np.shape(labels))}")
+        raise DataError(f"{name}: {len(images)} images, but labels of shape {list(np.shape(labels))}", code="D102")
     if len(labels) == 0:
-        raise DataError(f"{name}: there are no images")
+        raise DataError(f"{name}: there are no images", code="D105")
     train, test = stratified_split(labels)
     return make_dataset(name, images[train], labels[train], images[test], labels[test], classes)

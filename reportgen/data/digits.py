@@ -20,7 +20,7 @@ def load(data_dir: Path | None = None) -> Dataset:
     Raises DataError when a `data_dir` is given: there is nothing to read from it.
     """
     if data_dir is not None:
-        raise DataError("digits comes with scikit-learn and reads no data folder; omit it")
+        raise DataError("digits comes with scikit-learn and reads no data folder; omit it", code="D112")
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

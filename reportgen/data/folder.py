@@ -37,7 +37,7 @@ def load(path: Path) -> Dataset:
     try:
         by_class = _listing(path)
     except OSError as problem:
-        raise DataError(f"{path}: can't be listed ({problem})") from problem
+        raise DataError(f"{path}: can't be listed ({problem})", code="F102") from problem
     files = [(file, label) for label, listed in enumerate(by_class.values()) for file in listed]
     first, images = None, []
     for file, _ in files:
@@ -48,12 +48,14 @@ def load(path: Path) -> Dataset:
             if size[0] * size[1] * 3 * image.itemsize * len(files) > MAX_BYTES:
                 raise DataError(
                     f"{path}: {len(files)} pictures of {size[1]}x{size[0]} pixels take more than "
-                    f"{MAX_BYTES:,} bytes; use fewer or smaller ones"
+                    f"{MAX_BYTES:,} bytes; use fewer or smaller ones",
+                    code="F103",
                 )
         elif size != first[1]:
             raise DataError(
                 f"{path}: two sizes: {first[0].relative_to(path)} is {first[1][1]}x{first[1][0]}, "
-                f"{file.relative_to(path)} is {size[1]}x{size[0]}; resize all to one size"
+                f"{file.relative_to(path)} is {size[1]}x{size[0]}; resize all to one size",
+                code="D106",
             )
         images.append(image)
     if len({image.shape[2] for image in images}) > 1:
@@ -75,16 +77,19 @@ def read_image(file: Path) -> np.ndarray:
 
 def _listing(path: Path) -> dict[str, list[Path]]:
     if not path.is_dir():
-        raise DataError(f"{path}: no such folder")
+        raise DataError(f"{path}: no such folder", code="F101")
     entries = _visible(path)
     loose = [entry.name for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
     if loose:
-        raise DataError(f"{path}: {loose[0]} is beside the class folders; move it into the folder of its class")
+        raise DataError(
+            f"{path}: {loose[0]} is beside the class folders; move it into the folder of its class", code="D111"
+        )
     folders = [entry for entry in entries if entry.is_dir()]
     if len(folders) < 2:
         raise DataError(
             f"{path}: {len(folders)} class folder{'s' * (len(folders) != 1)}; at least 2 are needed, "
-            "with the pictures in them: folder/class_name/picture.png"
+            "with the pictures in them: folder/class_name/picture.png",
+            code="D105",
         )
     return {folder.name: _pictures(folder) for folder in folders}
 
@@ -98,7 +103,11 @@ def _pictures(folder: Path) -> list[Path]:
     files = _visible(folder)
     for file in files:
         if file.is_dir():
-            raise DataError(f"{file}: a folder within a class folder; give the folder whose subfolders are the classes")
+            raise DataError(
+                f"{file}: a folder within a class folder; give the folder whose subfolders are the classes", code="D111"
+            )
     if len(files) < 2:
-        raise DataError(f"{folder}: {len(files)} pictures; a class needs at least 2, for training and testing")
+        raise DataError(
+            f"{folder}: {len(files)} pictures; a class needs at least 2, for training and testing", code="D105"
+        )
     return files

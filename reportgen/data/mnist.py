@@ -32,13 +32,13 @@ def load(data_dir: Path | None = None) -> Dataset:
     """
     expected = ", ".join(f"{stem}-idx{rank}-ubyte(.gz)" for stem, rank in FILES)
     if data_dir is None:
-        raise DataError(f"mnist needs a data folder (--data-dir) with the IDX files {expected}")
+        raise DataError(f"mnist needs a data folder (--data-dir) with the IDX files {expected}", code="D112")
     if not data_dir.is_dir():
-        raise DataError(f"{data_dir}: no such folder; expected one with {expected}")
+        raise DataError(f"{data_dir}: no such folder; expected one with {expected}", code="F101")
     paths = {(stem, rank): _find(data_dir, stem, rank) for stem, rank in FILES}
     missing = [f"{stem}-idx{rank}-ubyte" for (stem, rank), path in paths.items() if path is None]
     if missing:
-        raise DataError(f"{data_dir}: no {', no '.join(missing)}; expected {expected}")
+        raise DataError(f"{data_dir}: no {', no '.join(missing)}; expected {expected}", code="F101")
     images, labels, test_images, test_labels = (
         read_idx(path, rank) for (_, rank), path in paths.items() if path is not None
     )
@@ -46,7 +46,8 @@ def load(data_dir: Path | None = None) -> Dataset:
     if (largest := max(labels.max(initial=0), test_labels.max(initial=0))) > 9:
         raise DataError(
             f"{data_dir}: labels up to {largest}, and MNIST's digits are 0 to 9; give letters and the like as an .npz "
-            "with images, labels (counted from 0) and classes, their names"
+            "with images, labels (counted from 0) and classes, their names",
+            code="D103",
         )
     return make_dataset("mnist", images, labels, test_images, test_labels, classes)
 
@@ -71,7 +72,7 @@ def read_idx(path: Path, rank: int) -> np.ndarray:
             with gzip.open(raw) as stream:
                 return _read_idx(stream, path, rank)
     except (OSError, EOFError, zlib.error) as problem:
-        raise DataError(f"{path}: can't be read ({problem}); download the file again") from problem
+        raise DataError(f"{path}: can't be read ({problem}); download the file again", code="F102") from problem
 
 
 def _read_idx(stream: "IO[bytes] | gzip.GzipFile", path: Path, rank: int) -> np.ndarray:
@@ -80,17 +81,22 @@ def _read_idx(stream: "IO[bytes] | gzip.GzipFile", path: Path, rank: int) -> np.
     if header[:4] != magic:
         raise DataError(
             f"{path}: starts with {header[:4].hex(' ') or 'nothing'}, "
-            f"but an IDX file of uint8 with {rank} axes starts with {magic.hex(' ')}"
+            f"but an IDX file of uint8 with {rank} axes starts with {magic.hex(' ')}",
+            code="F102",
         )
     if len(header) < 4 + 4 * rank:
-        raise DataError(f"{path}: truncated within its header")
+        raise DataError(f"{path}: truncated within its header", code="F102")
     shape = tuple(int(size) for size in np.frombuffer(header[4:], ">u4"))
     declared = math.prod(shape)
     if declared > MAX_BYTES:
-        raise DataError(f"{path}: declares {list(shape)}, {declared:,} bytes; at most {MAX_BYTES:,} are read")
+        raise DataError(
+            f"{path}: declares {list(shape)}, {declared:,} bytes; at most {MAX_BYTES:,} are read", code="F103"
+        )
     data = stream.read(declared + 1)
     if len(data) < declared:
-        raise DataError(f"{path}: truncated: declares {list(shape)}, holds {len(data):,} of {declared:,} bytes")
+        raise DataError(
+            f"{path}: truncated: declares {list(shape)}, holds {len(data):,} of {declared:,} bytes", code="F102"
+        )
     if len(data) > declared:
-        raise DataError(f"{path}: declares {list(shape)}, {declared:,} bytes, but contains more")
+        raise DataError(f"{path}: declares {list(shape)}, {declared:,} bytes, but contains more", code="F102")
     return np.frombuffer(data, np.uint8).reshape(shape)

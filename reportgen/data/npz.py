@@ -34,19 +34,22 @@ def load(path: Path) -> Dataset:
         present = f"found only {', '.join(arrays)}" if arrays else "found none of these"
         raise DataError(
             f"{path}: no array {' and no array '.join(absent)}; expected images, labels and, optionally, "
-            f"test_images, test_labels, classes; {present}"
+            f"test_images, test_labels, classes; {present}",
+            code="D110",
         )
     if ("test_images" in arrays) != ("test_labels" in arrays):
-        raise DataError(f"{path}: test_images and test_labels belong together, but one of them is missing")
+        raise DataError(f"{path}: test_images and test_labels belong together, but one of them is missing", code="D110")
     labels = arrays["labels"]
     if labels.dtype.kind not in "iu" or labels.ndim != 1 or labels.size == 0:
-        raise DataError(f"{path}: labels are {labels.dtype} {list(labels.shape)}; expected integers [image]")
+        raise DataError(
+            f"{path}: labels are {labels.dtype} {list(labels.shape)}; expected integers [image]", code="D103"
+        )
     classes = _classes(path, arrays)
     if "test_images" in arrays:
         tests = arrays["test_images"], arrays["test_labels"]
         return make_dataset(path.stem, arrays["images"], labels, *tests, classes)
     if arrays["images"].ndim == 0:
-        raise DataError(f"{path}: images is a single number; expected [image, height, width(, channel)]")
+        raise DataError(f"{path}: images is a single number; expected [image, height, width(, channel)]", code="D102")
     return split_dataset(path.stem, arrays["images"], labels, classes)
 
 
@@ -54,20 +57,23 @@ def _classes(path: Path, arrays: dict[str, np.ndarray]) -> list[str]:
     if "classes" in arrays:
         classes = arrays["classes"]
         if classes.ndim != 1 or classes.dtype.kind not in "USiu":
-            raise DataError(f"{path}: classes are {classes.dtype} {list(classes.shape)}; expected strings [label]")
+            raise DataError(
+                f"{path}: classes are {classes.dtype} {list(classes.shape)}; expected strings [label]", code="D104"
+            )
         if classes.dtype.kind == "S":
             try:
                 return [name.decode() for name in classes.tolist()]
             except UnicodeDecodeError as problem:
-                raise DataError(f"{path}: classes are bytes that are not UTF-8 ({problem})") from problem
+                raise DataError(f"{path}: classes are bytes that are not UTF-8 ({problem})", code="D104") from problem
         return [str(name) for name in classes.tolist()]
     present = np.unique(arrays["labels"])
     if present[0] < 0:
-        raise DataError(f"{path}: label {present[0]} is negative; labels count from 0")
+        raise DataError(f"{path}: label {present[0]} is negative; labels count from 0", code="D103")
     gaps = np.flatnonzero(present != np.arange(len(present)))
     if gaps.size:
         raise DataError(
             f"{path}: labels have a gap: {present[gaps[0]]} occurs, {gaps[0]} does not; "
-            "renumber them from 0, or name all classes in the array classes"
+            "renumber them from 0, or name all classes in the array classes",
+            code="D103",
         )
     return [str(label) for label in present]

@@ -81,7 +81,7 @@ def as_pictures(images: Sequence[Any]) -> tuple[Picture, ...]:
         else:
             pictures.append(_from_array(np.asarray(image), f"image {index}"))
     if not pictures:
-        raise DataError("expected at least one picture")
+        raise DataError("expected at least one picture", code="O103")
     return _named(pictures)
 
 
@@ -90,13 +90,15 @@ def _from_array(array: np.ndarray, name: str) -> Picture:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3) or 0 in array.shape:
         raise DataError(
-            f"{name} has the shape {list(array.shape)}; expected [height, width] or [height, width, 1 or 3]"
+            f"{name} has the shape {list(array.shape)}; expected [height, width] or [height, width, 1 or 3]",
+            code="D102",
         )
     if array.dtype == np.uint8:
         return Picture(name, array.astype(np.float32))
     if array.dtype.kind != "f" or not (array.min() >= 0 and array.max() <= 1):
         raise DataError(
-            f"{name} is {array.dtype} from {array.min()} to {array.max()}; expected uint8, or floats from 0 to 1"
+            f"{name} is {array.dtype} from {array.min()} to {array.max()}; expected uint8, or floats from 0 to 1",
+            code="D102",
         )
     # Values that were bytes divided by 255 become exactly these bytes again.
     pixels = array.astype(np.float32) * np.float32(255)
@@ -119,8 +121,8 @@ def read_picture(path: Path, opaque: bool = False) -> Picture:
 
     if not path.is_file():
         if path.is_dir():
-            raise DataError(f"{path}: is a folder, not a picture")
-        raise NoDataError(f"{path}: no such file")
+            raise DataError(f"{path}: is a folder, not a picture", code="F101")
+        raise NoDataError(f"{path}: no such file", code="F101")
     try:
         with warnings.catch_warnings():
             # Pillow warns beyond 89 million pixels, where the limit below is lower and checked before decoding, and of
@@ -129,7 +131,8 @@ def read_picture(path: Path, opaque: bool = False) -> Picture:
             with Image.open(path, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise DataError(
-                        f"{image.width}x{image.height} pixels; at most {MAX_PIXELS:,} are read, make it smaller"
+                        f"{image.width}x{image.height} pixels; at most {MAX_PIXELS:,} are read, make it smaller",
+                        code="F103",
                     )
                 pixels, notes = _pixels(image, opaque)
                 notes = [*_frames(image), *notes]
@@ -137,13 +140,13 @@ def read_picture(path: Path, opaque: bool = False) -> Picture:
                     pixels = turn(pixels)
                     notes.append("turned as its EXIF mark says")
     except DataError as problem:
-        raise DataError(f"{path}: {problem}") from problem
+        raise DataError(f"{path}: {problem}", code="D109") from problem
     except UnidentifiedImageError as problem:
         raise DataError(
-            f"{path}: not a readable picture; save it as one of {', '.join(FORMATS)}, or move it elsewhere"
+            f"{path}: not a readable picture; save it as one of {', '.join(FORMATS)}, or move it elsewhere", code="F102"
         ) from problem
     except Exception as problem:  # Pillow's decoders raise a dozen kinds for damaged bytes
-        raise DataError(f"{path}: not a readable picture, or damaged ({problem})") from problem
+        raise DataError(f"{path}: not a readable picture, or damaged ({problem})", code="F102") from problem
     pixels = np.ascontiguousarray(pixels, np.float32)
     return Picture(path.name, pixels if pixels.ndim == 3 else pixels[..., None], tuple(notes))
 
@@ -180,7 +183,7 @@ def _pixels(image: "Image.Image", opaque: bool) -> tuple[np.ndarray, list[str]]:
     if image.mode in CONVERTED:
         mode, note = CONVERTED[image.mode]
         return np.asarray(image.convert(mode)), [note]
-    raise DataError(f"unsupported mode {image.mode}; save it as 8-bit or 16-bit grey or RGB")
+    raise DataError(f"unsupported mode {image.mode}; save it as 8-bit or 16-bit grey or RGB", code="D109")
 
 
 def _stored(image: "Image.Image") -> str:
@@ -190,9 +193,11 @@ def _stored(image: "Image.Image") -> str:
     stored, *rest = arguments if isinstance(arguments, tuple) else (arguments,)
     deep = ";16" in str(stored) or (image.format == "PPM" and rest and rest[0] > 255)
     if deep and image.mode not in SIXTEEN_BITS:
-        raise DataError("16 bits a channel in colour, of which 8 would be lost; save it as 8-bit RGB or 16-bit grey")
+        raise DataError(
+            "16 bits a channel in colour, of which 8 would be lost; save it as 8-bit RGB or 16-bit grey", code="D109"
+        )
     if stored == "I;12":
-        raise DataError("12 bits a channel; save it as 8-bit or 16-bit grey")
+        raise DataError("12 bits a channel; save it as 8-bit or 16-bit grey", code="D109")
     return str(stored)
 
 
@@ -200,7 +205,7 @@ def _sixteen_bits(image: "Image.Image", key: int | None, opaque: bool) -> tuple[
     """A grey picture of 16 bits, of which the value `key` is transparent."""
     values = np.asarray(image).astype(np.float32)
     if values.min() < 0 or values.max() > 65535:
-        raise DataError(f"32-bit values from {values.min():g} to {values.max():g}; 16 bits are read")
+        raise DataError(f"32-bit values from {values.min():g} to {values.max():g}; 16 bits are read", code="D109")
     # 65535 / 257 = 255: white stays white, and all levels stay distinct.
     notes = ["16 bits a channel, divided by 257"]
     if image.format == "TIFF" and image.getexif().get(262) == 0:
@@ -208,7 +213,7 @@ def _sixteen_bits(image: "Image.Image", key: int | None, opaque: bool) -> tuple[
         notes.append("stored with white as 0, inverted")
     if key is not None and (hidden := values == key).any():
         if opaque:
-            raise DataError(TRANSPARENT)
+            raise DataError(TRANSPARENT, code="D109")
         values[hidden] = 65535
         notes.append("transparency: laid on white")
     return values / 257, notes
@@ -222,7 +227,7 @@ def _on_white(image: "Image.Image", opaque: bool) -> tuple[np.ndarray, list[str]
     notes = ["palette colours, converted to RGB"] if image.mode in ("P", "PA") else []
     least = int(np.asarray(colors.getchannel("A")).min())
     if opaque and least < 255:
-        raise DataError(TRANSPARENT)
+        raise DataError(TRANSPARENT, code="D109")
     kind = image.mode.upper() if image.mode not in ("1", "P", "PA", "L", "RGB") else "transparency"
     notes.append(f"{kind}: laid on white" if least < 255 else f"{kind}: alpha channel dropped, opaque everywhere")
     flat = Image.alpha_composite(Image.new("RGBA", colors.size, "white"), colors)
@@ -255,7 +260,9 @@ def with_channels(pictures: Sequence[Picture], channels: int) -> tuple[Picture, 
     Raises DataError for another number of channels.
     """
     if channels not in (1, 3):
-        raise DataError(f"the network expects images of {channels} channels; pictures have 1 (grey) or 3 (RGB)")
+        raise DataError(
+            f"the network expects images of {channels} channels; pictures have 1 (grey) or 3 (RGB)", code="D102"
+        )
     done = []
     for picture in pictures:
         if picture.pixels.shape[2] == channels:
@@ -282,6 +289,7 @@ def stacked(pictures: Sequence[Picture]) -> np.ndarray:
             sizes = [f"{p.name} is {p.pixels.shape[0]}x{p.pixels.shape[1]}" for p in (first, other)]
             raise DataError(
                 f"pictures of two sizes can't be compared: {sizes[0]}, {sizes[1]} (height x width); "
-                f"resize them, or give --size {first.pixels.shape[0]}x{first.pixels.shape[1]}"
+                f"resize them, or give --size {first.pixels.shape[0]}x{first.pixels.shape[1]}",
+                code="D106",
             )
     return np.stack([picture.pixels for picture in pictures])

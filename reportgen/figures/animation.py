@@ -48,7 +48,7 @@ def animation(
     Raises DataError without frames, or unless there is one name per frame.
     """
     if not len(frames) or len(frames) != len(names):
-        raise DataError(f"an animation needs a name per frame; got {len(frames)} and {len(names)}")
+        raise DataError(f"an animation needs a name per frame; got {len(frames)} and {len(names)}", code="A101")
     clouds = [checked_cloud(frame, labels) for frame in frames]
     box = limits(*(points for points, _ in clouds))
     classes = [drawable(name) for name in classes]

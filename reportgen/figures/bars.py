@@ -35,10 +35,10 @@ def label_bars(
     values = np.asarray(values, float)
     labels = len(classes)
     if values.ndim != 2 or values.shape[1] != labels or 0 in values.shape:
-        raise DataError(f"bars by label need values [channel, {labels}]; got {values.shape}")
+        raise DataError(f"bars by label need values [channel, {labels}]; got {values.shape}", code="A101")
     chosen = list(range(len(values))) if order is None else [int(channel) for channel in order]
     if len(chosen) * labels > _MOST:
-        raise DataError(f"{len(chosen)} channels x {labels} labels are too many bars; show a heatmap")
+        raise DataError(f"{len(chosen)} channels x {labels} labels are too many bars; show a heatmap", code="A101")
     shown = values[chosen]
     plan = _plan(shown, own_scale)
     parts = [*_bars(shown, plan), *_legend(classes), *_notes(shown, chosen, classes, plan, own_scale)]
@@ -158,7 +158,7 @@ def _legend(classes: Sequence[str]) -> Iterator[Part]:
 def pair_bars(pairs: Sequence[tuple[str, str, int]]) -> Scene:
     """A bar per (true class, predicted class, count), longest first as given; both names stand beside it."""
     if not pairs:
-        raise DataError("a chart of confused classes needs a pair of them")
+        raise DataError("a chart of confused classes needs a pair of them", code="A101")
     names = distinct(tuple(dict.fromkeys(name for true, predicted, _ in pairs for name in (true, predicted))), 28)
     short = dict(zip(dict.fromkeys(name for t, p, _ in pairs for name in (t, p)), names, strict=True))
     labels = [f"{short[true]} → {short[predicted]}" for true, predicted, _ in pairs]

@@ -62,7 +62,7 @@ def users_export(figure: "MatplotlibFigure", form: FigureFormat) -> bytes:
 
 def _check(form: str) -> None:
     if not isinstance(form, str) or form not in _OMITTED:
-        raise OptionError(f"figures can't be written as {form!r}; {choices(form, _OMITTED)}")
+        raise OptionError(f"figures can't be written as {form!r}; {choices(form, _OMITTED)}", code="O102")
 
 
 def _saved(figure: "MatplotlibFigure", form: str) -> bytes:

@@ -33,7 +33,9 @@ def intervals(
     DataError for no rows.
     """
     if not len(names) or not len(names) == len(values) == len(lows) == len(highs):
-        raise DataError(f"intervals need a value and two ends per name; got {len(names)} names, {len(values)} values")
+        raise DataError(
+            f"intervals need a value and two ends per name; got {len(names)} names, {len(values)} values", code="A101"
+        )
     shown = distinct(tuple(names), LONGEST)
     left = max(text_width(name, SMALL) for name in shown) + 14
     frame = Frame(left, 8, WIDTH - left - 16, ROW * len(names))

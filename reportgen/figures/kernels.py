@@ -45,7 +45,7 @@ def kernel_tiles(kernel: np.ndarray) -> KernelTiles:
     """
     kernel = np.asarray(kernel)
     if kernel.size == 0:
-        raise DataError(f"a parameter without elements can't be shown; its shape is {kernel.shape}")
+        raise DataError(f"a parameter without elements can't be shown; its shape is {kernel.shape}", code="A101")
     if kernel.ndim < 2:
         return _row(kernel.reshape(-1))
     if kernel.ndim == 2:

@@ -31,7 +31,9 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], unpredicted: Sequence[
     matrix = np.asarray(matrix)
     count = len(classes)
     if matrix.shape != (count, count) or count == 0:
-        raise DataError(f"a confusion matrix of {count} classes must be [{count}, {count}]; got {matrix.shape}")
+        raise DataError(
+            f"a confusion matrix of {count} classes must be [{count}, {count}]; got {matrix.shape}", code="A101"
+        )
     totals = matrix.sum(axis=1) + np.asarray(unpredicted or 0)
     shares = matrix / np.maximum(totals, 1)[:, None]
     mistakes = np.where(np.eye(count, dtype=bool), 0, shares)
@@ -63,7 +65,9 @@ def confusion_change(change: np.ndarray, classes: Sequence[str]) -> Scene:
     """
     change, count = np.asarray(change), len(classes)
     if change.shape != (count, count) or count == 0:
-        raise DataError(f"a confusion matrix of {count} classes must be [{count}, {count}]; got {change.shape}")
+        raise DataError(
+            f"a confusion matrix of {count} classes must be [{count}, {count}]; got {change.shape}", code="A101"
+        )
     largest = int(np.abs(change).max())
     plan = _plan(distinct(tuple(classes), 18), 10 * largest)
     across, down = plan.edges
@@ -188,7 +192,7 @@ def heatmap(
     """
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.size == 0:
-        raise DataError(f"a heatmap needs a matrix with elements; got the shape {matrix.shape}")
+        raise DataError(f"a heatmap needs a matrix with elements; got the shape {matrix.shape}", code="A101")
     rows, columns = matrix.shape
     names = list(distinct(tuple(y_names), 18)) or [str(row) for row in range(rows)]
     left = max(text_width(name, SMALL) for name in names) + 34

@@ -44,14 +44,18 @@ def mosaic(
     if tiles.ndim == 4 and tiles.shape[3] == 1:
         tiles = tiles[..., 0]
     if tiles.ndim not in (3, 4) or (tiles.ndim == 4 and tiles.shape[3] != 3) or 0 in tiles.shape:
-        raise DataError(f"a mosaic needs tiles of shape [n, height, width] or [n, height, width, 3]; got {tiles.shape}")
+        raise DataError(
+            f"a mosaic needs tiles of shape [n, height, width] or [n, height, width, 3]; got {tiles.shape}", code="A101"
+        )
     names = tuple(str(label) for label in labels)
     marked = tuple(int(index) for index in outlined)
     count, height, wide = tiles.shape[:3]
     if len(names) != count or (values and len(values) != count):
-        raise DataError(f"{count} tiles need as many labels and values; got {len(names)} and {len(values)}")
+        raise DataError(
+            f"{count} tiles need as many labels and values; got {len(names)} and {len(values)}", code="A101"
+        )
     if any(not 0 <= index < count for index in marked):
-        raise DataError(f"outlined tiles must lie between 0 and {count - 1}; got {list(marked)}")
+        raise DataError(f"outlined tiles must lie between 0 and {count - 1}; got {list(marked)}", code="A101")
     columns = min(columns or best_columns(count, height, wide), count)
     if gap is None:
         gap = 0 if count == 1 else 1 if max(height, wide) <= 48 else 2
@@ -92,7 +96,8 @@ def image(pixels: np.ndarray, low: float, high: float) -> Raster:
         pixels = pixels[..., 0]
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3) or 0 in pixels.shape:
         raise DataError(
-            f"an image needs the shape [height, width], [height, width, 1] or [height, width, 3]; got {pixels.shape}"
+            f"an image needs the shape [height, width], [height, width, 1] or [height, width, 3]; got {pixels.shape}",
+            code="A101",
         )
     if pixels.ndim == 2 and np.isfinite(pixels).all():
         data = png(_to_bytes(pixels[..., None], low, high)[..., 0])
@@ -105,7 +110,7 @@ def image(pixels: np.ndarray, low: float, high: float) -> Raster:
 def _to_bytes(colors: np.ndarray, low: float, high: float) -> np.ndarray:
     """Colours [..., channel] as uint8; a pixel with a non-finite channel is violet."""
     if not high > low:
-        raise DataError(f"an image's range must be increasing; got {low!r} to {high!r}")
+        raise DataError(f"an image's range must be increasing; got {low!r} to {high!r}", code="A101")
     numbers = colors.astype(np.float64)
     finite = np.isfinite(numbers)
     numbers[~finite] = low

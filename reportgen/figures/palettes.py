@@ -114,7 +114,9 @@ DIVERGING = _diverging()
 def _finite_range(low: float, high: float) -> tuple[float, float]:
     low, high = float(low), float(high)
     if not (np.isfinite(low) and np.isfinite(high)) or high < low:
-        raise DataError(f"a colour range must be two finite numbers, the lower first; got {low!r} to {high!r}")
+        raise DataError(
+            f"a colour range must be two finite numbers, the lower first; got {low!r} to {high!r}", code="A101"
+        )
     return low, high
 
 

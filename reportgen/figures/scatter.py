@@ -55,7 +55,9 @@ def checked_cloud(points: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
     """Points [n, 2] and labels [n]; DataError otherwise. No labels at all mean one class, 0."""
     points, labels = np.asarray(points), np.asarray(labels)
     if points.ndim != 2 or points.shape[1] != 2 or (labels.size and labels.shape != points.shape[:1]):
-        raise DataError(f"an embedding needs points [n, 2] and labels [n]; got {points.shape} and {labels.shape}")
+        raise DataError(
+            f"an embedding needs points [n, 2] and labels [n]; got {points.shape} and {labels.shape}", code="A101"
+        )
     return points, labels if labels.size else np.zeros(len(points), int)
 
 
@@ -78,7 +80,7 @@ def embedding_multiples(
     all points have one colour.
     """
     if not frames or len(frames) != len(titles):
-        raise DataError(f"small multiples need a title per frame; got {len(frames)} and {len(titles)}")
+        raise DataError(f"small multiples need a title per frame; got {len(frames)} and {len(titles)}", code="A101")
     clouds = [checked_cloud(frame, labels) for frame in frames]
     columns = min(4, len(frames))
     rows = -(-len(frames) // columns)
@@ -159,7 +161,9 @@ def scatter_change(initial: np.ndarray, change: np.ndarray, title: str, correlat
     initial = np.asarray(initial).reshape(-1).astype(np.float64)
     change = np.asarray(change).reshape(-1).astype(np.float64)
     if initial.shape != change.shape:
-        raise DataError(f"one change per weight is needed; got {initial.size} weights, {change.size} changes")
+        raise DataError(
+            f"one change per weight is needed; got {initial.size} weights, {change.size} changes", code="A101"
+        )
     finite = np.isfinite(initial) & np.isfinite(change)
     left_out = int((~finite).sum())
     initial, change = initial[finite], change[finite]

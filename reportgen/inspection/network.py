@@ -74,11 +74,15 @@ def from_model(
     own number of classes does not fit the weights; then, the sizes in the weights are.
     """
     if weights is not None and variables is not None:
-        raise OptionError("parameters come from weights or from variables; give one of them")
+        raise OptionError("parameters come from weights or from variables; give one of them", code="O103")
     if weights is None and (rename or layout != "hwio" or key is not None or framework != "flax"):
-        raise OptionError("--rename, --layout, --key and --from say how weights are read: give --weights too")
+        raise OptionError(
+            "--rename, --layout, --key and --from say how weights are read: give --weights too", code="O103"
+        )
     if step is not None and weights is None:
-        raise OptionError("a step chooses among those of a run, or of a folder of weights: give one of these too")
+        raise OptionError(
+            "a step chooses among those of a run, or of a folder of weights: give one of these too", code="O103"
+        )
     tree = None if weights is None else open_tree(weights, step)
     matched: list[Match] = []
     name = model if isinstance(model, str) else type(model).__name__
@@ -138,12 +142,13 @@ def from_run(path: str | Path, *, step: int | None = None, model: Any = None) ->
     recorded = list(run.snapshots)
     at = recorded[-1] if step is None else step
     if at not in run.snapshots:
-        raise OptionError(f"no snapshot of step {at} was recorded in {path}; recorded: {_short(recorded)}")
+        raise OptionError(f"no snapshot of step {at} was recorded in {path}; recorded: {_short(recorded)}", code="O104")
     name = str(run.config.get("model", "")) if model is None else model
     if isinstance(name, str) and name not in MODELS and ":" not in name:
         raise RunError(
             f"{path} does not tell how to build its model, only its name {name!r}; "
-            "give the model, by name or as MODULE:FACTORY"
+            "give the model, by name or as MODULE:FACTORY",
+            code="R108",
         )
     images = run.batch("probe").images
     shape = (*images.shape[1:], 1)[:3] if len(images.shape) in (3, 4) else None
@@ -154,7 +159,7 @@ def from_run(path: str | Path, *, step: int | None = None, model: Any = None) ->
         others = {kind: tree for kind, tree in start.items() if kind != "params"}
         tree = {kind: _nested(named) for kind, named in run.snapshots[at].variables.items() if kind in start}
         if missing := others.keys() - tree:
-            raise OptionError(_not_there(run, at, missing))
+            raise OptionError(_not_there(run, at, missing), code="O104")
         return made, load_into(tree, start, source=f"the parameters of step {at}")
 
     return LoadedNetwork(
@@ -223,5 +228,5 @@ def cannot_take(name: str, shape: Sequence[int], problem: Exception) -> ModelErr
     first = str(problem).strip().partition("\n")[0][:300]
     size = "x".join(map(str, shape))
     return ModelError(
-        f"{name} can't take images of {size} (height, width, channels): {first or type(problem).__name__}"
+        f"{name} can't take images of {size} (height, width, channels): {first or type(problem).__name__}", code="M104"
     )

@@ -69,12 +69,13 @@ class Preprocessor:
             inputs = np.asarray(self.function(pixels))
         except Exception as problem:  # whatever the user's function raises
             raise DataError(
-                f"the preprocessing {self.stated.name} failed: {type(problem).__name__}: {problem}"
+                f"the preprocessing {self.stated.name} failed: {type(problem).__name__}: {problem}", code="D113"
             ) from problem
         if inputs.shape[:1] != pixels.shape[:1] or inputs.dtype.kind not in "fiu":
             raise DataError(
                 f"the preprocessing {self.stated.name} made {inputs.dtype} {list(inputs.shape)} of images "
-                f"{list(pixels.shape)}; it must give numbers, one array for each image"
+                f"{list(pixels.shape)}; it must give numbers, one array for each image",
+                code="D113",
             )
         return inputs.astype(np.float32) if inputs.dtype == np.float64 else inputs
 
@@ -88,12 +89,13 @@ def preprocessing(asked: str | Callable[[np.ndarray], Any], channels: int) -> Pr
         name = getattr(asked, "__name__", type(asked).__name__)
         return Preprocessor(asked, Preprocessing(name, f"by the function {name}"))
     if asked not in PREPROCESS:
-        raise OptionError(f"no preprocessing {asked!r}; {choices(asked, PREPROCESS)}")
+        raise OptionError(f"no preprocessing {asked!r}; {choices(asked, PREPROCESS)}", code="O102")
     function, order, words = PREPROCESS[asked]
     if order and channels != 3:
         raise OptionError(
             f"the preprocessing {asked} is for images of 3 channels, the network takes {channels}; "
-            f"{choices('', [name for name, (_, needs, _w) in PREPROCESS.items() if not needs])}"
+            f"{choices('', [name for name, (_, needs, _w) in PREPROCESS.items() if not needs])}",
+            code="D113",
         )
     planes = tuple(order or ("RGB" if channels == 3 else ""))
     colour = "" if order else "RGB, " if channels == 3 else "grey, "

@@ -155,11 +155,13 @@ def _pictures(network: LoadedNetwork, pictures: Sequence[Picture] | None) -> Seq
     if pictures is not None:
         return pictures
     if network.run is None:
-        raise OptionError("no image was given; give images, or a run for the images that it recorded")
+        raise OptionError("no image was given; give images, or a run for the images that it recorded", code="O103")
     probe = network.run.batch("probe")
     images = np.asarray(pictures_of(network.run, probe))
     if not len(images):
-        raise DataError(f"the run's probe inputs are {list(probe.images.shape[1:])}: not pictures that can be shown")
+        raise DataError(
+            f"the run's probe inputs are {list(probe.images.shape[1:])}: not pictures that can be shown", code="D102"
+        )
     names = numbered_names(len(images), probe.labels, network.run.classes)
     pixels = to_pixels(images, image_range(images))
     return [Picture(name, each) for name, each in zip(names, pixels, strict=True)]
@@ -191,7 +193,8 @@ def _fitted(
             inputs = preprocessor.apply(stacked(fitting)) if recorded is None else np.asarray(recorded.images)
             if len(inputs.shape) != 4:
                 raise DataError(
-                    f"the preprocessing gives {list(inputs.shape)}; [image, height, width, channel] is shown"
+                    f"the preprocessing gives {list(inputs.shape)}; [image, height, width, channel] is shown",
+                    code="D113",
                 )
             model, variables = network.build(inputs.shape[1:])
             variables = on_this_process(variables)

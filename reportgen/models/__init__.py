@@ -51,7 +51,7 @@ def build(
     factory that does not exist, does not take the arguments, fails, or returns something else.
     """
     if name not in MODELS and ":" not in name:
-        raise ModelError(f"no model {name!r}; {choices(name, MODELS)}, MODULE:FACTORY")
+        raise ModelError(f"no model {name!r}; {choices(name, MODELS)}, MODULE:FACTORY", code="M101")
     module, _, attribute = MODELS.get(name, name).partition(":")
     # The current folder stays importable while the factory runs, which may import more of the user's modules.
     with _current_folder_importable():
@@ -62,7 +62,7 @@ def build(
 
     if not isinstance(model, linen.Module | nnx.Module):
         what = f"the class {model.__name__}, not an instance" if isinstance(model, type) else type(model).__name__
-        raise ModelError(f"{name} returned {what}; expected a flax.linen.Module or flax.nnx.Module")
+        raise ModelError(f"{name} returned {what}; expected a flax.linen.Module or flax.nnx.Module", code="M103")
     return model
 
 
@@ -84,26 +84,31 @@ def _current_folder_importable() -> Iterator[None]:
 
 def _find(name: str, module_name: str, attribute: str) -> Callable[..., Any]:
     if not module_name or not attribute or module_name.startswith("."):
-        raise ModelError(f"{name!r} is not of the form MODULE:FACTORY, as in nets:make for make() in nets.py")
+        raise ModelError(
+            f"{name!r} is not of the form MODULE:FACTORY, as in nets:make for make() in nets.py", code="M101"
+        )
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as problem:
         # The missing module is the requested one or one of its packages; otherwise one of its imports failed.
         if problem.name is None or not f"{module_name}.".startswith(f"{problem.name}."):
-            raise ModelError(f"{name}: importing {module_name} failed: {problem}") from problem
+            raise ModelError(f"{name}: importing {module_name} failed: {problem}", code="M102") from problem
         hint = f"; give the module, not the file: {module_name.removesuffix('.py')}:{attribute}"
         raise ModelError(
             f"{name}: no module {problem.name}, neither in the current folder nor installed"
-            f"{hint if module_name.endswith('.py') else ''}"
+            f"{hint if module_name.endswith('.py') else ''}",
+            code="M102",
         ) from problem
     except Exception as problem:  # whatever the user's module raises while it is imported
-        raise ModelError(f"{name}: importing {module_name} failed: {type(problem).__name__}: {problem}") from problem
+        raise ModelError(
+            f"{name}: importing {module_name} failed: {type(problem).__name__}: {problem}", code="M102"
+        ) from problem
     factory: Callable[..., Any] | None = getattr(module, attribute, None)
     if not callable(factory):
         public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         absent = f"no {attribute} in {module_name}"
         text = absent if factory is None else f"{attribute} in {module_name} is not callable"
-        raise ModelError(f"{name}: {text}; {choices(attribute, public)}")
+        raise ModelError(f"{name}: {text}; {choices(attribute, public)}", code="M101")
     return factory
 
 
@@ -131,7 +136,8 @@ def _call(
         how = "without" if num_classes is None else "with"
         raise ModelError(
             f"{name} can't be called {how} the number of classes ({problem}); "
-            "write a function that takes it as its first argument and returns the module"
+            "write a function that takes it as its first argument and returns the module",
+            code="M103",
         ) from problem
     try:
         return factory(*arguments, **keywords)
@@ -139,7 +145,7 @@ def _call(
         raise
     except Exception as problem:  # whatever the user's factory raises
         given = ", ".join([*map(str, arguments), *(f"{key}={value}" for key, value in keywords.items())])
-        raise ModelError(f"{name}({given}) failed: {type(problem).__name__}: {problem}") from problem
+        raise ModelError(f"{name}({given}) failed: {type(problem).__name__}: {problem}", code="M103") from problem
 
 
 def _counting(parameters: Mapping[str, inspect.Parameter]) -> inspect.Parameter | None:

@@ -71,7 +71,9 @@ class Pen:
 def suffix(mime: str, owner: str) -> str:
     """File suffix of a picture's type; ReportgenError for a type that a page can't show."""
     if mime not in SUFFIXES:
-        raise ReportgenError(f"the picture of {owner!r} is {mime[:60]!r}; the page shows {', '.join(sorted(SUFFIXES))}")
+        raise ReportgenError(
+            f"the picture of {owner!r} is {mime[:60]!r}; the page shows {', '.join(sorted(SUFFIXES))}", code="P101"
+        )
     return SUFFIXES[mime]
 
 
@@ -145,16 +147,18 @@ def _block(pen: Pen, part: Block) -> Markup:
         case Explorer():
             return explorer(pen, part)
     known = "Text, Table, Figure, FigureRow, Fold, Explorer"
-    raise ReportgenError(f"a section holds a {type(part).__name__}; blocks are {known}")
+    raise ReportgenError(f"a section holds a {type(part).__name__}; blocks are {known}", code="P101")
 
 
 def explorer(pen: Pen, part: Explorer) -> Markup:
     """The frame of a snapshot explorer with its script's data."""
     wrong = [color for color in (*part.colors, part.not_finite_color) if not _HEX.fullmatch(color)]
     if wrong or not part.colors:
-        raise ReportgenError(f"the explorer {part.name!r} needs colours like #2b6cb0, not {wrong[:3]!r}")
+        raise ReportgenError(f"the explorer {part.name!r} needs colours like #2b6cb0, not {wrong[:3]!r}", code="P101")
     if not part.kernels or not set(part.chosen) <= set(part.steps):
-        raise ReportgenError(f"the explorer {part.name!r} needs kernels, and two of its steps to show first")
+        raise ReportgenError(
+            f"the explorer {part.name!r} needs kernels, and two of its steps to show first", code="P101"
+        )
     data = {
         "steps": part.steps,
         "chosen": part.chosen,
@@ -187,11 +191,12 @@ def table(pen: Pen, part: Table) -> Markup:
     for row in part.rows:
         if len(row) != len(part.columns):
             raise ReportgenError(
-                f"table {part.name!r} has {len(part.columns)} columns, but a row of {len(row)} cells: {row!r:.120}"
+                f"table {part.name!r} has {len(part.columns)} columns, but a row of {len(row)} cells: {row!r:.120}",
+                code="P101",
             )
     align = alignment(part)
     if len(align) != len(part.columns):
-        raise ReportgenError(f"table {part.name!r} has {len(part.columns)} columns, but aligns {align!r}")
+        raise ReportgenError(f"table {part.name!r} has {len(part.columns)} columns, but aligns {align!r}", code="P101")
     return pen.draw(
         "table",
         table=part,
@@ -238,7 +243,7 @@ def _picture(pen: Pen, part: Figure) -> Markup:
             # A script can't read a file beside the page, whose policy allows no request.
             packed = "" if gif.startswith("data:") else base64.b64encode(animation.gif).decode("ascii")
             return pen.draw("animation", figure=part, animation=animation, gif=gif, still=still, packed=packed)
-    raise ReportgenError(f"figure {part.name!r} has an unknown picture, a {type(part.picture).__name__}")
+    raise ReportgenError(f"figure {part.name!r} has an unknown picture, a {type(part.picture).__name__}", code="P101")
 
 
 def _is_even(colors: Sequence[str]) -> bool:
@@ -250,7 +255,7 @@ def _is_even(colors: Sequence[str]) -> bool:
 def _colorbar(pen: Pen, name: str, bar: ColorBar) -> Markup:
     wrong = [color for color in bar.colors if not _HEX.fullmatch(color)]
     if wrong or not bar.colors:
-        raise ReportgenError(f"the colour bar of {name!r} needs colours like #2b6cb0, not {wrong[:3]!r}")
+        raise ReportgenError(f"the colour bar of {name!r} needs colours like #2b6cb0, not {wrong[:3]!r}", code="P101")
     count = min(len(bar.colors), 2 if _is_even(bar.colors) else _STOPS)
     steps = [i / max(1, count - 1) for i in range(count)]
     stops = tuple((f"{100 * step:.4g}%", bar.colors[round(step * (len(bar.colors) - 1))]) for step in steps)

@@ -34,7 +34,7 @@ def check(svg: str, owner: str) -> list[str]:
 
     def refuse(what: str) -> ReportgenError:
         return ReportgenError(
-            f"the drawing of {owner} {what}; a drawing is one <svg viewBox=...> of plain shapes and text"
+            f"the drawing of {owner} {what}; a drawing is one <svg viewBox=...> of plain shapes and text", code="P101"
         )
 
     if "<!" in svg or "<?" in svg:

@@ -109,7 +109,7 @@ def _joined(names: Any) -> str:
     text = "".join(asset(name) for name in names)
     # Either would end the element early, and the rest of the text would become part of the page.
     if "</script" in text.lower() or "</style" in text.lower() or "<!--" in text:
-        raise ReportgenError("a file under templates/css or templates/js holds </script, </style or <!--")
+        raise ReportgenError("a file under templates/css or templates/js holds </script, </style or <!--", code="P105")
     return text
 
 

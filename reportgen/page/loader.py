@@ -47,7 +47,8 @@ def templates() -> Path:
             return folder
     raise ReportgenError(
         f"can't find the page's templates: no {BASE} in {' or '.join(str(folder) for folder in tried)}; "
-        "install reportgen again, or run it from a complete checkout"
+        "install reportgen again, or run it from a complete checkout",
+        code="P105",
     )
 
 

@@ -95,7 +95,8 @@ def layout(mosaic: Mosaic, scale: int) -> Layout:
     if (mosaic.raster.width, mosaic.raster.height) != expected:
         raise ReportgenError(
             f"a mosaic of {count} tiles in {columns} columns should be {expected[0]} x {expected[1]} pixels, "
-            f"but its picture is {mosaic.raster.width} x {mosaic.raster.height}"
+            f"but its picture is {mosaic.raster.width} x {mosaic.raster.height}",
+            code="P101",
         )
     shown = Grid(columns, native.tile_height * scale, native.tile_width * scale, gap * scale)
     pitch_x = shown.tile_width + shown.gap

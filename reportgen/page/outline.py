@@ -81,12 +81,13 @@ def outline(report: Document) -> dict[str, str]:
     def claim(identifier: str, owner: str, pattern: re.Pattern[str], rule: str) -> None:
         if not pattern.fullmatch(identifier) or identifier.startswith(RESERVED):
             raise ReportgenError(
-                f"{owner} is named {identifier[:80]!r}: {rule}, and {RESERVED!r} is reserved for the page"
+                f"{owner} is named {identifier[:80]!r}: {rule}, and {RESERVED!r} is reserved for the page", code="P102"
             )
         if other := owners.get(identifier.casefold()):
             raise ReportgenError(
                 f"{owner} and {other} are both named {identifier[:80]!r}: names are links and file names, "
-                "so each must be unique, ignoring case; rename one"
+                "so each must be unique, ignoring case; rename one",
+                code="P102",
             )
         owners[identifier.casefold()] = owner
 

@@ -76,12 +76,12 @@ def open_tree(path: str | Path, step: int | None = None) -> Tree:
     if path.is_dir():
         return read_orbax(path, step)
     if not path.is_file():
-        raise NoWeightsError(f"{path}: no such file or folder")
+        raise NoWeightsError(f"{path}: no such file or folder", code="F101")
     suffix = path.suffix.lower()
     if suffix in CONVERT:
-        raise WeightsError(f"{path}: {CONVERT[suffix]}")
+        raise WeightsError(f"{path}: {CONVERT[suffix]}", code="W102")
     if suffix not in WEIGHTS:
-        raise WeightsError(f"{path}: no reader for {suffix!r}; {choices(suffix, WEIGHTS)} (Orbax)")
+        raise WeightsError(f"{path}: no reader for {suffix!r}; {choices(suffix, WEIGHTS)} (Orbax)", code="W102")
     if step is not None:
-        raise WeightsError(f"{path}: a file holds one checkpoint; leave step {step} out")
+        raise WeightsError(f"{path}: a file holds one checkpoint; leave step {step} out", code="W107")
     return WEIGHTS[suffix](path)

@@ -79,7 +79,9 @@ def _only(arrays: Mapping[Path, Any], whole: list[Path], found: Mapping[Path, An
     if len(whole) > 1 or (len(whole) == 1 and rivals and whole[0][-1:] != ("params",)):
         listed = ", ".join(_text(at) for at in (*whole, *rivals))
         fit = "fit the model" if not rivals else "fit the model whole or in part"
-        raise WeightsError(f"{source}: several trees {fit}: {listed}; name one of them (--key {_text(whole[0])})")
+        raise WeightsError(
+            f"{source}: several trees {fit}: {listed}; name one of them (--key {_text(whole[0])})", code="W104"
+        )
     if not whole:
         # The one that fits best, whose differences are then named.
         return max(rest, key=lambda at: (len(rest[at]), at[-1:] == ("params",)), default=_wrapper(arrays))
@@ -93,7 +95,8 @@ def _only(arrays: Mapping[Path, Any], whole: list[Path], found: Mapping[Path, An
     if others:
         raise WeightsError(
             f"{source}: {_text(at)} fits the model, and lies beside {', '.join(list(others)[:6])}, which it lacks; "
-            f"name it (--key {_text(at)}) if it is the right one"
+            f"name it (--key {_text(at)}) if it is the right one",
+            code="W104",
         )
     return at
 
@@ -109,10 +112,12 @@ def _named(key: Path, whole: list[Path], found: Mapping[Path, Any], source: str)
     chosen = [at for at in whole if is_named(at)] or sorted(filter(is_named, found), key=lambda at: -len(found[at]))[:1]
     if len(chosen) > 1:
         listed = ", ".join(map(_text, chosen))
-        raise WeightsError(f"{source}: --key {'/'.join(key)} names several trees: {listed}; give all of the one's name")
+        raise WeightsError(
+            f"{source}: --key {'/'.join(key)} names several trees: {listed}; give all of the one's name", code="W104"
+        )
     if not chosen:
         listed = choices("/".join(key), map(_text, whole))
-        raise WeightsError(f"{source}: no tree {'/'.join(key)} in it fits the model; {listed}")
+        raise WeightsError(f"{source}: no tree {'/'.join(key)} in it fits the model; {listed}", code="W104")
     return chosen[0]
 
 
@@ -127,7 +132,9 @@ def _place_collection(
     best = [place for place in nearest if len(found[place]) == max(len(found[p]) for p in nearest)]
     if len(best) > 1:
         listed = ", ".join(_text((*place, kind)) for place in best)
-        raise WeightsError(f"{source}: several trees may be the model's {kind}: {listed}; rename those that are not")
+        raise WeightsError(
+            f"{source}: several trees may be the model's {kind}: {listed}; rename those that are not", code="W104"
+        )
     for place in best:
         beside = {path: leaf for path, leaf in arrays.items() if path[: len(place) + 1] == (*place, kind)}
         for path, leaf in beside.items():

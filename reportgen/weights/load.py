@@ -89,11 +89,11 @@ def match(
     a rule without "=", an unknown layout or framework.
     """
     if layout not in LAYOUTS:
-        raise OptionError(f"layout {layout!r}; {choices(layout, LAYOUTS)}")
+        raise OptionError(f"layout {layout!r}; {choices(layout, LAYOUTS)}", code="O102")
     if framework not in FRAMEWORKS:
-        raise OptionError(f"framework {framework!r}; {choices(framework, FRAMEWORKS)}")
+        raise OptionError(f"framework {framework!r}; {choices(framework, FRAMEWORKS)}", code="O102")
     if framework == "torch" and layout != "hwio":
-        raise OptionError("PyTorch's layouts are known: leave the layout out")
+        raise OptionError("PyTorch's layouts are known: leave the layout out", code="O103")
     arrays = {tuple(str(part) for part in path): _described(leaf) for path, leaf in flatten(tree).items()}
     arrays = _renamed(arrays, [_rule(text) for text in rename], source)
     wanted = {tuple(str(part) for part in path): (path, leaf) for path, leaf in flatten(expected).items()}
@@ -137,7 +137,7 @@ Names = dict[tuple[str, ...], Any]
 def _rule(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     old, equals, new = text.partition("=")
     if not equals or not old:
-        raise OptionError(f"rename {text!r} is not of the form OLD=NEW, as in features/0=conv1")
+        raise OptionError(f"rename {text!r} is not of the form OLD=NEW, as in features/0=conv1", code="W106")
     return split_name(old.strip("/")), split_name(new.strip("/")) if new.strip("/") else ()
 
 
@@ -162,12 +162,15 @@ def _renamed(arrays: Names, rules: list[tuple[tuple[str, ...], tuple[str, ...]]]
             if not name or name in result:
                 raise WeightsError(
                     f"{source}: renaming {'/'.join(old)} to {'/'.join(new) or 'nothing'} gives two entries the "
-                    f"name {'/'.join(name)!r}, or one none; make the rule longer"
+                    f"name {'/'.join(name)!r}, or one none; make the rule longer",
+                    code="W106",
                 )
             result[name] = array
         if not matched:
             names = ["/".join(path) for path in arrays]
-            raise WeightsError(f"{source}: no entry to rename: {'/'.join(old)}; {choices('/'.join(old), names)}")
+            raise WeightsError(
+                f"{source}: no entry to rename: {'/'.join(old)}; {choices('/'.join(old), names)}", code="W106"
+            )
         arrays = result
     return arrays
 
@@ -196,7 +199,8 @@ def _check(arrays: Names, wanted: Mapping[tuple[str, ...], Any], layout: str, so
         lines.append("  The shapes would fit with the layout oihw.")
     raise WeightsError(
         f"{source} do not fit the model: {len(missing)} missing, {len(unexpected)} unexpected, "
-        f"{len(misshaped)} with the wrong shape or dtype\n" + "\n".join(lines)
+        f"{len(misshaped)} with the wrong shape or dtype\n" + "\n".join(lines),
+        code="W105",
     )
 
 

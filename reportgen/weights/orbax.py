@@ -45,7 +45,7 @@ def read_orbax(path: Path, step: int | None = None) -> Tree:
         folder = _step_folder(path, step)
     with _named(folder):
         if reason := unfinished(folder):
-            raise WeightsError(reason)
+            raise WeightsError(reason, code="W102")
         items = _items(folder)
         trees = {name: _described(place) for name, place in items.items()}
         return trees.get("", trees)
@@ -91,23 +91,23 @@ def _named(folder: Path) -> Iterator[None]:
     try:
         yield
     except WeightsError as problem:
-        raise WeightsError(f"{folder}: {problem}") from problem
+        raise WeightsError(f"{folder}: {problem}", code="F102") from problem
     except Exception as problem:  # tensorstore and json raise a dozen kinds for damaged files
         first_line = str(problem).partition("\n")[0][:300]
-        raise WeightsError(f"{folder}: not a readable Orbax checkpoint ({first_line})") from problem
+        raise WeightsError(f"{folder}: not a readable Orbax checkpoint ({first_line})", code="F102") from problem
 
 
 def _step_folder(path: Path, step: int | None) -> Path:
     steps = steps_in(path)
     if (path / MARK).is_file() or not steps:
         if step is not None:
-            raise WeightsError(f"a single checkpoint, without steps; leave step {step} out")
+            raise WeightsError(f"a single checkpoint, without steps; leave step {step} out", code="W107")
         return path
     if step is None:
         step = max(steps)
     if step not in steps:
         listed = ", ".join(str(known) for known in sorted(steps)[-40:])
-        raise WeightsError(f"no step {step}; it has {listed}")
+        raise WeightsError(f"no step {step}; it has {listed}", code="W107")
     return steps[step]
 
 
@@ -117,7 +117,7 @@ def _items(folder: Path) -> dict[str, Path]:
         return {"": folder}
     items = {mark.parent.name: mark.parent for mark in sorted(folder.glob(f"*/{MARK}"))}
     if not items:
-        raise WeightsError("no Orbax checkpoint in this folder")
+        raise WeightsError("no Orbax checkpoint in this folder", code="F102")
     return items if len(items) > 1 else {"": next(iter(items.values()))}
 
 
@@ -142,7 +142,7 @@ def _described(folder: Path) -> Tree:
         place = folder.absolute() / name
         # In a folder of its own an array's name is a path, and may be an absolute one.
         if not place.resolve().is_relative_to(folder.resolve()):
-            raise WeightsError(f"entry {name!r} points out of the folder")
+            raise WeightsError(f"entry {name!r} points out of the folder", code="F102")
         where = (
             {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder.absolute()}/"}, "path": f"{name}/"}
             if packed
@@ -154,7 +154,9 @@ def _described(folder: Path) -> Tree:
     limit = size_limit(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
     claimed = sum(_unfolded(store) for store in stores.values())
     if claimed > limit:
-        raise WeightsError(f"claims {claimed:,} bytes of arrays, more than the {limit:,} its files may hold")
+        raise WeightsError(
+            f"claims {claimed:,} bytes of arrays, more than the {limit:,} its files may hold", code="F103"
+        )
     tree = {}
     for path, store in stores.items():
         check_numbers(store.dtype.numpy_dtype, "/".join(path))

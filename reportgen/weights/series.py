@@ -78,14 +78,16 @@ def find_series(checkpoints: str | Path) -> Series:
         if step in found:
             raise WeightsError(
                 f"{path}: {found[step].path.name} and {entry.name} are both of step {step}; "
-                f"give a pattern for those that belong together, such as '{path / (_prefix(entry) + '*')}'"
+                f"give a pattern for those that belong together, such as '{path / (_prefix(entry) + '*')}'",
+                code="W107",
             )
         found[step] = Found(entry, step, (finished_at(entry) if entry.is_dir() else None) or entry.stat().st_mtime)
     if not found:
         why = f" ({'; '.join(passed_over[:3])})" if passed_over else ""
         raise WeightsError(
             f"{path}: no checkpoints{why}; expected the folder of an Orbax CheckpointManager, or files whose names end "
-            "in their steps: checkpoint_100, step_000100.safetensors, model-00100.npz"
+            "in their steps: checkpoint_100, step_000100.safetensors, model-00100.npz",
+            code="W107",
         )
     return Series(path.name, dict(sorted(found.items())), tuple(passed_over))
 
@@ -97,7 +99,7 @@ def _entries(path: Path) -> list[Path]:
         return [path] if is_one else sorted(path.iterdir())
     matched = [Path(name) for name in sorted(glob.glob(str(path)))]  # noqa: PTH207  an absolute pattern
     if not matched:
-        raise NoWeightsError(f"{path}: no such file or folder")
+        raise NoWeightsError(f"{path}: no such file or folder", code="F101")
     return matched
 
 
@@ -125,12 +127,12 @@ def chosen_steps(steps: str, existing: list[int]) -> list[int]:
     for part in filter(None, (part.strip() for part in steps.split(","))):
         numbers = part.split(":")
         if len(numbers) > 3 or not all(number.isdigit() for number in numbers) or numbers[2:] == ["0"]:
-            raise OptionError(f"steps are numbers and ranges, as in 0,1000:10000:500; not {part!r}")
+            raise OptionError(f"steps are numbers and ranges, as in 0,1000:10000:500; not {part!r}", code="O106")
         first, *rest = map(int, numbers)
         last, every = (rest[0] if rest else first), (rest[1] if len(rest) > 1 else 1)
         inside = {step for step in existing if first <= step <= last and (step - first) % every == 0}
         if not inside:
             listed = ", ".join(map(str, existing[:12])) + (", ..." if len(existing) > 12 else "")
-            raise OptionError(f"no checkpoint of step {part}; there are {listed}")
+            raise OptionError(f"no checkpoint of step {part}; there are {listed}", code="W107")
         chosen |= inside
     return sorted(chosen)

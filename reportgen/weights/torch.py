@@ -265,7 +265,8 @@ def _by_pattern(theirs: list[Module], ours: list[Module], source: str) -> list[t
     example = f"{'/'.join(theirs[0].path)}={'/'.join(ours[0].path)}"
     raise WeightsError(
         f"{source}: {listed} are of the same kind and shape as {others} of the model, and names don't tell which is "
-        f"which; rename them (--rename {example})"
+        f"which; rename them (--rename {example})",
+        code="W105",
     )
 
 

@@ -41,7 +41,7 @@ def nest(flat: Mapping[str, Any]) -> Tree:
     for name, array in flat.items():
         path = split_name(name)
         if path in parts:
-            raise WeightsError(f"entry {name!r} is there twice, under two spellings")
+            raise WeightsError(f"entry {name!r} is there twice, under two spellings", code="W108")
         parts[path] = array
     return nest_parts(parts)
 
@@ -52,14 +52,16 @@ def nest_parts(flat: Mapping[tuple[str, ...], Any]) -> Tree:
     for path, array in flat.items():
         name = "/".join(path)
         if not path or "" in path or len(path) > MAX_DEPTH:
-            raise WeightsError(f"entry {name[:80]!r} is not a name of parts joined by / or .")
+            raise WeightsError(f"entry {name[:80]!r} is not a name of parts joined by / or .", code="W108")
         node = tree
         for part in path[:-1]:
             node = node.setdefault(part, {})
             if not isinstance(node, dict):
-                raise WeightsError(f"entry {name!r} lies within {part!r}, which is an array itself")
+                raise WeightsError(f"entry {name!r} lies within {part!r}, which is an array itself", code="W108")
         if path[-1] in node:
-            raise WeightsError(f"entry {name!r} is there twice, as an array and as a folder or under two spellings")
+            raise WeightsError(
+                f"entry {name!r} is there twice, as an array and as a folder or under two spellings", code="W108"
+            )
         node[path[-1]] = array
     return tree
 
@@ -70,7 +72,7 @@ def flatten(tree: Mapping[Any, Any], depth: int = 0) -> dict[tuple[Any, ...], An
     Raises WeightsError for a tree deeper than 64.
     """
     if depth > MAX_DEPTH:
-        raise WeightsError(f"the tree is nested more than {MAX_DEPTH} deep")
+        raise WeightsError(f"the tree is nested more than {MAX_DEPTH} deep", code="W108")
     flat: dict[tuple[Any, ...], Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
@@ -93,16 +95,16 @@ def as_tree(value: Any, where: str = "", depth: int = 0) -> Tree:
     WeightsError, naming the place, for anything else: bytes, objects, arrays of them.
     """
     if depth > MAX_DEPTH:
-        raise WeightsError(f"the tree is nested more than {MAX_DEPTH} deep")
+        raise WeightsError(f"the tree is nested more than {MAX_DEPTH} deep", code="W108")
     if isinstance(value, list | tuple):
         value = dict(enumerate(value))
     if not isinstance(value, Mapping):
-        raise WeightsError(f"{where or 'the whole'} is {type(value).__name__}, not a tree of arrays")
+        raise WeightsError(f"{where or 'the whole'} is {type(value).__name__}, not a tree of arrays", code="W109")
     tree: Tree = {}
     for key, leaf in value.items():
         name, place = str(key), f"{where}/{key}".lstrip("/")
         if name in tree:
-            raise WeightsError(f"{place} is there twice")
+            raise WeightsError(f"{place} is there twice", code="W108")
         if leaf is None or isinstance(leaf, str):
             continue
         if isinstance(leaf, Mapping | list | tuple):
@@ -117,7 +119,7 @@ def as_tree(value: Any, where: str = "", depth: int = 0) -> Tree:
 def as_array(leaf: Any, place: str) -> np.ndarray:
     """The leaf as an array of numbers; WeightsError, naming `place`, where it is none."""
     if not isinstance(leaf, np.ndarray | np.generic | bool | int | float | complex):
-        raise WeightsError(f"{place} is {type(leaf).__name__}, not an array of numbers")
+        raise WeightsError(f"{place} is {type(leaf).__name__}, not an array of numbers", code="W109")
     array = np.asarray(leaf)
     check_numbers(array.dtype, place)
     return array
@@ -127,4 +129,4 @@ def check_numbers(dtype: np.dtype[Any], place: str) -> None:
     """Raise WeightsError, naming `place`, for a dtype of anything but numbers."""
     # ml_dtypes' bfloat16 and the like are of kind V or f, raw bytes and records of type numpy.void.
     if dtype.kind not in "biufcV" or dtype.type is np.void:
-        raise WeightsError(f"{place} is an array of {dtype}, not of numbers")
+        raise WeightsError(f"{place} is an array of {dtype}, not of numbers", code="W109")
