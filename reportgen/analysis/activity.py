@@ -121,12 +121,16 @@ def label_activity(sums: np.ndarray, counts: np.ndarray, input_sums: np.ndarray)
 
 
 def layer_activity(observation: Observation, path: str) -> LabelActivity:
-    """Activity per label of the layer `path`. Raises OptionError, listing the layers, for an unknown one."""
+    """Activity of the layer `path` per label of `Classification.summed`.
+
+    Raises OptionError, listing the layers, for an unknown one.
+    """
     outcome = observation.outcome
     if not isinstance(outcome, Classification) or path not in outcome.label_sums:
         existing = outcome.label_sums if isinstance(outcome, Classification) else ()
         raise OptionError(f"no activity was recorded for {path!r}: {choices(path, existing)}", code="O105")
-    return label_activity(outcome.label_sums[path], outcome.label_counts, outcome.input_sums)
+    labels = outcome.summed
+    return label_activity(outcome.label_sums[path], outcome.label_counts[labels], outcome.input_sums[labels])
 
 
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:

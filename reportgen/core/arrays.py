@@ -33,6 +33,8 @@ PixelBatch = Annotated[np.ndarray, "Float32 example y x color"]
 LabelCounts = Annotated[np.ndarray, "Int64 label"]
 PerLabel = Annotated[np.ndarray, "Float64 label"]
 ByLabel = Annotated[np.ndarray, "Float64 label channel"]
+SummedLabels = Annotated[np.ndarray, "Int64 summed"]
+BySummedLabel = Annotated[np.ndarray, "Float64 summed channel"]
 PerChannel = Annotated[np.ndarray, "Float64 channel"]
 ChannelNumbers = Annotated[np.ndarray, "Int64 channel"]
 """A whole number for each channel: its place in an order, or its label."""

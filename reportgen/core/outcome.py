@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
 from reportgen.core.arrays import (
-    ByLabel,
+    BySummedLabel,
     ClassMatrix,
     ExampleErrors,
     ExampleScores,
@@ -23,6 +25,7 @@ from reportgen.core.arrays import (
     PerPosition,
     PositionCounts,
     ProbeOutputs,
+    SummedLabels,
     TokenIds,
     TokenLosses,
 )
@@ -79,6 +82,10 @@ def task_named(value: Task | str | None) -> Task | None:
     return value if value is None or isinstance(value, Task) else Task(value)  # type: ignore[arg-type]
 
 
+MOST_CLASSES = 4096
+"""Classes up to which outputs are compared class by class: 128 MB of counts."""
+
+
 @dataclass(frozen=True)
 class Classification:
     """The predictions of a network with a score per class, for the evaluation batch.
@@ -88,9 +95,10 @@ class Classification:
     logit_gap     [example] float32: score of the predicted class minus score of the true one; 0 where the
                   prediction is correct (for logits, the log odds against the true class)
     label_counts  [label] int64: correctly predicted examples
-    label_sums    layer path -> [label, channel] float64: each channel summed over positions and over the
+    label_sums    layer path -> [summed label, channel] float64: each channel summed over positions and over the
                   correctly predicted examples of the label
     input_sums    [label] float64: the input's values summed over the same examples
+    labels        [summed label] int64, ascending: the labels that `label_sums` have a row for; None: all of them
 
     Where the network has labels and no scores for them, `predictions` and `logit_gap` are empty, and the sums are
     over all examples.
@@ -99,8 +107,14 @@ class Classification:
     predictions: Labels
     logit_gap: LogitGaps
     label_counts: LabelCounts
-    label_sums: Mapping[str, ByLabel]
+    label_sums: Mapping[str, BySummedLabel]
     input_sums: PerLabel
+    labels: SummedLabels | None = None
+
+    @property
+    def summed(self) -> SummedLabels:
+        """The labels that `label_sums` have a row for."""
+        return np.arange(len(self.label_counts)) if self.labels is None else self.labels
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import numpy as np
 
 from reportgen.core.arrays import (
     Activations,
-    ByLabel,
+    BySummedLabel,
     ChannelRanges,
     Chosen,
     EmbeddingVectors,
@@ -125,7 +125,7 @@ class Observation:
     top_classes: Mapping[str, TopClasses] = field(default_factory=dict)
 
     @property
-    def label_sums(self) -> Mapping[str, ByLabel]:
+    def label_sums(self) -> Mapping[str, BySummedLabel]:
         """Deprecated: `outcome.label_sums` of a `Classification`."""
         return self._classified().label_sums
 

@@ -99,7 +99,7 @@ class Evaluator:
         each batch, in examples.
         """
         of = size_of(inputs)
-        size = max(LEAST, min(self._size, of))
+        size = self._batch_of(of)
         slices = (
             jax.tree.map(lambda leaf: leaf[start : start + size], Examples(inputs, targets))  # noqa: B023
             for start in range(0, of, size)
@@ -110,8 +110,14 @@ class Evaluator:
         self, variables: Any, batches: Iterable[Examples], of: int, progress: Callable[[int, int], Any] | None = None
     ) -> list[Any]:
         """The same over batches of any sizes that hold `of` examples together."""
-        size = max(LEAST, min(self._size, of))
+        size = self._batch_of(of)
         return self._over(variables, _regrouped(batches, size), of, size, progress)
+
+    def _batch_of(self, of: int) -> int:
+        """Examples in each call: as few calls as fit into memory, of one size, so that one compilation does and the
+        last lacks less than one example for each call."""
+        calls = -(-of // max(self._size, 1))
+        return max(LEAST, -(-of // calls))
 
     def _over(
         self,
@@ -164,7 +170,7 @@ def predicted(scores: Scores) -> PerPlace:
 
 
 def _filled(array: np.ndarray, size: int) -> np.ndarray:
-    """The array with copies of its last example up to `size`, so that one compilation does."""
+    """The array with copies of its last example up to `size`, which no reducer counts."""
     missing = size - len(array)
     return array if not missing else np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
 

@@ -1,6 +1,6 @@
 """Evaluate all batches of a run on one state of the network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from reportgen.core.progress import Progress
 from reportgen.core.run import Batch, Observation
 from reportgen.evaluate.evaluator import Evaluator, Examples, Reducer
 from reportgen.evaluate.outcomes import scoring_of
-from reportgen.evaluate.reducers import ChannelMeans, Maps, Ranges, Vectors
+from reportgen.evaluate.reducers import ChannelMeans, Maps, Ranges, Vectors, summed_labels
 from reportgen.evaluate.top import Top
 
 COMPARED = 512
@@ -33,7 +33,7 @@ class Observer:
     the targets are no labels. `embed_layer` is the path of a selected layer whose vectors are kept, None for none. An
     embedding batch without inputs is the first examples of the evaluation batch. `top` asks for the top-activating
     examples. Where the evaluation batch has fingerprints, the layer vectors of `COMPARED` examples are kept for
-    comparing runs.
+    comparing runs. `mapped` are the selected layers whose maps are kept, None for all, as float16 if `halved`.
     """
 
     def __init__(
@@ -45,12 +45,17 @@ class Observer:
         embed_layer: str | None = None,
         *,
         top: bool = False,
+        mapped: Sequence[str] | None = None,
+        halved: bool = False,
     ):
         self.network = capture.network
         self._batches = batches
-        self._scoring = scoring_of(task, classes, capture.network)
+        channels = sum(capture.network.layers[path].channels for path in capture.selected)
+        summed = summed_labels(batches.get("evaluation", Batch()).labels, channels)
+        self._scoring = scoring_of(task, classes, capture.network, summed)
         shown: dict[str, Reducer] = {"probe": self._scoring.probe} if self._scoring.probe is not None else {}
-        self._maps = Evaluator(capture, [Maps(), *shown.values()])
+        shows = capture if mapped is None else replace(capture, selected=tuple(mapped))
+        self._maps = Evaluator(shows, [Maps(halved), *shown.values()])
         reducers: dict[str, Reducer] = {"ranges": Ranges(), **self._scoring.evaluation}
         if top:
             reducers["top"] = Top()

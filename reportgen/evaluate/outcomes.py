@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from reportgen.core.arrays import SummedLabels
 from reportgen.core.examples import leaves
 from reportgen.core.network import Network, Role
 from reportgen.core.outcome import (
@@ -48,15 +49,21 @@ class Scoring:
     ranking: Reducer | None = None
 
 
-def scoring_of(task: Task, classes: int, network: Network) -> Scoring:
-    """The scoring of a task with so many classes; of labels alone where nothing is scored."""
+def scoring_of(task: Task, classes: int, network: Network, summed: SummedLabels) -> Scoring:
+    """The scoring of a task with so many classes; of labels alone where nothing is scored.
+
+    Sums by label are of the labels `summed`.
+    """
     output = functools.partial(_output, task.output)
     likely = _gives_probabilities(network)
     match task.kind:
         case Kind.CLASSIFICATION:
             scores = functools.partial(_class_scores, output, likely)
-            reducers: dict[str, Reducer] = {"sums": LabelSums(classes, scores), "predictions": Predictions(scores)}
-            return Scoring(reducers, outcome=_classified, ranking=MostProbable(scores, likely))
+            sums = LabelSums(classes, summed, scores)
+            reducers: dict[str, Reducer] = {"sums": sums, "predictions": Predictions(scores)}
+            return Scoring(
+                reducers, outcome=functools.partial(_classified, summed), ranking=MostProbable(scores, likely)
+            )
         case Kind.MULTILABEL:
             return Scoring(
                 {"outcome": PerExampleValues(output, _log_odds if likely else None, MultiLabel)}, outcome=_whole
@@ -70,7 +77,9 @@ def scoring_of(task: Task, classes: int, network: Network) -> Scoring:
             return Scoring({"outcome": TokenLosses(output, likely)}, outcome=_whole)
         case Kind.RECONSTRUCTION:
             return Scoring({"errors": Errors(output)}, Shown(output), _reconstructed)
-    return Scoring({"sums": LabelSums(classes)}, outcome=_classified) if classes else Scoring()
+    if not classes:
+        return Scoring()
+    return Scoring({"sums": LabelSums(classes, summed)}, outcome=functools.partial(_classified, summed))
 
 
 def _output(name: str, output: Any) -> Any:
@@ -81,12 +90,12 @@ def _whole(results: Mapping[str, Any]) -> Any:
     return results.get("outcome")
 
 
-def _classified(results: Mapping[str, Any]) -> Outcome | None:
+def _classified(summed: SummedLabels, results: Mapping[str, Any]) -> Outcome | None:
     if "sums" not in results:
         return None
     predictions, gap = results.get("predictions", (np.zeros(0, np.int64), np.zeros(0, np.float32)))
     sums, counts, inputs = results["sums"]
-    return Classification(predictions, gap, counts, sums, inputs)
+    return Classification(predictions, gap, counts, sums, inputs, summed)
 
 
 def _dense(results: Mapping[str, Any]) -> Outcome | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from reportgen.core.arrays import (
     Activations,
-    ByLabel,
+    BySummedLabel,
     ChannelRanges,
     Chosen,
     EmbeddingVectors,
@@ -19,6 +19,7 @@ from reportgen.core.arrays import (
     Labels,
     LogitGaps,
     PerLabel,
+    SummedLabels,
 )
 from reportgen.core.examples import leaves
 from reportgen.core.run import LayerVectors, TopClasses
@@ -111,38 +112,66 @@ class MostProbable:
         return TopClasses(np.concatenate(classes).astype(np.int32), np.concatenate(probabilities).astype(np.float32))
 
 
-class LabelSums:
-    """(sums by layer path [label, channel] float64, examples [label] int64, input sums [label] float64).
+SUMS_BYTES = 64 << 20
+"""Sums by label that are kept of one evaluation, at most; of more labels, those with the most examples have sums."""
 
-    Channels are summed over positions and over the examples of a label; where `scores` gives scores
-    [example, label] of the model's output, over those that are predicted correctly.
+
+def summed_labels(targets: Labels, channels: int) -> SummedLabels:
+    """The labels among the targets, ascending; where sums of so many channels took over `SUMS_BYTES`, those with the
+    most examples, the lowest of equals."""
+    labels, counts = np.unique(targets, return_counts=True)
+    most = max(1, SUMS_BYTES // (8 * max(channels, 1)))
+    chosen: SummedLabels = np.sort(labels[np.argsort(-counts, kind="stable")[:most]]).astype(np.int64)
+    return chosen
+
+
+class LabelSums:
+    """(sums by layer path [summed label, channel] float64, examples [label] int64, input sums [label] float64).
+
+    Channels are summed over positions and over the examples of each of the labels `summed`; where `scores` gives
+    scores [example, label] of the model's output, over those that are predicted correctly. Counts and input sums are
+    of all `labels`. What a batch takes does not grow with the labels.
     """
 
-    def __init__(self, labels: int, scores: Callable[[Any], Scores] | None = None):
+    def __init__(self, labels: int, summed: SummedLabels, scores: Callable[[Any], Scores] | None = None):
         self._labels = labels
+        self.summed = summed
         self._scores = scores
 
     def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
         truth = examples.targets
         counted = real if self._scores is None else real & (predicted(self._scores(output)) == truth)
-        share = ((truth[:, None] == jnp.arange(self._labels)[None]) & counted[:, None]).astype(jnp.float32)
+        # The sums of a batch have a row per label, or per example where these are fewer: that of a label's first one.
+        first = jnp.argmax(truth[:, None] == truth[None], axis=1)
+        few = len(self.summed) <= len(truth)
+        rows = jnp.asarray(self.summed) if few else truth
+        slots = truth[:, None] == rows[None] if few else first[:, None] == jnp.arange(len(truth))[None]
+        share = (slots & counted[:, None]).astype(jnp.float32)
 
-        def per_label(per_example: jax.Array) -> jax.Array:
+        def per_row(per_example: jax.Array) -> jax.Array:
             # One that does not count must not, not even as NaN * 0; and accelerators would round to bfloat16.
-            chosen = jnp.where(counted.reshape(-1, *[1] * (per_example.ndim - 1)), per_example, 0)
+            chosen = jnp.where(counted[:, None], per_example, 0)
             return jnp.matmul(share.T, chosen, precision=jax.lax.Precision.HIGHEST)
 
-        sums = {path: per_label(positions_summed(value)) for path, value in values.items()}
-        return sums, share.sum(axis=0), per_label(jax.vmap(_sum)(examples.inputs))
+        sums = {path: per_row(positions_summed(value)) for path, value in values.items()}
+        return sums, rows, truth, counted, jax.vmap(_sum)(examples.inputs)
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
-        # Within a batch float32 is exact enough; over many batches it would not be.
-        wide = jax.tree.map(lambda array: np.asarray(array, np.float64), part)
-        return wide if total is None else jax.tree.map(np.add, total, wide)
+        sums, rows, truth, counted, inputs = jax.tree.map(np.asarray, part)
+        if total is None:
+            empty = {path: np.zeros((len(self.summed), array.shape[1])) for path, array in sums.items()}
+            total = empty, np.zeros(self._labels, np.int64), np.zeros(self._labels)
+        _, at, of = np.intersect1d(self.summed, rows, return_indices=True)  # of rows that stand twice, the first
+        for path, array in sums.items():
+            # Within a batch float32 is exact enough; over many batches it would not be.
+            total[0][path][at] += array[of]
+        np.add.at(total[1], truth[counted], 1)
+        np.add.at(total[2], truth[counted], inputs[counted].astype(np.float64))
+        return total
 
-    def result(self, total: Any) -> tuple[dict[str, ByLabel], LabelCounts, PerLabel]:
+    def result(self, total: Any) -> tuple[dict[str, BySummedLabel], LabelCounts, PerLabel]:
         sums, counts, inputs = total
-        return sums, np.rint(counts).astype(np.int64), inputs
+        return {path: array.copy() for path, array in sums.items()}, counts.copy(), inputs.copy()
 
 
 class Vectors:
@@ -172,7 +201,10 @@ class Vectors:
 
 
 class Maps:
-    """Layer path -> [example, *layer.shape], whole."""
+    """Layer path -> [example, *layer.shape], whole; float32 as float16 if `halved`, where that can hold the values."""
+
+    def __init__(self, halved: bool = False):
+        self._halved = halved
 
     def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
         return dict(values)
@@ -184,7 +216,8 @@ class Maps:
         return parts
 
     def result(self, total: Any) -> dict[str, Activations]:
-        return {path: parts[0] if len(parts) == 1 else np.concatenate(parts) for path, parts in total.items()}
+        maps = {path: parts[0] if len(parts) == 1 else np.concatenate(parts) for path, parts in total.items()}
+        return {path: _narrow(array) for path, array in maps.items()} if self._halved else maps
 
 
 class ChannelMeans:
@@ -213,7 +246,9 @@ class ChannelMeans:
 
 
 def _narrow(array: np.ndarray) -> np.ndarray:
-    """As float16 where its range and precision hold values of this size."""
+    """float32 as float16 where its range and precision hold values of this size."""
+    if array.dtype != np.float32:
+        return array
     largest = float(np.abs(array).max(initial=0.0))
     return array.astype(np.float16) if 1e-2 < largest < 6e4 or largest == 0 else array
 

@@ -11,8 +11,8 @@ The rules, of which the first that fits counts:
    positions, else multi-label
 4. other targets of an output's shape: regression up to `MOST_VALUES` values per example that are no picture, else
    reconstruction
-5. whole numbers [example, *position] and an output [example, *position, class]: next token where the inputs are
-   tokens and the targets are the inputs a place later, else dense
+5. whole numbers [example, *position] and an output [example, *position, class]: next token where the inputs are tokens
+   and the targets the inputs a place later, or there are more than `MOST_CLASSES` classes, else dense
 6. inputs of tokens [example, time], an output [example, time, token] that depends on no later token: next token
 7. an output of the inputs' shape, with positions or behind a narrower layer: reconstruction
 """
@@ -29,7 +29,7 @@ import numpy as np
 
 from reportgen.capture import Capture
 from reportgen.core.examples import is_mask, leaves
-from reportgen.core.outcome import Kind, Task
+from reportgen.core.outcome import MOST_CLASSES, Kind, Task
 from reportgen.core.run import Batch
 from reportgen.errors import OptionError, choices
 
@@ -103,10 +103,7 @@ def _is_causal(capture: Capture, variables: Any, inputs: Any) -> bool:
     last = int(np.flatnonzero(real[longest]).max(initial=0))
     other = np.array(tokens[longest])
     other[last] = tokens[longest, 0] if tokens[longest, 0] != other[last] else (other[last] + 1) % (tokens.max() + 1)
-    pair = jax.tree.map(
-        lambda leaf: np.stack([leaf[longest], other if leaf is tokens else leaf[longest]]),
-        inputs,
-    )
+    pair = jax.tree.map(lambda leaf: np.stack([leaf[longest], other if leaf is tokens else leaf[longest]]), inputs)
     outputs = named_leaves(jax.jit(lambda v, x: capture(v, x)[0])(variables, pair))
     found = [np.asarray(leaf, np.float32) for leaf in outputs.values() if leaf.shape[:2] == (2, tokens.shape[1])]
     differs = [
@@ -206,7 +203,7 @@ def _regression(facts: Facts, shape: Shape, asked: bool = False) -> bool:
 
 def _dense(facts: Facts, shape: Shape, asked: bool = False) -> bool:
     targets = facts.targets
-    if targets is None or len(shape) < 3:
+    if targets is None or len(shape) < 3 or shape[-1] > MOST_CLASSES:
         return False
     if same_values(targets.shape, shape):  # one logit per position, or a one-hot target
         one_hot = shape[-1] > 1 and targets.shape == shape
@@ -222,6 +219,7 @@ def _tokens(facts: Facts, shape: Shape, asked: bool = False) -> bool:
     targets = facts.targets
     if targets is None or targets.ndim != 2:
         return asked or facts.causal()
+    asked = asked or shape[2] > MOST_CLASSES
     return targets.shape == shape[:2] and _whole(targets) and (asked or _shifted(tokens, targets))
 
 
@@ -258,7 +256,9 @@ def _reason(facts: Facts) -> str:
     if targets.ndim == 1 and _whole(targets):
         known = facts.classes or int(targets.max()) + 1
         return f"the labels are of {known} classes, and the output is {_shapes(facts)}, not a score for each of them"
-    return f"the targets are {_typed(targets)}, and the output is {_shapes(facts)}"
+    too_many = any(len(shape) > 2 and shape[-1] > MOST_CLASSES for shape in facts.outputs.values())
+    many = f"; classes of positions are compared up to {MOST_CLASSES:,}" * too_many
+    return f"the targets are {_typed(targets)}, and the output is {_shapes(facts)}{many}"
 
 
 def _beyond(facts: Facts, what: str, places: np.ndarray | None) -> str:

@@ -3,11 +3,10 @@
 prepared = prepare_model(model, variables, batches, classes, task, vocabulary, apply, keep, verify)
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from reportgen.capture import check_all, prepare
 from reportgen.core.examples import leaves
@@ -22,7 +21,7 @@ from reportgen.record.trees import needed_collections
 from reportgen.store import network_header
 
 MAPS_BYTES = 64 << 20
-"""Probe activations kept per recorded epoch; of a larger network, those of fewer probe examples are kept."""
+"""Probe activations kept per recorded epoch, see `_fitting_maps`."""
 
 COMPARED_SHARE = 0.02
 """Share of the run's size that layer vectors and fingerprints may take together."""
@@ -67,7 +66,7 @@ def prepare_model(
     whole = batches["probe"]
     example = examples(whole.inputs, 1)
     capture = prepare(model, variables, example, apply=apply, layers=keep.layers)
-    count = _probe_count(capture.network.distinct, whole.size)
+    count, mapped, halved = _fitting_maps([capture.network.layers[path] for path in capture.selected], whole.size)
     batches = {**(with_fingerprints(batches) if keep.compare else batches), "probe": first(whole, count)}
     task, shape = task_of(capture, variables, batches.get("evaluation", whole), classes, task)
     batches = {name: scored(batch, task, shape) for name, batch in batches.items()}
@@ -79,9 +78,11 @@ def prepare_model(
     provenance: dict[str, Any] = {}
     if capture.forward.flax_capture_error:
         provenance["flax_capture_not_used"] = capture.forward.flax_capture_error
-    if count < whole.size:
+    if halved:
+        missing = [path for path in capture.selected if path not in mapped]
+        left_out = f", without {', '.join(missing)}" if missing else ""
         provenance["probe_images_kept"] = (
-            f"{count} of {whole.size}: the feature maps of more would take over {MAPS_BYTES >> 20} MiB an epoch"
+            f"{count} of {whole.size}, as float16{left_out}: at most {MAPS_BYTES >> 20} MiB of feature maps an epoch"
         )
     if verify:
         verification = check_all(capture, variables, examples(whole.inputs, VERIFIED_EXAMPLES))
@@ -91,7 +92,7 @@ def prepare_model(
             warn(f"{verification}: {failed}")
     labelled = len(batches.get("evaluation", Batch()).labels) > 0
     counted = len(names) if labelled or scores_in(task, shape) else 0
-    observe = Observer(capture, batches, task, counted, embed, top=keep.top)
+    observe = Observer(capture, batches, task, counted, embed, top=keep.top, mapped=mapped, halved=halved)
     header = {
         **network_header(capture.network, embed),
         "task": asdict(task),
@@ -192,6 +193,16 @@ def _needed(network: Network) -> frozenset[str]:
     return (through.get(last[0]) if last else None) or frozenset()
 
 
-def _probe_count(layers: Sequence[Layer], probe: int) -> int:
-    each = sum(int(np.prod(layer.shape)) * 4 for layer in layers if layer.alias_of is None)
-    return max(1, min(probe, MAPS_BYTES // max(each, 1)))
+def _fitting_maps(layers: Sequence[Layer], probe: int) -> tuple[int, list[str], bool]:
+    """How many probe examples' maps are kept, of which layers, and whether as float16, to fit `MAPS_BYTES`.
+
+    Where float32 is too large for all, float16 is kept; where that is, of as many examples as fit, one at least; and
+    of one that does not fit, the layers with the most values are left out.
+    """
+    sizes = {layer.path: math.prod(layer.shape) for layer in layers}
+    each = max(sum(sizes.values()), 1)
+    if probe * each * 4 <= MAPS_BYTES:
+        return probe, list(sizes), False
+    while len(sizes) > 1 and 2 * sum(sizes.values()) > MAPS_BYTES:
+        del sizes[max(sizes, key=sizes.__getitem__)]
+    return max(1, min(probe, MAPS_BYTES // (2 * max(sum(sizes.values()), 1)))), list(sizes), True

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.analysis.activity import CLEAR, ENOUGH, LabelActivity, label_activity
+from reportgen.analysis.activity import CLEAR, ENOUGH, LabelActivity, layer_activity
 from reportgen.core.network import PASSING, Layer, Role
 from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table, Text
 from reportgen.figures.bars import label_bars
@@ -36,7 +36,7 @@ def build(context: PageContext) -> Section | None:
         {}
         if outcome is None or not len(outcome.label_counts)
         else {
-            layer.path: label_activity(outcome.label_sums[layer.path], outcome.label_counts, outcome.input_sums)
+            layer.path: layer_activity(observation, layer.path)
             for layer in context.layers
             if layer.path in outcome.label_sums
         }
@@ -133,14 +133,15 @@ def _figure(context: PageContext, layer: Layer, result: LabelActivity) -> Figure
     order = _first(context, layer, result)[: min(CHANNELS, context.limits.channels or CHANNELS)]
     shown = "" if len(order) == layer.channels else f" The first {len(order)} of {layer.channels} channels."
     what = "comparison value (activity / input sum)" if result.compared == "ratio" else "activity"
-    if len(context.run.classes) <= BARS:
-        scene = label_bars(values, context.run.classes, order, own_scale=True)
+    names = _names(context)
+    if len(names) <= BARS:
+        scene = label_bars(values, names, order, own_scale=True)
         form = "a panel per channel, each from 0 to its own largest value, which is printed with its label"
     else:
         scene = _heatmap(values[order], order)
         form = (
-            f"a row per channel, a column per label (0 to {len(context.run.classes) - 1:,}), each row from white at 0 "
-            "to its own largest magnitude"
+            f"a row per channel, a column per label {_columns(context)}, each row from white at 0 to its own largest "
+            "magnitude"
         )
     channel = _clearest(context, layer, result)
     return chart(
@@ -153,6 +154,22 @@ def _figure(context: PageContext, layer: Layer, result: LabelActivity) -> Figure
         f"first.{shown}",
         wide=True,
     )
+
+
+def _labels(context: PageContext) -> np.ndarray:
+    """The labels whose activity is known."""
+    outcome = context.classification
+    assert outcome is not None
+    return outcome.summed
+
+
+def _names(context: PageContext) -> list[str]:
+    return [context.run.classes[label] for label in _labels(context).tolist()]
+
+
+def _columns(context: PageContext) -> str:
+    labels, of = _labels(context), len(context.run.classes)
+    return f"(0 to {of - 1:,})" if len(labels) == of else f"({len(labels):,} of {of:,})"
 
 
 def _heatmap(values: np.ndarray, channels: list[int]) -> Scene:
@@ -184,23 +201,23 @@ def _top_agrees(context: PageContext, layer: Layer, result: LabelActivity, chann
         return True
     examples = observation.top[layer.path].examples[:, channel]
     counts = np.bincount(targets[examples[examples >= 0]], minlength=len(context.run.classes))
-    return bool(counts[result.most_active[channel]] == counts.max())
+    return bool(counts[_labels(context)[result.most_active[channel]]] == counts.max())
 
 
 def _preference(context: PageContext, layer: Layer, result: LabelActivity, channel: int) -> str:
     label = int(result.most_active[channel])
     return (
-        f"channel {channel} of {layer.path} responds most to {context.run.classes[label]} ({result.times[channel]:.1f} "
+        f"channel {channel} of {layer.path} responds most to {_names(context)[label]} ({result.times[channel]:.1f} "
         f"times its mean over labels, n{NBSP}={NBSP}{int(result.images[label]):,}; class selectivity index "
         f"{result.selectivity[channel]:.2f})"
     )
 
 
 def _table(context: PageContext, layer: Layer, result: LabelActivity) -> Table:
-    rows = []
+    rows, names = [], _names(context)
     for channel in map(int, result.order[:LISTED]):
         labels = [int(chosen[channel]) for chosen in (result.most_active, result.preferred)]
-        active, compared = (context.run.classes[label] if label >= 0 else None for label in labels)
+        active, compared = (names[label] if label >= 0 else None for label in labels)
         numbers = [(result.times, 2), (result.multiple, 2), (result.selectivity, 2), (result.label_cv, 3)]
         times, multiple, index, label_cv = (
             f"{values[channel]:.{digits}f}" if np.isfinite(values[channel]) else NOT_DEFINED
@@ -234,27 +251,29 @@ def _counts(context: PageContext) -> Block:
         "activity-counts",
         f"Evaluation {one}s behind each label: those counted, of all.",
         ("Label", "Counted", "Of"),
-        tuple((n, int(c), int(t)) for n, c, t in zip(context.run.classes, counted, total, strict=True)),
+        tuple((n, int(c), int(t)) for n, c, t in zip(context.run.classes, counted, total, strict=True) if t),
         "lrr",
     )
     return table if len(table.rows) <= BARS else Fold(f"{one.capitalize()}s behind each label", (table,))
 
 
 def _rows(context: PageContext, activity: Mapping[str, LabelActivity]) -> Iterator[tuple[Any, ...]]:
+    names = _names(context)
     for path, result in activity.items():
         for channel in range(result.activity.shape[1]):
-            for label, name in enumerate(context.run.classes):
+            for label, name in enumerate(names):
                 numbers = (result.activity[label, channel], result.input_mean[label], result.ratio[label, channel])
                 yield path, channel, name, int(result.images[label]), *map(_known, numbers)
 
 
 def _channel_rows(context: PageContext, activity: Mapping[str, LabelActivity]) -> Iterator[tuple[Any, ...]]:
     """A row per channel, those whose response depends most on the label first; `rank` counts from 1."""
+    names = _names(context)
     for path, result in activity.items():
         for rank, channel in enumerate(map(int, result.order), 1):
             label = int(result.preferred[channel])
             active = int(result.most_active[channel])
-            name, most = (context.run.classes[at] if at >= 0 else None for at in (label, active))
+            name, most = (names[at] if at >= 0 else None for at in (label, active))
             numbers = (result.multiple, result.label_cv)
             yield (
                 *(path, channel, rank, name, *(_known(values[channel]) for values in numbers)),

@@ -22,7 +22,7 @@ from reportgen.analysis.confusion import Confusion, confusion
 from reportgen.analysis.diffs import ParamDiff, differences
 from reportgen.analysis.embedding import Embedding, embed
 from reportgen.core.network import Layer, Network, Role, matches
-from reportgen.core.outcome import Classification, Outcome
+from reportgen.core.outcome import MOST_CLASSES, Classification, Outcome
 from reportgen.core.pictures import image_range, pictures_of, to_pixels
 from reportgen.core.run import Batch, LazyArray, Observation, numbered_names
 from reportgen.errors import OptionError, ReportgenError, choices
@@ -30,9 +30,6 @@ from reportgen.sections.beside import computed_beside
 from reportgen.sections.limits import Limits
 from reportgen.sections.options import Moment, Need, Options
 from reportgen.sections.words import ranges, slug
-
-MOST_CLASSES = 4096
-"""Classes up to which predictions are compared class by class: 128 MB of counts."""
 
 
 class PageContext:

@@ -67,6 +67,10 @@ def activations_problem(tensors: Tensors, expected: Expected) -> str | None:
         for name, shape, kinds in (*shapes, ("label_counts", labels, WHOLE), ("input_sums", labels, FLOATING)):
             if described[name][1] != shape or described[name][0] not in kinds:
                 return f"{name} is {described[name][0]}{list(described[name][1])}"
+        if schema.SUMMED in described:
+            labels, kind = described[schema.SUMMED][1], described[schema.SUMMED][0]
+            if len(labels) != 1 or kind not in WHOLE:
+                return f"{schema.SUMMED} is {kind}{list(labels)}"
     return (
         _outcome_problem(tensors, expected)
         or _vectors_problem(described, expected)
@@ -227,6 +231,10 @@ def _top_problem(tensors: Tensors, expected: Expected) -> str | None:
 
 def _values_problem(tensors: Tensors, expected: Expected) -> str | None:
     predictions, counts = tensors["predictions"], tensors["label_counts"]
+    if schema.SUMMED in tensors:
+        summed = tensors[schema.SUMMED].astype(np.int64)
+        if summed.size and not (summed[0] >= 0 and summed[-1] < len(counts) and (np.diff(summed) > 0).all()):
+            return f"{schema.SUMMED} are not some of {len(counts)} labels, ascending"
     if predictions.size and not (predictions.min() >= -1 and predictions.max() < expected.classes):
         return f"predictions run from {predictions.min()} to {predictions.max()}, for {expected.classes} classes"
     if counts.size and not (counts.min() >= 0 and counts.max() < 2**53):

@@ -20,7 +20,7 @@ MOST_VALUES = 2**40
 
 
 class Header(msgspec.Struct, frozen=True):
-    """What run.json holds, in format 2."""
+    """What run.json holds, from format 2 on."""
 
     format: int
     classes: tuple[str, ...]

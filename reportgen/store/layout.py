@@ -16,7 +16,7 @@ from pathlib import Path
 
 from reportgen.errors import RunError
 
-FORMAT = 2
+FORMAT = 3
 """Version of the layout. A reader reads earlier ones, and refuses a run of a later one."""
 
 RUN_FILE = "run.json"

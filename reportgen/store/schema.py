@@ -29,6 +29,7 @@ from reportgen.store.files import Lazy, Tensors
 MAPS, LABEL_SUMS, RANGES, VARIABLES, TOP = "maps/", "label_sums/", "extremes/", "variables/", "top/"
 TOP_PARTS = ("values", "examples", "positions")
 OUTCOME = ("predictions", "margins", "label_counts", "input_sums")
+SUMMED = "summed_labels"
 CHOSEN, MEANS = "examples", "means/"
 OUTCOMES: Mapping[Kind, type[Outcome]] = {
     Kind.MULTILABEL: MultiLabel,
@@ -103,6 +104,7 @@ def observation_tensors(observation: Observation) -> dict[str, np.ndarray]:
     tensors: dict[str, np.ndarray] = {}
     if isinstance(outcome, Classification):
         tensors["input_sums"] = outcome.input_sums
+        tensors[SUMMED] = outcome.summed
         tensors |= {f"{LABEL_SUMS}{path}": value for path, value in outcome.label_sums.items()}
     tensors |= {f"{RANGES}{path}": value for path, value in observation.ranges.items()}
     if isinstance(outcome, Classification):
@@ -162,7 +164,9 @@ def _read_outcome(tensors: Tensors) -> Outcome | None:
     if any(name not in tensors for name in OUTCOME) or 0 in tensors.described["label_counts"][1]:
         return None
     predictions, gap, counts, sums = (tensors[name] for name in OUTCOME)
-    return Classification(predictions, gap, counts, renamed(tensors, LABEL_SUMS), sums)
+    # Formats 1 and 2 have a row for every label.
+    summed = tensors[SUMMED] if SUMMED in tensors.described else None
+    return Classification(predictions, gap, counts, renamed(tensors, LABEL_SUMS), sums, summed)
 
 
 def renamed(tensors: Tensors, prefix: str) -> Lazy[str, np.ndarray]:

@@ -24,9 +24,10 @@ from reportgen.evaluate import (
     Vectors,
     evaluator,
     predicted,
+    reducers,
 )
 from reportgen.evaluate.evaluator import AHEAD, BATCH, Examples
-from reportgen.evaluate.reducers import MostProbable
+from reportgen.evaluate.reducers import MostProbable, summed_labels
 
 
 class Net(nn.Module):
@@ -89,7 +90,7 @@ def test_an_image_whose_scores_are_not_finite_has_no_prediction_and_is_never_rig
     # Class 0 is what argmax makes of NaN. All weights of this net are negative: -inf gives infinite scores.
     labels = np.where(np.isin(np.arange(130), [3, 120]), 0, right)
     # As the recorder has them; alone, XLA fuses relu into the mean, and its max drops NaN before the output has it.
-    evaluate = Evaluator(CAPTURE, [Ranges(), Predictions(), LabelSums(3, lambda output: output)])
+    evaluate = Evaluator(CAPTURE, [Ranges(), Predictions(), LabelSums(3, np.arange(3), lambda output: output)])
     _, (predictions, _), (sums, counts, inputs) = evaluate(VARIABLES, images, labels)
     assert np.flatnonzero(predictions == -1).tolist() == [3, 120]
     assert counts.sum() == 128
@@ -121,9 +122,10 @@ class Counted:
 
 
 @pytest.mark.parametrize(
-    ("examples", "size", "counts"), [(8, 8, [8]), (1, 2, [1]), (100, 100, [100]), (250, 100, [100, 100, 50])]
+    ("examples", "size", "counts"),
+    [(8, 8, [8]), (1, 2, [1]), (100, 100, [100]), (101, 51, [51, 50]), (250, 84, [84, 84, 82])],
 )
-def test_no_more_is_filled_up_than_the_last_batch(examples, size, counts):
+def test_batches_are_of_one_size_and_lack_less_than_an_example_each(examples, size, counts):
     reducer = Counted()
     (total,) = Evaluator(CAPTURE, [reducer])(VARIABLES, images_of(examples))
     assert reducer.traced == [size] and total == examples
@@ -142,7 +144,7 @@ def test_few_batches_are_in_flight():
     inputs = LazyArray(images.shape, part)
     (total,) = Evaluator(CAPTURE, [reducer])(VARIABLES, inputs, progress=lambda *done: progress.append(done))
     assert total == len(images) and max(read) == AHEAD and len(read) == 12
-    assert progress[0] == (100, 1170) and progress[-1] == (1170, 1170) and len(progress) == 12
+    assert progress[0] == (98, 1170) and progress[-1] == (1170, 1170) and len(progress) == 12
 
 
 def test_vectors_are_of_the_first_examples_and_maps_are_whole():
@@ -166,11 +168,29 @@ def test_a_call_takes_as_many_examples_as_fit_into_the_bytes_set_for_it(monkeypa
 
 def test_sums_of_all_examples_where_nothing_is_predicted():
     images, labels = images_of(130), np.arange(130) % 2
-    ((sums, counts, inputs),) = Evaluator(CAPTURE, [LabelSums(2)])(VARIABLES, images, labels)
+    ((sums, counts, inputs),) = Evaluator(CAPTURE, [LabelSums(2, np.arange(2))])(VARIABLES, images, labels)
     assert counts.tolist() == [65, 65]
     values = conv_of(images.astype(np.float64)).sum(axis=(1, 2))
     np.testing.assert_allclose(sums["conv"], [values[labels == i].sum(axis=0) for i in (0, 1)], rtol=1e-4)
     np.testing.assert_allclose(inputs, [images[labels == i].sum(dtype=float) for i in (0, 1)], rtol=1e-4)
+
+
+def test_sums_of_more_labels_than_examples_in_a_batch():
+    images, labels = images_of(130), np.arange(130) * 7 % 397
+    summed = np.unique(labels)[3:-2]
+    ((sums, counts, inputs),) = Evaluator(CAPTURE, [LabelSums(50_000, summed)])(VARIABLES, images, labels)
+    assert counts.tolist() == np.bincount(labels, minlength=50_000).tolist()
+    values = conv_of(images.astype(np.float64)).sum(axis=(1, 2))
+    assert sums["conv"].dtype == np.float64
+    np.testing.assert_allclose(sums["conv"], [values[labels == i].sum(axis=0) for i in summed], rtol=1e-4)
+    np.testing.assert_allclose(inputs[labels], images.sum(axis=(1, 2, 3), dtype=float), rtol=1e-4)
+
+
+def test_sums_are_of_the_labels_that_are_there_and_the_most_frequent_of_those_that_fit(monkeypatch):
+    labels = np.array([7, 3, 3, 9, 9, 9, 40_000, 7])
+    assert summed_labels(labels, 10).tolist() == [3, 7, 9, 40_000]
+    monkeypatch.setattr(reducers, "SUMS_BYTES", 2 * 8 * 10)
+    assert summed_labels(labels, 10).tolist() == [3, 9]
 
 
 def test_top_examples_are_those_of_a_sort_with_the_earlier_first_among_equals():

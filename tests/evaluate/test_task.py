@@ -9,7 +9,7 @@ import pytest
 from reportgen import Recorder, Task, open_run
 from reportgen.analysis.scores import scores
 from reportgen.capture import prepare
-from reportgen.core.outcome import Kind
+from reportgen.core.outcome import MOST_CLASSES, Kind
 from reportgen.core.run import Batch
 from reportgen.errors import DataError, OptionError
 from reportgen.evaluate import Observer, scores_in, task_of
@@ -52,6 +52,14 @@ class Language(nn.Module):
         mask = nn.make_causal_mask(tokens) if self.causal else None
         h = h + nn.MultiHeadDotProductAttention(num_heads=2)(h, mask=mask)
         return nn.Dense(11)(nn.relu(nn.Dense(16)(h)))
+
+
+class Vocabulary(nn.Module):
+    """More tokens than are compared as classes."""
+
+    @nn.compact
+    def __call__(self, tokens):
+        return nn.Dense(MOST_CLASSES + 1)(nn.Embed(11, 8)(tokens))
 
 
 class Several(nn.Module):
@@ -107,6 +115,8 @@ def observed(model, inputs, targets=None, classes=None, task=None):
         (Language(), {"tokens": TOKENS, "mask": np.ones((9, 7), np.int32)}, None, Kind.TOKENS),
         (Language(causal=False), TOKENS, None, Kind.NONE),
         (Language(causal=False), TOKENS, TOKENS, Kind.DENSE),
+        (Vocabulary(), TOKENS, TOKENS, Kind.TOKENS),
+        (Pixels(MOST_CLASSES + 1), IMAGES, RNG.integers(0, 4, (12, 8, 8)), Kind.NONE),
     ],
 )
 def test_the_task_follows_from_output_and_targets(model, inputs, targets, kind):

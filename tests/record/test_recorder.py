@@ -313,16 +313,27 @@ def test_how_often_snapshots_are_kept(tmp_path, variables, monkeypatch, asked, m
     assert list(open_run(tmp_path / "run").snapshots) == expected
 
 
-def test_fewer_probe_images_are_kept_where_their_maps_are_large(recorded, tmp_path, variables, monkeypatch):
+@pytest.mark.parametrize(
+    ("share", "images", "words"),
+    [(0.5, 3, "3 of 3, as float16: at"), (0.4, 2, "2 of 3, as float16: at"), (0.1, 1, "1 of 3, as float16, without ")],
+)
+def test_maps_are_kept_to_a_size(recorded, tmp_path, variables, monkeypatch, share, images, words):
     whole, _, _ = recorded
     assert "probe_images_kept" not in whole.provenance
     floats = sum(math.prod(layer.shape) for layer in whole.network.distinct)
-    monkeypatch.setattr(prepared, "MAPS_BYTES", 2 * 4 * floats)
+    most = int(share * 3 * 4 * floats)
+    monkeypatch.setattr(prepared, "MAPS_BYTES", most)
     with Recorder(tmp_path / "run", Net(), variables, **DATA):
         pass
-    run = open_run(tmp_path / "run")
-    assert len(run.batch("probe").images) == len(run.observations[0].maps["conv"]) == 2
-    assert run.provenance["probe_images_kept"].startswith("2 of 3: the feature maps of more")
+    run, maps = open_run(tmp_path / "run"), open_run(tmp_path / "run").observations[0].maps
+    assert run.problems == () and len(run.batch("probe").images) == images
+    assert run.provenance["probe_images_kept"].startswith(words)
+    left_out = words.endswith("without ")
+    assert left_out == (len(maps) < len(whole.observations[0].maps))
+    assert sum(array.nbytes for array in maps.values()) <= most
+    for path, array in maps.items():
+        assert array.dtype == np.float16 and len(array) == images
+        np.testing.assert_allclose(array, whole.observations[0].maps[path][:images], rtol=1e-3, atol=1e-3)
 
 
 def test_verification_is_noted_in_the_run(tmp_path, variables):
