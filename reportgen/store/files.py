@@ -20,7 +20,6 @@ from typing import Any, Generic, TypeVar
 import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy, which safetensors then returns)
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from reportgen.core.files import write_bytes
 from reportgen.errors import DamagedError
@@ -29,16 +28,39 @@ PART = 1_000_000
 """Values of an array that are read at once to check it."""
 
 
+_TYPES = (
+    *(("bool", "BOOL"), ("uint8", "U8"), ("int8", "I8"), ("int16", "I16"), ("uint16", "U16"), ("float16", "F16")),
+    *(("bfloat16", "BF16"), ("int32", "I32"), ("uint32", "U32"), ("float32", "F32"), ("complex64", "C64")),
+    *(("float64", "F64"), ("int64", "I64"), ("uint64", "U64")),
+)
+"""NumPy's name and the format's, as the library orders them: the widest values come first in a file."""
+
+
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Write arrays as one safetensors file with a checksum each. Raises RunError naming the file."""
-    whole = {name: np.ascontiguousarray(stored(array)).reshape(np.shape(array)) for name, array in tensors.items()}
+    """Write arrays as one safetensors file with a checksum each. Raises RunError naming the file.
+
+    The library would hold two more copies of them, and writes metadata in an order that changes from process to
+    process; the same run is the same bytes.
+    """
+    whole = {name: _little_endian(stored(array)).reshape(np.shape(array)) for name, array in tensors.items()}
     checksums = json.dumps({name: _checksum(name, array) for name, array in whole.items()})
-    content = save(whole, {**metadata, "crc32": checksums})
-    # The library writes metadata in an order that changes from process to process; the same run is the same bytes.
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.dumps(json.loads(content[8:end]), sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    ranks = {kind: (-rank, name) for rank, (kind, name) in enumerate(_TYPES)}
+    order = sorted(whole, key=lambda name: (ranks[whole[name].dtype.name], name))
+    described: dict[str, Any] = {"__metadata__": {**metadata, "crc32": checksums}}
+    end = 0
+    for name in order:
+        array, start = whole[name], end
+        end += array.nbytes
+        kind = ranks[array.dtype.name][1]
+        described[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [start, end]}
+    header = json.dumps(described, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
-    write_bytes(path, len(header).to_bytes(8, "little"), header, memoryview(content)[end:])
+    parts = (whole[name].reshape(-1).view(np.uint8).data for name in order if whole[name].size)
+    write_bytes(path, len(header).to_bytes(8, "little"), header, *parts)
+
+
+def _little_endian(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
 
 
 def stored(array: np.ndarray) -> np.ndarray:

@@ -1,10 +1,11 @@
+import json
 import subprocess
 import sys
 
 import ml_dtypes
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save
 
 from reportgen.core.files import write_bytes
 from reportgen.errors import DamagedError, RunError
@@ -29,6 +30,24 @@ def test_tensors_come_back_as_they_were(tmp_path):
         assert read[name].dtype == array.dtype
         assert read[name].shape == array.shape
         assert read[name].tobytes() == array.tobytes()
+
+
+def test_a_file_is_the_librarys_with_a_sorted_header(tmp_path):
+    kinds = ("bool", "uint8", "int16", "uint16", "int32", "uint32", "uint64", "int8", "complex64", "float64")
+    arrays = {**ARRAYS, **{f"{i % 3} {kind}": np.arange(3).astype(kind) for i, kind in enumerate(kinds)}}
+    write_tensors(tmp_path / "a.safetensors", arrays, {"step": "3", "ü": "é"})
+    written = (tmp_path / "a.safetensors").read_bytes()
+    expected = save(arrays, Tensors(tmp_path / "a.safetensors").metadata)
+    ends = [8 + int.from_bytes(content[:8], "little") for content in (written, expected)]
+    headers = [json.loads(content[8:end]) for content, end in zip((written, expected), ends, strict=True)]
+    assert headers[0] == headers[1] and list(headers[0]) == sorted(headers[0])
+    assert written[ends[0] :] == expected[ends[1] :] and ends[0] % 8 == 0
+
+
+def test_bytes_in_the_other_order_are_turned(tmp_path):
+    array = np.arange(6, dtype=">f4")
+    write_tensors(tmp_path / "a.safetensors", {"x": array}, {})
+    np.testing.assert_array_equal(Tensors(tmp_path / "a.safetensors")["x"], array)
 
 
 def test_an_array_that_is_not_contiguous_is_written_in_its_own_order(tmp_path):
