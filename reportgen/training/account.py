@@ -23,6 +23,9 @@ MOST_NAMED = 8
 SKETCH = 4096
 """Numbers that stand for a checkpoint's parameters when distances are compared."""
 
+BLOCK = 1 << 20
+"""Values that are sketched at once."""
+
 SHORTER = 0.8
 """The path through the weights is taken to double back where exchanging two steps makes its part this much shorter."""
 
@@ -102,10 +105,12 @@ def _sketch(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """A count sketch (Charikar, Chen, Farach-Colton 2002): distances between two are nearly those of the parameters."""
     total = np.zeros(SKETCH)
     for number, name in enumerate(sorted(arrays)):
-        values = np.asarray(arrays[name], np.float32).reshape(-1)
-        draws = np.random.default_rng(number).integers(0, 2 * SKETCH, values.size, np.int32)
-        signed = np.where(draws & 1, values, -values)
-        total += np.bincount(draws >> 1, signed, SKETCH)
+        rng, flat = np.random.default_rng(number), arrays[name].reshape(-1)
+        for start in range(0, flat.size, BLOCK):
+            values = np.asarray(flat[start : start + BLOCK], np.float32)
+            draws = rng.integers(0, 2 * SKETCH, values.size, np.int32)
+            signed = np.where(draws & 1, values, -values)
+            total += np.bincount(draws >> 1, signed, SKETCH)
     return total
 
 

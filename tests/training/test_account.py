@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +148,16 @@ def test_files_in_another_order_of_time(tmp_path):
         os.utime(folder / f"step_{step}.safetensors", (100 - step, 100 - step))
     run = replay(folder, tmp_path / "run")
     assert "Steps are not in the order of time" in " ".join(run.notes)
+
+
+def test_a_large_tree_is_sketched_in_little_memory():
+    weights = np.random.default_rng(0).normal(size=(4096, 2048)).astype(np.float32)
+    whole, parts = {"params": {"w": weights}}, {"params": {"w": weights[::-1].copy()}}
+    tracemalloc.start()
+    facts = with_values(Facts(1, "one"), whole)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < weights.nbytes
+    other = with_values(Facts(2, "two"), parts)
+    apart = np.linalg.norm(facts.sketch - other.sketch) / np.linalg.norm(weights - weights[::-1])
+    assert apart == pytest.approx(1, abs=0.05) and facts.params != other.params
