@@ -9,10 +9,12 @@ BENCHMARKS = (
     "step",
     "activity",
     "building",
+    "comparing",
     "pictures",
     "animation",
     "embedding",
     "reading",
+    "replaying",
     "startup",
     "growth",
 )
