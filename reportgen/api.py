@@ -8,13 +8,13 @@ report.write_figures("figures", "pdf")
 
 import operator
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
+from reportgen.core.arguments import count, positive, truth
 from reportgen.core.progress import Bar
 from reportgen.core.report import Document
 from reportgen.core.run import Run
@@ -101,7 +101,8 @@ def _built(
 ) -> Report:
     """The report of a run whose files are taken for whole, DamagedError when one is not; of `share` on a page."""
     expect("title", title, str | None, "a text")
-    expect("max_size", max_size, Real | None, "a number of bytes, or None")
+    if max_size is not None:
+        positive("max_size", max_size)
     run = with_real_parts(now.run)
     if os.environ.get("SOURCE_DATE_EPOCH"):
         # Duration and day are the only wall-clock values on the page; this variable asks for none.
@@ -169,8 +170,10 @@ def inspect(
     if earlier:
         weights, normalize = _earlier(earlier, weights, step, normalize)
     options = chosen(layers, channels, normalize, "pca")
-    given: Sequence[Any] = [images] if isinstance(images, str | os.PathLike) else images
-    pictures = as_pictures(given) if len(given) else None
+    verify = truth("verify", verify)
+    step = None if step is None else count("step", step)
+    given = _listed(images)
+    pictures = as_pictures(given) if given else None
     data = dataset if dataset is None or isinstance(dataset, Dataset) else load_dataset(dataset)
     if run is not None:
         if weights is not None or variables is not None:
@@ -230,6 +233,14 @@ def _earlier(
     if reading and weights is None:
         raise OptionError("rename and layout say how weights are read: give weights too")
     return (Checkpoint(weights, step, **reading) if reading else weights), normalize
+
+
+def _listed(images: Any) -> list[Any]:
+    """The images, of which one may be a path alone. Raises OptionError for what is neither."""
+    if isinstance(images, str | os.PathLike):
+        return [images]
+    expect("images", images, Iterable, "a path, or a list of paths and arrays")
+    return list(images)
 
 
 def _step(asked: int | str, recorded: list[int]) -> int:

@@ -6,18 +6,19 @@ report.crossed(["val_accuracy < base - 0.01"])     # () where nothing crossed a 
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from reportgen.analysis.thresholds import parse
+from reportgen.core.arguments import texts
 from reportgen.core.progress import Bar
 from reportgen.core.run import Run
-from reportgen.errors import OptionError
+from reportgen.errors import OptionError, expect
 from reportgen.reported import Report
 from reportgen.sections.compare import ORDER, Comparison, assemble
+from reportgen.sections.options import chosen
 from reportgen.store import open_run, with_all_whole
 
 Runs = str | Path | Run | Sequence[str | Path | Run]
@@ -39,6 +40,7 @@ class ComparisonReport(Report):
         Of several runs on a side, the mean counts. Raises OptionError for what is no condition (`analysis.thresholds`),
         and for a number that is not there or not finite.
         """
+        conditions = texts("conditions", conditions, 'texts such as "val_accuracy < base - 0.01"')
         sides = [
             {name: sum(values[side]) / len(values[side]) for name, values in self.measures.items() if values[side]}
             for side in range(2)
@@ -60,11 +62,12 @@ def compare(
     update. Needs neither jax nor the models' code. `embedding` None is "umap", or "pca" where numba is not installed.
     Raises RunError for what is no run, OptionError for no run on a side, MissingError for "umap" without numba.
     """
-    sides = [[side] if isinstance(side, str | Path | Run) else list(side) for side in (base, new)]
+    expect("title", title, str | None, "a text")
+    method = chosen((), (), None, embedding).embedding
+    sides = [_listed("base", base), _listed("new", new)]
     if not all(sides):
         raise OptionError("a comparison needs at least one run as base and one as new")
     runs = [run if isinstance(run, Run) else open_run(run) for side in sides for run in side]
-    method = embedding or ("umap" if find_spec("numba") is not None else "pca")
 
     def made(whole: Sequence[Run]) -> ComparisonReport:
         if os.environ.get("SOURCE_DATE_EPOCH"):
@@ -79,3 +82,11 @@ def compare(
         return ComparisonReport(document, run=comparison.new, measures=comparison.measures)
 
     return with_all_whole(runs, made)
+
+
+def _listed(name: str, side: Runs) -> list[str | Path | Run]:
+    """The runs of a side. Raises OptionError for what is none."""
+    if isinstance(side, str | Path | Run):
+        return [side]
+    expect(name, side, Iterable, "a run directory, an opened run, or a list of these")
+    return list(side)

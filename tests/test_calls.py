@@ -4,87 +4,189 @@ import dataclasses
 import inspect
 import os
 import warnings
+from itertools import count
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.serialization import to_bytes
 
 import reportgen
+from reportgen.core.report import Raster
+from reportgen.data import make_dataset
 from reportgen.errors import ReportgenError
 from reportgen.record import Keep, Recorder, Start
 from reportgen.store import open_run, save_run
 
 WRONG = ["no such", object(), np.zeros(3)]
 if os.environ.get("REPORTGEN_SOAK"):
-    WRONG += [None, 3, -1, 1.5, True, b"x", [], {}, (1,), [1, "a"], int, jax.ShapeDtypeStruct((3,), jnp.float32)]
-X, Y = np.random.default_rng(0).random((6, 3)).astype(np.float32), np.arange(6) % 2
+    WRONG += [None, 3, -1, 1.5, float("nan"), True, b"x", [], {}, (1,), [1, "a"], int]
+    WRONG += [lambda *given: None, jax.ShapeDtypeStruct((3,), jnp.float32)]
+X, Y = np.random.default_rng(0).random((6, 4, 4, 1)).astype(np.float32), np.arange(6) % 2
 DATA = {"probe": (X[:2], Y[:2]), "evaluation": (X, Y)}
 
 
-VARIABLES = {"w": jnp.ones((3, 2))}
+class Net(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(2, name="output")(x.reshape(len(x), -1))
 
 
-def net(params, inputs):
-    return inputs @ params["w"]
+NET = Net()
+VARIABLES = NET.init(jax.random.key(0), X[:1])
+DATASET = make_dataset("squares", X, Y, X, Y, ("a", "b"))
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    path = tmp_path_factory.mktemp("calls") / "run"
-    Recorder(path, net, VARIABLES, **DATA).close()
+def folder(tmp_path_factory):
+    """A run, its comparison with itself, and files to read."""
+    path = tmp_path_factory.mktemp("calls")
+    Recorder(path / "run", NET, VARIABLES, **DATA).close()
+    names = ("train_images", "train_labels", "test_images", "test_labels")
+    np.savez(path / "data.npz", **dict(zip(names, (X, Y, X, Y), strict=True)), classes=["a", "b"])
+    (path / "checkpoints").mkdir()
+    for step in (1, 2):
+        (path / "checkpoints" / f"model_{step}.msgpack").write_bytes(to_bytes(VARIABLES))
     return path
 
 
+def parameters(function):
+    """The names of a function's parameters; of one that takes further metrics, one of these too."""
+    kinds = inspect.signature(function).parameters
+    further = [name for name, each in kinds.items() if each.kind == each.VAR_KEYWORD and name == "reported"]
+    variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return [n for n, each in kinds.items() if n != "self" and each.kind not in variable] + ["rate"] * len(further)
+
+
 @pytest.fixture
-def calls(run, tmp_path):
-    """Name -> (function of keyword arguments, its parameters)."""
+def calls(folder, tmp_path):
+    """Public name -> (function of keyword arguments, its parameters)."""
+    number = count()
+    run = folder / "run"
     report = reportgen.build(run, embedding="pca")
-    count = iter(range(10**6))
+    comparison = reportgen.compare(run, run, embedding="pca")
 
-    def record(**changes):
-        given = {"path": tmp_path / str(next(count)), "model": net, "variables": VARIABLES, **DATA}
-        with Recorder(**{**given, **changes}) as recorder:
-            return recorder
+    def new():
+        return tmp_path / str(next(number))
 
-    def during(call, first):
-        def made(**changes):
-            with recorder() as open_one:
-                getattr(open_one, call)(**{first: VARIABLES, **changes})
+    def called(function, *own, **usual):
+        def call(**given):
+            made = {name: value() if value is new else value for name, value in usual.items()}
+            return function(*own, **{**made, **given})
 
-        return made
+        return call, parameters(function)
 
-    def recorder():
-        return Recorder(tmp_path / str(next(count)), net, VARIABLES, **DATA)
+    def record(**given):
+        Recorder(**{"path": new(), "model": NET, "variables": VARIABLES, **DATA, **given}).close()
 
-    def parameters(function):
-        return [name for name, each in inspect.signature(function).parameters.items() if each.kind != each.VAR_KEYWORD]
+    def during(method, **usual):
+        def call(**given):
+            with Recorder(new(), NET, VARIABLES, **DATA) as recorder:
+                method(recorder, **{**usual, **given})
 
+        return call, parameters(method)
+
+    def shown(kind, **usual):
+        def call(**given):
+            made = kind(**{**usual, **given})
+            longer = (
+                dataclasses.replace(report, document=dataclasses.replace(report.document, sections=(made,)), whole=None)
+                if kind is reportgen.Section
+                else report.with_section("more", made)
+            )
+            longer.save(new())
+            longer.save(new(), "md")
+            longer.write_figures(new())
+
+        return call, parameters(kind)
+
+    def weights(**given):
+        reportgen.inspect(NET, [X[0]], weights=reportgen.Checkpoint(**{"path": checkpoint, **given}))
+
+    checkpoint = folder / "checkpoints" / "model_1.msgpack"
+    raster = Raster(b"GIF89a", "image/gif", 1, 1)
+    replayed = {"model": NET, "path": new}
     return {
+        "Checkpoint": (weights, parameters(reportgen.Checkpoint)),
+        "ComparisonReport.crossed": called(comparison.crossed),
+        "Figure": shown(reportgen.Figure, name="n", picture=raster, alt="a", caption="c"),
+        "Keep": (lambda **given: record(keep=Keep(**given)), parameters(Keep)),
         "Recorder": (record, parameters(Recorder)),
-        "Keep": (lambda **k: record(keep=Keep(**k)), [each.name for each in dataclasses.fields(Keep)]),
-        "Start": (lambda **k: record(start=Start(**k)), [each.name for each in dataclasses.fields(Start)]),
-        "step": (during("step", "params"), ["params", "loss", "rate"]),
-        "epoch": (during("epoch", "variables"), ["variables", "steps", "losses", "rate"]),
-        "build": (lambda **k: reportgen.build(**{"run": run, "embedding": "pca", **k}), parameters(reportgen.build)),
-        "open_run": (lambda **k: open_run(**{"path": run, **k}), ["path", "verify"]),
-        "save_run": (
-            lambda **k: save_run(**{"run": open_run(run), "path": tmp_path / str(next(count)), **k}),
-            parameters(save_run),
+        "Recorder.at": during(Recorder.at, variables=VARIABLES, step=1, epoch=1),
+        "Recorder.close": during(Recorder.close),
+        "Recorder.epoch": during(Recorder.epoch, variables=VARIABLES),
+        "Recorder.flush": during(Recorder.flush),
+        "Recorder.rows": during(Recorder.rows, rows={1: {"rate": 0.1}}, epoch=1),
+        "Recorder.step": during(Recorder.step, params=VARIABLES),
+        "Report.save": called(report.save, path=new),
+        "Report.with_section": called(report.with_section, title="t"),
+        "Report.write_figures": called(report.write_figures, folder=new),
+        "Report.write_numbers": called(report.write_numbers, folder=new),
+        "Run.batch": called(open_run(run).batch),
+        "Section": shown(reportgen.Section, anchor="a", title="t", finding="f", blocks=()),
+        "Start": (lambda **given: record(start=Start(**given)), parameters(Start)),
+        "Table": shown(reportgen.Table, name="n", caption="c", columns=("a", "b"), rows=((1, 2),)),
+        "Task": (
+            lambda **given: record(task=reportgen.Task(**{"kind": "classification", **given})),
+            parameters(reportgen.Task),
         ),
-        "save": (lambda **k: report.save(**{"path": tmp_path / str(next(count)), **k}), ["path", "format"]),
-        "write_figures": (
-            lambda **k: report.write_figures(**{"folder": tmp_path / str(next(count)), **k}),
-            ["folder", "format"],
+        "Text": shown(reportgen.Text, text="t"),
+        "build": called(reportgen.build, run=run, embedding="pca"),
+        "compare": called(reportgen.compare, base=run, new=run, embedding="pca"),
+        "inspect": called(reportgen.inspect, model=NET, images=[X[0]], variables=VARIABLES),
+        "inspect a run": called(reportgen.inspect, model=NET, run=run),
+        "load_dataset": called(reportgen.load_dataset, name_or_path=folder / "data.npz"),
+        "open_run": called(open_run, path=run),
+        "replay": called(reportgen.replay, checkpoints=folder / "checkpoints", dataset=DATASET, **replayed),
+        "replay pairs": called(reportgen.replay, checkpoints=[(1, VARIABLES)], **DATA, **replayed),
+        "replay a step": (
+            lambda **given: reportgen.replay(
+                [tuple({"step": 1, "variables": VARIABLES, **given}.values())], NET, new(), **DATA
+            ),
+            ["step", "variables"],
         ),
-        "with_section": (lambda **k: report.with_section(**{"title": "t", **k}), ["title", "finding"]),
+        "save_run": called(save_run, run=open_run(run), path=new),
+        "train": called(reportgen.train, path=new, dataset=DATASET, model=NET, epochs=1, batch_size=3),
     }
 
 
-NAMES = "Recorder Keep Start step epoch build open_run save_run save write_figures with_section"
+NAMES = (
+    """
+Checkpoint/ComparisonReport.crossed/Figure/Keep/Recorder/Recorder.at/Recorder.close/Recorder.epoch/Recorder.flush
+Recorder.rows/Recorder.step/Report.save/Report.with_section/Report.write_figures/Report.write_numbers/Run.batch/Section
+Start/Table/Task/Text/build/compare/inspect/inspect a run/load_dataset/open_run/replay/replay pairs/replay a step
+save_run/train
+""".replace("\n", "/")
+    .strip("/")
+    .split("/")
+)
+
+GIVEN = {"ComparisonReport", "PageContext", "Report", "ReportgenError", "Run"}
+"""Public classes that are handed out, not called."""
+
+EARLIER = {"Report.add_section"}
+"""Earlier names, which call the new ones."""
 
 
-@pytest.mark.parametrize("name", NAMES.split())
+def test_every_public_callable_is_called_here(calls):
+    assert list(calls) == NAMES
+    public = {name: getattr(reportgen, name) for name in dir(reportgen)}
+    callables = {name for name, each in public.items() if callable(each)} - GIVEN
+    for name, each in public.items():
+        if isinstance(each, type) and not issubclass(each, Exception) and name != "PageContext":
+            own = {k for base in each.__mro__ if base.__module__.startswith("reportgen") for k in vars(base)}
+            methods = {k for k in own if inspect.isfunction(inspect.getattr_static(each, k)) and not k.startswith("_")}
+            callables |= {f"{name}.{method}" for method in methods}
+    missing = callables - calls.keys() - EARLIER
+    inherited = {name for name in missing if f"Report.{name.rpartition('.')[2]}" in {*calls, *EARLIER}}
+    assert missing == inherited
+    for name, (_, walked) in calls.items():
+        assert walked or name == "Recorder.flush"
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_argument_ends_in_a_sentence(name, calls, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     call, parameters = calls[name]

@@ -18,7 +18,7 @@ from reportgen.capture.intermediates import Call
 from reportgen.capture.linen import LinenForward
 from reportgen.capture.marks import NAMED_SCOPES, CallTag, mark
 from reportgen.capture.nnx import NnxForward, nnx_variables
-from reportgen.errors import ModelError, OptionError
+from reportgen.errors import ModelError, OptionError, expect
 
 
 class Forward(Protocol):
@@ -69,7 +69,9 @@ class PlainForward:
 
 
 def forward_of(model: Any, apply: Callable[..., Any] | None = None) -> Forward:
-    """The `Forward` of a model. Raises ModelError for anything but a Flax module or a function."""
+    """The `Forward` of a model. Raises ModelError for anything but a Flax module or a function, OptionError for another
+    `apply`."""
+    expect("apply", apply, Callable | None, "a function of model, variables and inputs")
     if isinstance(model, nn.Module):
         return LinenForward(model, apply)
     if isinstance(model, nnx.Module):

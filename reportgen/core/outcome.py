@@ -71,7 +71,9 @@ class Task:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in list(Kind):
+        expect("a task's output", self.output, str, "the key or index of an output, as text")
+        expect("a task's reason", self.reason, str, "a text")
+        if not isinstance(self.kind, str) or self.kind not in list(Kind):
             raise OptionError(f"a task's kind must be one of {', '.join(Kind)}, not {self.kind!r}", code="O102")
         object.__setattr__(self, "kind", Kind(self.kind))
 

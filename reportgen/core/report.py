@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from reportgen.core.arguments import texts
+from reportgen.errors import OptionError, expect
+
 FigureFormat = Literal["svg", "pdf", "png"]
 Stand = Literal["full", "half", "quarter"]
 """The share of the page's width that a picture made of tiles may take: all of it, or a half or a quarter of a row."""
@@ -123,6 +126,14 @@ class Figure:
     export: Callable[[FigureFormat], bytes] | None = None
     wide: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("name", "alt", "caption"):
+            expect(name, getattr(self, name), str, "a text")
+        expect("picture", self.picture, Raster | Drawing | Mosaic | Animation, "a Raster, Drawing, Mosaic or Animation")
+        expect("colorbar", self.colorbar, ColorBar | None, "a ColorBar")
+        expect("export", self.export, Callable | None, "a function of a format that returns the bytes of a file")
+        expect("wide", self.wide, bool, "True or False")
+
     def __repr__(self) -> str:
         return f"<Figure {self.name!r}: {self.caption[:80]}>"
 
@@ -155,6 +166,11 @@ class Text:
     text: str
     role: Literal["body", "method", "warning"] = "body"
 
+    def __post_init__(self) -> None:
+        expect("text", self.text, str, "a text")
+        if not isinstance(self.role, str) or self.role not in ("body", "method", "warning"):
+            raise OptionError(f"role must be body, method or warning, not {self.role!r:.80}", code="O102")
+
 
 @dataclass(frozen=True)
 class Table:
@@ -168,6 +184,25 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     align: str = ""
+
+    def __post_init__(self) -> None:
+        expect("name", self.name, str, "a text")
+        expect("caption", self.caption, str, "a text")
+        object.__setattr__(self, "columns", texts("columns", self.columns, "names of columns"))
+        expect("rows", self.rows, Sequence, "rows of cells")
+        for row in self.rows:
+            if not isinstance(row, tuple | list) or len(row) != len(self.columns):
+                raise OptionError(
+                    f"a row of the table {self.name!r} must have {len(self.columns)} cells: {row!r:.80}", code="O101"
+                )
+        if (
+            not isinstance(self.align, str)
+            or len(self.align) not in (0, len(self.columns))
+            or set(self.align) - {*"lr"}
+        ):
+            raise OptionError(
+                f"align must be l or r for each of {len(self.columns)} columns, not {self.align!r:.80}", code="O101"
+            )
 
 
 @dataclass(frozen=True)
@@ -236,6 +271,17 @@ class Section:
     blocks: tuple[Block, ...]
     numbers: tuple[Numbers, ...] = ()
     part: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("anchor", "title", "finding", "part"):
+            expect(name, getattr(self, name), str, "a text")
+        for name, kind, words in (
+            ("blocks", Block, "Text, Table, Figure and the like"),
+            ("numbers", Numbers, "Numbers"),
+        ):
+            expect(name, getattr(self, name), Sequence, f"a sequence of {words}")
+            for each in getattr(self, name):
+                expect(name, each, kind, f"a sequence of {words}")
 
     @property
     def opens(self) -> bool:

@@ -37,7 +37,7 @@ from reportgen.core.arrays import (
 )
 from reportgen.core.network import Layer, Network
 from reportgen.core.outcome import Classification, Outcome, Task
-from reportgen.errors import warn
+from reportgen.errors import expect, warn
 
 
 @dataclass(frozen=True)
@@ -285,6 +285,7 @@ class Run:
 
     def batch(self, name: str) -> Batch:
         """The batch of that name; an empty one if the run has none."""
+        expect("name", name, str, "the name of a batch")
         return self.batches.get(name, Batch())
 
     @property

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.core.run import Preprocessing
-from reportgen.errors import DataError, OptionError, choices
+from reportgen.errors import DataError, OptionError, choices, expect
 
 CAFFE_MEAN = (103.939, 116.779, 123.68)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -88,6 +88,7 @@ def preprocessing(asked: str | Callable[[np.ndarray], Any], channels: int) -> Pr
     if callable(asked):
         name = getattr(asked, "__name__", type(asked).__name__)
         return Preprocessor(asked, Preprocessing(name, f"by the function {name}"))
+    expect("preprocess", asked, str, "a function, or a name of a preprocessing")
     if asked not in PREPROCESS:
         raise OptionError(f"no preprocessing {asked!r}; {choices(asked, PREPROCESS)}", code="O102")
     function, order, words = PREPROCESS[asked]

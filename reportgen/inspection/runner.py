@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.capture import Capture, check_all, flat_names, on_this_process, own_modes, prepare
+from reportgen.core.arguments import count
 from reportgen.core.network import Network
 from reportgen.core.outcome import Kind, Task
 from reportgen.core.pictures import Picture, image_range, pictures_of, to_pixels
@@ -53,7 +54,7 @@ def inspect_network(
     recorded_probe = network.run.batch("probe") if pictures is None and network.run is not None else None
     pictures = _pictures(network, pictures)
     if size is not None:
-        pictures, recorded_probe = resized(pictures, size), None
+        pictures, recorded_probe = resized(pictures, _size(size)), None
     stacked(pictures)
     recorded = recorded_probe if preprocess is None else None
     pictures, preprocessor, inputs, variables, capture = _fitted(network, pictures, recorded, preprocess, layers, apply)
@@ -150,6 +151,14 @@ def _failed(stated: Mapping[str, Any]) -> tuple[str, ...]:
     return (f"Verification failed: {'; '.join(failed[:3])}{more}.",) if failed else ()
 
 
+def _size(given: Any) -> tuple[int, int]:
+    """(height, width) in pixels. Raises OptionError for anything else."""
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise OptionError(f"size must be (height, width) in pixels, not {given!r:.80}", code="O101")
+    height, width = (count("a height or width of size", each, least=1) for each in given)
+    return height, width
+
+
 def _pictures(network: LoadedNetwork, pictures: Sequence[Picture] | None) -> Sequence[Picture]:
     """The pictures, or a run's own probe as pictures."""
     if pictures is not None:
@@ -185,7 +194,7 @@ def _fitted(
     for channels in tried:
         try:
             fitting = with_channels(pictures, channels)
-            preprocessor = preprocessing(preprocess or network.preprocess, channels)
+            preprocessor = preprocessing(network.preprocess if preprocess is None else preprocess, channels)
             if recorded is not None:
                 preprocessor = Preprocessor(
                     _as_recorded, Preprocessing("as recorded", "as the run recorded them", preprocessor.stated.planes)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from reportgen.core.files import Built
 from reportgen.core.report import Animation, Document, Figure, FigureFormat
+from reportgen.errors import OptionError, ReportgenError
 from reportgen.page.loader import clean
 from reportgen.page.outline import figures_of, outline
 
@@ -56,12 +57,29 @@ def paper(report: Document, folder: Path, form: FigureFormat) -> list[Path]:
                 elif figure.export is None:
                     continue
                 if figure.export is not None:
-                    data = figure.export(form)
+                    data = exported(figure, form)
                     built.write(f"{figure.name}.{form}", data)
                     snippets.append(_snippet(said, figure, form, width(data, form)))
                 built.write(f"{figure.name}.txt", f"{numbers[figure.name]}. {said}\n")
         built.write(built.main, "\n".join([head, *snippets]))
     return built.paths
+
+
+def exported(figure: Figure, form: FigureFormat) -> bytes:
+    """The figure's file. Raises OptionError for an unknown format, ReportgenError where a user's own export fails."""
+    try:
+        data = figure.export(form) if figure.export is not None else None
+    except (ReportgenError, Warning):
+        raise
+    except Exception as error:  # whatever a user's function raises
+        raise ReportgenError(
+            f"the figure {figure.name!r} can't be exported as {form}: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(data, bytes):
+        raise OptionError(
+            f"the export of the figure {figure.name!r} must give the bytes of a file, not {data!r:.80}", code="O101"
+        )
+    return data
 
 
 def caption(report: Document, figure: Figure, part: str = "") -> str:

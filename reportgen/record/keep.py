@@ -3,7 +3,6 @@
 Recorder(path, model, variables, probe=probe, keep=Keep(every="epoch", layers=("conv*",)))
 """
 
-import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from reportgen.errors import OptionError, warn
+from reportgen.core.arguments import count, texts, truth, whole
+from reportgen.errors import OptionError, expect, warn
 
 EVERY_BATCH_UP_TO = 1_000_000
 """Parameters up to which every update is kept by default; of a larger model every k-th, such that at most this
@@ -39,12 +39,11 @@ class Keep:
     compare: bool = True
 
     def __post_init__(self) -> None:
-        layers = (self.layers,) if isinstance(self.layers, str) else self.layers
-        if not isinstance(layers, Sequence) or not layers or not all(isinstance(name, str) for name in layers):
-            raise OptionError(f"layers must be glob patterns on layer paths, such as ('conv*',), not {self.layers!r}")
-        if not isinstance(self.embed, str | None):
-            raise OptionError(f"embed must be the path of a layer, not {self.embed!r}")
-        object.__setattr__(self, "layers", tuple(layers))
+        words = "glob patterns on layer paths, such as ('conv*',)"
+        object.__setattr__(self, "layers", texts("layers", self.layers, words))
+        if not self.layers:
+            raise OptionError(f"layers must be {words}; there is none", code="O101")
+        expect("embed", self.embed, str | None, "the path of a layer")
         for name in ("top", "compare"):
             object.__setattr__(self, name, truth(name, getattr(self, name)))
 
@@ -66,7 +65,7 @@ class Start:
 
     def __post_init__(self) -> None:
         if self.resume_at is not None:
-            object.__setattr__(self, "resume_at", _step(self.resume_at))
+            object.__setattr__(self, "resume_at", count("resume_at", self.resume_at))
         at = [whole(number) for number in self.at] if isinstance(self.at, tuple | list) else []
         if len(at) != 2 or any(number is None or number < 0 for number in at):
             raise OptionError(f"at must be a step and an epoch, (0, 0) before training, not {self.at!r}")
@@ -113,26 +112,4 @@ def interval(every: str | int | None, variables: Mapping[str, Any]) -> int:
     number = whole(every)
     if number is None or number < 1:
         raise OptionError(f"snapshots can't be kept every {every!r}: give batch, epoch, or a number of batches")
-    return number
-
-
-def truth(name: str, value: Any) -> bool:
-    """A switch of that name. Raises OptionError for anything but True and False."""
-    if not isinstance(value, bool | np.bool_):
-        raise OptionError(f"{name} must be True or False, not {value!r}")
-    return bool(value)
-
-
-def whole(value: Any) -> int | None:
-    """A whole number of Python's, NumPy's or JAX's; None for anything else, True and False too."""
-    try:
-        return None if isinstance(value, bool | np.bool_) else operator.index(value)
-    except (TypeError, RuntimeError):  # RuntimeError: an array that was deleted
-        return None
-
-
-def _step(value: Any) -> int:
-    number = whole(value)
-    if number is None or number < 0:
-        raise OptionError(f"resume_at must be a step, a whole number from 0, not {value!r}")
     return number

@@ -25,20 +25,21 @@ import numpy as np
 
 from reportgen.analysis.scores import scores
 from reportgen.capture import on_this_process, own_modes
+from reportgen.core.arguments import count, truth
 from reportgen.core.classes import names_in_order
 from reportgen.core.outcome import Task, task_named
 from reportgen.core.paths import lasting_path
 from reportgen.core.run import MetricRow
-from reportgen.errors import OptionError, RunError, warn
+from reportgen.errors import OptionError, RunError, expect, warn
 from reportgen.record.background import Background
 from reportgen.record.batches import all_batches, recorded_part
-from reportgen.record.keep import Keep, Start, interval, truth, with_earlier
+from reportgen.record.keep import Keep, Start, interval, with_earlier
 from reportgen.record.prepared import fitting, prepare_model
 from reportgen.record.provenance import provenance
 from reportgen.record.resumed import replaced, standing
 from reportgen.record.trees import OTHER_PARAMETERS, Kept, check_same, recordable, shapes_of, taken
 from reportgen.record.unclosed import FORKED, leave_open, wait_for_dropped
-from reportgen.record.values import NO_STEP, Metrics, configuration, numbers, updates
+from reportgen.record.values import NO_STEP, Metrics, configuration, numbers, rows_of, updates
 from reportgen.store import RunWriter
 
 WAITING_BYTES = 256 << 20
@@ -233,8 +234,7 @@ class Recorder:
         """
         with self._guard, own_modes():
             self._check_open("at")
-            if step <= self._step or epoch <= self._epoch:
-                raise OptionError(f"step {step} does not follow {self._step}, or epoch {epoch} not {self._epoch}")
+            step, epoch = count("step", step, self._step + 1), count("epoch", epoch, self._epoch + 1)
             whole = self._whole(variables)
             self._step = self._epoch_began = step
             self._epoch = epoch
@@ -245,9 +245,8 @@ class Recorder:
     def rows(self, rows: Mapping[int, Mapping[str, float]], epoch: int) -> None:
         """Note metrics that a training which is not running reported: step -> name -> number, of updates of `epoch`."""
         self._check_open("rows")
-        noted = [MetricRow(step, epoch, reported=numbers(self._metrics(row))) for step, row in sorted(rows.items())]
-        if noted:
-            self._submit(lambda writer: writer.step_rows(*noted))
+        noted = rows_of(rows, epoch, self._metrics)
+        self._submit(lambda writer: writer.step_rows(*noted))
 
     def _whole(self, variables: Any) -> dict[str, Any]:
         """The variables with what is evaluated. Raises OptionError for those of another network or without a part."""
@@ -282,6 +281,7 @@ class Recorder:
 
         A recorder that is never closed is flushed when the program ends; the run's status is "not closed" then.
         """
+        expect("status", status, str, "a text, such as finished or failed")
         with self._guard:
             if self._closed or os.getpid() != self._process:
                 return

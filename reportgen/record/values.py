@@ -23,8 +23,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from reportgen.errors import OptionError, warn
-from reportgen.record.keep import whole
+from reportgen.core.arguments import count, whole
+from reportgen.core.run import MetricRow
+from reportgen.errors import OptionError, expect, warn
 from reportgen.store import RESERVED
 
 MOST_ITEMS = 1000
@@ -93,6 +94,20 @@ def problem_of(name: str, value: Any) -> str | None:
 def numbers(values: Mapping[str, Any]) -> dict[str, float]:
     """The metrics as Python's numbers: whole ones stay whole, others are the decimals that they print as."""
     return {name: _number(value) for name, value in values.items()}
+
+
+def rows_of(rows: Mapping[int, Mapping[str, Any]], epoch: int, taken: Metrics) -> list[MetricRow]:
+    """The metrics that updates of `epoch` reported, step -> name -> number, in the order of the steps.
+
+    Raises OptionError for other mappings, and as `Metrics` does.
+    """
+    epoch = count("epoch", epoch)
+    words = "a mapping of steps to metrics: {step: {name: number}}"
+    expect("rows", rows, Mapping, words)
+    for row in rows.values():
+        expect("rows", row, Mapping, words)
+    steps = {count("a step of rows", step): row for step, row in rows.items()}
+    return [MetricRow(step, epoch, reported=numbers(taken(steps[step]))) for step in sorted(steps)]
 
 
 def _number(value: Any) -> float:

@@ -50,7 +50,12 @@ def normalization(kind: str | None, fixed: Sequence[float] | None) -> Normalize:
         return Normalize(kind or "layer")  # type: ignore[arg-type]
     if kind not in (None, "range"):
         raise OptionError(f"a fixed range and the normalisation {kind} exclude each other; give one of them")
-    low, high = map(float, fixed)
+    try:
+        low, high = map(float, fixed)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"normalize must be layer, channel, images, or a pair of numbers, not {fixed!r}", code="O101"
+        ) from error
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise OptionError(f"a range runs from a smaller to a larger finite number, not from {low:g} to {high:g}")
     return Normalize("range", low, high)

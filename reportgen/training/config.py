@@ -7,10 +7,9 @@ TrainConfig.from_json(run.config)
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from math import isfinite
 from typing import Any
 
-from reportgen.errors import OptionError
+from reportgen.core.arguments import count, positive
 
 
 @dataclass(frozen=True)
@@ -30,15 +29,9 @@ class TrainConfig:
 
     def check(self) -> None:
         """Raise OptionError for invalid values."""
-        for name, value, least in (
-            ("epochs", self.epochs, 0),
-            ("batch size", self.batch_size, 1),
-            ("embed size", self.embed_size, 3),
-        ):
-            if value < least:
-                raise OptionError(f"{name} must be at least {least}, not {value}")
-        if not (isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise OptionError(f"the learning rate must be a positive number, not {self.learning_rate}")
+        for name, least in _LEAST.items():
+            count(name.replace("_", " "), getattr(self, name), least)
+        positive("the learning rate", self.learning_rate)
 
     def as_json(self) -> dict[str, Any]:
         """The options for run.json, those alone that were asked for; the recorder notes how often it keeps."""
@@ -67,6 +60,9 @@ class TrainConfig:
         now["snapshot_every"] = was.get("snapshot_every") if every is None else 1 if every == "batch" else every
         names = dict.fromkeys([*was, *now])
         return [f"{n} {_shown(was, n)}, now {_shown(now, n)}" for n in names if was.get(n) != now.get(n)]
+
+
+_LEAST = {"epochs": 0, "batch_size": 1, "seed": 0, "embed_size": 3}
 
 
 def _is_text(value: Any) -> bool:

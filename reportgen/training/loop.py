@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from reportgen.core.arguments import truth
 from reportgen.core.outcome import Kind, Task
 from reportgen.core.paths import lasting_path
 from reportgen.core.progress import Bar
 from reportgen.data import Dataset
-from reportgen.errors import DataError, ReportgenError
+from reportgen.errors import DataError, ReportgenError, expect
 from reportgen.inspection.network import cannot_take
 from reportgen.record import Keep, Recorder, Start
 from reportgen.training.checkpoint import Checkpoints, latest
@@ -70,6 +71,9 @@ def train(
     Raises OptionError for invalid values, RunError when `path` can't be recorded into or was
     begun with other options, ModelError when the model can't take the images.
     """
+    expect("dataset", dataset, Dataset, "a Dataset, as reportgen.load_dataset returns it")
+    expect("model_name", model_name, str, "a text")
+    resume, overwrite = truth("resume", resume), truth("overwrite", overwrite)
     name = model_name or type(model).__name__
     config = TrainConfig(
         name,

@@ -18,12 +18,13 @@ import numpy as np
 from flax import linen, nnx
 
 from reportgen.capture import flat_names
+from reportgen.core.arguments import truth
 from reportgen.core.paths import lasting_path, local_path
 from reportgen.core.progress import Bar
 from reportgen.core.run import Run
 from reportgen.data import Dataset
-from reportgen.errors import ModelError, OptionError, RunError, RunExistsError, WeightsError
-from reportgen.inspection.network import initial_variables
+from reportgen.errors import ModelError, OptionError, ReportgenError, RunError, RunExistsError, WeightsError, expect
+from reportgen.inspection.network import cannot_take, initial_variables
 from reportgen.models import build as build_model
 from reportgen.record import Keep, Recorder, Start
 from reportgen.store import layout, open_run
@@ -73,6 +74,9 @@ def replay(
     before the first checkpoint is recorded leaves `path` untouched.
     """
     path = lasting_path(path)
+    expect("steps", steps, str | None, 'a text such as "0,1000:10000:500"')
+    expect("keep", keep, Keep, "a Keep(...)")
+    skip_bad, overwrite = truth("skip_bad", skip_bad), truth("overwrite", overwrite)
     given = replay_data(model, dataset, probe, evaluation, embedding, classes, preprocess)
     network = build_model(model, len(given.classes or ()) or None, given.shape) if isinstance(model, str) else model
     reader = Reader(network, _expected(network, given, apply), skip_bad)
@@ -184,6 +188,11 @@ class _Replay:
             return {"val_loss": self._loss_of(variables, *self._data.labelled)}
         except NoScoresError:
             return {}
+        except ReportgenError:
+            raise
+        except Exception as problem:  # whatever the user's model, Flax and jax raise
+            inputs, _ = self._data.labelled
+            raise cannot_take("the network", inputs.shape[1:], problem) from problem
 
     @property
     def _provenance(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from reportgen.data import Dataset
-from reportgen.errors import OptionError
+from reportgen.errors import OptionError, expect
 from reportgen.inspection.network import PREPROCESS_OF
 from reportgen.inspection.preprocess import preprocessing
 from reportgen.record.batches import batch_of, examples
@@ -52,6 +52,7 @@ def replay_data(
     preprocess: str | Callable[[Any], Any] | None,
 ) -> ReplayData:
     """The data of a replay. Raises OptionError where none or too much is given, DataError for what can't be data."""
+    expect("dataset", dataset, Dataset | None, "a Dataset, as reportgen.load_dataset returns it")
     if dataset is None:
         if probe is None:
             raise OptionError(
@@ -63,7 +64,8 @@ def replay_data(
     if probe is not None or evaluation is not None or embedding is not None or classes is not None:
         raise OptionError("the data is a dataset, or probe and evaluation: give one of them")
     channels = dataset.image_shape[2]
-    how = preprocessing(preprocess or PREPROCESS_OF.get(model if isinstance(model, str) else "", "unit"), channels)
+    usual = PREPROCESS_OF.get(model if isinstance(model, str) else "", "unit")
+    how = preprocessing(usual if preprocess is None else preprocess, channels)
 
     def seen(images: np.ndarray) -> np.ndarray:
         # What a dataset holds is from 0 to 1 already: the same bits as in a training.

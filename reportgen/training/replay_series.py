@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from reportgen.capture import variables_of
-from reportgen.errors import OptionError, WeightsError
+from reportgen.core.arguments import count
+from reportgen.errors import OptionError, WeightsError, expect
 from reportgen.training.account import Facts, saved_step, timeline
 from reportgen.weights import Match, match
 from reportgen.weights.checkpoint import Checkpoint
@@ -84,7 +85,12 @@ class Reader:
     def given(self, checkpoints: Iterable[tuple[int, Any]]) -> Iterator[Entry]:
         """The checkpoints that the user hands over, in their order. Raises OptionError for any other."""
         last, first = -1, None
-        for number, (step, variables) in enumerate(checkpoints):
+        words = "a folder, a Checkpoint(...), or pairs (step, variables)"
+        expect("checkpoints", checkpoints, Iterable, words)
+        for number, pair in enumerate(checkpoints):
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
+                raise OptionError(f"checkpoints must be {words}; the one at {number} is {pair!r:.80}", code="O101")
+            step, variables = count("the step of a checkpoint", pair[0]), pair[1]
             if step <= last:
                 raise OptionError(
                     f"step {step} comes after step {last}; hand checkpoints over in the order of their steps"

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from reportgen.core.arguments import count, texts
+from reportgen.errors import expect
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -24,3 +27,11 @@ class Checkpoint:
     layout: Literal["hwio", "oihw"] = "hwio"
     key: str | None = None
     framework: Literal["flax", "torch"] = "flax"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rename", texts("rename", self.rename, "rules OLD=NEW, such as ('features/0=conv1',)"))
+        if self.step is not None:
+            object.__setattr__(self, "step", count("step", self.step))
+        expect("layout", self.layout, str, "hwio or oihw")
+        expect("key", self.key, str | None, "the name of a branch of the checkpoint")
+        expect("framework", self.framework, str, "flax or torch")
