@@ -179,15 +179,16 @@ EMPTY = reportgen.Report(Document("title", "headline", (), (), {}))
 
 
 def test_a_read_only_folder_is_named_and_nothing_is_changed(open_folder, run):
-    target = Path(shutil.copytree(run, open_folder / "run"))
+    target, closed = Path(shutil.copytree(run, open_folder / "run")), open_folder / "closed"
+    closed.mkdir()
     before = {file: file.read_bytes() for file in target.rglob("*") if file.is_file()}
-    for folder in (target, *(f for f in target.rglob("*") if f.is_dir())):
+    for folder in (closed, target, *(f for f in target.rglob("*") if f.is_dir())):
         folder.chmod(0o555)
     for options in ({}, {"overwrite": True}, {"resume_at": 2}):
         with as_nobody(), pytest.raises(RunError, match=f"{target}.*Permission denied"):
             RunWriter(target, header(3, 6, 1), **options)
     with as_nobody(), pytest.raises(RunError, match="can't be made a run directory: Permission denied"):
-        RunWriter(target / "new", header(3, 6, 1))
+        RunWriter(closed / "new", header(3, 6, 1))
     with as_nobody(), pytest.raises(ReportgenError, match=r"can't write .*report.html: Permission denied"):
         EMPTY.save(target / "report.html")
     assert {file: file.read_bytes() for file in target.rglob("*") if file.is_file()} == before
