@@ -128,7 +128,8 @@ def _examine(
     program = trace(forward, variables, _some(images, batch.FEW))
     layers, uncaptured = build(program, root)
     if not layers:
-        raise ModelError("no module of the model was called, so nothing could be captured")
+        given = "" if program.outputs else ", and no array came out: return the model's output"
+        raise ModelError(f"no module of the model was called, so nothing could be captured{given}")
     shapes = {layer.path: layer.variable.aval.shape for layer in layers}
     larger = build(trace(forward, variables, _some(images, batch.MORE)), root)[0]
     image_axes, unclear = batch.image_axes(shapes, {x.path: x.variable.aval.shape for x in larger})

@@ -71,15 +71,56 @@ class PlainForward:
 def forward_of(model: Any, apply: Callable[..., Any] | None = None) -> Forward:
     """The `Forward` of a model. Raises ModelError for anything but a Flax module or a function, OptionError for another
     `apply`."""
+    check_model(model)
     expect("apply", apply, Callable | None, "a function of model, variables and inputs")
     if isinstance(model, nn.Module):
         return LinenForward(model, apply)
     if isinstance(model, nnx.Module):
         return NnxForward(model, apply)
-    if callable(model) and not isinstance(model, type):
-        return PlainForward(model, apply)
-    kind = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
-    raise ModelError(f"{kind} is neither a flax.linen.Module, nor a flax.nnx.Module, nor a function apply(params, x)")
+    return PlainForward(model, apply)
+
+
+FOREIGN = {
+    "equinox": (
+        "an Equinox model is recorded as a function of its arrays: arrays, rest = equinox.partition(model, "
+        "equinox.is_array), and as model and variables: lambda arrays, x: jax.vmap(equinox.combine(arrays, rest))(x), "
+        "arrays"
+    ),
+    "haiku": (
+        "a Haiku model is recorded as a function of its parameters: give as model and variables: "
+        "lambda params, x: model.apply(params, None, x), params"
+    ),
+    "keras": (
+        "a Keras model is recorded as a function of its weights: give as model and variables: lambda weights, x: "
+        "model.stateless_call(weights, model.non_trainable_variables, x)[0], "
+        "[variable.value for variable in model.trainable_variables]"
+    ),
+    "torch": "a PyTorch model is no model that JAX runs: rebuild it in Flax, and read its weights with --from torch",
+}
+
+
+def check_model(model: Any) -> None:
+    """Raise ModelError, saying what to give instead, for anything but a Flax module or a function."""
+    if isinstance(model, nn.Module | nnx.Module):
+        return
+    if isinstance(model, type):
+        name = model.__name__
+        raise ModelError(
+            f"the class {name} is neither a flax.linen.Module, nor a flax.nnx.Module, nor a function apply(params, x): "
+            f"give a model made of it, {name}(...)"
+        )
+    homes = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    for home in homes & FOREIGN.keys():
+        if not hasattr(model, "__wrapped__"):  # as equinox.filter_jit leaves a function
+            raise ModelError(FOREIGN[home])
+    if isinstance(getattr(model, "__self__", None), nn.Module):
+        raise ModelError("a method of a Linen module was given as the model: give the module itself")
+    if not callable(model):
+        what = f"{'an' if type(model).__name__[0] in 'aeiouAEIOU' else 'a'} {type(model).__name__}"
+        raise ModelError(
+            f"{what} is neither a flax.linen.Module, nor a flax.nnx.Module, nor a function apply(params, x); "
+            "the model comes first, then its variables"
+        )
 
 
 def name_of(model: Any) -> str:
@@ -94,12 +135,11 @@ def variables_of(model: Any, source: Any = None) -> dict[str, Any]:
     nnx.State, nested parameters, or None for `model`'s own; for a plain function any pytree of arrays,
     which is handed to it as it is. Raises OptionError for anything else.
     """
+    check_model(model)
     if isinstance(model, nn.Module | nnx.Module):
         return _flax_variables(model, source)
     if isinstance(source, Mapping) and set(source) == {"params"}:
         return dict(source)
-    if not callable(model) or isinstance(model, type):
-        return _flax_variables(model, source)
     if not jax.tree.leaves(source):
         raise OptionError("a plain function's parameters must be given: a pytree of arrays")
     return {"params": source}
@@ -115,7 +155,11 @@ def _flax_variables(model: Any, source: Any) -> dict[str, Any]:
     if hasattr(source, "params"):
         rest = {"batch_stats": source.batch_stats} if getattr(source, "batch_stats", None) else {}
         return {**_flax_variables(model, source.params), **rest}
+    what = (
+        f"an array {list(source.shape)}"
+        if isinstance(source, jax.Array)
+        else f"what is of type {type(source).__name__}"
+    )
     raise OptionError(
-        f"a {type(source).__name__} is neither a params tree, nor variables with 'params', nor a TrainState, "
-        "nor an NNX model or its state"
+        f"{what} is neither a params tree, nor variables with 'params', nor a TrainState, nor an NNX model or its state"
     )

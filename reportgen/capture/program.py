@@ -16,6 +16,7 @@ from typing import Any
 import jax
 from jax.extend.core import Jaxpr, Literal, Var, jaxpr_as_fun
 
+from reportgen.capture.calling import cannot_be_called
 from reportgen.capture.flatten import CapturePoint, Flattener, read
 from reportgen.capture.forward import Forward
 from reportgen.capture.intermediates import Call, ways_back
@@ -123,11 +124,7 @@ def trace(forward: Forward, variables: Any, images: Any) -> Program:
             except ModelError:
                 forward.without_flax("")
                 raise
-        shown = ", ".join(f"{x.dtype}{list(x.shape)}" for x in jax.tree.leaves(images))
-        raise ModelError(
-            f"the model can't be called on images {shown}: {text}; "
-            "give apply=(model, variables, images) -> output if it needs other arguments"
-        ) from error
+        raise ModelError(cannot_be_called(error, forward.plain, variables, images)) from error
     flat = Flattener()
     jaxpr = closed.jaxpr
     flat.constants.update(zip(jaxpr.constvars, closed.consts, strict=True))

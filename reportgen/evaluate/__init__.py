@@ -8,8 +8,9 @@ A further reducer is a class with the three methods of `Reducer`, in a file of i
 
 from reportgen.evaluate.evaluator import Evaluator, Examples, Reducer, predicted
 from reportgen.evaluate.observe import Observer
+from reportgen.evaluate.parts import token_leaf
 from reportgen.evaluate.reducers import LabelSums, Maps, Predictions, Ranges, Vectors
-from reportgen.evaluate.task import MOST_VALUES, is_single, scores_in, task_of, token_leaf
+from reportgen.evaluate.task import MOST_VALUES, is_single, scores_in, task_of
 from reportgen.evaluate.top import Top
 
 __all__ = [

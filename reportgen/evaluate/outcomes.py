@@ -29,8 +29,8 @@ from reportgen.core.outcome import (
 )
 from reportgen.evaluate.arrays import LayerValues, PerExample, Scores
 from reportgen.evaluate.evaluator import Examples, Reducer, predicted
+from reportgen.evaluate.parts import like_an_input, named_leaves, token_leaf, unmasked
 from reportgen.evaluate.reducers import LabelSums, MostProbable, Predictions
-from reportgen.evaluate.task import like_an_input, named_leaves, token_leaf, unmasked
 
 TOKENS_KEPT = 1 << 18
 """Tokens whose own losses are kept with each outcome: those of the first evaluation examples."""

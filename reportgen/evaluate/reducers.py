@@ -25,7 +25,7 @@ from reportgen.core.examples import leaves
 from reportgen.core.run import LayerVectors, TopClasses
 from reportgen.evaluate.arrays import ByExample, ChannelMask, LayerValues, PerChannel, PerExample, Scores, Wide
 from reportgen.evaluate.evaluator import Examples, predicted
-from reportgen.evaluate.task import token_leaf, unmasked
+from reportgen.evaluate.parts import token_leaf, unmasked
 
 Values = Mapping[str, LayerValues]
 

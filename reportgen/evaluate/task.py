@@ -17,7 +17,6 @@ The rules, of which the first that fits counts:
 7. an output of the inputs' shape, with positions or behind a narrower layer: reconstruction
 """
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,15 +27,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from reportgen.capture import Capture
-from reportgen.core.examples import is_mask, leaves
+from reportgen.core.examples import leaves
 from reportgen.core.outcome import MOST_CLASSES, Kind, Task
 from reportgen.core.run import Batch
 from reportgen.errors import OptionError, choices
+from reportgen.evaluate.parts import Shape, like_an_input, named_leaves, token_leaf, unmasked
 
 MOST_VALUES = 64
 """Values per example that are compared one by one; more are compared as a picture is."""
-
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def task_of(
             if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.shape[:1] == (min(count, 2),)
         },
         inputs={name: np.asarray(leaf) for name, leaf in leaves(batch.inputs).items()},
-        targets=None if batch.targets is None else np.asarray(batch.targets[:count]),
+        targets=None if batch.targets is None else _flat_labels(np.asarray(batch.targets[:count])),
         classes=None if classes is None else len(classes),
         narrowest=min((math.prod(layer.shape) for layer in capture.network.distinct), default=0),
         causal=lambda: _is_causal(capture, variables, batch.inputs),
@@ -110,16 +108,6 @@ def _is_causal(capture: Capture, variables: Any, inputs: Any) -> bool:
         ~np.isclose(one[0], one[1], rtol=1e-4, atol=1e-5).reshape(tokens.shape[1], -1).all(axis=1) for one in found
     ]
     return bool(differs) and all(bool(at[last]) and not at[:last].any() for at in differs)
-
-
-def named_leaves(tree: Any) -> dict[str, Any]:
-    """Place in a model's output, which may be any tree -> array: as `core.examples.leaves` has the inputs'."""
-    found = jax.tree_util.tree_leaves_with_path(tree)
-    return {"/".join(_key(part) for part in path): leaf for path, leaf in found}
-
-
-def _key(part: Any) -> str:
-    return str(getattr(part, "key", getattr(part, "idx", getattr(part, "name", part))))
 
 
 def infer_task(facts: Facts, requested: Task | None = None) -> Task:
@@ -253,12 +241,17 @@ def _reason(facts: Facts) -> str:
             f"all {len(targets):,} labels are {int(targets[0])}, so that there is nothing to tell apart "
             "(labels can be left out: evaluation=inputs)"
         )
+    scores = [shape[1] for shape in facts.outputs.values() if len(shape) == 2]
+    if targets.ndim == 1 and _whole(targets) and targets.min() > 0 and int(targets.max()) in scores:
+        return f"the labels run from {targets.min()} to {targets.max()}; they are counted from 0: subtract 1"
     if targets.ndim == 1 and _whole(targets):
         known = facts.classes or int(targets.max()) + 1
         return f"the labels are of {known} classes, and the output is {_shapes(facts)}, not a score for each of them"
     too_many = any(len(shape) > 2 and shape[-1] > MOST_CLASSES for shape in facts.outputs.values())
     many = f"; classes of positions are compared up to {MOST_CLASSES:,}" * too_many
-    return f"the targets are {_typed(targets)}, and the output is {_shapes(facts)}{many}"
+    cast = bool(scores) and targets.ndim == 1 and bool((targets == np.rint(targets)).all())
+    said = " (labels are whole numbers: labels.astype(int))" * cast
+    return f"the targets are {_typed(targets)}, and the output is {_shapes(facts)}{many}{said}"
 
 
 def _beyond(facts: Facts, what: str, places: np.ndarray | None) -> str:
@@ -292,36 +285,17 @@ def same_values(one: Shape, other: Shape) -> bool:
     return one == other or one == (*other, 1) or (*one, 1) == other
 
 
-def token_leaf(inputs: Mapping[str, Any]) -> Any | None:
-    """The one array of whole numbers [example, time] among the inputs that is no mask; None without one."""
-    found = [
-        leaf
-        for name, leaf in inputs.items()
-        if leaf.ndim == 2 and np.issubdtype(leaf.dtype, np.integer) and not is_mask(name)
-    ]
-    named = [leaf for name, leaf in inputs.items() if name.rpartition("/")[2] in ("tokens", "input_ids", "ids")]
-    candidates = named if len(named) == 1 else found
-    return candidates[0] if len(candidates) == 1 and candidates[0].ndim == 2 else None
-
-
-def unmasked(inputs: Mapping[str, Any], shape: Shape) -> jax.Array:
-    """[example, time]: where every mask among the inputs is not 0; everywhere without one."""
-    masks = [leaf.astype(bool) for name, leaf in inputs.items() if is_mask(name) and leaf.shape == shape]
-    return functools.reduce(jnp.logical_and, masks, jnp.ones(shape, bool))
-
-
-def like_an_input(inputs: Mapping[str, Any], shape: Shape) -> Any | None:
-    """The one input of real numbers that has this shape."""
-    found = [leaf for leaf in inputs.values() if leaf.shape == shape and np.issubdtype(leaf.dtype, np.floating)]
-    return found[0] if len(found) == 1 else None
-
-
 def _whole(targets: np.ndarray) -> bool:
     return bool(np.issubdtype(targets.dtype, np.integer) or targets.dtype == bool)
 
 
 def _whole_labels(targets: np.ndarray) -> bool:
     return targets.ndim == 1 and _whole(targets)
+
+
+def _flat_labels(targets: np.ndarray) -> np.ndarray:
+    """Whole numbers [example, 1] as labels [example]; other targets as they are."""
+    return targets[:, 0] if targets.shape[1:] == (1,) and np.issubdtype(targets.dtype, np.integer) else targets
 
 
 def _binary(targets: np.ndarray) -> bool:

@@ -125,9 +125,17 @@ def _parted(name: str, data: Any) -> tuple[Any, np.ndarray | None]:
         inputs = jax.tree.map(np.asarray, inputs) if isinstance(inputs, Mapping | tuple) else np.asarray(inputs)
         targets = None if targets is None else np.asarray(targets)
     except (TypeError, ValueError) as error:
+        if isinstance(data, list) and len(data) == 2:
+            raise DataError(
+                f"{name} is a list of two arrays; write a pair as a tuple: {name}=(inputs, targets)"
+            ) from error
         raise DataError(f"{name} must be {EXAMPLE}; {_named(data)} can't be made arrays ({error})") from error
     for array in [*jax.tree.leaves(inputs), *([] if targets is None else [targets])]:
-        if array.dtype.kind in "OSUMm":
+        if array.dtype.kind in "SU":
+            raise DataError(
+                f"{name} must be {EXAMPLE}, as numbers, not text; labels count from 0, classes=[...] has their names"
+            )
+        if array.dtype.kind in "OMm":
             raise DataError(
                 f"{name} must be {EXAMPLE}, as numbers; got {_named(data)} with values of type {array.dtype}"
             )
@@ -226,6 +234,8 @@ def scored(batch: Batch, task: Task, shape: tuple[int, ...]) -> Batch:
 def _converted(targets: np.ndarray, task: Task, shape: tuple[int, ...]) -> np.ndarray:
     match task.kind:
         case Kind.CLASSIFICATION:
+            if not np.isfinite(targets).all():
+                raise DataError("labels must be whole numbers, and some are not finite")
             single = targets.ndim == 1 or is_single(targets.shape)
             return targets.reshape(-1).astype(np.int64) if single else targets.argmax(axis=1).astype(np.int64)
         case Kind.DENSE:

@@ -29,6 +29,8 @@ def taken(model: Any, source: Any) -> dict[str, Any]:
     Raises OptionError, naming the leaf, for what is no array of numbers, or has no values: of a trace, or deleted.
     """
     if source is None and isinstance(model, nn.Module):
+        if model.scope is not None:
+            raise OptionError("the model is bound to its variables: give both, model, variables = model.unbind()")
         raise OptionError("the variables are missing: a Linen model is recorded with its variables or a TrainState")
     variables = variables_of(model, source)
     for kind, tree in variables.items():

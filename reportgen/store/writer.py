@@ -63,7 +63,8 @@ class RunWriter:
             # Before creating the lock: an existing lock identifies our left-overs.
             _check_ours(self.path)
         except OSError as error:
-            raise RunError(f"{self.path} can't be made a run directory: {error.strerror or error}") from error
+            why = "it is a file" if self.path.is_file() else error.strerror or error
+            raise RunError(f"{self.path} can't be made a run directory: {why}") from error
         self._lock = FileLock(self.path / layout.LOCK_FILE)
         try:
             self._lock.acquire(timeout=0)

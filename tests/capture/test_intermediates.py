@@ -211,7 +211,7 @@ def test_a_model_that_flax_can_not_capture_is_captured_by_the_marks():
     assert found and found.flax.startswith(
         "0 of 0 module results equal Flax's own capture, which gives none of 2 others: "
     )
-    with pytest.raises(ModelError, match="can't be called on images"):
+    with pytest.raises(ModelError, match="can't be called on inputs"):
         prepare(Net(), variables, X)
 
 

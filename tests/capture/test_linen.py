@@ -212,7 +212,7 @@ def test_what_is_no_model_or_can_not_be_called_is_said():
     with pytest.raises(ModelError, match="neither a flax"):
         prepare(object(), {"params": {}}, images())
     variables, _ = ready(Net(), images())
-    with pytest.raises(ModelError, match=r"can't be called on images float32\[2, 5, 5, 1\]"):
+    with pytest.raises(ModelError, match=r"can't be called on inputs float32\[2, 5, 5, 1\]"):
         prepare(Net(), variables, images(2, 5))
 
 

@@ -130,7 +130,7 @@ def test_an_apply_function_and_what_is_no_function():
     np.testing.assert_allclose(output, mlp(MLP, 2 * X), rtol=1e-6)
     with pytest.raises(OptionError, match="a plain function's parameters must be given"):
         prepare(mlp, None, X)
-    with pytest.raises(ModelError, match="can't be called on images"):
+    with pytest.raises(ModelError, match="can't be called on inputs"):
         prepare(mlp, MLP, jnp.ones((2, 3)))
     with pytest.raises(ModelError, match="the class Layer is neither a flax"):
         prepare(type("Layer", (), {}), {"params": {}}, X)
