@@ -146,6 +146,17 @@ def _moved(equation: Equation, read: list[Labels | None]) -> Labels | None:
     return tuple(result)
 
 
+def _stack(equation: Equation, read: list[Labels | None]) -> Labels | None:
+    """The labels of all that is stacked, and an axis of which nothing is known."""
+    candidates = [x for i in range(len(read)) if (x := _of(read, i)) is not None]
+    if not candidates:
+        return None
+    result = ["?"] * len(shape_of(equation.outvars[0]))
+    for old, new in axis_map(equation).items():
+        result[new] = _agreed([labels[old] for labels in candidates])
+    return tuple(result)
+
+
 def _conv(equation: Equation, read: list[Labels | None]) -> Labels | None:
     labels = _moved(equation, read)
     if labels is None:
@@ -263,5 +274,6 @@ _RULES: Mapping[str, Callable[[Equation, list[Labels | None]], Labels | None]] =
     "dot_general": _dot,
     "reshape": _reshape,
     "gather": _gather,
-    **dict.fromkeys(("transpose", "broadcast_in_dim", "squeeze", *REDUCTIONS), _moved),
+    "stack": _stack,
+    **dict.fromkeys(("transpose", "broadcast_in_dim", "squeeze", "unstack", *REDUCTIONS), _moved),
 }

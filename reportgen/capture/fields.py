@@ -21,11 +21,12 @@ from reportgen.core.network import ReceptiveField
 
 # fmt: off
 ELEMENTWISE = frozenset((
-    "abs", "add", "add_any", "and", "atan2", "cbrt", "ceil", "clamp", "convert_element_type", "copy", "copy_p", "cos",
-    "div", "eq", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "ge", "gt", "imag", "integer_pow",
-    "is_finite", "le", "log", "log1p", "logistic", "lt", "max", "min", "mul", "name", "ne", "neg", "nextafter", "not",
+    "abs", "acos", "acosh", "add", "add_any", "and", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil",
+    "clamp", "conj", "convert_element_type", "copy", "copy_p", "cos", "cosh", "div", "eq", "erf", "erf_inv", "erfc",
+    "exp", "exp2", "expm1", "floor", "ge", "gt", "imag", "integer_pow", "is_finite", "le", "log", "log1p", "log2",
+    "logistic", "lt", "max", "min", "mul", "name", "ne", "neg", "nextafter", "not", "one_minus_square",
     "optimization_barrier", "or", "pow", "real", "reduce_precision", "rem", "round", "rsqrt", "select_n", "sign",
-    "sin", "sqrt", "square", "stop_gradient", "sub", "tan", "tanh", "xor",
+    "sin", "sinh", "sqrt", "square", "stop_gradient", "sub", "tan", "tanh", "xor",
 ))
 # fmt: on
 
@@ -224,19 +225,26 @@ def _split(span: Span, step: _Step) -> Span:
     return replace(span, start=span.start + sum(step.params["sizes"][: step.position]) * span.step)
 
 
+def _unstacked(span: Span, step: _Step) -> Span:
+    if not span.regular or step.params["axis"] not in span.dims:
+        return _moved(span, step)
+    return Span(span.start + step.position * span.step, span.size)
+
+
 def _mixed_along(span: Span, step: _Step) -> Span:
     """Along one axis, units mix (cumulative sums, sorts) or are offset (concatenation)."""
     along = step.params.get("axis", step.params.get("dimension"))
     return span.whole(step.shape, span.dims) if along in span.dims else span
 
 
-MOVING = frozenset(("dot_general", "transpose", "broadcast_in_dim", "squeeze", *REDUCTIONS))
+MOVING = frozenset(("dot_general", "transpose", "broadcast_in_dim", "squeeze", "stack", *REDUCTIONS))
 _RULES = {
     "conv_general_dilated": _convolved,
     "reshape": _reshaped,
     "slice": _sliced,
     "pad": _padded,
     "split": _split,
+    "unstack": _unstacked,
     **dict.fromkeys(("concatenate", "cumsum", "cumprod", "cummax", "sort"), _mixed_along),
     **dict.fromkeys((f"reduce_window{kind}" for kind in ("", "_sum", "_max", "_min")), _pooled),
 }

@@ -142,6 +142,10 @@ def axis_map(equation: Equation, operand: int = 0) -> dict[int, int]:
         free = [axis for axis in axes if axis not in (*summed, *batch)]
         first = len(batch) if operand == 0 else len(shape_of(equation.outvars[0])) - len(free)
         return {axis: i for i, axis in enumerate(batch)} | {axis: i for i, axis in enumerate(free, first)}
+    if name == "stack":
+        return {axis: axis + (axis >= params["axis"]) for axis in axes}
+    if name == "unstack":
+        return {axis: axis - (axis > params["axis"]) for axis in axes if axis != params["axis"]}
     gone = params["axes"] if name in REDUCTIONS else params["dimensions"] if name == "squeeze" else ()
     return {old: new for new, old in enumerate(axis for axis in axes if axis not in gone)}
 

@@ -154,7 +154,17 @@ def _primitive_name(equation: Equation) -> str | None:
 PASSED_ON = ("convert_element_type", "copy", "name", "stop_gradient", "reshape", "squeeze", "transpose")
 """Primitives through which an operation still counts as reading the value before them."""
 MOVES = (
-    *(*PASSED_ON, "broadcast_in_dim", "slice", "dynamic_slice", "dynamic_update_slice", "pad", "rev", "split"),
+    *(
+        *PASSED_ON,
+        "broadcast_in_dim",
+        "slice",
+        "dynamic_slice",
+        "dynamic_update_slice",
+        "pad",
+        "rev",
+        "split",
+        "unstack",
+    ),
     *("expand_dims", "optimization_barrier", "reduce_precision"),
 )
 """Primitives that change no value, but perhaps its place."""

@@ -112,3 +112,23 @@ def test_flops_are_xlas_and_add_up_to_the_whole_models():
     # A dense layer: a multiplication and an addition for each weight, and its bias.
     assert layers["head"].flops == 2 * 8 * 5 + 5
     assert layers["stage0_block0/relu"].flops >= 8 * 8 * 4
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+def test_what_is_stacked_or_unstacked_keeps_its_other_axes(axis):
+    """As `query, key, value = array` is since JAX 0.11."""
+
+    class Parted(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            shape = {2: (*x.shape[:2], 3, 2, 4), 3: (*x.shape[:2], 2, 3, 4)}[axis]
+            query, key, value = jnp.unstack(nn.Dense(24, name="qkv")(x).reshape(shape), axis=axis)
+            weights = nn.softmax(jnp.einsum("bqhd,bkhd->bhqk", query, key))
+            made = jnp.einsum("bhqk,bkhd->bqhd", weights, value).reshape(*x.shape[:2], 8)
+            both = jnp.stack([nn.relu(made), nn.gelu(made)], axis=1)
+            return nn.Dense(2, name="out")(both[:, 0] + both[:, 1])
+
+    found = axes_of(Parted(), np.zeros((2, 5, 8), np.float32))
+    assert found["softmax"] == "hqk" and found["out"] == "tc"
+    assert found["stack"] == "?tc"
+    assert not any("unstack" in path for path in found)
