@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from reportgen.capture import batch
+from reportgen.capture import attention, batch
 from reportgen.capture.axes import arranged, follow, with_heads, with_pairs
 from reportgen.capture.batch import ImageAxis, images_first
 from reportgen.capture.fields import receptive_fields
@@ -48,6 +48,7 @@ class Capture:
     network: Network
     selected: tuple[str, ...]
     image_axes: Mapping[str, ImageAxis]
+    fused: Sequence[attention.Fused] = ()
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -80,7 +81,7 @@ class Capture:
 
     def program(self, variables: Any, images: Any) -> tuple[Program, list[CapturedLayer]]:
         """The traced model for images of this shape, and its layers in call order."""
-        program = trace(self.forward, variables, images)
+        program = attention.with_weights(trace(self.forward, variables, images), self.fused)
         return program, build(program, root=True)[0]
 
 
@@ -101,7 +102,7 @@ def prepare(
     """
     forward = forward_of(model, apply)
     variables = variables_of(model, variables)
-    program, captured, image_axes, uncaptured = _examine(forward, variables, images)
+    program, captured, image_axes, uncaptured, fused = _examine(forward, variables, images)
     described = _layers(program, captured, image_axes, variables, uncaptured)
     network = Network(name_of(model), {layer.path: layer for layer in described}, uncaptured)
     for pattern in network.separate(layers):
@@ -111,7 +112,7 @@ def prepare(
     if uncaptured:
         listed = "; ".join(f"{name}: {reason}" for name, reason in uncaptured.items())
         warn(f"reportgen does not capture {listed}")
-    return Capture(forward, network, selected, image_axes)
+    return Capture(forward, network, selected, image_axes, fused)
 
 
 def count_images(images: Any) -> int:
@@ -121,17 +122,21 @@ def count_images(images: Any) -> int:
 
 def _examine(
     forward: Forward, variables: Any, images: Any
-) -> tuple[Program, list[CapturedLayer], dict[str, ImageAxis], dict[str, str]]:
-    """The model traced for a few images, its layers, where they have the images, what has no place."""
+) -> tuple[Program, list[CapturedLayer], dict[str, ImageAxis], dict[str, str], list[attention.Fused]]:
+    """The model traced for a few images, its layers, where they have the images, what has no place; what is fused."""
     params = flat_names(variables.get("params", {}))
     root = isinstance(forward, PlainForward) or any("/" not in name for name in params)
     program = trace(forward, variables, _some(images, batch.FEW))
+    fused, unproven = attention.fused(program, variables, _two(images))
+    program = attention.with_weights(program, fused)
     layers, uncaptured = build(program, root)
+    for scope in unproven:
+        uncaptured["/".join(filter(None, (scope, ATTENTION_WEIGHTS)))] = attention.UNPROVEN
     if not layers:
         given = "" if program.outputs else ", and no array came out: return the model's output"
         raise ModelError(f"no module of the model was called, so nothing could be captured{given}")
     shapes = {layer.path: layer.variable.aval.shape for layer in layers}
-    larger = build(trace(forward, variables, _some(images, batch.MORE)), root)[0]
+    larger = build(attention.with_weights(trace(forward, variables, _some(images, batch.MORE)), fused), root)[0]
     image_axes, unclear = batch.image_axes(shapes, {x.path: x.variable.aval.shape for x in larger})
     shared = [layer for layer in layers if image_axes.get(layer.path, ImageAxis()).positions > 1]
     for path, outer in _orders(program, shared, image_axes, variables, images).items():
@@ -148,7 +153,7 @@ def _examine(
     for name, reason in forward.unmarked.items():
         if name not in shapes:
             uncaptured[name] = reason
-    return program, kept, image_axes, {**uncaptured, **unclear}
+    return program, kept, image_axes, {**uncaptured, **unclear}, fused
 
 
 def _some(images: Any, count: int) -> Any:
@@ -169,6 +174,11 @@ def _picture(images: Any, which: int) -> np.ndarray:
     return (waves if np.issubdtype(dtype, np.inexact) else waves > 0).astype(dtype)
 
 
+def _two(images: Any, other: int = 1) -> Any:
+    """Two images; of constant ones, every position would answer alike."""
+    return jax.tree.map(lambda x: np.stack([_picture(x, 0), _picture(x, other)]), images)
+
+
 def _orders(
     program: Program, layers: Sequence[CapturedLayer], axes: Mapping[str, ImageAxis], variables: Any, images: Any
 ) -> dict[str, bool | None]:
@@ -177,12 +187,7 @@ def _orders(
         return {}
     wanted = [layer.variable for layer in layers]
     run = jax.jit(lambda v, x: program.run(v, x, wanted)[1])
-
-    def two(other: int) -> Any:
-        """Two images; of constant ones, every position would answer alike."""
-        return jax.tree.map(lambda x: np.stack([_picture(x, 0), _picture(x, other)]), images)
-
-    before, after = run(variables, two(0)), run(variables, two(1))
+    before, after = run(variables, _two(images, 0)), run(variables, _two(images))
     return {
         layer.path: batch.counts_slower(np.asarray(a), np.asarray(b), axes[layer.path])
         for layer, a, b in zip(layers, before, after, strict=True)
@@ -224,7 +229,9 @@ def _layers(
         shape = layer.variable.aval.shape
         named = labels.get(layer.variable, ("?",) * len(shape))
         if layer.operation is not None and layer.op in ("softmax", ATTENTION_WEIGHTS):
-            named = with_pairs(named, layer.operation.reduced, layer.op == ATTENTION_WEIGHTS)
+            iterated = len(shape) - len(layer.inner.aval.shape)  # the axes of the loops that it is in stand in front
+            reduced = [iterated + axis for axis in layer.operation.reduced]
+            named = with_pairs(named, reduced, layer.op == ATTENTION_WEIGHTS)
         if layer.role is Role.DENSE and layer.module is not None and layer.module.rpartition("/")[0] in attentions:
             named = with_heads(named)
         found = list(named)

@@ -36,7 +36,7 @@ class Part:
 
     def __call__(self, *values: Any) -> list[Any]:
         """The outputs' values."""
-        return _evaluate(self.equations, self.outputs, dict(zip(self.inputs, values, strict=True)), self.like)
+        return evaluate(self.equations, self.outputs, dict(zip(self.inputs, values, strict=True)), self.like)
 
     @property
     def shapes(self) -> list[Any]:
@@ -88,7 +88,7 @@ class Program:
         """The model's output, and the values of the program's variables `more`."""
         wanted = [*self.outputs, *more]
         steps = needed(self.equations, wanted, effects=True)
-        results = _evaluate(steps, wanted, self.values(variables, images), self.like)
+        results = evaluate(steps, wanted, self.values(variables, images), self.like)
         count = len(self.outputs)
         return jax.tree.unflatten(self.structure, results[:count]), results[count:]
 
@@ -207,7 +207,7 @@ def _variables(atoms: Iterable[Any]) -> list[Var]:
     return [v for v in atoms if not isinstance(v, Literal)]
 
 
-def _evaluate(equations: Sequence[Equation], outputs: Sequence[Any], values: dict[Any, Any], like: Jaxpr) -> list[Any]:
+def evaluate(equations: Sequence[Equation], outputs: Sequence[Any], values: dict[Any, Any], like: Jaxpr) -> list[Any]:
     """The values of the variables `outputs`; `values` are those of the variables that are known before."""
     later = set(_variables(outputs))
     read_later = later.union(*(_variables(equation.invars) for equation in equations))
@@ -242,7 +242,7 @@ def _again(loop: Any, wanted: Collection[Var], values: Mapping[Any, Any], like: 
 
     def iteration(carry: Sequence[Any], xs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         inside = {**values, **dict(zip((*loop.carry, *loop.xs), (*carry, *xs), strict=True))}
-        results = _evaluate(steps, requested, inside, like)
+        results = evaluate(steps, requested, inside, like)
         return results[:count], results[count:]
 
     starts = [v.val if isinstance(v, Literal) else values[v] for v in loop.starts]

@@ -58,12 +58,15 @@ OWN_NAMES = (
 
 @dataclass(frozen=True)
 class Step:
-    """A value found by structure: its name and role, and the values that it is computed from; whether it joins them."""
+    """A value found by structure: its name and role, and the values that it is computed from; whether it joins them.
+
+    `reduced` are the axes over which it sums on its way."""
 
     name: str
     role: Role
     inputs: tuple[Any, ...]
     joins: bool
+    reduced: tuple[int, ...] = ()
 
 
 @dataclass
@@ -164,7 +167,9 @@ class _Finder:
                 reads = graph.read(graph.joins[v]) if v in graph.joins else [graph.above[v], *(inner - steps.dropped)]
                 if role is Role.JOIN and len(reads) == 1:
                     role = _kind(parts[v])
-                steps.found[v] = Step(name, role, tuple(reads), v in graph.joins)
+                sums = [e.params["axes"] for e in parts.get(v, ()) if e.primitive.name == "reduce_sum"]
+                reduced = tuple(sorted({axis for axes in sums for axis in axes}))
+                steps.found[v] = Step(name, role, tuple(reads), v in graph.joins, reduced)
             elif tail and not continued[v]:
                 op = graph.above[v]
                 while kind.get(op) == "tail" or (op in kind and op not in names and op not in self.named):

@@ -130,7 +130,7 @@ class _Table:
         if point.inner in self._steps.dropped or not (operation.name or step):
             return
         if step is not None and not operation.name:
-            operation = replace(operation, name=step.name, inputs=step.inputs)
+            operation = replace(operation, name=step.name, inputs=step.inputs, reduced=step.reduced)
         inputs = [v for v in operation.inputs if v in self._activations]
         read = self._origin(inputs[0]) if len(inputs) == 1 and not (step and step.joins) else None
         base = operation.scope

@@ -14,6 +14,7 @@ from tests.architectures.audit import called_modules
 from tests.architectures.edges import module_edges, walked
 from tests.architectures.registry import ARCHITECTURES
 from tests.architectures.variables import variables_for
+from tests.architectures.weights import unreproduced
 from tests.layers import is_module
 
 MISSED = {
@@ -50,7 +51,8 @@ def prove(name: str) -> None:
         warnings.filterwarnings("ignore", "reportgen does not capture", UserWarning)
         capture = prepare(example.model, variables, example.inputs, apply=example.apply)
         network = capture.network
-        found = check(capture, variables, example.inputs)
+        captured = jax.jit(capture)(variables, example.inputs)
+        found = check(capture, variables, example.inputs, captured)
         called = called_modules(example, variables)
     assert set(network.uncaptured) == MISSED.get(name, set())
     assert found.failed == {}
@@ -58,6 +60,7 @@ def prove(name: str) -> None:
     assert re.fullmatch(FLAX_CAN_NOT if found.flax.startswith("nnx.") else EQUAL, found.flax)
     shown = {re.split(r"[#\[]", path)[0] for path in (*network.layers, *network.uncaptured)}
     assert {path for path in called if not any(f"{other}/".startswith(f"{path}/") for other in shown)} == set()
+    assert unreproduced(network, captured[1], variables) == []
     owned = {name for layer in network.layers.values() for name in layer.params}
     ownerless = set(flat_names(variables["params"])) - owned
     assert all(name in network.uncaptured or name.rpartition("/")[0] in network.uncaptured for name in ownerless)
