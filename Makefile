@@ -4,8 +4,9 @@
 # make bench   measure every claim about speed into benchmarks/RESULTS.md; MNIST=folder for all of MNIST's digits
 # make ledger  capture, verify, record and build each architecture of the tests, into docs/ledger.md; goes on where it was
 # make docs    the documentation, as site/index.html
+# make gallery six reports into gallery/; REPORTGEN_DATA=folder with mnist/ and squeezenet/
 # make soak    the long form of the reliability tests: 200 kills, thousands of damaged runs; at most 10 minutes
-.PHONY: demo test check docs bench ledger soak clean
+.PHONY: demo test check docs gallery bench ledger soak clean
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
@@ -37,6 +38,9 @@ test: $(BIN)/.installed
 docs: .venv-docs/.installed
 	scripts/docs
 
+gallery: $(BIN)/.installed
+	REPORTGEN_DATA=$(abspath $(REPORTGEN_DATA)) scripts/gallery
+
 check: .venv-docs/.installed
 	scripts/check
 
@@ -53,4 +57,4 @@ ledger: $(BIN)/.installed
 	if [ -x .venv-newest/bin/python ]; then .venv-newest/bin/python -m tests.architectures.ledger; fi
 
 clean:
-	rm -rf .venv .venv-docs .ledger demo site
+	rm -rf .venv .venv-docs .ledger demo gallery site

@@ -95,10 +95,12 @@ def demo(output: str, quiet: bool) -> None:
     "--dataset",
     default="mnist5k",
     show_default=True,
-    metavar="NAME|FILE.npz|FOLDER",
-    help="mnist5k, mnist, digits, an .npz with `images` and `labels`, or a folder with one subfolder per class.",
+    metavar="NAME|FILE.npz|DIR",
+    help="mnist5k, mnist, digits, an .npz with `images` and `labels`, or a folder with one subdirectory per class.",
 )
-@click.option("--data-dir", metavar="DIR", help="Directory with the IDX files of `mnist`.")
+@click.option(
+    "--data-dir", metavar="DIR", help="Directory with the files of a named dataset, the IDX files of `mnist`."
+)
 @click.option(
     "--model",
     default="lenet",
@@ -194,10 +196,10 @@ def build(run: str, output: Output, view: dict[str, Any], **options: Any) -> Non
 @cli.command()
 @click.argument("pictures", nargs=-1, metavar="[IMAGE]...")
 @click.option("--images", multiple=True, metavar="IMAGE", help="Another way to give an IMAGE.")
-@click.option("--model", metavar="NAME|MODULE:FACTORY", help="lenet, mnist_cnn, squeezenet, or your own model.")
 @click.option(
-    "--weights", metavar="FILE|FOLDER", help="Checkpoint: .safetensors, .npz, .msgpack, or an Orbax directory."
+    "--model", metavar="NAME|MODULE:FACTORY", help="lenet, lenet_nnx, mnist_cnn, squeezenet, or your own model."
 )
+@click.option("--weights", metavar="FILE|DIR", help="Checkpoint: .safetensors, .npz, .msgpack, or an Orbax directory.")
 @weights_options
 @click.option("--run", metavar="RUN", help="Recorded run to inspect instead of a model with weights.")
 @click.option("--step", type=int, metavar="N", help="Inspect the run after N updates, or a step of an Orbax directory.")
@@ -209,10 +211,12 @@ def build(run: str, output: Output, view: dict[str, Any], **options: Any) -> Non
 @click.option("--size", metavar="N|HxW", help="Resize the images to height x width.")
 @click.option(
     "--dataset",
-    metavar="NAME|FILE.npz|FOLDER",
+    metavar="NAME|FILE.npz|DIR",
     help="Labelled images to search for the top-activating examples of each channel.",
 )
-@click.option("--data-dir", metavar="DIR", help="Directory with the files of a named dataset.")
+@click.option(
+    "--data-dir", metavar="DIR", help="Directory with the files of a named dataset, the IDX files of `mnist`."
+)
 @click.option("--verify", is_flag=True, help="Recompute every captured value and compare.")
 @click.option(
     "--save", "save_to", metavar="RUN", help="Also write a run directory, which `build` lays out without jax."

@@ -182,7 +182,7 @@ _VIEW: Sequence[Option] = (
 def _written(name: str) -> Sequence[Option]:
     return (
         click.option(
-            "-o", "--output", metavar="FILE|DIR|-", help=f"Default: {name}.html, or the folder {name}. -: print it."
+            "-o", "--output", metavar="FILE|DIR|-", help=f"Default: {name}.html, or the directory {name}. -: print it."
         ),
         click.option(
             "--format",

@@ -11,18 +11,23 @@ from reportgen.errors import OptionError
 @click.command()
 @click.argument("checkpoints", metavar="CHECKPOINTS")
 @click.option("-o", "--output", required=True, metavar="RUN", help="Run directory to create, or to go on with.")
-@click.option("--model", required=True, metavar="NAME|MODULE:FACTORY", help="The model that was trained.")
-@click.option("--dataset", metavar="NAME|FILE.npz|FOLDER", help="Labelled images to evaluate every checkpoint on.")
-@click.option("--data-dir", metavar="DIR", help="Directory with the files of a named dataset.")
+@click.option(
+    "--model",
+    required=True,
+    metavar="NAME|MODULE:FACTORY",
+    help="The model that was trained: lenet, lenet_nnx, mnist_cnn, squeezenet, or your own.",
+)
+@click.option("--dataset", metavar="NAME|FILE.npz|DIR", help="Labelled images to evaluate every checkpoint on.")
+@click.option(
+    "--data-dir", metavar="DIR", help="Directory with the files of a named dataset, the IDX files of `mnist`."
+)
 @click.option(
     "--preprocess",
     type=click.Choice(["caffe", "imagenet", "unit", "none"]),
     help="Pixel preprocessing. Default: that of the built-in model, otherwise unit (0 to 1).",
 )
 @click.option("--steps", metavar="N,A:B,A:B:EVERY", help="Which checkpoints; both ends of a range belong to it.")
-@click.option(
-    "--metrics", metavar="FILE|FOLDER", help="Metrics of the training: TensorBoard event files, .csv or .jsonl."
-)
+@click.option("--metrics", metavar="FILE|DIR", help="Metrics of the training: TensorBoard event files, .csv or .jsonl.")
 @click.option(
     "--layers", multiple=True, metavar="GLOB,...", help="Layers whose activations are recorded. Default: all."
 )
