@@ -200,6 +200,7 @@ def _reshape(equation: Equation, read: list[Labels | None]) -> Labels | None:
         return None
     before, after = shape_of(equation.invars[0]), equation.params["new_sizes"]
     result: list[str] = []
+    parted = False
     for olds, news in _blocks(before, after):
         group = [labels[i] for i in olds if before[i] != 1 or len(olds) == 1]
         if len(news) == 1:
@@ -212,9 +213,13 @@ def _reshape(equation: Equation, read: list[Labels | None]) -> Labels | None:
                 kept = list(PARTS) if group[0] == "?" and len(news) == 2 else ["?"] * len(news)
                 if group[0] in ("b", "channel"):
                     kept[0 if group[0] == "b" else -1] = group[0]
+                parted = group[0] == "channel"
             result += kept
         else:
             result += ["?"] * len(news)
+    if parted and after[-1] == 1 and result[-1] == "?":
+        # Units that become a picture of one channel: [64] -> [8, 8, 1].
+        result = ["?" if label == "channel" else label for label in result[:-1]] + ["channel"]
     return tuple(result)
 
 

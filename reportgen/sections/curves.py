@@ -11,7 +11,7 @@ from reportgen.core.report import Block, Figure, Fold, Section, Text
 from reportgen.figures.chart import chart
 from reportgen.figures.curves import curves, steps_per_bin
 from reportgen.sections.context import PageContext
-from reportgen.sections.measures import NAMES
+from reportgen.sections.measures import NAMES, reported
 from reportgen.sections.words import listed, noun, percent, plural
 
 
@@ -227,7 +227,7 @@ def _finding(context: PageContext) -> str:
         return f"epoch {int(row['epoch'])}" if context.run.stage == "epoch" else f"step {int(row['step']):,}"
 
     rated = [row for row in epochs if np.isfinite(row.get("val_accuracy", np.nan))]
-    text = f"The network was trained until {place(last)}"
+    text = reported(context) or f"The network was trained until {place(last)}"
     if kind is not None and kind in _MAIN:
         text = _own_measure(context, _MAIN[kind], place) or text
     elif len(rated) > 1 and rated[-1] is last:

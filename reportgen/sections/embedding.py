@@ -1,7 +1,6 @@
 """The hidden layer on a plane, epoch by epoch; and further examples over the embedded ones."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from reportgen.figures.scatter import embedding_multiples, embedding_overlay
 from reportgen.sections import faithful
 from reportgen.sections.context import PageContext
 from reportgen.sections.faithful import labels_of
-from reportgen.sections.words import noun, percent, plural
+from reportgen.sections.words import listed, noun, percent, plural
 
 FRAME_MS = 500
 MULTIPLES = 8
@@ -169,12 +168,11 @@ def _marks(context: PageContext, found: Embedding) -> tuple[np.ndarray, tuple[st
     edges = edges[edges > values.min()]
     if not len(edges):
         return labels, (), ""
-    ends = [short_number(edge) for edge in edges]
-    between = tuple(f"{low} to {high}" for low, high in pairwise(ends))
+    parted = listed([short_number(edge) for edge in edges])
     value = "true value" if true.shape[1] == 1 else "first true value"
-    coloured = f", the stronger its colour, the larger its {value}: {len(edges) + 1} groups of about equal size"
+    coloured = f", the stronger its colour, the larger its {value}, in {len(edges) + 1} groups parted at {parted}"
     groups: np.ndarray = np.searchsorted(edges, values, side="right")
-    return groups, (f"below {ends[0]}", *between, f"from {ends[-1]}"), coloured
+    return groups, (), coloured
 
 
 def _averaged(context: PageContext) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from reportgen.analysis.channels import Peak, strongest
 from reportgen.core.network import MAPS, Layer
 from reportgen.core.numbers import short_number
+from reportgen.core.pictures import LEAST_SIDE, are_pictures
 from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Table, Text
 from reportgen.figures.chart import chart
 from reportgen.figures.export import picture_export
@@ -131,7 +132,9 @@ def _rows_of(context: PageContext, layer: Layer) -> tuple[Block, ...]:
 
 def _tiles(layer: Layer) -> str | None:
     """What a tile of the layer's grid is: "channel", or "head" of attention weights; None for a layer without grids."""
-    if layer.axes[-3:] == MAPS:
+    # An output that is made by reshaping units, as a generator's, has positions that no operation names.
+    pictured = layer.axes == ("?", "?", "channel") and are_pictures((1, *layer.shape))
+    if layer.axes[-3:] == MAPS or (pictured and min(layer.shape[:2]) >= LEAST_SIDE):
         return "channel"
     return "head" if len(layer.shape) == 3 and layer.axes[0] == "head" else None
 

@@ -11,7 +11,7 @@ from reportgen.analysis.scores import mean_interval, scores, share_interval
 from reportgen.core.numbers import short_number
 from reportgen.core.outcome import Dense, Kind, MultiLabel, Outcome, Reconstruction, Regression, Tokens
 from reportgen.sections.context import PageContext
-from reportgen.sections.words import NBSP, interval, noun, percent, plural
+from reportgen.sections.words import NBSP, interval, listed, noun, percent, plural
 
 Span = tuple[float, float] | None
 
@@ -26,6 +26,10 @@ NAMES = {
     "val_reconstruction_error": "Test mean squared error",
 }
 """Measured metric -> how the page calls it."""
+
+
+REPORTED = 2
+"""Metrics of the training loop that a sentence names."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,32 @@ def _scores(context: PageContext, outcome: Outcome) -> dict[str, float]:
 
 def unscored(context: PageContext) -> str:
     """What the headline says of a network whose outputs are compared with nothing; "" where they are."""
-    task = context.run.task
-    return "; nothing is scored" if task is not None and task.kind is Kind.NONE else ""
+    task, known = context.run.task, reported(context)
+    if task is None or task.kind is not Kind.NONE:
+        return ""
+    return f"; nothing is scored. {known}" if known else "; nothing is scored"
+
+
+def reported(context: PageContext) -> str:
+    """How the first metrics that the training loop reported went, without a full stop; "" where it reported none."""
+    metrics, stage = context.run.metrics, context.run.stage
+    rows = [row for row in (metrics.steps or metrics.epochs) if row.epoch and row.reported]
+    if not rows:
+        return ""
+    ends, means = sorted({rows[0].epoch, rows[-1].epoch}), list[str]()
+    for name in list(dict.fromkeys(name for row in rows for name in row.reported))[:REPORTED]:
+        at = [[row.reported.get(name, np.nan) for row in rows if row.epoch == end] for end in ends]
+        if np.isfinite([value for values in at for value in values]).all():
+            shown = [short_number(float(np.mean(values))) for values in at]
+            called = "training loss" if name == "train_loss" else name
+            went = "" if means else " went"
+            means.append(f"{called}{went} from {shown[0]} to {shown[-1]}" if len(ends) > 1 else f"{called} {shown[0]}")
+    if not means:
+        return ""
+    over = " (means over updates)" if metrics.steps else ""
+    if len(ends) == 1:
+        return f"In {stage} {ends[0]}, the loop reported {listed(means)}{over}"
+    return f"From {stage} {ends[0]} to {stage} {ends[-1]}, {listed(means)}{over}"
 
 
 def _between(within: Span) -> str:

@@ -14,6 +14,9 @@ from reportgen.sections.words import called, interval, listed, noun, percent, pl
 PROBLEMS = 12
 """Unreadable parts of a run that are named one by one on top of the page."""
 
+CONTAINERS = ("Sequential", "")
+"""Classes whose name says nothing of a network."""
+
 Strip = tuple[tuple[str, str], ...]
 
 
@@ -23,11 +26,14 @@ def page_title(context: PageContext) -> str:
     if run.kind == "inspection":
         return f"{called(context.network.name)} on {_inputs(context)}"
     dataset = _dataset(context)
-    return f"{_model(context)} on {dataset}" if dataset else _model(context)
+    name = _model(context) or f"A network with {plural(_parameters(context), 'parameter')}"
+    return f"{name} on {dataset}" if dataset else name
 
 
 def _model(context: PageContext) -> str:
-    return called(str(context.run.config.get("model") or context.network.name or "A network"))
+    """The network's name; "" where it is only that of a class that holds any network."""
+    name = called(str(context.run.config.get("model") or context.network.name))
+    return "" if name in CONTAINERS else name
 
 
 def _dataset(context: PageContext) -> str:
@@ -78,7 +84,7 @@ def _inspected(context: PageContext) -> str:
 
 
 def _trained(context: PageContext) -> str:
-    result, model, last = context.confusion, _model(context), _reached(context)
+    result, model, last = context.confusion, _model(context) or "The network", _reached(context)
     after = f"after {plural(last.epoch, 'epoch')}" if context.run.stage == "epoch" else f"at step {last.step:,}"
     when = after if last.epoch else "before any training"
     seeds = "; one seed" if last.epoch else ""

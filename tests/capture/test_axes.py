@@ -53,6 +53,15 @@ def test_channels_are_not_claimed_where_they_are_not():
     assert found["conv/relu#3"] == "??xc"
 
 
+@pytest.mark.parametrize("shape", [(8, 8, 1), (4, 4, 4)])
+def test_units_that_become_a_picture_have_its_channels_last(shape):
+    model = nn.Sequential([nn.Dense(64), lambda x: x.reshape(len(x), *shape)])
+    x = np.ones((2, 3), np.float32)
+    variables = model.init(jax.random.key(0), x)
+    last = prepare(model, variables, x).network.distinct[-1]
+    assert (last.shape, letters(last)) == (shape, "??c")
+
+
 class Attention(nn.Module):
     turned: bool = False
 

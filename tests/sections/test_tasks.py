@@ -8,7 +8,7 @@ import pytest
 
 from reportgen.core.network import INPUT, Layer, Network, Role
 from reportgen.core.outcome import Classification, Dense, Kind, MultiLabel, Reconstruction, Regression, Tokens
-from reportgen.core.report import Fold, Table
+from reportgen.core.report import Fold, Mosaic, Table
 from reportgen.core.run import Batch, TopExamples
 from reportgen.page.html import html
 from reportgen.sections import (
@@ -18,6 +18,7 @@ from reportgen.sections import (
     activity,
     dense,
     maps,
+    measures,
     multilabel,
     reconstruction,
     regression,
@@ -249,7 +250,7 @@ def test_what_is_not_scored_is_said_with_its_reason():
     section = unscored.build(nothing)
     assert section.finding.startswith("It was recorded without targets")
     assert "train_loss and episode_return" in section.finding
-    assert document(nothing).headline == "Net, after 2 epochs; nothing is scored."
+    assert document(nothing).headline.startswith("Net, after 2 epochs; nothing is scored. From epoch 1 to epoch 2, ")
     reason = "all 9 labels are 0, so that there is nothing to tell apart"
     told = made(Kind.NONE, None, Batch(9, np.zeros((9, 2)), np.zeros(9, np.int64)), reason=reason)
     assert unscored.build(told).finding.startswith(f"{reason[0].upper()}{reason[1:]}.")
@@ -338,3 +339,39 @@ def test_a_number_per_example_is_a_channel():
     context = regression_run(layers=(one,), maps={"value": np.arange(2.0, dtype=np.float32)})
     section = maps.build(context)
     assert [row["max"] for row in rows_of(section, "channels.csv")] == [0.0, 1.0]
+
+
+def test_a_network_is_not_called_by_the_class_that_holds_any():
+    context = regression_run()
+    run = replace(context.run, config={"model": "Sequential"})
+    page = document(PageContext(Moment(run, 10), Moment(run, 0), Options(embedding="pca")))
+    assert page.title == "A network with 12 parameters"
+    assert page.headline.startswith("The network predicts 60 test examples")
+
+
+def test_where_nothing_is_scored_the_headline_says_what_the_loop_reported():
+    context = made(Kind.NONE, None, Batch(4, np.zeros((4, 3), np.float32)), reported={"reward": 2.5})
+    page = document(context)
+    went = "From epoch 1 to epoch 2, training loss went from 0.167 to 0.0909 and reward from 2.5 to 2.5"
+    assert page.headline == f"Net, after 2 epochs; nothing is scored. {went} (means over updates)."
+    curves = next(section for section in page.sections if section.anchor == "curves")
+    assert curves.finding.startswith(went)
+
+
+@pytest.mark.parametrize(("shape", "form"), [((8, 8, 1), "8×8"), ((8, 8, 2), None), ((4, 4, 1), None)])
+def test_an_output_reshaped_to_a_picture_is_drawn_as_one(shape, form):
+    layer = Layer("out", "reshape", Role.RESHAPE, shape, ("?", "?", "channel"), inputs=(INPUT,))
+    values = np.arange(2.0 * np.prod(shape), dtype=np.float32).reshape(2, *shape)
+    made_of = {"layers": (layer,), "maps": {"out": values}}
+    section = maps.build(made(Kind.NONE, None, Batch(4, np.zeros((4, 3), np.float32)), **made_of))
+    first = section.blocks[0].figures[0]
+    assert isinstance(first.picture, Mosaic) is (form is not None)
+    assert (f"1 channel of {form}" in first.caption) is (form is not None)
+
+
+def test_one_epoch_of_reported_metrics_goes_nowhere():
+    context = made(Kind.NONE, None, Batch(4, np.zeros((4, 3), np.float32)))
+    rows = tuple(row for row in context.run.metrics.steps if row.epoch == 1)
+    run = replace(context.run, metrics=replace(context.run.metrics, steps=rows))
+    text = measures.reported(PageContext(Moment(run, 10), Moment(run, 0), Options()))
+    assert text == "In epoch 1, the loop reported training loss 0.167 (means over updates)"
