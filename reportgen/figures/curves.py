@@ -68,18 +68,22 @@ def curves(
 
 
 def panels(
-    epochs: Sequence[float], measures: Mapping[str, Sequence[float]], noise: Mapping[str, float] = MappingProxyType({})
+    epochs: Sequence[float],
+    measures: Mapping[str, Sequence[float]],
+    noise: Mapping[str, float] = MappingProxyType({}),
+    across: str = "epoch",
 ) -> Scene:
     """A small panel per measure, side by side, its value at each of `epochs`; NaN where there is none.
 
-    `noise` maps a measure to the value below which it means nothing: a grey band from 0.
+    `noise` maps a measure to the value below which it means nothing: a grey band from 0. `across` names what the
+    values are drawn over instead of epochs.
     """
     at, whole = np.asarray(epochs, float), WIDTH / max(len(measures), 1)
     series = [(title, {"": np.asarray(values, float)}) for title, values in measures.items()]
 
     def draw(index: int, left: float) -> Iterator[Part]:
         title, values = series[index]
-        yield from _panel(left, whole, title, at, values, np.zeros((0, 4)), False, 16, noise.get(title))
+        yield from _panel(left, whole, title, at, values, np.zeros((0, 4)), False, 16, noise.get(title), across=across)
 
     return _beside(len(series), draw)
 
@@ -92,13 +96,16 @@ def _beside(count: int, draw: Callable[[int, float], Iterable[Part]]) -> Scene:
     return Scene(WIDTH, 264, tuple(parts), cells)
 
 
-def beside(epochs: np.ndarray, series: Mapping[str, np.ndarray], title: str, around: Mapping[str, np.ndarray]) -> Scene:
-    """One metric of several trainings, each named at its end, at each of `epochs`; NaN where there is none.
+def beside(
+    at: np.ndarray, series: Mapping[str, np.ndarray], title: str, around: Mapping[str, np.ndarray], across: str
+) -> Scene:
+    """One metric of several trainings, each named at its end, `at` places of `across`; NaN where there is none.
 
-    `around` has the least and the largest of several runs [2, epoch] for those that are their mean. The axis is
+    `around` has the least and the largest of several runs [2, place] for those that are their mean. The axis is
     logarithmic where positive values span more than a factor 30.
     """
-    return Scene(WIDTH, 264, tuple(_panel(0, WIDTH, title, epochs, series, np.zeros((0, 4)), True, around=around)))
+    panel = _panel(0, WIDTH, title, at, series, np.zeros((0, 4)), True, around=around, across=across)
+    return Scene(WIDTH, 264, tuple(panel))
 
 
 def binned(at: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from reportgen.analysis.confusion import wilson
 from reportgen.core.numbers import short_number
 from reportgen.core.outcome import Kind
 from reportgen.core.report import Block, Figure, Fold, Section, Text
+from reportgen.core.run import Run
 from reportgen.figures.chart import chart
 from reportgen.figures.curves import curves, steps_per_bin
 from reportgen.sections.context import PageContext
@@ -53,7 +54,8 @@ def _loss_and_accuracy(context: PageContext) -> list[Figure]:
     epochs, accuracy = context.run.epochs, _accuracy(context)
     if not _loss(context) and not accuracy:
         return []
-    at = [row["epoch"] for row in epochs]
+    axis = _axis(context)
+    at = [row[axis] for row in epochs]
     places, behind = _per_step(context, "train_loss")
     group = steps_per_bin(len(behind))
     per_point = (
@@ -64,21 +66,43 @@ def _loss_and_accuracy(context: PageContext) -> list[Figure]:
     right = f"share of {_counted(context)} classified correctly"
     if _loss(context):
         loss = _series(epochs, {"train_loss": "training", "val_loss": "test"})
-        scene = curves(at, loss, accuracy, places, behind)
-        caption = "Loss, as the training loop reported it"
+        scene = curves(at, loss, accuracy, places, behind, across=axis)
+        caption = _loss_words(context)
         caption += (f"; grey behind it, {per_point}" if behind else "") + (f". Accuracy: {right}" if accuracy else "")
     else:
         percents = {name: (100 * np.array(values)).tolist() for name, values in accuracy.items()}
-        scene, caption = curves(at, percents, {}, title="Accuracy, %"), f"{right[0].upper()}{right[1:]}"
+        scene, caption = curves(at, percents, {}, title="Accuracy, %", across=axis), f"{right[0].upper()}{right[1:]}"
     return [
         chart(
             "curves-chart",
             scene,
-            alt=f"{_title(context)} until epoch {int(at[-1])}. {_finding(context)}",
-            caption=caption + (". Epoch 0 is before training." if at[0] == 0 else "."),
+            alt=f"{_title(context)} until {axis} {int(at[-1])}. {_finding(context)}",
+            caption=caption + (f". {axis.capitalize()} 0 is before training." if at[0] == 0 else "."),
             wide=True,
         )
     ]
+
+
+def _axis(context: PageContext) -> str:
+    """What curves are drawn over: the steps of a replay whose checkpoints say nothing of epochs."""
+    return "epoch" if context.run.stage == "epoch" else "step"
+
+
+def _loss_words(context: PageContext) -> str:
+    run = context.run
+    if not _replayed(run):
+        return "Loss, as the training loop reported it"
+    parts = {"val_loss": "of test as the replay computed it", "train_loss": "of training as it was reported"}
+    known = {name for row in (*run.steps, *run.epochs) for name in row}
+    return f"Loss, {' and '.join(words for name, words in parts.items() if name in known)}"
+
+
+def _replayed(run: Run) -> bool:
+    return "epochs_are" in run.provenance
+
+
+def _end(context: PageContext) -> str:
+    return "the end of each epoch" if context.run.stage == "epoch" else "each checkpoint"
 
 
 def _counted(context: PageContext) -> str:
@@ -90,8 +114,13 @@ def _counted(context: PageContext) -> str:
 def _method(context: PageContext, measured: bool) -> str:
     own = (
         f"What the recorder measures is of its evaluation {noun(context.run)}s, which the network saw in evaluation, "
-        "without dropout, at the epoch's end. The other values"
+        f"without dropout, at {_end(context)}. The other values"
     )
+    if _replayed(context.run):
+        return (
+            f"Test values are computed by the replay on its evaluation {noun(context.run)}s, without dropout; other "
+            "values are as they were reported."
+        )
     return (
         f"{own if measured else 'All values'} are as the training loop reported them: those of training are usually "
         "means over an epoch's batches, taken while the parameters changed and with dropout, and can therefore look "
@@ -100,12 +129,12 @@ def _method(context: PageContext, measured: bool) -> str:
 
 
 def _per_step(context: PageContext, name: str) -> tuple[list[float], list[float]]:
-    """Where each update that has the metric stands on the axis of epochs, and its value."""
+    """Where each update that has the metric stands on the axis, and its value."""
     epochs = context.run.epochs
     rows = [row for row in context.run.steps if name in row]
     # Epochs may have different numbers of updates.
     ends = np.array([row["step"] for row in epochs], float)
-    places = np.interp([row["step"] for row in rows], ends, [row["epoch"] for row in epochs])
+    places = np.interp([row["step"] for row in rows], ends, [row[_axis(context)] for row in epochs])
     return places.tolist(), [float(row[name]) for row in rows]
 
 
@@ -152,7 +181,7 @@ def _labels(names: Sequence[str]) -> dict[str, str]:
 
 
 def _other(context: PageContext, names: Sequence[str]) -> Figure:
-    epochs, labels = context.run.epochs, _labels(names)
+    epochs, labels, axis = context.run.epochs, _labels(names), _axis(context)
     own = next((name for name in names if name in NAMES), None)
     title = names[0] if len(names) == 1 else _base(names[0])
     title = f"{names[0].removesuffix('_reported')}, as reported" if names[0].endswith("_reported") else title
@@ -162,16 +191,18 @@ def _other(context: PageContext, names: Sequence[str]) -> Figure:
     series = _series(epochs, labels)
     group = steps_per_bin(len(behind))
     each = "each update" if group == 1 else f"every {group} updates (line: median; band: least to largest)"
-    parts = ([f"grey: of {each}"] if behind else []) + (["line: of each epoch"] if series and own is None else [])
+    parts = ([f"grey: of {each}"] if behind else []) + (
+        [f"line: of each {context.run.stage}"] if series and own is None else []
+    )
     reported = ", as the training loop reported it"
     if own is not None:
         others = listed([labels[name] for name in names if name != own])
-        reported = f", measured by the recorder on its evaluation {noun(context.run)}s at the end of each epoch"
+        reported = f", measured by the recorder on its evaluation {noun(context.run)}s at {_end(context)}"
         reported += f"; {others} as the training loop reported it" if others else ""
     return chart(
         f"curves-metric-{context.slug(names[0])}",
-        curves([row["epoch"] for row in epochs], series, {}, places, behind, title),
-        alt=f"{title} over {plural(int(epochs[-1]['epoch']), 'epoch')}.",
+        curves([row[axis] for row in epochs], series, {}, places, behind, title, axis),
+        alt=f"{title} until {axis} {int(epochs[-1][axis])}.",
         caption="; ".join([f"{title}{reported}", *parts]) + ".",
         wide=True,
     )

@@ -38,11 +38,8 @@ def build(context: PageContext) -> Section | None:
         return Section("embedding", title, "There is no embedding of this run.", (Text(found, "warning"),))
     run = context.run
     epochs = [run.observations[step].epoch for step in run.observations]
-    called = epochs if stage == "epoch" else list(run.observations)
-    names = [
-        f"{'epoch' if stage == 'epoch' else 'step'} {at}" if epoch else "before training"
-        for epoch, at in zip(epochs, called, strict=True)
-    ]
+    axis, called = ("epoch", epochs) if stage == "epoch" else ("step", list(run.observations))
+    names = [f"{axis} {at}" if epoch else "before training" for epoch, at in zip(epochs, called, strict=True)]
     layer, several = run.embed_layer, len(found.frames) > 1
     points, (labels, marked, coloured) = plural(len(found.points), _embedded(context)), _marks(context, found)
     how = f"{points} in {layer}{_averaged(context)}, {_method_name(found)}"
@@ -59,9 +56,9 @@ def build(context: PageContext) -> Section | None:
     alt = f"The embedding at {plural(len(picked), stage)} side by side." if several else finding
     scene = embedding_multiples(*multiples, ordered=ordered)
     blocks.append(chart("embedding-multiples", scene, alt=alt, caption=same + chosen, wide=True))
-    table = faithful.table(found, epochs)
+    table = faithful.table(found, called, axis)
     fold = Fold("How far each frame can be believed", (table,))
-    blocks += [faithful.curves(found, epochs), fold] if several else [table]
+    blocks += [faithful.curves(found, called, axis), fold] if several else [table]
     return Section(
         "embedding",
         title if several else "The hidden layer",

@@ -32,8 +32,8 @@ def labels_of(found: Embedding) -> np.ndarray:
     return found.labels if len(np.unique(found.labels)) > 1 else found.labels[:0]
 
 
-def curves(found: Embedding, epochs: list[int]) -> Figure:
-    """Trustworthiness, neighbour accuracy and movement over the epochs."""
+def curves(found: Embedding, places: list[int], axis: str) -> Figure:
+    """Trustworthiness, neighbour accuracy and movement over the frames' epochs or steps, as the axis says."""
     measures = {"Trustworthiness": found.trust, "Neighbour accuracy": found.accuracy, "Movement": found.movement}
     if not len(labels_of(found)):
         del measures["Neighbour accuracy"]
@@ -42,21 +42,21 @@ def curves(found: Embedding, epochs: list[int]) -> Figure:
     band = " Grey: what a layout moves whose vectors stand still." if noise else ""
     return chart(
         "embedding-measures",
-        panels(epochs, values, noise),
-        alt=f"{listed(list(measures))} by epoch.",
+        panels(places, values, noise, axis),
+        alt=f"{listed(list(measures))} by {axis}.",
         caption=f"{_what(found)}{band}",
         wide=True,
     )
 
 
-def table(found: Embedding, epochs: list[int]) -> Table:
-    """Every measure of every frame."""
+def table(found: Embedding, places: list[int], axis: str) -> Table:
+    """Every measure of every frame, which its epoch or step names."""
     shown: dict[str, Callable[[float], str]] = {"Neighbour accuracy": percent}
     columns: dict[str, Sequence[Any]] = {
         name: [NOT_DEFINED if v is None else shown.get(name, _rounded)(v) for v in column]
         for name, column in _columns(found).items()
     }
-    columns = {"Epoch": epochs, **columns}
+    columns = {axis.capitalize(): places, **columns}
     rows = tuple(zip(*columns.values(), strict=True))
     return Table("embedding-trust", _what(found) + MORE, tuple(columns), rows, "r" * len(columns))
 

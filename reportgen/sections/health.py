@@ -10,7 +10,7 @@ from reportgen.analysis.checkup import Checkup, Update
 from reportgen.analysis.health import LayerHealth
 from reportgen.core.report import Block, Numbers, Section, Table, Text
 from reportgen.sections.context import PageContext
-from reportgen.sections.words import NOT_DEFINED, listed, noun, percent, plural
+from reportgen.sections.words import NOT_DEFINED, listed, moment, noun, percent, plural
 
 MOST_DEAD, OF_FEW, FEW = 0.1, 0.5, 20
 """Share of a layer's channels from which on dead ones are a warning on top of the page; over fewer images than FEW,
@@ -33,7 +33,7 @@ def build(context: PageContext) -> Section:
     if found.channels:
         blocks.append(_layers(context))
     if any(found.updates.values()):
-        blocks.append(_updates(found))
+        blocks.append(_updates(found, context.run.stage))
     blocks.append(Text(_method(context), "method"))
     numbers = (
         Numbers("health_layers.csv", _LAYER_COLUMNS, lambda: _layer_rows(found)),
@@ -56,7 +56,8 @@ def warnings(context: PageContext) -> list[str]:
         )
     if found.broken:
         first = found.broken[0]
-        since = "" if alone else f" from step {first.step} (epoch {first.epoch}) on"
+        at = f" (epoch {first.epoch})" if context.run.stage == "epoch" else ""
+        since = "" if alone else f" from step {first.step}{at} on"
         names = _some([part.name for part in found.broken])
         said.append(
             f"NaN or infinite parameters{since}, in {names}: "
@@ -65,7 +66,7 @@ def warnings(context: PageContext) -> list[str]:
     if found.broken_layer and not alone:  # the notes of an inspection say it
         epoch, layer = found.broken_layer
         said.append(
-            f"NaN or infinite activations from epoch {epoch} on, first in {layer.path}: "
+            f"NaN or infinite activations from {moment(context.run, epoch)} on, first in {layer.path}: "
             f"{len(layer.non_finite)} of {plural(layer.channels, 'channel')}."
         )
     died: list[tuple[float, str]] = []
@@ -77,7 +78,7 @@ def warnings(context: PageContext) -> list[str]:
         if alone and not found.whole:
             continue  # on a few images many channels of a sound network are 0
         if layer.channels > 1 and dead >= most * layer.channels:
-            after = "" if alone else f" after epoch {found.epochs[-1]}"
+            after = "" if alone else f" after {moment(context.run, found.epochs[-1])}"
             share = f" ({percent(dead / layer.channels)})" if dead < layer.channels else ""
             died.append((dead / layer.channels, f"{dead} {of}{share} are dead{after}: always 0 on {_images(context)}."))
         elif constant and dead + constant == layer.channels:
@@ -125,7 +126,7 @@ def _finding(context: PageContext) -> str:
         parts.append(f"All parameters are finite{'' if alone else f' in the {steps} examined'}")
     if found.channels:
         if found.broken_layer:
-            since = "" if alone else f" from epoch {found.broken_layer[0]} on"
+            since = "" if alone else f" from {moment(context.run, found.broken_layer[0])} on"
             parts.append(f"{found.broken_layer[1].path} not finite{since}")
         elif not found.broken:
             parts.append(f"so are all activations on {_images(context)}")
@@ -175,10 +176,10 @@ def _layers(context: PageContext) -> Table:
         f"Channels over {_images(context)}. Dead: always 0. Constant: always one other value. Saturated: 95 % of the "
         "values on the probe within 1 % of an end of the activation function's range; not defined for functions "
         "without ends. Not finite: with NaN or infinite values."
-        f"{'' if alone else f' All but the dead after epoch {found.epochs[-1]}.'}",
+        f"{'' if alone else f' All but the dead after {moment(context.run, found.epochs[-1])}.'}",
         (
             *("Layer", "Channels"),
-            *("Dead" if alone else f"Dead, epoch {epoch}" for epoch in epochs),
+            *("Dead" if alone else f"Dead, {moment(context.run, epoch)}" for epoch in epochs),
             *("Which", "Constant", "Saturated", "Not finite"),
         ),
         tuple(rows),
@@ -186,7 +187,7 @@ def _layers(context: PageContext) -> Table:
     )
 
 
-def _updates(found: Checkup) -> Table:
+def _updates(found: Checkup, stage: str) -> Table:
     rows = []
     for name, updates in found.updates.items():
         ratios = [update.ratio for update in updates if isfinite(update.ratio)]
@@ -197,19 +198,20 @@ def _updates(found: Checkup) -> Table:
     first, last = next((u[0], u[-1]) for u in found.updates.values() if u)
     return Table(
         "health-updates",
-        f"Size of the change in {_intervals(found)}, divided by the size of the kernel before it (Euclidean norms). "
-        "For single updates 0.001 to 0.01 is usual; 0 is a kernel that does not learn.",
+        f"Size of the change in {_intervals(found, stage)}, divided by the size of the kernel before it (Euclidean "
+        "norms). For single updates 0.001 to 0.01 is usual; 0 is a kernel that does not learn.",
         ("Kernel", f"Step {first.step}", f"Step {last.step}", "Least", "Most"),
         tuple(rows),
         "lrrrr",
     )
 
 
-def _intervals(found: Checkup) -> str:
+def _intervals(found: Checkup, stage: str) -> str:
     counts = {update.updates for updates in found.updates.values() for update in updates}
     if counts == {1}:
-        return "the last update of each epoch"
-    return f"the {min(counts)} to {max(counts)} updates before the end of each epoch that lie between kept snapshots"
+        return f"the last update of each {stage}"
+    many = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    return f"the {many} updates before the end of each {stage} that lie between kept snapshots"
 
 
 def _method(context: PageContext) -> str:
@@ -222,7 +224,7 @@ def _method(context: PageContext) -> str:
     if context.before is not None:
         text = (
             f"Parameters were examined at {where}, activations after {len(found.epochs)} of "
-            f"{plural(epochs, 'epoch')} (epoch 0 is before training). {text}"
+            f"{plural(epochs, context.run.stage)} ({moment(context.run, 0)} is before training). {text}"
         )
     if found.channels and not found.whole:
         text += " Channels were judged by the probe alone: their ranges over an evaluation set are not known."

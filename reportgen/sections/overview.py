@@ -28,7 +28,13 @@ def _asked(context: PageContext) -> str:
 def _snapshots(context: PageContext) -> str:
     run = context.run
     every = run.config.get("snapshot_every")
-    how = "after every batch" if every == 1 else "after every epoch" if every == "epoch" else f"every {every} batches"
+    how = (
+        "after every batch"
+        if every == 1
+        else f"after every {run.stage}"
+        if every == "epoch"
+        else f"every {every} batches"
+    )
     kept = plural(len(run.snapshots), "snapshot")
     return f"Its parameters were recorded {how}, {kept} in all." if len(run.snapshots) > 1 else f"{kept} was recorded."
 
@@ -43,6 +49,7 @@ _NAMES = {
 
 
 def _results(context: PageContext) -> Fold:
+    stage = context.run.stage
     known = list(dict.fromkeys(name for row in context.run.epochs for name in row if name not in ("step", "epoch")))
     names = [*(name for name in _NAMES if name in known), *(name for name in known if name not in _NAMES)]
     rows = tuple(
@@ -50,13 +57,18 @@ def _results(context: PageContext) -> Fold:
     )
     table = Table(
         "results",
-        "Metrics per epoch. Training values are means over the epoch's batches, taken while the "
-        "parameters changed; test values are of the network at the epoch's end. Epoch 0 is before training.",
-        ("Epoch", "Step", *(_NAMES.get(name, name) for name in names)),
+        f"Metrics per {stage}. {_MEANS if stage == 'epoch' else ''}{stage.capitalize()} 0 is before training.",
+        (stage.capitalize(), "Step", *(_NAMES.get(name, name) for name in names)),
         rows,
         "r" * (2 + len(names)),
     )
-    return Fold("Results per epoch", (table,))
+    return Fold(f"Results per {stage}", (table,))
+
+
+_MEANS = (
+    "Training values are means over the epoch's batches, taken while the parameters changed; test values are of the "
+    "network at the epoch's end. "
+)
 
 
 def _configuration(context: PageContext) -> Fold:

@@ -136,6 +136,13 @@ def listed(names: Sequence[str], most: int | None = None) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
+def moment(run: Run, epoch: int) -> str:
+    """When an observation was made: "epoch 3", or "step 300" of a replay whose checkpoints say nothing of epochs."""
+    if run.stage == "epoch":
+        return f"epoch {epoch}"
+    return next((f"step {row.step:,}" for row in run.metrics.epochs if row.epoch == epoch), f"checkpoint {epoch}")
+
+
 def slug(path: str) -> str:
     """A layer path or parameter name as part of an anchor: lower case, "-" for what an id can't hold, 100 characters.
 

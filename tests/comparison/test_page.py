@@ -216,6 +216,15 @@ def test_a_large_comparison_fits_into_a_comment(tmp_path):
     assert len(html(report.document).encode()) < 5_000_000
 
 
+def test_accuracy_is_drawn_as_error_and_a_replay_over_steps(runs):
+    base, new = (open_run(runs[name]) for name in ("base", "new"))
+    shown = html(compare(base, new).document)
+    assert "Error, 100 − val_accuracy, %" in shown and "one axis of epochs" in shown and ">epoch</text>" in shown
+    replayed = replace(new, provenance={**new.provenance, "epochs_are": "checkpoints"})
+    shown = html(compare(base, replayed).document)
+    assert "one axis of steps" in shown and ">epoch</text>" not in shown
+
+
 def test_conditions_on_its_numbers(runs):
     report = compare(runs["base"], [runs["new"], runs["seed"]])
     conditions = ["val_accuracy < base", "dead_channels >= base", "val_accuracy > base + 0.2"]

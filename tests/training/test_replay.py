@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 import reportgen
 from reportgen.cli import main
 from reportgen.errors import OptionError, RunError, RunExistsError, WeightsError
+from reportgen.page.html import html
 from reportgen.training import train
 from reportgen.training.replay_series import Reader
 from tests.conftest import tiny_dataset, tiny_model
@@ -72,6 +73,10 @@ def test_a_manager_of_train_states(manager, states, tmp_path):
     assert page.document.warnings[0] == run.notes[0]
     assert "at step 8" in page.document.headline and "epoch" not in page.document.headline
     assert ("checkpoints", "5") in page.document.key_figures
+    shown = html(page.document)
+    assert ">epoch</text>" not in shown and ">step</text>" in shown and "Step 0 is before training" in shown
+    assert "after epoch" not in shown and "grey, 0 to 1" in shown
+    assert "Loss, of test as the replay computed it" in shown
 
 
 def test_a_recorded_run_replayed_from_its_own_checkpoints_is_the_same(tmp_path):

@@ -50,11 +50,13 @@ def _names(comparison: Comparison) -> list[str]:
     )
 
 
-def _points(run: Run, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """(epoch, value) of a metric: per epoch, else per update."""
+def _points(run: Run, name: str, axis: str) -> tuple[np.ndarray, np.ndarray]:
+    """(place on the axis, value) of a metric: per epoch, else per update."""
     rows = [row for row in run.epochs if name in row]
-    if len(rows) > 1:
-        return np.array([row["epoch"] for row in rows], float), np.array([row[name] for row in rows], float)
+    if len(rows) < 2 and axis == "step":
+        rows = [row for row in run.steps if name in row]
+    if len(rows) > 1 or axis == "step":
+        return np.array([row[axis] for row in rows], float), np.array([row[name] for row in rows], float)
     ends = [(row["step"], row["epoch"]) for row in run.epochs] or [(0, 0), (max(run.snapshots), 1)]
     rows = [row for row in run.steps if name in row]
     steps, epochs = np.array(ends, float).T
@@ -62,30 +64,39 @@ def _points(run: Run, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _chart(comparison: Comparison, name: str, number: int) -> Figure | None:
-    series = [[_points(run, name) for run in side] for side in comparison.sides]
+    # Epochs of a replay may be its checkpoints, which are none of the other's epochs.
+    axis = "step" if any(run.stage != "epoch" for side in comparison.sides for run in side) else "epoch"
+    series = [[_points(run, name, axis) for run in side] for side in comparison.sides]
     places = np.unique(np.concatenate([at for side in series for at, _ in side]))
     if len(places) < 2:
         return None
     if len(places) > STEPS:
         places = np.unique(places[np.linspace(0, len(places) - 1, STEPS).round().astype(int)])
-    drawn, bands = {}, {}
+    drawn, bands, rated = {}, {}, name.endswith("accuracy") and _are_shares(series)
     for side, runs in zip(SIDES, series, strict=True):
         values = np.stack([_at(places, at, column) for at, column in runs])
         known = np.isfinite(values).all(axis=0)
         middle, low, high = (np.full(len(places), np.nan) for _ in range(3))
         middle[known] = values[:, known].mean(axis=0)
         low[known], high[known] = values[:, known].min(axis=0), values[:, known].max(axis=0)
-        drawn[side] = middle
+        ends = np.stack([low, high])
+        # Near 1, what differs is the error.
+        drawn[side] = 100 - 100 * middle if rated else middle
         if len(runs) > 1:
-            bands[side] = np.stack([low, high])
+            bands[side] = 100 - 100 * ends[::-1] if rated else ends
     seeds = "; the band is from the least to the largest run, the line their mean" if bands else ""
     return chart(
         f"curves-{number}-{slug(name)}",  # two metrics may have one slug
-        beside(places, drawn, name, bands),
+        beside(places, drawn, f"Error, 100 − {name}, %" if rated else name, bands, axis),
         alt=f"{name} of base and new over the training.",
-        caption=f"{name} of base (grey) and new (blue) over the training{seeds}. Both are on one axis of epochs.",
+        caption=f"{name} of base (grey) and new (blue) over the training{seeds}. Both are on one axis of {axis}s.",
         wide=True,
     )
+
+
+def _are_shares(series: list[list[tuple[np.ndarray, np.ndarray]]]) -> bool:
+    values = np.concatenate([column for side in series for _, column in side])
+    return not (values > 1).any()
 
 
 def _at(places: np.ndarray, at: np.ndarray, values: np.ndarray) -> np.ndarray:

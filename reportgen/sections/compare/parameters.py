@@ -11,7 +11,7 @@ from reportgen.analysis.numerics import as_float64, norm
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
 from reportgen.core.run import Run
 from reportgen.sections.compare.comparison import SIDES, Comparison
-from reportgen.sections.words import listed, percent, plural
+from reportgen.sections.words import NOT_DEFINED, listed, percent, plural
 
 ROWS = 15
 _COLUMNS = (
@@ -33,10 +33,8 @@ def build(comparison: Comparison) -> Section:
     if rows:
         caption = (
             "Size: Euclidean norm at the end. Distance: norm of the difference over the mean of both sizes; 0 is the "
-            "same, about 1.4 "
-            "unrelated. Moved: distance from the start of its own training, over the size there. Last update: of the "
-            "last kept "
-            "interval, over the size before it."
+            "same, about 1.4 unrelated. Moved: distance from the start of its own training, over the size there. Last "
+            "update: of a kernel in the last kept interval, over its size before it."
         )
         most = sorted(range(len(rows)), key=lambda i: (-(rows[i][3] if rows[i][3] is not None else -1), i))[:ROWS]
         shown = [_rounded(rows[i]) for i in (range(len(rows)) if len(rows) <= ROWS else sorted(most))]
@@ -118,7 +116,8 @@ def _finding(comparison: Comparison, rows: list[tuple[Any, ...]], dead: Mapping[
 
 
 def _rounded(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (row[0], *(None if value is None or not isfinite(value) else f"{value:.3g}" for value in row[1:]))
+    """As the table shows it: what started at 0 has not moved by a share of it, and updates are those of kernels."""
+    return (row[0], *(NOT_DEFINED if x is None else f"{x:.3g}" if isfinite(x) else "not finite" for x in row[1:]))
 
 
 def _known(value: float | None) -> float | None:

@@ -204,4 +204,6 @@ def _signed(share: float) -> str:
 
 
 def _number(value: float) -> str:
+    if isfinite(value) and abs(value) >= 1000 and value == int(value):
+        return f"{value:,.0f}"
     return short_number(value, 4) if isfinite(value) else "not finite"
