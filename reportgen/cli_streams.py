@@ -36,6 +36,8 @@ def stream_errors() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
+    except ReportgenError:
+        raise  # a missing run is an OSError too, and no fault of the stream
     except OSError as error:
         if error.filename is not None or isinstance(error, BrokenPipeError):
             raise

@@ -57,3 +57,9 @@ def test_commands_options_and_choices_are_completed(words, offered):
     variables = {"_REPORTGEN_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     done = subprocess.run(REPORTGEN, env={**os.environ, **variables}, capture_output=True, text=True)
     assert done.returncode == 0 and f"plain,{offered}" in done.stdout.splitlines()
+
+
+def test_a_missing_run_is_no_fault_of_standard_output(tmp_path):
+    done = subprocess.run([*REPORTGEN, "build", str(tmp_path / "none")], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"reportgen: {tmp_path / 'none'} is not a directory")
