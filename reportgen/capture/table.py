@@ -92,8 +92,10 @@ class _Table:
             if any(v in self._activations for v in inputs if not isinstance(v, Literal)):
                 uncaptured[name] = reason
         inputs_of = self._inputs()
-        layers = [replace(x, inputs=(x.alias_of,) if x.alias_of else inputs_of[x.path]) for x in self._layers.values()]
-        return layers, uncaptured
+        layers = {
+            x.path: replace(x, inputs=(x.alias_of,) if x.alias_of else inputs_of[x.path]) for x in self._layers.values()
+        }
+        return _in_order(layers), uncaptured
 
     def _is_parameter(self, variable: Any) -> bool:
         """Whether a module of Flax's hands on what it holds, as a gate of an LSTM cell its kernel to the cell."""
@@ -198,10 +200,12 @@ class _Table:
         result = {}
         for layer in self._layers.values():
             loop = self._made_by.get(layer.variable)
-            around = [] if loop is None or layer.inner is layer.variable else [known(values, v) for v in loop.invars]
+            looped = layer.inner is not layer.variable
+            around = [known(values, v) for v in loop.invars] if loop is not None and looped else []
             candidates = reads.get(layer.inner, start.get(layer.variable)), frozenset().union(*filter(None, around))
             earlier = [
-                sorted((p for p in x or () if order[p] < order[layer.path]), key=order.__getitem__) for x in candidates
+                sorted((p for p in x or () if order[p] < order[layer.path] or not looped), key=order.__getitem__)
+                for x in candidates
             ]
             result[layer.path] = tuple(earlier[0] or earlier[1])
         return result
@@ -212,6 +216,26 @@ class _Table:
             count += 1
             candidate = f"{name}#{count}"
         return candidate
+
+
+def _in_order(layers: Mapping[str, CapturedLayer]) -> list[CapturedLayer]:
+    """The layers in call order, but each after those that it reads.
+
+    One of several results of a module may be read before the module returns, as the indices of a quantiser.
+    """
+    found: dict[str, CapturedLayer] = {}
+
+    def put(layer: CapturedLayer) -> None:
+        for path in layer.inputs:
+            if path in layers and path not in found:
+                put(layers[path])
+        found[layer.path] = layer
+
+    for layer in layers.values():
+        if layer.path not in found:
+            put(layer)
+    order = {path: number for number, path in enumerate((INPUT, *found))}
+    return [replace(x, inputs=tuple(sorted(x.inputs, key=order.__getitem__))) for x in found.values()]
 
 
 _PRODUCTS = {"conv_general_dilated": Role.CONV, "dot_general": Role.DENSE, "gather": Role.EMBEDDING}
