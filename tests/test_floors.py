@@ -15,7 +15,7 @@ FLOORS = [
     {"errors", "process"},
     {"core", "npz"},
     {"data", "models", "weights", "capture", "store", "analysis", "figures", "page"},
-    {"evaluate"},
+    {"evaluate", "graph"},
     {"record", "sections", "inspection"},
     {"training", "reported"},
     {"api", "cli_streams"},
@@ -23,7 +23,7 @@ FLOORS = [
     {"cli_compare", "cli_replay"},
     {"cli"},
 ]
-WITHOUT_JAX = {"errors", "npz", "core", "store", "analysis", "figures", "page", "sections", "data"}
+WITHOUT_JAX = {"errors", "npz", "core", "store", "analysis", "figures", "graph", "page", "sections", "data"}
 JAX = {"jax", "flax", "optax", "orbax"}
 
 

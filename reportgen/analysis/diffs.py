@@ -54,6 +54,13 @@ class ParamDiff:
         """after - before."""
         return _change(self.before, self.after)
 
+    @property
+    def relative(self) -> float | None:
+        """Mean absolute change / mean absolute value before; None where either is missing or the latter 0."""
+        finite = np.abs(self.before[np.isfinite(self.before)])
+        size = float(finite.mean()) if finite.size else 0.0
+        return None if self.mean_abs is None or size == 0 else self.mean_abs / size
+
 
 def difference(before: np.ndarray, after: np.ndarray, name: str = "parameter") -> ParamDiff:
     """The change of one parameter from `before` to `after`, arrays of one shape and any real dtype.

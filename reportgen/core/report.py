@@ -31,18 +31,36 @@ class Raster:
     pixelated: bool = False
 
 
+Aspect = Literal["maps", "channels", "kernels"]
+"""What a figure can show of a layer: its activations, what its channels respond to, its parameters."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of an outline, so many levels in; `layer` is the path of the layer that it is about, "" for none."""
+
+    depth: int
+    text: str
+    layer: str = ""
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A chart as an SVG element without a script, style attributes or an XML prolog.
 
     Its colours are classes and `currentColor`, which follow the page's theme. `cells` are its panels as such elements,
-    () for a chart of one: the page sets them side by side, or below one another where it is narrow.
+    () for a chart of one: the page sets them side by side, or below one another where it is narrow. `outline` says what
+    the drawing shows as indented lines, for who can't see it; () where the alternative text does.
+
+    A link in it leads to an id, or to what the page has of a layer: "#maps:conv1" to its maps, "#layer:conv1" to what
+    there is first. One that leads to nothing on the page becomes plain shapes.
     """
 
     svg: str = field(repr=False)
     width: float
     height: float
     cells: tuple[str, ...] = field(default=(), repr=False)
+    outline: tuple[Entry, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -115,7 +133,8 @@ class Figure:
     `name` is a stable ASCII slug: anchor on the page and file name in the figure folder. `alt` states
     the finding, `caption` explains how to read the figure. `export(format)` returns the same figure for a
     paper, as the bytes of an SVG, PDF or PNG file with text as text; None for the animation, which is
-    written as its GIF. `wide` lets it exceed the text's width.
+    written as its GIF. `wide` lets it exceed the text's width. `of` is what it shows of a layer, with the layer's
+    path: links to the layer lead to the first such figure.
     """
 
     name: str
@@ -125,6 +144,7 @@ class Figure:
     colorbar: ColorBar | None = None
     export: Callable[[FigureFormat], bytes] | None = None
     wide: bool = False
+    of: tuple[Aspect, str] | None = None
 
     def __post_init__(self) -> None:
         for name in ("name", "alt", "caption"):
@@ -133,6 +153,7 @@ class Figure:
         expect("colorbar", self.colorbar, ColorBar | None, "a ColorBar")
         expect("export", self.export, Callable | None, "a function of a format that returns the bytes of a file")
         expect("wide", self.wide, bool, "True or False")
+        expect("of", self.of, tuple | None, 'what it shows of a layer, such as ("maps", "conv1")')
 
     def __repr__(self) -> str:
         return f"<Figure {self.name!r}: {self.caption[:80]}>"

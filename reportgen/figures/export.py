@@ -19,7 +19,7 @@ from reportgen.errors import OptionError, choices
 from reportgen.figures.fonts import clean, drawable, shorten
 from reportgen.figures.palettes import rgb
 from reportgen.figures.plot import ALONE, plot, settings
-from reportgen.figures.scene import SMALL, WIDTH, Lines, Part, Picture, Scene, Words, middle, rectangle
+from reportgen.figures.scene import SMALL, WIDTH, Lines, Part, Picture, Scene, Words, middle, plain, rectangle
 from reportgen.figures.svg import PRINTED, svg
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def export(scene: Scene, form: FigureFormat) -> bytes:
     _check(form)
     if form == "svg":
         return f'<?xml version="1.0" encoding="utf-8"?>\n{svg(scene, themed=False)}\n'.encode()
-    texts = [clean(part.text) for part in scene.parts if isinstance(part, Words)]
+    texts = [clean(part.text) for part in plain(scene.parts) if isinstance(part, Words)]
     lacking = dict.fromkeys(text for text in texts if drawable(text) != text)
     if lacking:
         _LOG.warning("no installed font shows all characters of: %s", ", ".join(lacking))

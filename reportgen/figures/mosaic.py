@@ -18,6 +18,9 @@ from reportgen.core.report import Grid, Mosaic, Raster, Stand
 from reportgen.errors import DataError
 from reportgen.figures.palettes import GAP, GREY, NOT_FINITE_COLOR, Palette, rgb, to_indices
 
+FEW = 16
+"""Colours that a picture may have whose pixels take half a byte each."""
+
 
 def mosaic(
     tiles: np.ndarray,
@@ -130,6 +133,20 @@ def _lay_out(tiles: np.ndarray, grid: Grid, ground: np.ndarray) -> np.ndarray:
         left, top = grid.origin(index)
         canvas[top : top + height, left : left + width] = tiles[index]
     return canvas
+
+
+def small_png(pixels: np.ndarray) -> bytes:
+    """Colours [height, width, 3 or 4] as a PNG, of half a byte a pixel where they are few."""
+    from PIL import Image
+
+    if pixels.shape[2] != 3 or Image.fromarray(pixels).getcolors(FEW) is None:
+        return png(pixels)
+    colors, entries = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
+    picture = Image.fromarray(entries.reshape(pixels.shape[:2]).astype(np.uint8))
+    picture.putpalette(colors.tobytes())
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", bits=4)
+    return buffer.getvalue()
 
 
 def png(pixels: np.ndarray, palette: Palette | None = None) -> bytes:

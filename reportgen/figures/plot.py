@@ -9,12 +9,13 @@ Every part is one artist in axes that cover the figure, in the scene's pixels.
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from reportgen.figures.fonts import drawable, families_for
-from reportgen.figures.scene import COLORS, Area, Boxes, Dots, Lines, Part, Picture, Scene, Words
+from reportgen.figures.scene import COLORS, Area, Arrows, Boxes, Dots, Lines, Part, Picture, Scene, Words, plain
 from reportgen.figures.svg import HALO
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def plot(scene: Scene, inches_per_pixel: float) -> "Figure":
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, scene.width), ylim=(scene.height, 0))
     axes.axis("off")
-    for level, part in enumerate(scene.parts):
+    for level, part in enumerate(plain(scene.parts)):
         _draw(axes, part, level, inches_per_pixel * 72)
     return figure
 
@@ -80,6 +81,20 @@ def _draw(axes: "Axes", part: Part, level: int, scale: float) -> None:
             _add(axes, strokes, codes, level, fill=False, edgecolor=COLORS[part.color], alpha=part.alpha, **look)
         case Words():
             _write(axes, part, level, scale)
+        case Arrows(paths):
+            curve: list[tuple[float, float]] = []
+            codes = []
+            for path in paths:
+                curve.append(tuple(path[0]))
+                codes.append(Path.MOVETO)
+                for (x, y), (across, down) in pairwise(np.asarray(path, float).tolist()):
+                    curve += [(x, (y + down) / 2), (across, (y + down) / 2), (across, down)]
+                    codes += [Path.CURVE4] * 3
+            look = {"linewidth": part.width * scale, "fill": False, "edgecolor": COLORS[part.color]}
+            _add(axes, np.array(curve), codes, level, **look)
+            heads = part.heads()[:, [0, 1, 2, 2]].reshape(-1, 2)
+            codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(paths)
+            _add(axes, heads, codes, level, facecolor=COLORS[part.color], linewidth=0)
         case Picture(left, top, width, height, pixels):
             box = (left, left + width, top + height, top)
             axes.imshow(pixels, interpolation="none", extent=box, aspect="auto", zorder=level)

@@ -8,6 +8,7 @@ are drawn in order. A colour is a name, not a value: on the page a class that fo
 inches in print.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,7 +103,37 @@ class Picture:
     pixels: np.ndarray
 
 
-Part = Boxes | Lines | Area | Dots | Words | Picture
+@dataclass(frozen=True, eq=False)
+class Arrows:
+    """Curves through the corners of paths [n, 2] that go down: where they move sideways, vertical at both ends.
+
+    `head` is the size of the arrow head at the end of each, 0 for none.
+    """
+
+    paths: tuple[np.ndarray, ...]
+    color: str
+    width: float = 1.0
+    head: float = 5.0
+
+    def heads(self) -> np.ndarray:
+        """The corners of each head, [n, 3, 2]; the last is its tip."""
+        tips = np.array([path[-1] for path in self.paths], float).reshape(-1, 1, 2)
+        return tips + self.head * np.array([[-0.5, -1], [0.5, -1], [0, 0]])
+
+
+@dataclass(frozen=True)
+class Link:
+    """Parts that lead to what the page has of something: a kind of figure and the layer that it is of, or an id.
+
+    `target` is as in `core.report.Figure.of`, or the id with "" before it. A file for a paper has the parts alone.
+    """
+
+    target: tuple[str, str]
+    parts: "tuple[Part, ...]"
+    title: str = ""
+
+
+Part = Boxes | Lines | Area | Dots | Words | Picture | Arrows | Link
 
 
 @dataclass(frozen=True)
@@ -116,6 +147,15 @@ class Scene:
     height: float
     parts: tuple[Part, ...]
     cells: "tuple[Scene, ...]" = ()
+
+
+def plain(parts: Iterable[Part]) -> Iterator[Part]:
+    """The parts in drawing order, those within links too."""
+    for part in parts:
+        if isinstance(part, Link):
+            yield from plain(part.parts)
+        else:
+            yield part
 
 
 def rectangle(left: float, top: float, right: float, bottom: float) -> np.ndarray:

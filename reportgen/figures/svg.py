@@ -9,14 +9,15 @@ everything else is a presentation attribute. Nothing has an id.
 
 import base64
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
 from reportgen.core.report import Drawing
 from reportgen.figures.fonts import BASE_FONT, clean
-from reportgen.figures.mosaic import png
-from reportgen.figures.scene import COLORS, Area, Boxes, Dots, Lines, Part, Picture, Scene, Words
+from reportgen.figures.mosaic import small_png
+from reportgen.figures.scene import COLORS, Area, Arrows, Boxes, Dots, Lines, Link, Part, Picture, Scene, Words, plain
 
 HALO = 3.0
 """Width of the stroke behind a text with a halo, half of which is visible."""
@@ -25,6 +26,15 @@ PRINTED = 7 / 720
 
 Attributes = Mapping[str, str]
 Paint = Callable[..., Attributes]
+
+
+@dataclass(frozen=True)
+class _Style:
+    """How colours are written, whether for the page, and the size of text that the whole drawing has."""
+
+    paint: Paint
+    themed: bool
+    size: float | None
 
 
 def drawing(scene: Scene) -> Drawing:
@@ -43,8 +53,11 @@ def svg(scene: Scene, *, themed: bool) -> str:
         root |= {name: f"{size * PRINTED:.4f}in" for name, size in (("width", scene.width), ("height", scene.height))}
         root |= {"xmlns:xlink": "http://www.w3.org/1999/xlink", "font-family": f"{BASE_FONT}, sans-serif"}
     root |= {"stroke-linejoin": "round"}
-    paint = _classes if themed else _colors
-    body = "".join(_part(part, paint, themed) for part in scene.parts)
+    sizes = {part.size for part in plain(scene.parts) if isinstance(part, Words)}
+    size = sizes.pop() if len(sizes) == 1 else None
+    root |= {} if size is None else {"font-size": number(size)}
+    style = _Style(_classes if themed else _colors, themed, size)
+    body = "".join(_part(part, style) for part in scene.parts)
     return _element("svg", root, body)
 
 
@@ -70,7 +83,8 @@ def _element(tag: str, attributes: Attributes, body: str | None = None) -> str:
     return f"{opening}/>" if body is None else f"{opening}>{body}</{tag}>"
 
 
-def _part(part: Part, paint: Paint, themed: bool) -> str:
+def _part(part: Part, style: _Style) -> str:
+    paint, themed = style.paint, style.themed
     match part:
         case Boxes(boxes, color, alpha):
             if not len(boxes):
@@ -89,12 +103,18 @@ def _part(part: Part, paint: Paint, themed: bool) -> str:
         case Dots():
             return _dots(part, paint)
         case Words():
-            return _words(part, paint)
+            return _words(part, style)
+        case Arrows():
+            return _arrows(part, paint)
+        case Link(target, parts, title):
+            body = "".join(_part(each, style) for each in parts)
+            said = _element("title", {}, escape(clean(title))) if title else ""
+            return _element("a", {"href": link(target)}, said + body) if themed else body
         case Picture(left, top, width, height, pixels):
             place = {"x": left, "y": top, "width": width, "height": height}
             look = {name: number(value) for name, value in place.items()}
             look |= {"preserveAspectRatio": "none", "image-rendering": "pixelated"}
-            data = base64.b64encode(png(pixels)).decode("ascii")
+            data = base64.b64encode(small_png(pixels)).decode("ascii")
             return _element("image", {**look, "href" if themed else "xlink:href": f"data:image/png;base64,{data}"})
 
 
@@ -141,10 +161,38 @@ def _dots(part: Dots, paint: Paint) -> str:
     return _element("path", {"d": path, "transform": f"scale({1 / part.per_pixel:g})", **look})
 
 
-def _words(part: Words, paint: Paint) -> str:
+def _arrows(part: Arrows, paint: Paint) -> str:
+    curves, heads = [], []
+    for path, head in zip(part.paths, part.heads(), strict=True):
+        (x, y), *corners = (np.round(np.asarray(path, float), 1) + 0.0).tolist()
+        steps = [f"M{x:g} {y:g}"]
+        for across, down in corners:
+            middle = (y + down) / 2
+            steps.append(
+                f"V{down:g}" if across == x else f"C{x:g} {middle:g} {across:g} {middle:g} {across:g} {down:g}"
+            )
+            x, y = across, down
+        curves.append("".join(steps))
+        heads.append(_line_path(head) + "z" if part.head else "")
+    look = {"fill": "none", **paint(stroke=part.color), "stroke-width": number(part.width)}
+    drawn = _element("path", {"d": "".join(curves), **look})
+    return drawn + (_element("path", {"d": "".join(heads), **paint(fill=part.color)}) if part.head else "")
+
+
+def link(target: tuple[str, str]) -> str:
+    """The target as the `href` of a drawing, which the page replaces by what it has.
+
+    >>> link(("maps", "conv1")), link(("", "graph-2"))
+    ('#maps:conv1', '#graph-2')
+    """
+    kind, name = target
+    return f"#{kind}:{name}" if kind else f"#{name}"
+
+
+def _words(part: Words, style: _Style) -> str:
     x, y = number(part.x), number(part.y)
-    look = {"x": x, "y": y, "font-size": number(part.size)}
-    look |= paint(fill=part.color, **({"stroke": "ground"} if part.halo else {}))
+    look = {"x": x, "y": y} | ({} if part.size == style.size else {"font-size": number(part.size)})
+    look |= style.paint(fill=part.color, **({"stroke": "ground"} if part.halo else {}))
     if part.halo:
         look |= {"paint-order": "stroke", "stroke-width": number(HALO)}
     if part.bold:

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from jinja2 import Environment
@@ -21,9 +21,11 @@ from markupsafe import Markup
 from reportgen.core.numbers import short_number
 from reportgen.core.report import (
     Animation,
+    Aspect,
     Block,
     ColorBar,
     Drawing,
+    Entry,
     Explorer,
     Figure,
     FigureRow,
@@ -61,6 +63,8 @@ class Pen:
     env: Environment
     emit: Emit
     numbers: dict[str, str]
+    targets: dict[str, str] = field(default_factory=dict)
+    """What a link in a drawing can name -> the id of what the page has of it."""
     ramps: dict[Stops, str] = field(default_factory=dict)
     """Gradients of the colour bars drawn so far and their ids: the page holds each once."""
 
@@ -210,8 +214,8 @@ def figure(pen: Pen, part: Figure) -> Markup:
     """A figure: its picture, colour bar, number and caption."""
     kind = type(part.picture).__name__.lower()
     bar = _colorbar(pen, part.name, part.colorbar) if part.colorbar else ""
-    picture = _picture(pen, part)
-    return pen.draw("figure", figure=part, kind=kind, number=pen.numbers[part.name], picture=picture, colorbar=bar)
+    drawn = {"picture": _picture(pen, part), "colorbar": bar, "outline": _outline(pen, part)}
+    return pen.draw("figure", figure=part, kind=kind, number=pen.numbers[part.name], **drawn)
 
 
 def _picture(pen: Pen, part: Figure) -> Markup:
@@ -220,7 +224,7 @@ def _picture(pen: Pen, part: Figure) -> Markup:
             url = pen.emit(part.name, raster.data, raster.mime)
             return pen.draw("raster", figure=part, raster=raster, url=url, scale=scale(raster))
         case Drawing() as drawing:
-            inner = "".join(map(panel, drawing.cells)) or labelled(drawing.svg, part.alt)
+            inner = "".join(map(panel, drawing.cells)) or labelled(drawing.svg, part.alt, pen.targets)
             number = pen.numbers[part.name]
             return pen.draw("drawing", number=number, drawing=drawing, svg=Markup(inner), alt=part.alt)
         case Mosaic() as mosaic:
@@ -244,6 +248,18 @@ def _picture(pen: Pen, part: Figure) -> Markup:
             packed = "" if gif.startswith("data:") else base64.b64encode(animation.gif).decode("ascii")
             return pen.draw("animation", figure=part, animation=animation, gif=gif, still=still, packed=packed)
     raise ReportgenError(f"figure {part.name!r} has an unknown picture, a {type(part.picture).__name__}", code="P101")
+
+
+def _outline(pen: Pen, part: Figure) -> list[tuple[Entry, list[tuple[str, str]]]]:
+    """What a drawing shows as lines, each with what the page has of its layer."""
+    entries = part.picture.outline if isinstance(part.picture, Drawing) else ()
+    return [(entry, _shown(pen, entry)) for entry in entries]
+
+
+def _shown(pen: Pen, entry: Entry) -> list[tuple[str, str]]:
+    """What the page has of an entry's layer: (word, id)."""
+    found = [(aspect, pen.targets.get(f"{aspect}:{entry.layer}")) for aspect in get_args(Aspect)]
+    return [(aspect, target) for aspect, target in found if target is not None]
 
 
 def _is_even(colors: Sequence[str]) -> bool:

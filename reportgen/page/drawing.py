@@ -11,6 +11,7 @@ Content-Security-Policy drops those, which leaves the chart black).
 
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 
 from reportgen.core.report import Drawing
 from reportgen.errors import ReportgenError
@@ -18,7 +19,7 @@ from reportgen.page.loader import asset, clean
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _XML = "{http://www.w3.org/XML/"
-_STRUCTURE = ("svg", "g", "defs", "symbol", "use", "title", "desc", "clipPath", "mask", "pattern", "marker")
+_STRUCTURE = ("svg", "g", "a", "defs", "symbol", "use", "title", "desc", "clipPath", "mask", "pattern", "marker")
 _SHAPES = ("path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "tspan", "image")
 _ELEMENTS = frozenset((*_STRUCTURE, *_SHAPES, "linearGradient", "radialGradient", "stop"))
 _FONTS = "system-ui,sans-serif"
@@ -65,13 +66,27 @@ def check(svg: str, owner: str) -> list[str]:
     return ids
 
 
-def labelled(svg: str, alt: str) -> str:
-    """The drawing as a picture with `alt` as its accessible name, replacing any other."""
+def labelled(svg: str, alt: str, targets: Mapping[str, str]) -> str:
+    """The drawing with `alt` as its accessible name, replacing any other; a picture, or a group where links are in it.
+
+    `targets` has the id for what a link names; a link that it does not have becomes plain shapes.
+    """
     root = _plain(svg)
     for name in [name for name in root.attrib if name.startswith("aria-")]:
         del root.attrib[name]
-    root.attrib |= {"role": "img", "aria-label": clean(alt)}
+    links = [element for element in root.iter("a") if _lead(element, targets)]
+    root.attrib |= {"role": "group" if links else "img", "aria-label": clean(alt)}
     return ET.tostring(root, encoding="unicode")
+
+
+def _lead(link: ET.Element, targets: Mapping[str, str]) -> bool:
+    """Whether the link leads somewhere; it is set to where, or made a group of shapes."""
+    target = targets.get(link.attrib.pop("href", "")[1:])
+    if target is None:
+        link.tag = "g"
+    else:
+        link.set("href", f"#{target}")
+    return target is not None
 
 
 def panel(svg: str) -> str:
@@ -104,6 +119,8 @@ def _rules() -> str:
 def standalone(drawing: Drawing) -> bytes:
     """The drawing as an SVG file in the light theme's colours, on white."""
     root = _plain(drawing.svg)
+    for link in list(root.iter("a")):
+        _lead(link, {})
     root.attrib = {"width": f"{drawing.width:g}", "height": f"{drawing.height:g}", **root.attrib}
     style = ET.Element("style")
     style.text = f"text{{font-family:{_FONTS}}}{_rules()}"

@@ -18,7 +18,7 @@ from reportgen.core.report import Document
 from reportgen.errors import ReportgenError
 from reportgen.page.blocks import Emit, Pen, embed, section
 from reportgen.page.loader import asset, environment
-from reportgen.page.outline import needs_script, outline, parts
+from reportgen.page.outline import needs_script, outline, parts, targets
 
 STYLES = ("colors", "page", "blocks", "charts", "print")
 # These run before the first paint: a chosen theme does not flash the other one, and the scroll position is restored.
@@ -68,7 +68,7 @@ def scripts(names: tuple[str, ...]) -> str:
 def render(report: Document, emit: Emit, policy: str, **assets: Any) -> str:
     """The page around the sections; `assets` are the styles and scripts, inline or as links."""
     env = environment()
-    pen = Pen(env, emit, outline(report))
+    pen = Pen(env, emit, outline(report), targets(report))
     drawn = [section(pen, part) for part in report.sections]
     sizes = [(part.title_in_full, len(markup.encode())) for part, markup in zip(report.sections, drawn, strict=True)]
     text = env.get_template("base.html.jinja").render(

@@ -142,7 +142,17 @@ def _figure(figure: Figure, numbers: dict[str, str], emit: Emit) -> list[str]:
     bar = figure.colorbar
     colors = f" Colours from {plain(bar.low)} to {plain(bar.high)}." if bar else ""
     caption = f"*{numbers[figure.name]}. {plain(figure.caption)}{colors}*"
-    return [f'<img src="{url}" alt="{alt}" width="{min(width, _WIDEST)}">', caption]
+    outline = _outline(figure.picture) if isinstance(figure.picture, Drawing) else []
+    return [f'<img src="{url}" alt="{alt}" width="{min(width, _WIDEST)}">', caption, *outline]
+
+
+def _outline(drawing: Drawing) -> list[str]:
+    """What the drawing shows, as indented lines in a fold of GitHub's."""
+    if not drawing.outline:
+        return []
+    lines = [f"{'  ' * entry.depth}{' '.join(clean(entry.text).split())}" for entry in drawing.outline]
+    text = html.escape("\n".join(lines), quote=False)
+    return [f"<details><summary>As text</summary>\n<pre>{text}</pre>\n</details>"]
 
 
 def _emit(figure: Figure, emit: Emit) -> tuple[str, int]:

@@ -9,8 +9,21 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from string import ascii_lowercase
+from typing import get_args
 
-from reportgen.core.report import Block, Document, Drawing, Explorer, Figure, FigureRow, Fold, Section, Table, Text
+from reportgen.core.report import (
+    Aspect,
+    Block,
+    Document,
+    Drawing,
+    Explorer,
+    Figure,
+    FigureRow,
+    Fold,
+    Section,
+    Table,
+    Text,
+)
 from reportgen.errors import ReportgenError
 from reportgen.page.drawing import check
 
@@ -60,6 +73,21 @@ def parts(sections: Iterable[Section]) -> list[tuple[Section, ...]]:
     """
     grouped = groupby(sections, lambda section: section.part or section.anchor)
     return [tuple(part) for _, part in grouped]
+
+
+def targets(report: Document) -> dict[str, str]:
+    """What a link in a drawing can name -> the id that it leads to: sections, figures, and what figures show of layers.
+
+    "maps:conv1" is the first figure of the layer's maps, and "layer:conv1" the first that there is of it, maps first.
+    """
+    shown = list(figures(report))
+    found = {name: name for name in (*(part.anchor for part in report.sections), *(figure.name for figure in shown))}
+    for kind in get_args(Aspect):
+        for figure in shown:
+            if figure.of is not None and figure.of[0] == kind:
+                found.setdefault(f"{kind}:{figure.of[1]}", figure.name)
+                found.setdefault(f"layer:{figure.of[1]}", figure.name)
+    return found
 
 
 def letter(index: int) -> str:

@@ -17,6 +17,7 @@ from reportgen.sections import (
     dense,
     embedding,
     explorer,
+    graph,
     health,
     images,
     maps,
@@ -51,6 +52,7 @@ _TASKS = (
 )
 """One for each kind of task: at most one of them is on a page."""
 
+_GRAPH = SectionSpec(graph.build)
 _PARAMETERS = SectionSpec(parameters.build, shrinks=("channels", "levels"))
 _EXPLORER = SectionSpec(explorer.build, frozenset({Need.BEFORE}), shrinks=("packed",))
 _SCATTER = SectionSpec(parameters.build_scatter, frozenset({Need.BEFORE}))
@@ -69,11 +71,11 @@ _SAMPLES = SectionSpec(samples.build, shrinks=("pictures",))
 
 PAGES: Mapping[str, tuple[SectionSpec, ...]] = {
     "training": (
-        *(_EMBEDDING, _CURVES, _OVERLAY, *_TASKS, _UNSCORED, _PARAMETERS, _EXPLORER, _SCATTER, _ACTIVITY),
+        *(_EMBEDDING, _CURVES, _OVERLAY, *_TASKS, _UNSCORED, _GRAPH, _PARAMETERS, _EXPLORER, _SCATTER, _ACTIVITY),
         *(_IMAGES, _CHOSEN, _STRONGEST, _MAPS, _HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
     "inspection": (
-        *(_IMAGES, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ACTIVITY, *_TASKS, _PARAMETERS),
+        *(_IMAGES, _GRAPH, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ACTIVITY, *_TASKS, _PARAMETERS),
         *(_HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
 }

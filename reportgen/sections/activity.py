@@ -153,6 +153,7 @@ def _figure(context: PageContext, layer: Layer, result: LabelActivity) -> Figure
         caption=f"{layer.path}, {what} by label, {form}. The channels whose response depends most on the label come "
         f"first.{shown}",
         wide=True,
+        of=("channels", layer.path),
     )
 
 

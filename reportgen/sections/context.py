@@ -269,6 +269,11 @@ class PageContext:
         return tuple(sorted(names, key=lambda n: (placed.get(n, len(placed)), n.endswith("bias"), n)))
 
     @cached_property
+    def holders(self) -> dict[str, str]:
+        """Name of each parameter -> path of the layer that holds it."""
+        return {name: layer.path for layer in self.network.layers.values() for name in layer.params}
+
+    @cached_property
     def diffs(self) -> tuple[ParamDiff, ...]:
         """Change of each chosen parameter from the moment before; () without one."""
         if self.before is None:

@@ -190,6 +190,7 @@ def _grid(context: PageContext, layer: Layer, index: int) -> Figure:
         shown.bar,
         picture_export(picture, shown.bar),
         wide=True,
+        of=("maps", layer.path),
     )
 
 
@@ -218,6 +219,7 @@ def _sequence(context: PageContext, layer: Layer, index: int) -> Figure:
         caption=f"{name}: {layer.path}, {plural(layer.channels, 'channel')}, a row per position; "
         f"{short_number(low)} to {short_number(high)}, one range for the layer.{_broken(values)}",
         wide=True,
+        of=("maps", layer.path),
     )
 
 
@@ -251,6 +253,7 @@ def _vectors(context: PageContext, layer: Layer) -> Figure:
         caption=f"{layer.path}: {plural(channels, 'unit')}, {rows}; "
         f"{short_number(low)} to {short_number(high)}, one range for all.{_broken(matrix)}",
         wide=True,
+        of=("maps", layer.path),
     )
 
 

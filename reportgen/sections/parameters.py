@@ -37,8 +37,8 @@ def build(context: PageContext) -> Section | None:
     if before is None:
         if not kernels and first is None:
             return None
-        owner = {name: layer for layer in context.network.layers.values() for name in layer.params}
-        parts = [(owner[name], (_row(context, name, None),)) for name in kernels if name in owner]
+        layers, holders = context.network.layers, context.holders
+        parts = [(layers[holders[name]], (_row(context, name, None),)) for name in kernels if name in holders]
         blocks: list[Block] = [*([_colored(context, first)] if first else []), *by_module(parts)]
         finding = _largest_filter(context, first) if first else f"The weights of {plural(len(kernels), 'kernel')}."
         return Section("parameters", "Parameters", finding, (*blocks, Text(_READING, "method")))
@@ -115,6 +115,7 @@ def _row(context: PageContext, name: str, diff: ParamDiff | None) -> FigureRow:
             bar,
             picture_export(picture, bar),
             wide=True,
+            of=("kernels", context.holders[name]) if name in context.holders else None,
         )
     ]
     if diff is not None and before is not None:
@@ -227,23 +228,16 @@ def _moved(diff: ParamDiff) -> str:
 
 
 def _finding(diffs: tuple[ParamDiff, ...], before: Moment, now: Moment) -> str:
-    moved = [diff for diff in diffs if is_kernel(diff.name, diff.before.shape) and _relative(diff) is not None]
+    moved = [diff for diff in diffs if is_kernel(diff.name, diff.before.shape) and diff.relative is not None]
     broken = sum(diff.non_finite for diff in diffs)
     if broken:
         return f"{plural(broken, 'parameter')} of {sum(diff.size for diff in diffs):,} are not finite at {now.name}."
     if not moved or all(not diff.max_abs for diff in moved):
         return f"No kernel changed between {before.name} and {now.name}."
-    most, least = (f(moved, key=lambda diff: _relative(diff) or 0.0) for f in (max, min))
+    most, least = (f(moved, key=lambda diff: diff.relative or 0.0) for f in (max, min))
     size = f"size at {before.name}" if before.step else "initial size"
-    text = f"{most.name} changed most: by {percent(_relative(most) or 0.0)} of its {size} (mean absolute values)"
-    return f"{text}; {least.name} least, by {percent(_relative(least) or 0.0)}." if least is not most else f"{text}."
-
-
-def _relative(diff: ParamDiff) -> float | None:
-    """Mean absolute change / mean absolute value before; None where either is missing or 0."""
-    finite = np.abs(diff.before[np.isfinite(diff.before)])
-    size = float(finite.mean()) if finite.size else 0.0
-    return None if diff.mean_abs is None or size == 0 else diff.mean_abs / size
+    text = f"{most.name} changed most: by {percent(most.relative or 0.0)} of its {size} (mean absolute values)"
+    return f"{text}; {least.name} least, by {percent(least.relative or 0.0)}." if least is not most else f"{text}."
 
 
 def _signed(value: float | None) -> str:

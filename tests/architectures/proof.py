@@ -9,12 +9,13 @@ import pytest
 from flax import nnx
 
 from reportgen.capture import check, flat_names, prepare
-from tests.architectures import linen_models, nnx_models
+from tests.architectures import nnx_models
 from tests.architectures.audit import called_modules
 from tests.architectures.edges import module_edges, walked
 from tests.architectures.registry import ARCHITECTURES
 from tests.architectures.variables import variables_for
 from tests.architectures.weights import unreproduced
+from tests.graph.drawn import check_drawn
 from tests.layers import is_module
 
 MISSED = {
@@ -31,8 +32,6 @@ MISSED = {
     "t5": {"encoder_bias", "decoder_bias"},
 }
 """What an architecture computes of no example, or without an axis of examples; all else is captured."""
-
-RECURRENT = ("lstm",)  # what it carries starts as zeros, which read nothing
 
 EQUAL = r"(\d+) of \1 module results equal Flax's own capture(, which gives none of \d+ others)?"
 FLAX_CAN_NOT = r"nnx\.capture can't be used on this model: .*"
@@ -64,8 +63,10 @@ def prove(name: str) -> None:
     owned = {name for layer in network.layers.values() for name in layer.params}
     ownerless = set(flat_names(variables["params"])) - owned
     assert all(name in network.uncaptured or name.rpartition("/")[0] in network.uncaptured for name in ownerless)
-    if name in {*linen_models.MODELS, *nnx_models.MODELS} and name not in RECURRENT:
-        assert module_edges(network) == walked(capture.forward, network, variables, example.inputs)
-        if isinstance(example.model, nnx.Module):
-            kinds = {layer.op for layer in network.layers.values() if is_module(layer)} - {"attend"}
-            assert {type(module).__name__ for _, module in nnx.iter_modules(example.model)} >= kinds
+    expected = walked(capture.forward, network, variables, example.inputs)
+    assert module_edges(network, expected) == expected
+    assert all(layer.path in expected for layer in network.distinct if layer.params or layer.tied_to)
+    check_drawn(network)
+    if name in nnx_models.MODELS:
+        kinds = {layer.op for layer in network.layers.values() if is_module(layer)} - {"attend"}
+        assert {type(module).__name__ for _, module in nnx.iter_modules(example.model)} >= kinds

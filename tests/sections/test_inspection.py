@@ -20,7 +20,7 @@ from reportgen.sections.installed import GROUP, installed
 from reportgen.sections.limits import Limits, left_out
 from tests.inspection import nets
 
-ANCHORS = ("images", "changes", "chosen", "strongest", "maps", "activity", "mistakes", "parameters")
+ANCHORS = ("images", "graph", "changes", "chosen", "strongest", "maps", "activity", "mistakes", "parameters")
 
 
 def labelled() -> Dataset:
@@ -186,7 +186,7 @@ def test_one_of_reportgens_own_sections_that_fails_is_left_out_with_a_sentence(m
     monkeypatch.setattr(maps, "_rows_of", lambda context, layer: broken(context))
     document = inspect().document
     assert "A section (maps) is left out: conv1 can't be drawn." in document.warnings
-    assert [s.anchor for s in document.sections][:3] == ["images", "changes", "strongest"]
+    assert [s.anchor for s in document.sections][:4] == ["images", "graph", "changes", "strongest"]
 
 
 @pytest.mark.parametrize("value", [2.5, -1.0])

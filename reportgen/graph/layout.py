@@ -3,7 +3,7 @@
     plan = layout([(120, 40), (120, 40), (80, 20)], [(0, 1), (1, 2), (0, 2)])
     plan.boxes[2], plan.paths[1]
 
-Ranks and orders are those of `analysis.ranks`; positions keep long edges straight. Between two ranks is a strip
+Ranks and orders are those of `graph.ranks`; positions keep long edges straight. Between two ranks is a strip
 without boxes, and only there an edge moves sideways: no edge runs through a box. Source of the positions: Brandes and
 Köpf, "Fast and simple horizontal coordinate assignment" (2002).
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from reportgen.analysis.ranks import Edge, Rows, Vertices, bent, order, rank
+from reportgen.graph.ranks import Edge, Rows, Vertices, bent, order, rank
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]

@@ -1,0 +1,250 @@
+"""The network drawn: its layers and what reads what, the way into all that the page has of them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from reportgen.analysis.channels import strongest
+from reportgen.core.network import INPUT, Layer, Network, is_kernel
+from reportgen.core.report import Block, Entry, Figure, FigureRow, Fold, Section
+from reportgen.figures.chart import chart
+from reportgen.figures.export import export
+from reportgen.figures.mosaic import FEW
+from reportgen.figures.palettes import to_indices
+from reportgen.figures.svg import drawing
+from reportgen.graph.folding import Chain, Module, Part, Repeat, fold, layers_of, shape_of
+from reportgen.graph.ranks import rank
+from reportgen.graph.rows import Look, rows, times
+from reportgen.graph.scene import blocks, graph
+from reportgen.sections.context import PageContext
+from reportgen.sections.enlarged import range_of
+from reportgen.sections.limits import coarse
+from reportgen.sections.words import called, listed, percent, plural
+
+MOST = 24
+"""Nodes up to which modules are drawn with what is in them."""
+
+SMALLEST = 24
+"""Longest side of a small picture, in pixels."""
+
+INSIDES = 12
+"""Kinds of modules whose inside is drawn in a figure of its own, at most."""
+
+
+def build(context: PageContext) -> Section | None:
+    """The whole network; the inside of modules that are closed in it; every block of those that are folded."""
+    network = context.network
+    parts = fold(network, tuple(context.probe.images.shape[1:]) if context.probe.size else ())
+    if not parts:
+        return None
+    opened = _opened(parts, network)
+    insides = _insides(parts, network, opened)
+    look = Look(
+        **_measured(context), opened=opened, insides={key: f"graph-inside-{i}" for i, key in enumerate(insides)}
+    )
+    pictures = _pictures(context, parts, look)
+    scene = graph(parts, network, replace(look, pictures=pictures))
+    picture = replace(drawing(scene), outline=tuple(_outline(parts, network, look, {})))
+    caption = _caption(context, look, bool(pictures))
+    finding = _finding(network, parts, opened)
+    drawn: list[Block] = [Figure("graph-whole", picture, finding, caption, export=partial(export, scene), wide=True)]
+    if insides:
+        figures = [_inside(module, network, replace(look, opened=within)) for module, within in insides.values()]
+        names = listed([module.path for module, _ in insides.values()], 3)
+        drawn.append(Fold(f"Inside {names}", (FigureRow(tuple(figures), "Inside the modules"),)))
+    repeats = [*_repeats(parts, network, opened)]
+    repeats += [each for module, within in insides.values() for each in _repeats(module.parts, network, within)]
+    if repeats:
+        scene = blocks([(_repeated(repeat), repeat) for repeat in repeats], network, look)
+        words = "Every block of those of one shape, in call order: its name, operation, output shape and parameters."
+        drawn.append(
+            Fold("Every block of one shape", (chart("graph-blocks", scene, alt=words, caption=words, wide=True),))
+        )
+    return Section("graph", "The network, drawn", finding, tuple(drawn))
+
+
+def _opened(parts: Sequence[Part], network: Network) -> frozenset[object]:
+    """The structures of the modules to draw with what is in them: from outside, all of a depth, while there is room."""
+    opened: frozenset[object] = frozenset()
+    while closed := _closed(parts, network, opened).keys():
+        more = opened | closed
+        if len(list(_visible(parts, network, more))) > MOST:
+            break
+        opened = more
+    return opened
+
+
+def _visible(parts: Iterable[Part], network: Network, opened: frozenset[object]) -> Iterator[Part]:
+    """What is drawn as a node."""
+    for part in parts:
+        shown = part.parts[0] if isinstance(part, Repeat) else part
+        if isinstance(shown, Module) and shape_of(shown, network, sizes=False) in opened:
+            yield from _visible(shown.parts, network, opened)
+        else:
+            yield part
+
+
+def _closed(parts: Iterable[Part], network: Network, opened: frozenset[object]) -> dict[object, Module]:
+    """The modules drawn as a node, the first of each structure."""
+    found: dict[object, Module] = {}
+    for part in _visible(parts, network, opened):
+        shown = part.parts[0] if isinstance(part, Repeat) else part
+        if isinstance(shown, Module):
+            found.setdefault(shape_of(shown, network, sizes=False), shown)
+    return found
+
+
+def _insides(
+    parts: Sequence[Part], network: Network, opened: frozenset[object]
+) -> dict[object, tuple[Module, frozenset[object]]]:
+    """Those modules, and the ones that are closed within them, each with what is opened in its figure."""
+    found: dict[object, tuple[Module, frozenset[object]]] = {}
+    waiting = list(_closed(parts, network, opened).items())
+    while waiting and len(found) < INSIDES:
+        key, module = waiting.pop(0)
+        if key not in found:
+            within = _opened(module.parts, network)
+            found[key] = module, within | {key}
+            waiting.extend(_closed(module.parts, network, within).items())
+    return found
+
+
+def _repeats(parts: Iterable[Part], network: Network, opened: frozenset[object]) -> Iterator[Repeat]:
+    """What is folded because it repeats, of what is drawn."""
+    for part in parts:
+        shown = part.parts[0] if isinstance(part, Repeat) else part
+        if isinstance(part, Repeat):
+            yield part
+        if isinstance(shown, Module) and shape_of(shown, network, sizes=False) in opened:
+            yield from _repeats(shown.parts, network, opened)
+
+
+def _inside(module: Module, network: Network, look: Look) -> Figure:
+    key = shape_of(module, network, sizes=False)
+    scene = graph([module], network, replace(look, scale=None))
+    words = f"{module.path}: what is computed within it, from its first layer to its last"
+    return chart(look.insides[key], scene, alt=f"{words}.", caption=f"{words}; sizes of others like it may differ.")
+
+
+def _measured(context: PageContext) -> dict[str, Any]:
+    """How much each layer's kernel changed, and how many of its channels are dead."""
+    changed: dict[str, float] = {}
+    for diff in context.diffs:
+        layer = context.holders.get(diff.name)
+        if layer is not None and is_kernel(diff.name, diff.before.shape) and diff.relative is not None:
+            changed[layer] = max(diff.relative, changed.get(layer, 0.0))
+    most = max(changed.values(), default=0.0)
+    found: dict[str, Any] = {"marks": {}}
+    if most > 0:
+        found["tints"] = {path: value / most for path, value in changed.items()}
+        found["notes"] = {path: f"changed by {percent(value)}" for path, value in changed.items()}
+        found["scale"] = f"change of the kernel: {percent(0.0)}", percent(most)
+    if context.checkup.whole:
+        dead = {path: len(health[-1].dead) for path, health in context.checkup.channels.items() if health}
+        found["marks"] = {path: f"{count:,} dead" for path, count in dead.items() if count}
+    return found
+
+
+def _pictures(context: PageContext, parts: Sequence[Part], look: Look) -> dict[str, np.ndarray]:
+    """The first probe example and what each node's last layer makes of it: the channel with the largest value."""
+    if context.pixels is None or context.observation is None:
+        return {}
+    found = {INPUT: _small(context.pixels[0])}
+    for part in _visible(parts, context.network, look.opened):
+        last = part.parts[-1] if isinstance(part, Repeat) else part
+        drawn = [x for x in layers_of(last) if x.has_maps and x.path in context.stats and max(x.shape[:2]) > 1]
+        peak = strongest(context.stats[drawn[-1].path])[0] if drawn else None
+        if peak is not None:
+            layer = drawn[-1]
+            low, high, palette = range_of(context, layer, [peak.channel])
+            channel = coarse(context.maps(layer)[0, ..., peak.channel], low, high, FEW - 1)
+            found[layer.path] = palette.rgb[to_indices(_thinned(channel), low, high, palette)]
+    return found
+
+
+def _thinned(values: np.ndarray) -> np.ndarray:
+    """Every so many rows and columns, so that no side is longer than a small picture's."""
+    step = -(-max(values.shape[:2]) // SMALLEST)
+    return values[step // 2 :: step, step // 2 :: step]
+
+
+def _small(pixels: np.ndarray) -> np.ndarray:
+    """A photograph in few colours."""
+    from PIL import Image
+
+    thin = np.rint(_thinned(pixels)).astype(np.uint8)
+    colored = Image.fromarray(np.repeat(thin, 3, axis=2) if thin.shape[2] == 1 else thin)
+    return np.asarray(colored.quantize(FEW).convert("RGB"))
+
+
+def _outline(
+    parts: Iterable[Part], network: Network, look: Look, told: dict[object, str], module: str = "", depth: int = 0
+) -> Iterator[Entry]:
+    """The graph as lines: a module's layers further in, once for each structure, and what each layer reads."""
+    for part in parts:
+        lines = rows(part, network, look, module)
+        shown = part.parts[0] if isinstance(part, Repeat) else part
+        more = "".join(f"; {row.said}: {row.name}" for row in lines if not row.layers)
+        key = shape_of(shown, network, sizes=False) if isinstance(shown, Module) else None
+        if key in told:
+            more += f"; inside as {told[key]}"
+        for row in lines:
+            if row.layers:
+                layer = row.layers[0] if isinstance(shown, Chain) else row.layers[-1]
+                entry = f"{row.name}: {row.said}" if row.said else row.name
+                if isinstance(shown, Chain):
+                    entry += _reading(layer, shown)
+                yield Entry(depth, entry + (more if row is lines[0] else ""), layer.alias_of or layer.path)
+        if isinstance(shown, Module) and key not in told:
+            told[key] = shown.path
+            yield from _outline(shown.parts, network, look, told, shown.path or module, depth + 1)
+
+
+def _reading(layer: Layer, chain: Chain) -> str:
+    """What the layer reads, where it is not the one in the line above."""
+    place = chain.layers.index(layer)
+    if layer.path == INPUT or (place and layer.inputs == (chain.layers[place - 1].path,)):
+        return ""
+    return (
+        f"; reads {listed(['the input' if path == INPUT else path for path in layer.inputs])}" if layer.inputs else ""
+    )
+
+
+def _repeated(repeat: Repeat) -> str:
+    first, last = (
+        each.path if isinstance(each, Module) and each.path else next(layers_of(each)).path
+        for each in (repeat.parts[0], repeat.parts[-1])
+    )
+    return f"{first} to {last}: {times(repeat)}"
+
+
+def _finding(network: Network, parts: Sequence[Part], opened: frozenset[object]) -> str:
+    paths = {path: place for place, path in enumerate((INPUT, *network.layers))}
+    edges = [(paths[source], paths[layer.path]) for layer in network.layers.values() for source in layer.inputs]
+    longest = max(rank(len(paths), edges))
+    layers = len(network.distinct)
+    ways = "one after the other" if longest == layers else f"the longest way from input to output passes {longest:,}"
+    text = f"{called(network.name)} has {plural(layers, 'layer')}" + (f"; {ways}" if layers > 1 else "")
+    repeats = [_repeated(repeat) for repeat in _repeats(parts, network, opened)]
+    return f"{text}. Folded: {listed(repeats, 2)}." if repeats else f"{text}."
+
+
+def _caption(context: PageContext, look: Look, pictured: bool) -> str:
+    text = (
+        "A row is a layer: its name, operation, the shape of one example's output, and after the dot the number of its "
+        "parameters; bold: it has some. Arrows lead from values to what reads them."
+    )
+    if look.opened or look.insides:
+        text += " Dashed: a module with what is in it; a rim: a module whose inside is in a fold below"
+        text += ", two: several of one shape."
+    if look.scale is not None and context.before is not None:
+        text += (
+            f" The bluer, the more the kernel changed from {context.before.name} to {context.now.name}: mean absolute "
+            "change / mean absolute value before."
+        )
+    if pictured:
+        text += f" Pictures: {context.names[0]}, and of the layers the channel with the largest value on it."
+    return text

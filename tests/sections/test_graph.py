@@ -1,0 +1,93 @@
+"""The section that draws the network: what it claims, and that its links lead to what the page has."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reportgen import build, open_run
+from reportgen.page.html import html
+from reportgen.page.markdown import markdown
+from reportgen.page.outline import walk
+from reportgen.sections import graph
+from tests.page.parsing import parse
+from tests.sections.test_inspection import inspect
+
+
+def section_of(report):
+    return next(part for part in report.document.sections if part.anchor == "graph")
+
+
+@pytest.fixture(scope="module")
+def page(recorded):
+    return html(build(recorded, embedding="pca").document)
+
+
+def drawn(page):
+    """The graph's own drawing, as an element."""
+    (figure,) = [x for x in parse(page).find("figure") if x.attributes.get("id") == "graph-whole"]
+    return next(iter(figure.find("svg")))
+
+
+def test_every_link_leads_to_a_figure_of_that_layer(page):
+    ids = set(re.findall(r' id="([^"]+)"', page))
+    links = list(drawn(page).find("a"))
+    assert links
+    assert all(link.attributes["href"][1:] in ids for link in links)
+    assert {link.attributes["href"].split("-")[0] for link in links} == {"#maps"}
+    assert drawn(page).attributes["role"] == "group"
+
+
+def test_the_text_form_has_every_layer_and_what_it_reads(recorded, page):
+    (figure,) = [
+        block
+        for block in section_of(build(recorded, embedding="pca")).blocks
+        if getattr(block, "name", "") == "graph-whole"
+    ]
+    text = "\n".join("  " * entry.depth + entry.text for entry in figure.picture.outline)
+    network = open_run(recorded).network
+    assert {entry.layer for entry in figure.picture.outline} - {"@input"} == {x.path for x in network.distinct}
+    assert text.startswith("input: ") and "reads the input" in text
+    for word in ("maps", "kernels", "channels"):
+        assert f">{word}</a>" in page
+
+
+def test_a_changed_kernel_is_tinted_and_says_so(recorded, page):
+    notes = [title.whole() for title in drawn(page).find("title")]
+    assert notes and all(re.fullmatch(r"changed by \d+\.\d\N{NO-BREAK SPACE}%", note) for note in notes)
+
+
+def test_markdown_has_the_picture_and_the_text(recorded, tmp_path):
+    text = markdown(build(recorded, embedding="pca").document, tmp_path).read_text()
+    assert "figures/graph-whole.svg" in text
+    assert "<pre>input: " in text
+    alone = (tmp_path / "figures" / "graph-whole.svg").read_text()
+    assert "<a" not in alone and 'href="#' not in alone
+
+
+def test_one_state_is_drawn_without_a_change():
+    section = section_of(inspect())
+    figure = section.blocks[0]
+    assert "bluer" not in figure.caption and "<title>" not in figure.picture.svg
+    assert "<image" in figure.picture.svg and "Pictures: " in figure.caption
+
+
+def test_what_no_figure_shows_is_no_link(recorded):
+    report = build(recorded, embedding="pca")
+    sections = tuple(part for part in report.document.sections if part.anchor == "graph")
+    alone = html(replace(report.document, sections=sections))
+    assert not list(drawn(alone).find("a")) and drawn(alone).attributes["role"] == "img"
+
+
+def test_small_pictures_keep_the_middle_of_every_so_many_values():
+    values = np.arange(60.0 * 60).reshape(60, 60)
+    small = graph._thinned(values)
+    assert max(small.shape) <= graph.SMALLEST and small[0, 0] == values[1, 1]
+    assert graph._thinned(values[:3, :3]).shape == (3, 3)
+
+
+def test_tables_and_figures_of_the_section_have_names_of_their_own(recorded):
+    section = section_of(build(recorded, embedding="pca"))
+    names = [block.name for block in walk(section.blocks) if hasattr(block, "name")]
+    assert len(names) == len(set(names)) and all(name.startswith("graph-") for name in names)
