@@ -1,12 +1,10 @@
 """Reading one kernel over 600 snapshots, against loading 600 whole snapshots."""
 
 from collections.abc import Callable
-from pathlib import Path
-from statistics import median
 
 import numpy as np
 
-from benchmarks.measure import Here, Row, Settings, in_turns, ratio, spoken
+from benchmarks.measure import Here, Row, Settings, in_turns, ratio
 from benchmarks.runs import write_run
 
 
@@ -15,11 +13,9 @@ def measure(settings: Settings) -> list[Row]:
     count = 4 if settings.tiny else 600
     run = settings.folder / "snapshots600"
     write_run(run, snapshots=count, extra={"hidden/kernel": (1568, 512 if not settings.tiny else 2)})
-    sides = {name: Here(f"benchmarks.reading:{name}", {"run": str(run)}) for name in ("kernel", "whole", "unchecked")}
+    sides = {name: Here(f"benchmarks.reading:{name}", {"run": str(run)}) for name in ("kernel", "whole")}
     taken = in_turns(sides, settings.rounds)
-    plain = f"safetensors alone, unchecked, loads them in {spoken(median(t['seconds'] for t in taken['unchecked']))}"
-    figure = "one kernel over 600 snapshots / 600 whole snapshots"
-    return [ratio(figure, taken["kernel"], taken["whole"], 0.05, detail=plain)]
+    return [ratio("one kernel over 600 snapshots / 600 whole snapshots", taken["kernel"], taken["whole"], 0.05)]
 
 
 def kernel(run: str) -> Callable[[], None]:
@@ -43,18 +39,5 @@ def whole(run: str) -> Callable[[], None]:
     def read() -> None:
         for step in snapshots:
             dict(snapshots[step].params)
-
-    return read
-
-
-def unchecked(run: str) -> Callable[[], None]:
-    """safetensors' own load of every file; nothing is checked."""
-    from safetensors.numpy import load_file
-
-    files = sorted((Path(run) / "snapshots").glob("*.safetensors"))
-
-    def read() -> None:
-        for file in files:
-            load_file(file)
 
     return read

@@ -1,6 +1,6 @@
 """What recording everything costs a training loop of mnist_cnn: each batch's parameters, each epoch's activations."""
 
-import shutil
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -72,8 +72,8 @@ def loop(file: str, batch: int, record: bool) -> Callable[[], dict[str, float]]:
             recorder.epoch({"params": state.params})
             _wait_for(folder / "activations" / f"{step:08d}.safetensors")
         seconds = time.perf_counter() - started
-        shutil.rmtree(folder / "snapshots", ignore_errors=True)  # 1 GB an epoch
-        (folder / "snapshots").mkdir(parents=True)
+        for segment in (folder / "snapshots").glob("*.segment"):  # 1 GB an epoch; one that is written goes on
+            os.truncate(segment, 0)
         return {"seconds": seconds, "steps": steps}
 
     return run

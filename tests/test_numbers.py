@@ -15,6 +15,7 @@ from scipy.signal import correlate2d
 
 import reportgen
 from reportgen.core.report import Document, Section
+from tests import snapshots
 
 CLASSES = [str(digit) for digit in range(10)]
 
@@ -46,7 +47,7 @@ def rows(folder: Path, name: str) -> list[dict[str, str]]:
 
 
 def raw(run: Path, kind: str, step: int) -> dict[str, np.ndarray]:
-    tensors = load_file(run / kind / f"{step:08d}.safetensors")
+    tensors = snapshots.raw(run, step) if kind == "snapshots" else load_file(run / kind / f"{step:08d}.safetensors")
     return {name.removeprefix("params/"): array for name, array in tensors.items()}
 
 

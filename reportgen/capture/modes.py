@@ -18,14 +18,19 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 
 from reportgen.errors import OptionError
 
+_WAYS = ("host_to_device", "device_to_device", "device_to_host")
+
 
 @contextmanager
 def own_modes() -> Iterator[None]:
     """While open, JAX's modes are those of a program that sets none; a mesh that is set has automatic axes."""
     with ExitStack() as stack:
-        stack.enter_context(jax.transfer_guard("allow"))
-        for mode in (jax.debug_nans, jax.debug_infs, jax.disable_jit):
-            stack.enter_context(mode(False))
+        # Entering them takes longer than a small training's step.
+        if any(getattr(jax.config, f"jax_{mode}") for mode in ("debug_nans", "debug_infs", "disable_jit")):
+            for mode in (jax.debug_nans, jax.debug_infs, jax.disable_jit):
+                stack.enter_context(mode(False))
+        if any(getattr(jax.config, f"jax_transfer_guard_{way}") not in (None, "allow") for way in _WAYS):
+            stack.enter_context(jax.transfer_guard("allow"))
         try:
             mesh = jax.sharding.get_mesh()
         except ValueError as error:  # what it raises while JAX traces

@@ -17,10 +17,11 @@ class Background:
     """Runs submitted functions one after the other in a thread of its own.
 
     When `capacity` functions wait, `submit` waits too: memory stays bounded on a slow disk. After a
-    failure nothing more is run, and every later `submit` and `close` raises it.
+    failure nothing more is run, and every later `submit` and `close` raises it. Whenever nothing waits, `idle` is run.
     """
 
-    def __init__(self, capacity: int):
+    def __init__(self, capacity: int, idle: Callable[[], None] | None = None):
+        self._idle = idle
         self._work: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=capacity)
         self._failure: BaseException | None = None
         self._last: Callable[[], None] | None = None
@@ -67,6 +68,8 @@ class Background:
             if self._failure is None:
                 try:
                     work()
+                    if self._idle is not None and self._work.empty():
+                        self._idle()
                 except BaseException as error:  # handed to the thread that can act on it
                     self._failure = error
             self._work.task_done()

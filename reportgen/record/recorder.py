@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from reportgen.analysis.scores import scores
-from reportgen.capture import on_this_process, own_modes
+from reportgen.capture import own_modes
 from reportgen.core.arguments import count, truth
 from reportgen.core.classes import names_in_order
 from reportgen.core.outcome import Task, task_named
@@ -33,19 +32,18 @@ from reportgen.core.run import MetricRow
 from reportgen.errors import OptionError, RunError, expect, warn
 from reportgen.record.background import Background
 from reportgen.record.batches import all_batches, recorded_part
+from reportgen.record.copies import Copier
 from reportgen.record.keep import Keep, Start, interval, with_earlier
 from reportgen.record.prepared import fitting, prepare_model
 from reportgen.record.provenance import provenance
 from reportgen.record.resumed import replaced, standing
-from reportgen.record.trees import OTHER_PARAMETERS, Kept, check_same, recordable, shapes_of, taken
+from reportgen.record.trees import OTHER_PARAMETERS, Kept, check_same, shapes_of, taken
 from reportgen.record.unclosed import FORKED, leave_open, wait_for_dropped
 from reportgen.record.values import NO_STEP, Metrics, configuration, numbers, rows_of, updates
-from reportgen.store import RunWriter
+from reportgen.store import Packed, RunWriter, variable_tensors
 
 WAITING_BYTES = 256 << 20
 """Snapshots that may wait for the disk, in bytes, before `step` waits too."""
-
-_copied = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
 
 
 class Recorder:
@@ -110,8 +108,8 @@ class Recorder:
             variables = taken(model, variables)
         batches = all_batches(probe, evaluation, embedding)
         self._model = model
-        self._collections = set(variables)
         self._shapes = shapes_of(variables["params"])
+        self._copier = Copier(model, set(variables), self._shapes)
         self._metrics = Metrics()
         self._every = interval(keep.every, variables)
         self._closed = False
@@ -149,7 +147,8 @@ class Recorder:
         if jax.process_index() == 0:
             self._writer = RunWriter(path, header, overwrite=overwrite, resume_at=start.resume_at)
         nbytes = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(variables["params"]))
-        self._background = Background(capacity=int(np.clip(WAITING_BYTES // max(nbytes, 1), 2, 64)))
+        capacity = int(np.clip(WAITING_BYTES // max(nbytes, 1), 2, 64))
+        self._background = Background(capacity, None if self._writer is None else self._writer.flush)
         leave_open(self, self._background, self._writer, self._started)
         if start.resume_at is None:
             self._record_start(variables, initial)
@@ -176,24 +175,24 @@ class Recorder:
         """
         with self._guard, own_modes():
             self._check_open("step")
-            variables = taken(self._model, params)
-            check_same("params", variables["params"], self._shapes)
+            given = self._copier.take(params)
             reported_values = self._metrics({**({} if loss is None else {"train_loss": loss}), **reported})
             # Metrics on the device are copied like parameters: the loop may delete or donate what it was given.
             held = {name: value for name, value in reported_values.items() if isinstance(value, jax.Array)}
             self._step += 1
             step, epoch = self._step, self._epoch + 1
-            trees = self._collected(variables) if self._every and step % self._every == 0 else {}
+            kept = bool(self._every) and step % self._every == 0
             # One call for all, queued on the device behind the update that made them.
-            copies, held = _copied((trees, on_this_process(held)))
-            if trees:
-                self._submit_snapshot(copies, epoch)
-                self._kept = Kept(step, set(trees), variables["params"])
+            copy, held = self._copier.copy(given if kept else None, held)
+            if kept:
+                self._kept = Kept(step, set(given.trees), given.trees["params"])
             row = {**reported_values, **held}
 
             def write(writer: RunWriter) -> None:
                 with own_modes():
-                    writer.step_rows(MetricRow(step, epoch, reported=numbers(row)))
+                    if copy is not None:
+                        writer.record(step, epoch, copy())
+                    writer.step_rows(MetricRow(step, epoch, reported=numbers(row)), flushed=False)
 
             self._submit(write)
 
@@ -239,7 +238,7 @@ class Recorder:
             self._step = self._epoch_began = step
             self._epoch = epoch
             self._kept = Kept(step)
-            self._submit_snapshot(self._collected(whole), epoch)
+            self._submit_snapshot(self._copier.recorded(whole), epoch)
             self._record(whole, self._metrics(reported))
 
     def rows(self, rows: Mapping[int, Mapping[str, float]], epoch: int) -> None:
@@ -303,13 +302,9 @@ class Recorder:
         stopped = isinstance(error, KeyboardInterrupt | GeneratorExit)
         self.close("finished" if well else "interrupted" if stopped else "failed")
 
-    def _collected(self, variables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Collection -> name -> array, of the collections that the model began with."""
-        return {kind: recordable(tree) for kind, tree in variables.items() if kind in self._collections}
-
     def _keep(self, variables: Mapping[str, Any], epoch: int) -> None:
         """Hand a copy of the variables to the writer thread, unless they are kept at this step already."""
-        trees, more = self._collected(variables), {}
+        trees, more = self._copier.recorded(variables), {}
         if self._kept.step == self._step and self._writer is not None:
             if not self._kept.has(trees["params"]):
                 self.flush()
@@ -319,17 +314,13 @@ class Recorder:
             elif self._kept.kinds >= set(trees):
                 return
         self._kept = Kept(self._step, set(trees), trees["params"])
-        self._submit_snapshot({**_copied(trees), **more}, epoch)
+        self._submit_snapshot({**trees, **more}, epoch)
 
-    def _submit_snapshot(self, copies: Mapping[str, Mapping[str, Any]], epoch: int) -> None:
-        step = self._step
-
-        def write(writer: RunWriter) -> None:
-            with own_modes():
-                arrays = jax.tree.map(np.asarray, copies)
-            writer.snapshot(step, epoch, arrays)
-
-        self._submit(write)
+    def _submit_snapshot(self, trees: Mapping[str, Mapping[str, Any]], epoch: int) -> None:
+        """Copy the variables to the host, and hand them to the writer thread. Waits for them."""
+        if self._writer is not None:
+            step, packed = self._step, Packed.of(variable_tensors(jax.tree.map(np.asarray, trees)))
+            self._submit(lambda writer: writer.record(step, epoch, packed))
 
     def _record(self, variables: Any, reported_values: Mapping[str, Any]) -> None:
         """Evaluate the network as it is now, and hand the results to the writer thread."""

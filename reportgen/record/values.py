@@ -128,6 +128,8 @@ def decimal(value: Any) -> float:
     wide = float(value)
     if value.dtype.itemsize >= 8 or not isfinite(wide):
         return wide
+    if isinstance(value, np.float32):
+        return float(str(value))
     kind = value.dtype.type
     # 9 digits tell any two numbers of 32 bits apart.
     shorter = (float(f"{wide:.{digits}g}") for digits in range(1, 10))

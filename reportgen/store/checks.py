@@ -25,7 +25,7 @@ PARAMETER = (*REAL, "C64")
 FLOATING = ("F16", "BF16", "F32", "F64")
 
 
-def snapshot_signature(tensors: Tensors) -> tuple[tuple[str, tuple[int, ...]], ...]:
+def snapshot_signature(tensors: schema.Stored) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Names and shapes of a snapshot's parameters. Raises RunError for what can't be parameters or other variables."""
     for name, (dtype, shape) in tensors.described.items():
         if dtype not in PARAMETER or math.prod(max(n, 1) for n in shape) > MOST_VALUES:

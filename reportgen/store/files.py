@@ -115,7 +115,7 @@ class Tensors(Lazy[str, np.ndarray]):
 
     def __init__(self, path: Path):
         self.path = path
-        with _damage_named(path), safe_open(path, "np") as file:
+        with damage_named(path), safe_open(path, "np") as file:
             self.metadata: dict[str, str] = file.metadata() or {}
             self._checksums = dict(json.loads(self.metadata.get("crc32", "{}")))
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (a handle, no mapping)
@@ -127,7 +127,7 @@ class Tensors(Lazy[str, np.ndarray]):
             raise DamagedError(f"{path} is damaged: it has either a tensor or its checksum, not both, of {odd[0]!r}")
 
     def _tensor(self, name: str) -> np.ndarray:
-        with _damage_named(self.path), safe_open(self.path, "np") as file:
+        with damage_named(self.path), safe_open(self.path, "np") as file:
             array: np.ndarray = file.get_tensor(name)
         self._compare(name, _checksum(name, array))
         return array
@@ -142,7 +142,7 @@ class Tensors(Lazy[str, np.ndarray]):
         _, shape = self.described[name]
         wanted = np.asarray(np.arange(shape[0])[chosen])
         numbers = wanted.reshape(-1).tolist()
-        with _damage_named(self.path), safe_open(self.path, "np") as file:
+        with damage_named(self.path), safe_open(self.path, "np") as file:
             if (file.metadata() or {}) != self.metadata:  # the checksums are in it
                 raise DamagedError(f"{self.path} was replaced while it was read")
             array = file.get_slice(name)
@@ -162,7 +162,7 @@ class Tensors(Lazy[str, np.ndarray]):
         rows = max(1, PART // math.prod(shape[1:]))
         # Opened for each part: what was read through one opening stays in memory until it is closed.
         for start in range(0, shape[0], rows):
-            checksum = zlib.crc32(_raw(self.rows(name, slice(start, start + rows))), checksum)
+            checksum = zlib.crc32(raw_bytes(self.rows(name, slice(start, start + rows))), checksum)
         self._compare(name, checksum)
 
     def verify(self) -> None:
@@ -179,7 +179,7 @@ _DAMAGE = (SafetensorError, OSError, ValueError, TypeError, AttributeError, KeyE
 
 
 @contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
+def damage_named(path: Path) -> Iterator[None]:
     """Turns what safetensors and the file system raise into a DamagedError that names the file."""
     try:
         yield
@@ -190,12 +190,13 @@ def _damage_named(path: Path) -> Iterator[None]:
 
 
 def _checksum(name: str, array: np.ndarray) -> int:
-    return zlib.crc32(_raw(array), _checksum_head(name, array.dtype, array.shape))
+    return zlib.crc32(raw_bytes(array), _checksum_head(name, array.dtype, array.shape))
 
 
 def _checksum_head(name: str, dtype: np.dtype, shape: tuple[int, ...]) -> int:
     return zlib.crc32(f"{name}|{dtype}|{shape}".encode())
 
 
-def _raw(array: np.ndarray) -> memoryview:
+def raw_bytes(array: np.ndarray) -> memoryview:
+    """The bytes of an array, without a copy where they lie side by side."""
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

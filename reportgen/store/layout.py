@@ -3,7 +3,7 @@
 RUN/run.json                        configuration, layers, classes, provenance, status
 RUN/steps.jsonl  epochs.jsonl       a JSON object per update, per recorded epoch
 RUN/data.safetensors                inputs and labels of the batches
-RUN/snapshots/00000040.safetensors  variables after 40 updates
+RUN/snapshots/02-000000.segment     variables after updates, a record each; see `segments` and `log`
 RUN/activations/00000040.safetensors
 RUN/vectors.safetensors             what the layers gave for some evaluation examples, at the last observation
 RUN/checkpoints/                    Orbax: what `--resume` needs; no report reads it
@@ -67,6 +67,11 @@ def several(folder: Path, runs: Sequence[Path]) -> str:
 def step_file(folder: Path, step: int) -> Path:
     """The file of one step; zero-padded, so that names sort as steps do."""
     return folder / f"{step:08d}.safetensors"
+
+
+def has_snapshots(run: Path) -> bool:
+    """Whether any snapshot was written into the run."""
+    return any((run / SNAPSHOTS).glob("*.segment")) or bool(listed_steps(run / SNAPSHOTS))
 
 
 def listed_steps(folder: Path) -> list[int]:

@@ -9,10 +9,9 @@ contradict the run are left out and named in `run.problems`, which the report pr
 """
 
 import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from reportgen.core.network import Network
 from reportgen.core.paths import lasting_path
@@ -23,8 +22,9 @@ from reportgen.store.batches import read_batches
 from reportgen.store.checks import Expected, activations_problem, layer_vectors_problem, snapshot_signature
 from reportgen.store.files import Lazy, Tensors
 from reportgen.store.header import Header, parse_header
+from reportgen.store.log import Log, read_log
 from reportgen.store.rows import read_rows, without_columns
-from reportgen.store.schema import parameter_shapes, read_observation, read_place, read_snapshot
+from reportgen.store.schema import Stored, parameter_shapes, read_observation, read_place, read_snapshot
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
         {name: batch.size for name, batch in batches.items() if batch.size},
         targets.shape[1] if targets is not None and len(targets.shape) == 2 else None,
     )
-    snapshots = _alike(_files(folder / layout.SNAPSHOTS, problems, verify), problems)
+    snapshots = _snapshots(folder, problems, verify)
     if not snapshots:
         why = f" ({problems[0]})" if problems else ""
         raise RunError(f"{folder} holds no readable snapshot; the recording was stopped before step 0 was written{why}")
@@ -192,13 +192,19 @@ def snapshot_at(run: Path, step: int) -> tuple[int, dict[str, tuple[int, ...]]]:
 
     Raises RunError when it is not there or damaged.
     """
-    tensors = Tensors(layout.step_file(run / layout.SNAPSHOTS, step))
+    tensors = _recorded(run, step)
     return read_place(tensors)[1], parameter_shapes(tensors)
 
 
 def snapshot(run: Path, step: int) -> Snapshot:
     """The snapshot of `step`. Raises RunError when it is not there or damaged."""
-    return read_snapshot(Tensors(layout.step_file(run / layout.SNAPSHOTS, step)))
+    return read_snapshot(_recorded(run, step))
+
+
+def _recorded(run: Path, step: int) -> Stored:
+    folder = run / layout.SNAPSHOTS
+    log, _ = read_log(folder)
+    return log[step] if step in log else Tensors(layout.step_file(folder, step))
 
 
 def _files(folder: Path, problems: list[str], verify: bool) -> dict[int, Tensors]:
@@ -219,18 +225,46 @@ def _files(folder: Path, problems: list[str], verify: bool) -> dict[int, Tensors
     return files_by_step
 
 
-def _alike(files: Mapping[int, Tensors], problems: list[str]) -> dict[int, Tensors]:
-    """The snapshots that hold the same parameters as most do (as the first ones do, of as many)."""
-    signatures = {}
-    for step, tensors in files.items():
+def _snapshots(run: Path, problems: list[str], verify: bool) -> Lazy[int, Stored]:
+    """Step -> its snapshot: in the log, or in a file of its own, as of earlier formats.
+
+    Those that hold the same parameters as most do (as the first ones do, of as many).
+    """
+    folder = run / layout.SNAPSHOTS
+    log, damaged = read_log(folder)
+    problems += damaged
+    files = {step: file for step, file in _files(folder, problems, verify).items() if step not in log}
+    broken = _broken(log, problems) if verify else set()
+    groups: list[tuple[Stored, list[int]]] = [(file, [step]) for step, file in files.items()]
+    groups += [(log[steps[0]], [step for step in steps if step not in broken]) for steps in log.by_layout()]
+    steps_of: dict[Any, list[int]] = {}
+    for tensors, steps in groups:
         try:
-            signatures[step] = snapshot_signature(tensors)
+            steps_of.setdefault(snapshot_signature(tensors), []).extend(steps)
         except RunError as error:
-            problems.append(f"snapshots of step {step} left out: {error}")
-    if not signatures:
-        return {}
-    usual = Counter(signatures.values()).most_common(1)[0][0]
-    for step, signature in signatures.items():
-        if signature != usual:
-            problems.append(f"snapshots of step {step} left out: its parameters differ from the others'")
-    return {step: files[step] for step, signature in signatures.items() if signature == usual}
+            problems.append(f"snapshots of {_named(steps)} left out: {error}")
+    kept = max(steps_of.values(), key=lambda steps: (len(steps), -min(steps, default=0)), default=[])
+    problems += [
+        f"snapshots of {_named(steps)} left out: its parameters differ from the others'"
+        for steps in steps_of.values()
+        if steps is not kept
+    ]
+    return Lazy(dict.fromkeys(sorted(kept)), lambda step: log[step] if step in log else files[step])
+
+
+def _named(steps: Sequence[int]) -> str:
+    shown = ", ".join(map(str, steps[:3]))
+    more = f" and {len(steps) - 3:,} more" if len(steps) > 3 else ""
+    return f"step{'s' * (len(steps) > 1)} {shown}{more}"
+
+
+def _broken(log: Log, problems: list[str]) -> set[int]:
+    """The steps whose records are not as they were written."""
+    broken = set()
+    for step in log:
+        try:
+            log[step].verify()
+        except RunError as error:
+            problems.append(f"snapshots of step {step} left out: {error}".replace(f"{log[step].path.parent}/", ""))
+            broken.add(step)
+    return broken

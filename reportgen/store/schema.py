@@ -25,6 +25,7 @@ from reportgen.core.outcome import (
 from reportgen.core.run import LayerVectors, Observation, Snapshot, TopClasses, TopExamples
 from reportgen.errors import DamagedError
 from reportgen.store.files import Lazy, Tensors
+from reportgen.store.log import Record
 
 MAPS, LABEL_SUMS, RANGES, VARIABLES, TOP = "maps/", "label_sums/", "extremes/", "variables/", "top/"
 TOP_PARTS = ("values", "examples", "positions")
@@ -43,6 +44,9 @@ OUTCOMES: Mapping[Kind, type[Outcome]] = {
 TOP_CLASSES = "top_classes/"
 """Of a batch: `top_classes/evaluation/probabilities`."""
 
+Stored = Tensors | Record
+"""Arrays of a file, or of a record of a log."""
+
 VECTORS = {"embedding": "embedding_vectors", "evaluation": "evaluation_vectors"}
 
 
@@ -51,7 +55,7 @@ def place(step: int, epoch: int) -> dict[str, str]:
     return {"step": str(step), "epoch": str(epoch)}
 
 
-def read_place(tensors: Tensors) -> tuple[int, int]:
+def read_place(tensors: Stored) -> tuple[int, int]:
     """(step, epoch) as a file states them."""
     try:
         step, epoch = (int(tensors.metadata[name]) for name in ("step", "epoch"))
@@ -71,7 +75,7 @@ def variable_tensors(variables: Mapping[str, Mapping[str, np.ndarray]]) -> dict[
     return {f"{kind}/{name}": value for kind, tree in variables.items() for name, value in tree.items()}
 
 
-def variables_of(tensors: Tensors, beside: Tensors | None = None) -> dict[str, Mapping[str, np.ndarray]]:
+def variables_of(tensors: Stored, beside: Tensors | None = None) -> dict[str, Mapping[str, np.ndarray]]:
     """Collection -> name -> array of a snapshot, read when asked for.
 
     Format 1 kept other collections than parameters with the step's activations, `beside`.
@@ -81,20 +85,20 @@ def variables_of(tensors: Tensors, beside: Tensors | None = None) -> dict[str, M
     return {"params": renamed(tensors, ""), **({} if beside is None else _collections(beside, VARIABLES))}
 
 
-def parameter_shapes(tensors: Tensors) -> dict[str, tuple[int, ...]]:
+def parameter_shapes(tensors: Stored) -> dict[str, tuple[int, ...]]:
     """Shapes of the parameters of a snapshot by their names, from its header alone."""
     prefix = "params/" if tensors.metadata.get("names") == COLLECTIONS["names"] else ""
     shapes = {name: shape for name, (_, shape) in tensors.described.items() if name.startswith(prefix)}
     return {name.removeprefix(prefix): shape for name, shape in shapes.items()}
 
 
-def _collections(tensors: Tensors, prefix: str) -> dict[str, Mapping[str, np.ndarray]]:
+def _collections(tensors: Stored, prefix: str) -> dict[str, Mapping[str, np.ndarray]]:
     kinds = dict.fromkeys(n.removeprefix(prefix).partition("/")[0] for n in tensors if n.startswith(prefix))
     return {kind: renamed(tensors, f"{prefix}{kind}/") for kind in kinds}
 
 
-def read_snapshot(tensors: Tensors, beside: Tensors | None = None) -> Snapshot:
-    """The variables in one snapshot file."""
+def read_snapshot(tensors: Stored, beside: Tensors | None = None) -> Snapshot:
+    """The variables in one record, or in one file of an earlier format."""
     return Snapshot(*read_place(tensors), variables_of(tensors, beside))
 
 
@@ -169,7 +173,7 @@ def _read_outcome(tensors: Tensors) -> Outcome | None:
     return Classification(predictions, gap, counts, renamed(tensors, LABEL_SUMS), sums, summed)
 
 
-def renamed(tensors: Tensors, prefix: str) -> Lazy[str, np.ndarray]:
+def renamed(tensors: Stored, prefix: str) -> Lazy[str, np.ndarray]:
     """The tensors whose names begin with a prefix, under the rest of their names, in file order."""
     names = dict.fromkeys(name.removeprefix(prefix) for name in tensors if name.startswith(prefix))
     return Lazy(names, lambda name: tensors[prefix + name])

@@ -2,7 +2,7 @@
 
     writer = RunWriter(path, header={"classes": [...], ...})
     writer.batches({"probe": Batch(10, images, labels)})
-    writer.snapshot(step, epoch, {"params": {"conv1/kernel": array}})
+    writer.snapshot(step, epoch, {"params": {"conv1/kernel": array}})    # or writer.record(step, epoch, packed)
     writer.observation(Observation(step, epoch, maps))
     writer.step_rows(MetricRow(step=1, epoch=1, reported={"train_loss": 2.3}))
     writer.close("finished", seconds=12.5)
@@ -28,8 +28,10 @@ from reportgen.errors import RunError, RunExistsError
 from reportgen.store import layout
 from reportgen.store.batches import batch_tensors
 from reportgen.store.files import write_tensors
+from reportgen.store.log_writer import LogWriter
 from reportgen.store.rows import read_rows, row_line
-from reportgen.store.schema import COLLECTIONS, layer_vector_tensors, observation_tensors, place, variable_tensors
+from reportgen.store.schema import layer_vector_tensors, observation_tensors, place, variable_tensors
+from reportgen.store.segments import INDEX, Packed, segment_files
 
 _OPEN: "WeakValueDictionary[str, RunWriter]" = WeakValueDictionary()
 """The writers of this process by their directory."""
@@ -83,6 +85,7 @@ class RunWriter:
             self._seconds_before = self._make_room(overwrite, resume_at)
             for folder in (layout.SNAPSHOTS, layout.ACTIVATIONS):
                 (self.path / folder).mkdir(exist_ok=True)
+            self._log = LogWriter(self.path / layout.SNAPSHOTS, -1 if resume_at is None else resume_at)
             self._header = {"format": layout.FORMAT, **header}
             self._write_header("running", self._seconds_before)
             self._steps = (self.path / layout.STEPS_FILE).open("a", encoding="utf-8")
@@ -114,6 +117,9 @@ class RunWriter:
                 (self.path / name).unlink(missing_ok=True)
         for partial in self.path.glob(".*.partial"):
             partial.unlink()
+        for path in segment_files(self.path / layout.SNAPSHOTS) if keep < 0 else ():
+            path.unlink()
+            path.with_suffix(INDEX).unlink(missing_ok=True)
         for folder in (self.path / layout.SNAPSHOTS, self.path / layout.ACTIVATIONS):
             for partial in folder.glob(".*.partial"):
                 partial.unlink()
@@ -132,8 +138,11 @@ class RunWriter:
 
     def snapshot(self, step: int, epoch: int, variables: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         """Write the variables after `step` updates: collection -> name -> array."""
-        file = layout.step_file(self.path / layout.SNAPSHOTS, step)
-        write_tensors(file, variable_tensors(variables), {**place(step, epoch), **COLLECTIONS})
+        self.record(step, epoch, Packed.of(variable_tensors(variables)))
+
+    def record(self, step: int, epoch: int, packed: Packed) -> None:
+        """The same of variables that are packed."""
+        self._log.append(step, epoch, packed)
 
     def observation(self, observation: Observation) -> None:
         """Write how the network responded at a step."""
@@ -148,21 +157,28 @@ class RunWriter:
     def size(self) -> int:
         """Bytes of the batches, rows, snapshots and activations that are there."""
         files = [self.path / name for name in (layout.STEPS_FILE, layout.EPOCHS_FILE, layout.DATA_FILE)]
-        files += [file for folder in (layout.SNAPSHOTS, layout.ACTIVATIONS) for file in (self.path / folder).iterdir()]
-        return sum(file.stat().st_size for file in files if file.exists())
+        files += (self.path / layout.ACTIVATIONS).iterdir()
+        files += (self.path / layout.SNAPSHOTS).glob("*.safetensors")  # of an earlier format
+        return self._log.size + sum(file.stat().st_size for file in files if file.exists())
 
-    def step_rows(self, *rows: MetricRow) -> None:
-        """Append the metrics of updates."""
-        self._append(self._steps, rows)
+    def step_rows(self, *rows: MetricRow, flushed: bool = True) -> None:
+        """Append the metrics of updates; those that are not `flushed` may wait in memory until `flush`."""
+        self._append(self._steps, rows, flushed)
 
     def epoch_row(self, row: MetricRow) -> None:
         """Append the metrics of one recorded epoch."""
-        self._append(self._epochs, (row,))
+        self.flush()
+        self._append(self._epochs, (row,), flushed=True)
 
-    def _append(self, file: TextIO, rows: Iterable[MetricRow]) -> None:
+    def flush(self) -> None:
+        """Hand the rows that were appended to the system."""
+        self._append(self._steps, (), flushed=True)
+
+    def _append(self, file: TextIO, rows: Iterable[MetricRow], flushed: bool) -> None:
         try:
             file.write("".join(map(row_line, rows)))
-            file.flush()
+            if flushed:
+                file.flush()
         except OSError as error:
             raise RunError(f"{file.name} could not be written: {error.strerror or error}") from error
 
@@ -180,6 +196,10 @@ class RunWriter:
                     file.close()
                 except OSError as error:  # close() retries the buffered line and fails again
                     failures.append(f"{file.name} could not be written: {error.strerror or error}")
+            try:
+                self._log.close()
+            except RunError as error:
+                failures.append(str(error))
             if failures:
                 raise RunError("; ".join(failures))
             self._write_header(status, None if seconds is None else self._seconds_before + seconds)

@@ -253,7 +253,7 @@ def _done(path: Path, config: Mapping[str, Any]) -> Run | None:
             f"{path} was replayed with other options: {'; '.join(differ)}; give those that it was begun with, "
             "or replace the run (overwrite)"
         )
-    if not layout.listed_steps(path / layout.SNAPSHOTS):
+    if not layout.has_snapshots(path):
         return None
     run = open_run(path)
     whole = {row.step for row in run.metrics.epochs} & set(run.observations)

@@ -16,6 +16,7 @@ from reportgen.page.html import html
 from reportgen.page.markdown import LIMIT
 from reportgen.store import open_run, save_run
 from tests.reliability.runs import write_run
+from tests.snapshots import flip_last_byte
 
 ANCHORS = ["way-in", "curves", "sides", "classes", "inside", "parameters", "embedding"]
 
@@ -283,10 +284,7 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(runs, tmp_path, arguments, 
 
 def test_a_file_that_proves_damaged_is_left_out(runs, tmp_path):
     broken = made(tmp_path, 4, range(3))
-    file = broken / "snapshots" / "00000004.safetensors"
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
+    flip_last_byte(broken, 4)
     report = compare(runs["base"], broken)
     assert any("snapshots of step 4 left out" in warning for warning in report.document.warnings)
     with pytest.raises(RunError):

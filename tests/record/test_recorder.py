@@ -270,14 +270,14 @@ def test_an_exception_in_the_loop_leaves_a_run_that_can_be_read(tmp_path, variab
 
 
 def test_a_failure_of_the_writer_is_raised_in_the_loop(tmp_path, variables, monkeypatch):
-    write = RunWriter.snapshot
+    write = RunWriter.record
 
     def full(self, step, *rest):
         if step == 2:
             raise RunError("no space left")
         write(self, step, *rest)
 
-    monkeypatch.setattr(RunWriter, "snapshot", full)
+    monkeypatch.setattr(RunWriter, "record", full)
     steps = 0
     with (
         pytest.raises(RunError, match="no space left"),

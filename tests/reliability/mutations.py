@@ -145,7 +145,7 @@ def blob(draw) -> Callable[[Path], None]:
     shape = draw(st.sampled_from([[2**40], [2**40, 0], [0, 2**62], [2**20, 2**20]]))
 
     def change(run: Path) -> None:
-        files = [*_files(run), run / "run.json", run / "steps.jsonl", run / "epochs.jsonl"]
+        files = [*_blobs(run), run / "run.json", run / "steps.jsonl", run / "epochs.jsonl"]
         file = files[which % len(files)]
         before = bytearray(file.read_bytes())
         place = int(at * (len(before) - 1))
@@ -169,7 +169,7 @@ def gone(draw) -> Callable[[Path], None]:
     which, other, copy = draw(st.integers(0, 99)), draw(st.integers(0, 99)), draw(st.booleans())
 
     def change(run: Path) -> None:
-        files = [*_files(run), run / "steps.jsonl", run / "epochs.jsonl"]
+        files = [*_blobs(run), run / "steps.jsonl", run / "epochs.jsonl"]
         file = files[which % len(files)]
         if copy:
             file.write_bytes(files[other % len(files)].read_bytes())
@@ -181,3 +181,7 @@ def gone(draw) -> Callable[[Path], None]:
 
 def _files(run: Path) -> list[Path]:
     return sorted(run.rglob("*.safetensors"))
+
+
+def _blobs(run: Path) -> list[Path]:
+    return [*_files(run), *sorted((run / "snapshots").iterdir())]

@@ -15,8 +15,10 @@ from reportgen.core.run import MetricRow
 from reportgen.errors import DamagedError, ReportgenError, RunError
 from reportgen.page.html import html
 from reportgen.store import RunWriter, open_run
-from reportgen.store.files import Tensors
+from reportgen.store.log import Record
+from reportgen.store.segments import segment_files
 from tests.reliability.runs import header, write_run
+from tests.snapshots import flip_last_byte
 
 
 @pytest.fixture(scope="module")
@@ -29,30 +31,24 @@ def run(whole, tmp_path) -> Path:
     return Path(shutil.copytree(whole, tmp_path / "run"))
 
 
-def flip_last_byte(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
-
-
 def warnings_of(run: Path, **options) -> tuple[str, ...]:
     return reportgen.build(run, embedding="pca", **options).document.warnings
 
 
 def test_a_flipped_bit_in_the_last_snapshot_moves_the_report_to_the_one_before(run):
-    flip_last_byte(run / "snapshots" / "00000004.safetensors")
+    flip_last_byte(run, 4)
     built = reportgen.build(run, embedding="pca")
     (warning,) = built.document.warnings
-    assert warning.startswith("Part of the run could not be read: snapshots of step 4 left out: 00000004.safetensors")
-    assert "does not match its checksum" in warning
+    assert warning.startswith("Part of the run could not be read: snapshots of step 4 left out: 02-000000.segment")
+    assert "step 4 does not match its checksum" in warning
     assert "step 0 to step 3" in html(built.document)
 
 
 def test_a_flipped_bit_that_nothing_reads_disturbs_nothing_until_it_is_read(run):
-    flip_last_byte(run / "snapshots" / "00000002.safetensors")
+    flip_last_byte(run, 2)
     run_before = open_run(run)
     assert not run_before.problems
-    with pytest.raises(DamagedError, match="00000002"):
+    with pytest.raises(DamagedError, match=r"01-000000\.segment is damaged: step 2"):
         list(run_before.snapshots[2].params.values())
     assert list(open_run(run, verify=True).snapshots) == [0, 1, 3, 4]
 
@@ -72,13 +68,14 @@ def test_damage_in_numbers_that_no_figure_shows_is_told_before_they_are_written(
 
 
 def test_a_step_that_was_asked_for_and_is_damaged_is_told(run):
-    flip_last_byte(run / "snapshots" / "00000003.safetensors")
+    flip_last_byte(run, 3)
     with pytest.raises(ReportgenError, match="no snapshot of step 3 was recorded"):
         reportgen.build(run, embedding="pca", to_step=3)
 
 
 def test_damaged_final_activations_move_the_answers_to_the_epoch_before(run):
-    flip_last_byte(run / "activations" / "00000004.safetensors")
+    file = run / "activations" / "00000004.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
     report = reportgen.build(run, embedding="pca").document
     assert any("activations of step 4 left out" in warning for warning in report.warnings)
     assert any("of epoch 1 (step 2), not of epoch 2" in warning for warning in report.warnings)
@@ -115,32 +112,32 @@ def test_one_damaged_array_of_the_data_is_left_out_alone(run, name):
 def test_a_file_that_vanishes_between_listing_and_reading(run, monkeypatch):
     """It is listed, opened, and gone when its values are read."""
     opened = open_run(run)
-    (run / "snapshots" / "00000004.safetensors").unlink()
+    (run / "snapshots" / "02-000000.segment").unlink()
     report = reportgen.build(opened, embedding="pca").document
     assert "step 0 to step 3" in html(report)
 
-    listed = sorted
+    listed = segment_files
 
-    def and_gone(names, **options):
-        found = listed(names, **options)
-        (run / "snapshots" / "00000001.safetensors").unlink(missing_ok=True)
+    def and_gone(folder):
+        found = listed(folder)
+        (run / "snapshots" / "01-000000.segment").unlink(missing_ok=True)
         return found
 
-    monkeypatch.setattr("reportgen.store.layout.sorted", and_gone, raising=False)
-    assert any("00000001.safetensors is missing" in problem for problem in open_run(run).problems)
+    monkeypatch.setattr("reportgen.store.log.segment_files", and_gone)
+    assert any("01-000000.segment is missing" in problem for problem in open_run(run).problems)
 
 
 def test_a_run_that_goes_on_changing_is_given_up_with_a_reason(run, monkeypatch):
-    monkeypatch.setattr(Tensors, "verify", lambda self: None)
-    flip_last_byte(run / "snapshots" / "00000004.safetensors")
-    with pytest.raises(RunError, match=r"00000004\.safetensors is damaged"):
+    monkeypatch.setattr(Record, "verify", lambda self: None)
+    flip_last_byte(run, 4)
+    with pytest.raises(RunError, match=r"02-000000\.segment is damaged"):
         reportgen.build(run, embedding="pca")
 
 
 def test_all_snapshots_damaged_is_one_sentence(run):
-    for file in (run / "snapshots").iterdir():
-        file.write_bytes(b"")
-    with pytest.raises(RunError, match=r"holds no readable snapshot.*00000000\.safetensors"):
+    for file in (run / "snapshots").glob("*.segment"):
+        file.write_bytes(b"\0" + file.read_bytes()[1:200])
+    with pytest.raises(RunError, match="holds no readable snapshot"):
         reportgen.build(run)
 
 
@@ -222,7 +219,7 @@ def test_a_full_disk_is_named_and_what_was_recorded_before_is_whole(tmp_path):
     writer = RunWriter(path, header(3, 6, 1))
     writer.snapshot(0, 0, {"params": arrays})
     with full_disk(100_000):
-        with pytest.raises(RunError, match=r"00000001\.safetensors could not be written: File too large"):
+        with pytest.raises(RunError, match=r"00-000000\.segment could not be written: File too large"):
             writer.snapshot(1, 1, {"params": arrays})
         writer.close("failed", 1.0)
     opened = open_run(path)

@@ -15,17 +15,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import reportgen
 from reportgen.store import open_run
+from reportgen.store.log import read_log
 from tests.reliability import count
 from tests.reliability.runs import write_run
 from tests.reliability.worker import EPOCHS, PER_EPOCH
 
 TRAIN_KILLS = count(3, 100)
 BUILD_KILLS = count(4, 100)
-FOLDERS = {"snapshot": "snapshots", "observation": "activations"}
 
 
 class Worker:
@@ -150,13 +151,19 @@ def test_killed_trainings_keep_what_they_acknowledged_and_resume_bit_for_bit(wor
             continue
         assert words == ["end", str(-signal.SIGKILL)], worker.log.read_text()
         kills += 1
+        whole, _ = read_log(never_stopped / "snapshots")
+        log, problems = read_log(path / "snapshots")
         for part, step in acknowledged:
-            name = f"{FOLDERS[part]}/{step:08d}.safetensors"
-            assert (path / name).read_bytes() == expected[name]
-        if ("snapshot", 0) in acknowledged:
+            if part == "record":
+                assert not problems and log[step].metadata == whole[step].metadata
+                assert all(np.array_equal(log[step][name], array) for name, array in whole[step].items())
+            else:
+                name = f"activations/{step:08d}.safetensors"
+                assert (path / name).read_bytes() == expected[name]
+        if ("record", 0) in acknowledged:
             run = open_run(path, verify=True)
             assert run.problems == ()
-            assert {("snapshot", step) for step in run.snapshots} >= {a for a in acknowledged if a[0] == "snapshot"}
+            assert {("record", step) for step in run.snapshots} >= {a for a in acknowledged if a[0] == "record"}
             assert [row["step"] for row in run.steps] == list(range(1, len(run.steps) + 1))
 
 

@@ -47,7 +47,7 @@ def say(text: str) -> None:
 def job(order: dict[str, Any]) -> None:
     """Do what the order says, in the child."""
     if order["do"] == "train":
-        for part in ("snapshot", "observation"):
+        for part in ("record", "observation"):
             setattr(RunWriter, part, _acknowledged(part, getattr(RunWriter, part)))
         train(order["path"], dataset(), tiny_model(), **TRAINING, **order["options"])
     else:

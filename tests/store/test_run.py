@@ -9,6 +9,7 @@ from reportgen.errors import RunError
 from reportgen.store import RunWriter, layout, open_run, snapshot_at
 from reportgen.store.files import Tensors
 from reportgen.store.rows import read_rows, row_line
+from tests.snapshots import flip_last_byte
 
 HEADER = {
     "classes": ["a", "b"],
@@ -83,9 +84,8 @@ def test_no_directory_at_all(tmp_path):
 
 
 def test_a_damaged_snapshot_is_left_out_and_named(run_copy):
-    file = layout.step_file(run_copy / layout.SNAPSHOTS, 5)
-    file.write_bytes(file.read_bytes()[:-1])
-    run = open_run(run_copy)
+    flip_last_byte(run_copy, 5)
+    run = open_run(run_copy, verify=True)
     assert 5 not in run.snapshots
     assert len(run.snapshots) == 12
     assert len(run.problems) == 1
@@ -94,11 +94,11 @@ def test_a_damaged_snapshot_is_left_out_and_named(run_copy):
 
 
 def test_a_file_under_another_steps_name_is_left_out(run_copy):
-    snapshots = run_copy / layout.SNAPSHOTS
-    layout.step_file(snapshots, 3).write_bytes(layout.step_file(snapshots, 4).read_bytes())
+    observations = run_copy / layout.ACTIVATIONS
+    layout.step_file(observations, 6).write_bytes(layout.step_file(observations, 12).read_bytes())
     run = open_run(run_copy)
-    assert 3 not in run.snapshots
-    assert "says it is step 4" in run.problems[0]
+    assert 6 not in run.observations
+    assert "says it is step 12" in run.problems[0]
 
 
 def test_half_written_files_are_not_taken_for_whole_ones(run_copy):
@@ -151,7 +151,7 @@ def test_a_directory_that_holds_a_run_is_refused(run_copy):
 
 def test_overwrite_replaces_all_of_it(run_copy):
     writer = RunWriter(run_copy, HEADER, overwrite=True)
-    assert layout.listed_steps(run_copy / layout.SNAPSHOTS) == []
+    assert list((run_copy / layout.SNAPSHOTS).iterdir()) == []
     assert layout.listed_steps(run_copy / layout.ACTIVATIONS) == []
     assert (run_copy / layout.STEPS_FILE).read_text() == ""
     assert not (run_copy / layout.CHECKPOINTS).exists()
@@ -162,7 +162,7 @@ def test_resuming_drops_what_lies_after_the_step(run_copy):
     seconds = json.loads((run_copy / "run.json").read_text())["provenance"]["seconds"]
     writer = RunWriter(run_copy, HEADER, resume_at=6)
     writer.close("finished", 1.0)
-    assert layout.listed_steps(run_copy / layout.SNAPSHOTS) == list(range(7))
+    assert list(open_run(run_copy).snapshots) == list(range(7))
     assert layout.listed_steps(run_copy / layout.ACTIVATIONS) == [0, 6]
     assert [row.step for row in read_rows(run_copy / layout.STEPS_FILE)[0]] == list(range(1, 7))
     assert [row.step for row in read_rows(run_copy / layout.EPOCHS_FILE)[0]] == [0, 6]

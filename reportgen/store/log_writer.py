@@ -1,0 +1,193 @@
+"""Writes snapshots as a log, see `segments`.
+
+    log = LogWriter(run / "snapshots", until=400)     # goes on after step 400
+    log.append(440, 11, Packed.of({"params/conv1/kernel": array}))
+    log.thin(ends={200, 400})                         # gives up every other step but these
+    log.close()
+
+A segment has the steps that one power of two divides, and no higher one: `02-000000.segment` those that 4 divides and 8
+does not. So a log is thinned by deleting files. Steps that stay whatever is thinned are in the segments called `ends`.
+"""
+
+import os
+from collections.abc import Sequence, Set
+from pathlib import Path
+
+from reportgen.core.files import write_bytes
+from reportgen.errors import RunError
+from reportgen.store.files import write_tensors
+from reportgen.store.segments import (
+    LAYOUT,
+    RECORD,
+    SEGMENT,
+    Packed,
+    Segment,
+    read_head,
+    read_payload,
+    read_segment,
+    record_head,
+    segment_files,
+)
+
+SEGMENT_BYTES = 64 << 20
+"""Bytes after which a segment is complete, and the next one begins."""
+
+ENDS = "ends"
+
+
+class LogWriter:
+    """Appends records to the segments of a folder. Those that are there are kept up to the step `until`.
+
+    Raises RunError where a file can't be read or written; a record that could not be written whole is taken back.
+    """
+
+    def __init__(self, folder: Path, until: int):
+        self._folder = folder
+        self._open: dict[str, _Appended] = {}
+        self.size = 0
+        """Bytes of all segments."""
+        for path in segment_files(folder):
+            segment = _cut(read_segment(path), until)
+            if segment.size:
+                self.size += segment.size
+                level, _, number = path.stem.partition("-")
+                self._end(level)
+                self._open[level] = _Appended(segment, int(number))
+        levels = [int(level) for level in self._open if level != ENDS]
+        self.stage = min(levels, default=0)
+        """How often it was thinned: other steps than multiples of 2 to its power are not appended, unless as ends."""
+
+    def append(self, step: int, epoch: int, packed: Packed, *, end: bool = False) -> bool:
+        """Append the record of a step; whether it was, and not given up beforehand. An `end` is never given up."""
+        level = min((step & -step).bit_length() - 1, 99)
+        if end or not step:
+            self._append(ENDS, step, epoch, packed)
+        elif level < self.stage:
+            return False
+        else:
+            self._append(f"{level:02d}", step, epoch, packed)
+        return True
+
+    def thin(self, ends: Set[int]) -> bool:
+        """Give up the steps that the lowest power of two divides, but the `ends`; whether there were any to give up."""
+        paths = [path for path in segment_files(self._folder) if not path.stem.startswith(ENDS)]
+        if not paths:
+            return False
+        lowest = paths[0].stem.partition("-")[0]
+        self._end(lowest)
+        for path in paths:
+            if path.stem.startswith(f"{lowest}-"):
+                segment = read_segment(path)
+                self._copy(segment, [at for at, step in enumerate(segment.steps) if step in ends], ENDS)
+                self.size -= path.stat().st_size
+                _delete(segment)
+        self.stage = int(lowest) + 1
+        return True
+
+    def close(self) -> None:
+        """Complete the segments."""
+        for level in list(self._open):
+            self._end(level)
+
+    def _end(self, level: str) -> None:
+        if (appended := self._open.pop(level, None)) is not None:
+            appended.close()
+
+    def _append(self, level: str, step: int, epoch: int, packed: Packed) -> None:
+        appended = self._open.get(level)
+        if appended is None or appended.segment.size >= SEGMENT_BYTES:
+            number = 0 if appended is None else appended.number + 1
+            self._end(level)
+            path = self._folder / f"{level}-{number:06d}{SEGMENT}"
+            appended = self._open[level] = _Appended(Segment(path), number)
+        before = appended.segment.size
+        appended.append(step, epoch, packed)
+        self.size += appended.segment.size - before
+
+    def _copy(self, segment: Segment, chosen: Sequence[int], level: str) -> None:
+        if not chosen:
+            return
+        with segment.path.open("rb", buffering=0) as file:
+            for at in chosen:
+                if (head := read_head(file, segment.offsets[at], segment.size)) is not None:
+                    payload = read_payload(file, segment.offsets[at], head, 0, head.length, segment.path)
+                    packed = Packed(segment.layouts[head.layout], memoryview(payload))
+                    self._append(level, head.step, head.epoch, packed)
+
+
+class _Appended:
+    """A segment that records are appended to."""
+
+    def __init__(self, segment: Segment, number: int):
+        self.segment = segment
+        self.number = number
+        try:
+            segment.index.unlink(missing_ok=True)  # it no longer tells all
+            self._file = segment.path.open("ab", buffering=0)
+        except OSError as error:
+            raise RunError(f"{segment.path} can't be written: {error.strerror or error}") from error
+
+    def append(self, step: int, epoch: int, packed: Packed) -> None:
+        segment, layout, payload = self.segment, packed.layout, packed.payload
+        parts: list[bytes | memoryview] = []
+        known = layout.number in segment.layouts
+        if not known:
+            content = memoryview(layout.content)
+            parts += [record_head(LAYOUT, 0, 0, layout.number, content), content]
+        begin = segment.size + sum(map(len, parts))
+        parts += [record_head(RECORD, step, epoch, layout.number, payload), payload]
+        self._write(parts)
+        segment.layouts.setdefault(layout.number, layout)
+        segment.add(step, epoch, layout.number, begin)
+        segment.size += sum(map(len, parts))
+
+    def _write(self, parts: Sequence[bytes | memoryview]) -> None:
+        left = [memoryview(part) for part in parts]
+        try:
+            while left:
+                written = os.writev(self._file.fileno(), left)
+                while left and written >= len(left[0]):
+                    written -= len(left.pop(0))
+                if left:
+                    left[0] = left[0][written:]
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), self.segment.size)
+            raise RunError(f"{self.segment.path} could not be written: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        self._file.close()
+        write_tensors(self.segment.index, *self.segment.index_tensors())
+
+
+def _cut(segment: Segment, until: int) -> Segment:
+    """The segment without what was torn or is damaged at its end, and the records after the step `until`.
+
+    One of which nothing is left is deleted.
+    """
+    chosen = [at for at, step in enumerate(segment.steps) if step <= until]
+    if not chosen:
+        _delete(segment)
+        return Segment(segment.path)
+    if len(chosen) == len(segment.steps):
+        os.truncate(segment.path, segment.size)
+        return segment
+    segment.index.unlink(missing_ok=True)
+    if chosen[-1] + 1 == len(chosen):
+        os.truncate(segment.path, segment.offsets[len(chosen)])
+        return read_segment(segment.path)
+    # Ends that were copied do not stand in order.
+    parts: list[bytes | memoryview] = []
+    for layout in segment.layouts.values():
+        content = memoryview(layout.content)
+        parts += [record_head(LAYOUT, 0, 0, layout.number, content), content]
+    with segment.path.open("rb", buffering=0) as file:
+        for at in chosen:
+            if (head := read_head(file, segment.offsets[at], segment.size)) is not None:
+                parts.append(os.pread(file.fileno(), head.size + head.length, segment.offsets[at]))
+    write_bytes(segment.path, *parts)
+    return read_segment(segment.path)
+
+
+def _delete(segment: Segment) -> None:
+    segment.index.unlink(missing_ok=True)
+    segment.path.unlink(missing_ok=True)
