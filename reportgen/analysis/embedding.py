@@ -25,6 +25,7 @@ from reportgen.analysis.fuzzy import fuzzy_graph, lay_out, memberships
 from reportgen.analysis.neighbors import Block, measured, nearest
 from reportgen.analysis.numerics import as_float64
 from reportgen.core.arrays import (
+    EmbeddingVectors,
     Frames,
     Layout,
     NeighborDistances,
@@ -35,6 +36,7 @@ from reportgen.core.arrays import (
     Plane,
     PointIndices,
     Points,
+    Queries,
 )
 from reportgen.errors import DataError, OptionError, choices
 
@@ -57,7 +59,7 @@ PLACED_BY = 15
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """The linear map of a "pca" embedding's last frame: position = (vector - centre) @ basis, [d] and [d, 2]."""
+    """The linear map of a "pca" embedding's frame: position = (vector - centre) @ basis, [d] and [d, 2]."""
 
     centre: PerUnit
     basis: Plane
@@ -81,7 +83,7 @@ class Embedding:
                   the first and for frames whose points coincide
     noise         the movement of a layout whose vectors stand still: of one more frame of the last vectors; 0 for pca,
                   None without a second frame
-    projection    of the last frame, for pca
+    projections   per frame, its linear map; () for umap
     """
 
     frames: Frames
@@ -94,7 +96,7 @@ class Embedding:
     followed: tuple[float | None, ...]
     movement: tuple[float | None, ...]
     noise: float | None = None
-    projection: Projection | None = None
+    projections: tuple[Projection, ...] = ()
 
     @property
     def trust(self) -> tuple[float | None, ...]:
@@ -137,7 +139,6 @@ def embed(
     unit = [_unit(frame[points]) for frame in frames]
     neighbors = min(UMAP_NEIGHBORS, len(points) - 1) if method == "umap" else 0
 
-    projection = None
     layouts: list[Layout] = []
     rated: list[Future[Faithfulness]] = []
     basis = _principal(np.concatenate(unit)) if method == "pca" else None
@@ -156,9 +157,6 @@ def embed(
             if progress is not None:
                 progress(index + 1, len(unit))
         again = _umap_frame(unit[-1], layouts[-1], graph) if basis is None and len(unit) > 1 else layouts[-1]
-    if basis is not None:
-        last = frames[-1][points]
-        projection = Projection(_centre(last), basis / (_radius(last - _centre(last)) or 1.0))
     return Embedding(
         frames=np.stack(layouts),
         points=points,
@@ -170,8 +168,14 @@ def embed(
         followed=(None, *(followed(*unit[i : i + 2], *layouts[i : i + 2]) for i in range(len(unit) - 1))),
         movement=(None, *(movement(a, b) for a, b in pairwise(layouts))),
         noise=movement(layouts[-1], again) if len(layouts) > 1 else None,
-        projection=projection,
+        projections=() if basis is None else tuple(_projection(frame[points], basis) for frame in frames),
     )
+
+
+def place_in(found: Embedding, frame: int, vectors: EmbeddingVectors, new_vectors: Queries) -> Placed:
+    """Positions [m, 2] in a frame of an embedding of `new_vectors` [m, unit]; `vectors` are those it was made of."""
+    projection = found.projections[frame] if found.projections else None
+    return place(vectors[found.points], found.frames[frame], new_vectors, projection)
 
 
 def place(
@@ -267,6 +271,11 @@ def _unit(frame: Points) -> Points:
     centred = frame / 2 - _centre(frame / 2)
     radius = _radius(centred)
     return centred / radius if radius > 0 else np.zeros_like(centred)
+
+
+def _projection(frame: Points, basis: Plane) -> Projection:
+    centre = _centre(frame)
+    return Projection(centre, basis / (_radius(frame - centre) or 1.0))
 
 
 def _principal(rows: Points) -> Plane:

@@ -17,6 +17,9 @@ Labels = Annotated[np.ndarray, "Int64 example"]
 Targets = Annotated[np.ndarray, "Shaped example ..."]
 """What the outputs of several examples are compared with."""
 
+FramePredictions = Annotated[np.ndarray, "Int64 frame example"]
+"""Index of the predicted class of each example in each frame; negative for none."""
+
 Correct = Annotated[np.ndarray, "Bool _"]
 """Whether each example is classified correctly."""
 
@@ -90,7 +93,9 @@ Places = Annotated[np.ndarray, "Int64 _"]
 Float64Array = Annotated[np.ndarray, "Float64 *shape"]
 """Values of any shape, to compute with."""
 
-Packable = Annotated[np.ndarray, "Shaped step ..."]
+Packable = Annotated[np.ndarray, "Shaped _ ..."]
+"""A value at each of some steps or frames; several in one signature may have other numbers of them."""
+
 
 Points = Annotated[np.ndarray, "Shaped point unit"]
 PointIndices = Annotated[np.ndarray, "Int64 point"]

@@ -1,6 +1,6 @@
 """A report as data: sections of blocks, before any of it is HTML, Markdown or a file.
 
-    Document ── Section ── Text | Table | Figure | FigureRow | Fold | Explorer
+    Document ── Section ── Text | Table | Figure | FigureRow | Fold | Explorer | Examples
                               Figure.picture: Raster | Drawing | Mosaic | Animation
 
 The page, the Markdown form and the figure folder are three renderings of the same value. Nothing here
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from reportgen.core.arguments import texts
+from reportgen.core.scripted import Examples, Explorer
 from reportgen.errors import OptionError, expect
 
 FigureFormat = Literal["svg", "pdf", "png"]
@@ -102,10 +103,10 @@ class Mosaic:
 
 @dataclass(frozen=True)
 class Animation:
-    """A GIF, the still that replaces it for readers who prefer reduced motion, and a name per frame."""
+    """A GIF, the still that stands in its place until it is played, and a name per frame."""
 
     gif: bytes = field(repr=False)
-    still: Raster
+    still: Drawing
     frame_names: tuple[str, ...]
     frame_ms: int
     width: int
@@ -134,7 +135,8 @@ class Figure:
     the finding, `caption` explains how to read the figure. `export(format)` returns the same figure for a
     paper, as the bytes of an SVG, PDF or PNG file with text as text; None for the animation, which is
     written as its GIF. `wide` lets it exceed the text's width. `of` is what it shows of a layer, with the layer's
-    path: links to the layer lead to the first such figure.
+    path: links to the layer lead to the first such figure. `live` names the block of `Examples` whose places a script
+    draws in the picture's stead, "" for none.
     """
 
     name: str
@@ -145,6 +147,7 @@ class Figure:
     export: Callable[[FigureFormat], bytes] | None = None
     wide: bool = False
     of: tuple[Aspect, str] | None = None
+    live: str = ""
 
     def __post_init__(self) -> None:
         for name in ("name", "alt", "caption"):
@@ -154,6 +157,7 @@ class Figure:
         expect("export", self.export, Callable | None, "a function of a format that returns the bytes of a file")
         expect("wide", self.wide, bool, "True or False")
         expect("of", self.of, tuple | None, 'what it shows of a layer, such as ("maps", "conv1")')
+        expect("live", self.live, str, "the name of a block of examples")
 
     def __repr__(self) -> str:
         return f"<Figure {self.name!r}: {self.caption[:80]}>"
@@ -197,7 +201,8 @@ class Text:
 class Table:
     """Rows under named columns; cells are str, int, float or None ("no data").
 
-    `align` has "l" or "r" per column. The first cell of each row is its header.
+    `align` has "l" or "r" per column. The first cell of each row is its header; `anchors` are ids of the rows, () for
+    none.
     """
 
     name: str
@@ -205,6 +210,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     align: str = ""
+    anchors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         expect("name", self.name, str, "a text")
@@ -234,40 +240,7 @@ class Fold:
     blocks: "tuple[Block, ...]"
 
 
-@dataclass(frozen=True)
-class ExplorerKernel:
-    """One kernel of an `Explorer`: float32 values, or where it has a `scale`, int16 levels of which one is `scale`.
-
-    `known` are exact numbers of the change between the two steps shown first: "increased", "decreased", "away",
-    "towards", "meanAbs" and "correlation"; empty where the values are exact.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    scale: float | None = None
-    known: Mapping[str, float | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Explorer:
-    """Kernels at several steps, any two of which the page compares; its section is absent without a script.
-
-    `data` is the result of `analysis.quantise.pack`; level -32768 is a non-finite value. `steps` are the snapshots'
-    steps, `chosen` the two shown first. `colors` are the levels of a diverging palette from low to high, white in the
-    middle, and `not_finite_color` marks non-finite differences; all are "#rrggbb".
-    """
-
-    name: str
-    caption: str
-    steps: tuple[int, ...]
-    chosen: tuple[int, int]
-    kernels: tuple[ExplorerKernel, ...]
-    data: bytes
-    colors: tuple[str, ...]
-    not_finite_color: str
-
-
-Block = Text | Table | Figure | FigureRow | Fold | Explorer
+Block = Text | Table | Figure | FigureRow | Fold | Explorer | Examples
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
     moving = animation(frames, labels, run.classes, ["before training", "epoch 1", ...])
 
 All frames share their limits; each has its name above, class names at the median of their points, and a
-progress bar below. The background is white, also on a dark page.
+progress bar below. The GIF's background is white; the page takes it into its dark theme by a filter.
 """
 
 import io
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reportgen.core.report import Animation, Raster
+from reportgen.core.report import Animation
 from reportgen.errors import DataError
 from reportgen.figures.fonts import clean, drawable, shorten
 from reportgen.figures.marks import centres, class_dots, place_labels
@@ -21,11 +21,12 @@ from reportgen.figures.palettes import CLASS_COLORS, rgb
 from reportgen.figures.plot import plot, settings
 from reportgen.figures.scatter import Limits, checked_cloud, dot_size, limits, on_square
 from reportgen.figures.scene import COLORS, SIZE, SMALL, Boxes, Part, Scene, Words
+from reportgen.figures.svg import drawing
 
 if TYPE_CHECKING:
     import PIL.Image
 
-SIDE = 560
+SIDE = 420
 HEAD, FOOT = 34, 14
 SHADES = 12
 
@@ -43,8 +44,8 @@ def animation(
 
     `ordered` is as for `class_dots`.
 
-    An endless GIF of 560 x 608 pixels with exactly one picture per frame, each shown for `frame_ms`
-    milliseconds; the still is the last frame. Non-finite points are omitted from their frame.
+    An endless GIF of 420 x 468 pixels with exactly one picture per frame, each shown for `frame_ms`
+    milliseconds; the still is the last frame, in the page's colours. Non-finite points are omitted from their frame.
     Raises DataError without frames, or unless there is one name per frame.
     """
     if not len(frames) or len(frames) != len(names):
@@ -60,7 +61,8 @@ def animation(
             picture.putpixel((index % picture.width, picture.height - 1), 2)
         pictures.append(picture)
     width, height = pictures[0].size
-    still = Raster(_encoded(pictures[-1], "PNG"), "image/png", width, height)
+    # Half a pixel is finer than the dots, and keeps thousands of points small.
+    still = drawing(_scene(*clouds[-1], classes, ordered, names[-1], box, None, per_pixel=2))
     gif = _film(pictures, frame_ms)
     return Animation(gif, still, tuple(clean(name) for name in names), frame_ms, width, height)
 
@@ -72,21 +74,25 @@ def _scene(
     ordered: bool,
     name: str,
     box: Limits,
-    share: float,
+    share: float | None,
+    per_pixel: int = 10,
 ) -> Scene:
-    """One frame, with a progress bar at its foot: the accent up to `share`, a line for the rest."""
-    height = HEAD + SIDE + FOOT
+    """One frame, with a progress bar at its foot, if `share` is given: the accent up to it, a line for the rest."""
+    height = HEAD + SIDE + (FOOT if share is not None else 0)
     pixels = on_square(points, box, 0, HEAD, SIDE)
-    done = round(SIDE * share)
+    done = round(SIDE * (share or 0))
     at = centres(pixels, labels) if classes else {}
     parts: tuple[Part, ...] = (
         # Centred on pixels: identical dots compress better.
-        *class_dots(np.floor(pixels) + 0.5, labels, size=dot_size(len(points), SIDE), ordered=ordered),
+        *class_dots(
+            np.floor(pixels) + 0.5, labels, size=dot_size(len(points), SIDE), ordered=ordered, per_pixel=per_pixel
+        ),
         Words(10, HEAD - 10, shorten(name, 48), size=SIZE + 2, bold=True),
         *place_labels(at, classes, size=SMALL + 1, within=(0, HEAD, SIDE, HEAD + SIDE)),
-        Boxes(np.array([[0, height - 4, done, height]]), "accent"),
-        Boxes(np.array([[done, height - 4, SIDE, height]]), "line"),
     )
+    if share is not None:
+        edges = ((0, done, "accent"), (done, SIDE, "line"))
+        parts += tuple(Boxes(np.array([[left, height - 4, right, height]]), color) for left, right, color in edges)
     return Scene(SIDE, height, parts)
 
 
@@ -137,10 +143,4 @@ def _film(pictures: "list[PIL.Image.Image]", frame_ms: int) -> bytes:
         loop=0,
         optimize=False,
     )
-    return buffer.getvalue()
-
-
-def _encoded(picture: "PIL.Image.Image", form: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, form, **options)
     return buffer.getvalue()

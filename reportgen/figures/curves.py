@@ -25,7 +25,7 @@ from reportgen.figures.axes import (
 from reportgen.figures.fonts import shorten
 from reportgen.figures.marks import apart, runs
 from reportgen.figures.palettes import class_role
-from reportgen.figures.scene import SMALL, WIDTH, Area, Boxes, Dots, Lines, Part, Scene, Words, middle
+from reportgen.figures.scene import SMALL, WIDTH, Area, Boxes, Dots, Hook, Lines, Part, Scene, Words, middle
 
 STEP_BINS = 240
 _NAMES = 100  # px at the right of a panel for the names of its series
@@ -161,6 +161,8 @@ def _panel(
             yield from _between(x(epochs), y(around[name]), _color(number))
     for number, column in enumerate(series.values()):
         yield from _line(np.stack([x(epochs), y(column)], axis=1), number)
+    if across in ("epoch", "step"):
+        yield Hook("across", (x.low, x.start, x.high, x.end, frame.top, frame.bottom))
     yield from bottom_axis(frame, x, fitting(x, whole=True) if last > first else numbered([first]), across)
     yield from left_axis(frame, y, names)
     yield from _end_names(frame.right + 8, y, series)

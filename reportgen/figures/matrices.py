@@ -16,16 +16,32 @@ from reportgen.figures.axes import HAIR, Frame, round_step
 from reportgen.figures.fonts import distinct, text_width
 from reportgen.figures.marks import shaded
 from reportgen.figures.palettes import Palette, to_indices
-from reportgen.figures.scene import SIZE, SMALL, WIDTH, Boxes, Lines, Part, Picture, Scene, Words, middle, rectangle
+from reportgen.figures.scene import (
+    SIZE,
+    SMALL,
+    WIDTH,
+    Boxes,
+    Hook,
+    Lines,
+    Part,
+    Picture,
+    Scene,
+    Words,
+    middle,
+    rectangle,
+)
 
 
-def confusion(matrix: np.ndarray, classes: Sequence[str], unpredicted: Sequence[int] = ()) -> Scene:
+def confusion(
+    matrix: np.ndarray, classes: Sequence[str], unpredicted: Sequence[int] = (), numbers: Sequence[int] = ()
+) -> Scene:
     """Confusion matrix [true, predicted] of counts, which emphasises the mistakes.
 
     Cells off the diagonal are shaded by their share of the row (of the images of the true class), the
     largest share strongest, as the line under the matrix says; the diagonal is grey. Up to 40 classes
     have their counts written in and the share of correct answers at the end of each row. `unpredicted`
-    is, per class, the number of images without a prediction: in no column, but in the row's shares.
+    is, per class, the number of images without a prediction: in no column, but in the row's shares. `numbers` are those
+    of the classes where the page's script is to list the examples of a cell.
     Raises DataError where the matrix is not square with a name per row.
     """
     matrix = np.asarray(matrix)
@@ -55,6 +71,8 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], unpredicted: Sequence[
     else:
         note = "No images." if not totals.sum() else "No mistakes." if matrix.sum() else "No predictions."
     parts.append(Words(plan.left, plan.bottom + 20, note, "muted", SMALL))
+    if len(numbers):
+        parts.append(Hook("cells", (plan.left, plan.top, plan.across, plan.down, *numbers)))
     return Scene(plan.left + count * plan.across + plan.right, plan.bottom + 32, tuple(parts))
 
 

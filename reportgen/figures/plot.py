@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reportgen.figures.fonts import drawable, families_for
-from reportgen.figures.scene import COLORS, Area, Arrows, Boxes, Dots, Lines, Part, Picture, Scene, Words, plain
+from reportgen.figures.scene import COLORS, Area, Arrows, Boxes, Dots, Hook, Lines, Part, Picture, Scene, Words, plain
 from reportgen.figures.svg import HALO
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ def _draw(axes: "Axes", part: Part, level: int, scale: float) -> None:
         case Picture(left, top, width, height, pixels):
             box = (left, left + width, top + height, top)
             axes.imshow(pixels, interpolation="none", extent=box, aspect="auto", zorder=level)
+        case Hook():
+            pass
 
 
 def _add(axes: "Axes", points: np.ndarray, codes: Sequence[Any], level: int, **look: Any) -> None:

@@ -141,7 +141,7 @@ def embedding_overlay(
     under, over = (on_square(cloud, box, 0, 0, side) for cloud in (train, test))
     size = min(dot_size(len(test), side), 4.5)
     parts: list[Part] = [
-        *class_dots(under, train_labels, size=dot_size(len(train), side), alpha=0.22, per_pixel=5),
+        *class_dots(under, train_labels, size=dot_size(len(train), side), alpha=0.22, per_pixel=2),
         *class_dots(over, test_labels, size=size, rim=True),
     ]
     if classes:

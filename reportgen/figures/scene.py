@@ -133,7 +133,19 @@ class Link:
     title: str = ""
 
 
-Part = Boxes | Lines | Area | Dots | Words | Picture | Arrows | Link
+@dataclass(frozen=True)
+class Hook:
+    """Numbers by which the page's script finds its way in the chart; nothing is drawn.
+
+    "across": value and x of the axis at its start, at its end, then its top and bottom, where a cursor stands;
+    "cells": left, top, width and height of a cell, then the class of each row and column.
+    """
+
+    name: str
+    numbers: tuple[float, ...]
+
+
+Part = Boxes | Lines | Area | Dots | Words | Picture | Arrows | Link | Hook
 
 
 @dataclass(frozen=True)

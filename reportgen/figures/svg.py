@@ -17,7 +17,21 @@ import numpy as np
 from reportgen.core.report import Drawing
 from reportgen.figures.fonts import BASE_FONT, clean
 from reportgen.figures.mosaic import small_png
-from reportgen.figures.scene import COLORS, Area, Arrows, Boxes, Dots, Lines, Link, Part, Picture, Scene, Words, plain
+from reportgen.figures.scene import (
+    COLORS,
+    Area,
+    Arrows,
+    Boxes,
+    Dots,
+    Hook,
+    Lines,
+    Link,
+    Part,
+    Picture,
+    Scene,
+    Words,
+    plain,
+)
 
 HALO = 3.0
 """Width of the stroke behind a text with a halo, half of which is visible."""
@@ -110,6 +124,9 @@ def _part(part: Part, style: _Style) -> str:
             body = "".join(_part(each, style) for each in parts)
             said = _element("title", {}, escape(clean(title))) if title else ""
             return _element("a", {"href": link(target)}, said + body) if themed else body
+        case Hook(name, numbers):
+            stated = {"class": "hook", f"data-{name}": " ".join(map(number, numbers))}
+            return _element("path", stated) if themed else ""
         case Picture(left, top, width, height, pixels):
             place = {"x": left, "y": top, "width": width, "height": height}
             look = {name: number(value) for name, value in place.items()}

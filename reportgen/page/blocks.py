@@ -26,7 +26,6 @@ from reportgen.core.report import (
     ColorBar,
     Drawing,
     Entry,
-    Explorer,
     Figure,
     FigureRow,
     Fold,
@@ -36,6 +35,7 @@ from reportgen.core.report import (
     Table,
     Text,
 )
+from reportgen.core.scripted import Examples, Explorer
 from reportgen.errors import ReportgenError
 from reportgen.page.drawing import labelled, panel
 from reportgen.page.loader import clean
@@ -150,7 +150,9 @@ def _block(pen: Pen, part: Block) -> Markup:
             return pen.draw("fold", summary=part.summary, body=blocks(pen, part.blocks, folded=True))
         case Explorer():
             return explorer(pen, part)
-    known = "Text, Table, Figure, FigureRow, Fold, Explorer"
+        case Examples():
+            return examples(pen, part)
+    known = "Text, Table, Figure, FigureRow, Fold, Explorer, Examples"
     raise ReportgenError(f"a section holds a {type(part).__name__}; blocks are {known}", code="P101")
 
 
@@ -174,6 +176,32 @@ def explorer(pen: Pen, part: Explorer) -> Markup:
     }
     packed = base64.b64encode(part.data).decode("ascii")
     return pen.draw("explorer", explorer=part, number=pen.numbers[part.name], data=data, packed=packed)
+
+
+def examples(pen: Pen, part: Examples) -> Markup:
+    """The place of a panel of examples with its script's data; pictures are those that the page has."""
+    groups = []
+    for index, group in enumerate(part.groups):
+        numbers: Any = list(group.numbers)
+        # Usually they are counted from 0, and then their number says it all.
+        numbers = len(numbers) if numbers == list(range(len(numbers))) else numbers
+        stated = {"name": clean(group.name), "anchor": group.anchor, "numbers": numbers}
+        if group.pictures is not None:
+            url = pen.emit(f"{part.name}-{index}", group.pictures.data, group.pictures.mime)
+            stated |= {"url": url, "columns": group.columns, "cell": group.cell, "tile": group.tile}
+        groups.append(stated | {"texts": [clean(text) for text in group.texts]})
+    data = {
+        "groups": groups,
+        "classes": [clean(name) for name in part.classes],
+        "frames": [clean(name) for name in part.frames],
+        "epochs": part.epochs,
+        "columns": part.columns,
+        "values": part.values,
+        "measure": part.measure,
+        "layer": clean(part.layer),
+        "maps": part.maps,
+    }
+    return pen.draw("examples", examples=part, data=data, packed=base64.b64encode(part.data).decode("ascii"))
 
 
 def _text(pen: Pen, part: Text) -> Markup:
@@ -243,10 +271,8 @@ def _picture(pen: Pen, part: Figure) -> Markup:
             )
         case Animation() as animation:
             gif = pen.emit(part.name, animation.gif, "image/gif")
-            still = pen.emit(f"{part.name}-still", animation.still.data, animation.still.mime)
-            # A script can't read a file beside the page, whose policy allows no request.
-            packed = "" if gif.startswith("data:") else base64.b64encode(animation.gif).decode("ascii")
-            return pen.draw("animation", figure=part, animation=animation, gif=gif, still=still, packed=packed)
+            still = Markup(labelled(animation.still.svg, part.alt, pen.targets))
+            return pen.draw("animation", figure=part, animation=animation, gif=gif, still=still)
     raise ReportgenError(f"figure {part.name!r} has an unknown picture, a {type(part.picture).__name__}", code="P101")
 
 

@@ -9,6 +9,7 @@ the same bytes.
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,8 +30,10 @@ SCRIPTS = (
     "tables",
     "layers",
     "mosaic",
-    "gif",
-    "player",
+    "unpack",
+    "known",
+    "cloud",
+    "story",
     "kernels",
     "scatter",
     "explorer",
@@ -105,8 +108,20 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return pairs
 
 
+def lean(text: str, style: bool = False) -> str:
+    """A script or style sheet without what only its readers under templates/ need: comments on lines of their own,
+    indentation.
+
+    No script has a text that goes over several lines.
+    """
+    if style:
+        text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    lines = (line.strip() for line in text.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and (style or not line.startswith("//")))
+
+
 def _joined(names: Any) -> str:
-    text = "".join(asset(name) for name in names)
+    text = "".join(lean(asset(name), name.startswith("css/")) for name in names)
     # Either would end the element early, and the rest of the text would become part of the page.
     if "</script" in text.lower() or "</style" in text.lower() or "<!--" in text:
         raise ReportgenError("a file under templates/css or templates/js holds </script, </style or <!--", code="P105")

@@ -12,11 +12,11 @@ from string import ascii_lowercase
 from typing import get_args
 
 from reportgen.core.report import (
+    Animation,
     Aspect,
     Block,
     Document,
     Drawing,
-    Explorer,
     Figure,
     FigureRow,
     Fold,
@@ -24,6 +24,7 @@ from reportgen.core.report import (
     Table,
     Text,
 )
+from reportgen.core.scripted import Examples, Explorer
 from reportgen.errors import ReportgenError
 from reportgen.page.drawing import check
 
@@ -39,7 +40,7 @@ def needs_script(section: Section) -> bool:
     return any(isinstance(block, Explorer) for block in section.blocks)
 
 
-def walk(blocks: Iterable[Block]) -> Iterator[Text | Table | Figure | FigureRow | Explorer]:
+def walk(blocks: Iterable[Block]) -> Iterator[Text | Table | Figure | FigureRow | Explorer | Examples]:
     """Every block in reading order, including those in folds; a row is one block, not its figures."""
     for block in blocks:
         if isinstance(block, Fold):
@@ -122,8 +123,10 @@ def outline(report: Document) -> dict[str, str]:
     def claim_figure(figure: Figure | Explorer, number: str) -> None:
         claim(figure.name, number, _SLUG, "a figure's name is ASCII letters, digits, '.', '_' and '-'")
         numbers[figure.name] = number
-        if isinstance(figure, Figure) and isinstance(figure.picture, Drawing):
-            for identifier in check(figure.picture.svg, f"figure {figure.name!r}"):
+        picture = figure.picture if isinstance(figure, Figure) else None
+        drawing = picture.still if isinstance(picture, Animation) else picture
+        if isinstance(drawing, Drawing):
+            for identifier in check(drawing.svg, f"figure {figure.name!r}"):
                 claim(identifier, f"an element inside {number}", _ANCHOR, "an id has no spaces")
 
     for section in report.sections:
@@ -133,6 +136,11 @@ def outline(report: Document) -> dict[str, str]:
                 tables += 1
                 claim(block.name, f"Table {tables}", _ANCHOR, "a table's name has no spaces")
                 numbers[block.name] = f"Table {tables}"
+                for anchor in block.anchors:
+                    claim(anchor, f"a row of Table {tables}", _ANCHOR, "an anchor has no spaces")
+            elif isinstance(block, Examples):
+                for name in (block.name, *(f"{block.name}-{index}" for index in range(len(block.groups)))):
+                    claim(name, "a block of examples", _SLUG, "its name is ASCII letters, digits, '.', '_' and '-'")
             elif isinstance(block, Figure | Explorer):
                 drawn += 1
                 claim_figure(block, f"Figure {drawn}")

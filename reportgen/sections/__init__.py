@@ -29,6 +29,7 @@ from reportgen.sections import (
     reconstruction,
     regression,
     samples,
+    story,
     strongest,
     tokens,
     unscored,
@@ -37,10 +38,11 @@ from reportgen.sections.context import PageContext
 from reportgen.sections.options import Moment, Need, Options
 from reportgen.sections.spec import SectionBuilder, SectionSpec
 
-_EMBEDDING = SectionSpec(embedding.build, frozenset({Need.VECTORS}), late=True, shrinks=("moving",))
+_EMBEDDING = SectionSpec(embedding.build, frozenset({Need.VECTORS}), late=True, shrinks=("moving", "thumbnails"))
 _OVERLAY = SectionSpec(embedding.build_overlay, frozenset({Need.VECTORS, Need.OUTCOME}), late=True)
 _CURVES = SectionSpec(curves.build, frozenset({Need.METRICS}))
 _MISTAKES = SectionSpec(mistakes.build, frozenset({Need.OUTCOME}), shrinks=("pictures",))
+_STORY = SectionSpec(story.build, late=True, shrinks=("thumbnails", "images"))
 _UNSCORED = SectionSpec(unscored.build)
 _TASKS = (
     _MISTAKES,
@@ -71,11 +73,23 @@ _SAMPLES = SectionSpec(samples.build, shrinks=("pictures",))
 
 PAGES: Mapping[str, tuple[SectionSpec, ...]] = {
     "training": (
-        *(_EMBEDDING, _CURVES, _OVERLAY, *_TASKS, _UNSCORED, _GRAPH, _PARAMETERS, _EXPLORER, _SCATTER, _ACTIVITY),
+        *(
+            _EMBEDDING,
+            _CURVES,
+            _OVERLAY,
+            *_TASKS,
+            _STORY,
+            _UNSCORED,
+            _GRAPH,
+            _PARAMETERS,
+            _EXPLORER,
+            _SCATTER,
+            _ACTIVITY,
+        ),
         *(_IMAGES, _CHOSEN, _STRONGEST, _MAPS, _HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
     "inspection": (
-        *(_IMAGES, _GRAPH, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ACTIVITY, *_TASKS, _PARAMETERS),
+        *(_IMAGES, _GRAPH, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ACTIVITY, *_TASKS, _STORY, _PARAMETERS),
         *(_HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
 }

@@ -61,7 +61,7 @@ def fitted(
         for spec in drawn:
             if any(getattr(limits, name) != getattr(before, name) for name in spec.shrinks):
                 drawn[spec] = _section(spec, context, [])
-        said = "; ".join(left_out(limits, len(context.names), _widest(context)))
+        said = "; ".join(left_out(limits, len(context.names), _widest(context), context.crowd is not None))
         note = (
             f"To stay below {megabytes(max_size)}, this page leaves out: {said}. "
             f"All of it: --max-size {megabytes(whole * 1.05).replace(NBSP, '')}."

@@ -27,6 +27,7 @@ from reportgen.core.pictures import image_range, pictures_of, to_pixels
 from reportgen.core.run import Batch, LazyArray, Observation, numbered_names
 from reportgen.errors import OptionError, ReportgenError, choices
 from reportgen.sections.beside import computed_beside
+from reportgen.sections.crowd import Crowd, crowd_of
 from reportgen.sections.limits import Limits
 from reportgen.sections.options import Moment, Need, Options
 from reportgen.sections.words import ranges, slug
@@ -290,6 +291,12 @@ class PageContext:
     def embedding(self) -> Embedding | str | None:
         """The embedding over all recorded steps; a sentence where it can't be had; None without a layer."""
         return self._embed(Event()) if self._embedding is None else self._embedding.result()
+
+    @cached_property
+    def crowd(self) -> Crowd | None:
+        """The examples that the page knows one by one, with their places in the embedding."""
+        found = self.embedding
+        return crowd_of(self.run, found if isinstance(found, Embedding) else None)
 
     @contextmanager
     def embedding_begun(self) -> Iterator[None]:

@@ -9,7 +9,8 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
-from reportgen.core.report import Block, Explorer, Figure, FigureRow, Fold, Raster, Section, Table, Text
+from reportgen.core.report import Block, Figure, FigureRow, Fold, Raster, Section, Table, Text
+from reportgen.core.scripted import Examples, Explorer
 from reportgen.errors import OptionError, expect
 from reportgen.sections.words import slug
 
@@ -31,7 +32,7 @@ def custom(title: str, content: Sequence[Any], finding: str = "", taken: Collect
 
 def _block(part: Any, title: str, name: str) -> Block:
     match part:
-        case Text() | Table() | Figure() | FigureRow() | Fold() | Explorer():
+        case Text() | Table() | Figure() | FigureRow() | Fold() | Explorer() | Examples():
             return part
         case str():
             return Text(part)

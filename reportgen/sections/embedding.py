@@ -1,11 +1,12 @@
 """The hidden layer on a plane, epoch by epoch; and further examples over the embedded ones."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from reportgen.analysis.embedding import Embedding, place
+from reportgen.analysis.embedding import Embedding, place_in
 from reportgen.analysis.neighbors import NEIGHBORS, nearest
 from reportgen.core.numbers import short_number
 from reportgen.core.outcome import Kind
@@ -14,9 +15,11 @@ from reportgen.core.run import Run
 from reportgen.figures.animation import animation
 from reportgen.figures.chart import chart
 from reportgen.figures.scatter import embedding_multiples, embedding_overlay
-from reportgen.sections import faithful
+from reportgen.sections import faithful, story
 from reportgen.sections.context import PageContext
+from reportgen.sections.crowd import overlap
 from reportgen.sections.faithful import labels_of
+from reportgen.sections.story import frame_names
 from reportgen.sections.words import listed, noun, percent, plural
 
 FRAME_MS = 500
@@ -39,23 +42,26 @@ def build(context: PageContext) -> Section | None:
     run = context.run
     epochs = [run.observations[step].epoch for step in run.observations]
     axis, called = ("epoch", epochs) if stage == "epoch" else ("step", list(run.observations))
-    names = [f"{axis} {at}" if epoch else "before training" for epoch, at in zip(epochs, called, strict=True)]
+    names = frame_names(context)
     layer, several = run.embed_layer, len(found.frames) > 1
     points, (labels, marked, coloured) = plural(len(found.points), _embedded(context)), _marks(context, found)
     how = f"{points} in {layer}{_averaged(context)}, {_method_name(found)}"
     colours, ordered = f" Each point is one {noun(run)}{coloured}.", bool(len(labels)) and not len(labels_of(found))
     finding, blocks = _finding(context, found, epochs), list[Block]()
+    live = story.NAME if context.limits.thumbnails is not None else ""
     if several and context.limits.moving:
         shown = animation(list(found.frames), labels, marked, names, FRAME_MS, ordered=ordered)
         alt = f"Animation of {len(names)} frames: {finding}"
-        blocks.append(Figure("embedding-epochs", shown, alt, f"{how}, a frame per {stage}.{colours}"))
+        caption = f"{how}, a frame per {stage}.{colours}{_others(context) if live else ''}"
+        blocks.append(Figure("embedding-epochs", shown, alt, caption, live=live))
     picked = _by_change(found)
     chosen = "" if len(picked) == len(names) else f" {len(picked)} of {len(names)}, chosen by change."
     same = "The same frames side by side, at one scale." if several else f"{how}, {names[0]}.{colours}"
     multiples = [found.frames[i] for i in picked], [names[i] for i in picked], labels, marked
     alt = f"The embedding at {plural(len(picked), stage)} side by side." if several else finding
     scene = embedding_multiples(*multiples, ordered=ordered)
-    blocks.append(chart("embedding-multiples", scene, alt=alt, caption=same + chosen, wide=True))
+    side_by_side = chart("embedding-multiples", scene, alt=alt, caption=same + chosen, wide=several)
+    blocks.append(side_by_side if several else replace(side_by_side, live=live))
     table = faithful.table(found, called, axis)
     fold = Fold("How far each frame can be believed", (table,))
     blocks += [faithful.curves(found, called, axis), fold] if several else [table]
@@ -71,27 +77,22 @@ def build(context: PageContext) -> Section | None:
     )
 
 
-def _overlap(context: PageContext, found: Embedding) -> np.ndarray:
-    """Which of the evaluation's vectors are those of embedded points: [example] bool."""
-    final = context.observation
-    assert final is not None
-    embedded, others = final.vectors["embedding"][found.points], final.vectors.get("evaluation", np.zeros((0, 1)))
-    finite = np.isfinite(others).all(axis=1)
-    same = np.zeros(len(others), bool)
-    if finite.any():
-        _, distances = nearest(embedded.astype(np.float64), 1, others[finite].astype(np.float64))
-        # One example evaluated in two batches differs by rounding.
-        same[finite] = distances[:, 0] <= 1e-5 * np.linalg.norm(embedded, axis=1).max()
-    return same
-
-
 def _embedded(context: PageContext) -> str:
     """What one of the embedded points is."""
-    found, one = context.embedding, noun(context.run)
-    assert isinstance(found, Embedding)
-    if _overlap(context, found).sum() >= len(found.points):
-        return f"evaluation {one}"
-    return f"training {one}" if "embed_size" in context.run.config else f"embedded {one}"
+    assert context.crowd is not None
+    return context.crowd.groups[0].name
+
+
+def _others(context: PageContext) -> str:
+    """What the living embedding shows besides, for its caption."""
+    assert context.crowd is not None
+    groups = context.crowd.groups
+    if len(groups) < 2:
+        return ""
+    count = plural(len(groups[1].numbers), groups[1].name)
+    of = context.run.batch(groups[1].batch).size
+    more = f" (of {of:,})" if len(groups[1].numbers) < of else ""
+    return f" Where a script draws it, {count}{more} can be put among them; they did not shape the layout."
 
 
 def _by_change(found: Embedding) -> list[int]:
@@ -109,12 +110,10 @@ def build_overlay(context: PageContext) -> Section | None:
     if found is None or isinstance(found, str) or final is None or not len(final.vectors.get("evaluation", ())):
         return None
     run, vectors = context.run, final.vectors
-    others = np.flatnonzero(~_overlap(context, found))
+    others = np.flatnonzero(~overlap(run, found))
     if not len(others):
         return None
-    placed = place(
-        vectors["embedding"][found.points], found.frames[-1], vectors["evaluation"][others], found.projection
-    )
+    placed = place_in(found, len(found.frames) - 1, vectors["embedding"], vectors["evaluation"][others])
     labels = run.batch("evaluation").labels
     labels = labels[others] if len(labels) else labels
     one, embedded = f"evaluation {noun(run)}", _embedded(context)

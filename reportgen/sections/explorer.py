@@ -6,7 +6,8 @@ from reportgen.analysis.diffs import ParamDiff
 from reportgen.analysis.quantise import exact, pack, quantise
 from reportgen.core.network import is_kernel
 from reportgen.core.numbers import short_number
-from reportgen.core.report import Explorer, ExplorerKernel, Section, Text
+from reportgen.core.report import Section, Text
+from reportgen.core.scripted import Explorer, ExplorerKernel
 from reportgen.figures.palettes import DIVERGING, LEVELS, NOT_FINITE_COLOR
 from reportgen.sections.context import PageContext
 from reportgen.sections.words import listed, plural

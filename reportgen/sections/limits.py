@@ -3,8 +3,8 @@
     for limits in LADDER:                          # from everything to the least
         section = maps.build(context.limited(limits))
 
-Fewer probe images come first, then fewer channels by rank, then coarser quantisation. Numbers files and figures of the
-other sections are never touched.
+The pictures of single examples go first, then probe images, then channels by rank; then quantisation becomes coarser.
+Numbers files and figures of the other sections are never touched.
 """
 
 from dataclasses import dataclass
@@ -18,36 +18,49 @@ class Limits:
 
     `images` are the probe images with feature maps, `channels` those of one layer in a grid or a row of charts,
     `levels` the colours of grids and heatmaps, `packed` the bytes of parameters for the snapshot explorer, `pictures`
-    the misclassified and the sample pictures each, `moving` whether the embedding is animated.
+    the misclassified and the sample pictures each, `moving` whether the embedding is animated, `thumbnails` the bytes
+    of the pictures of each kind of examples that the page tells of one by one: 0 leaves their pictures out, None the
+    examples too.
     """
 
     images: int | None = None
     channels: int | None = None
     levels: int | None = None
-    packed: int = 220_000
+    packed: int = 170_000
     pictures: int | None = None
     moving: bool = True
+    thumbnails: int | None = 110_000
 
 
 # Odd numbers of levels: 0 stays in the middle of a symmetric range, and so white.
 LADDER = (
     Limits(),
-    Limits(images=5),
-    Limits(images=2),
-    Limits(images=1),
-    Limits(images=1, channels=64),
-    Limits(images=1, channels=32),
-    Limits(images=1, channels=16),
-    Limits(images=1, channels=16, levels=33, packed=100_000),
-    Limits(images=1, channels=8, levels=9, packed=0),
-    Limits(images=1, channels=6, levels=9, packed=0, pictures=20),
-    Limits(images=1, channels=4, levels=9, packed=0, pictures=0, moving=False),
+    Limits(thumbnails=0),
+    Limits(thumbnails=0, images=5),
+    Limits(thumbnails=0, images=2),
+    Limits(thumbnails=0, images=1),
+    Limits(thumbnails=0, images=1, channels=64),
+    Limits(thumbnails=0, images=1, channels=32),
+    Limits(thumbnails=0, images=1, channels=16),
+    Limits(thumbnails=0, images=1, channels=16, levels=33, packed=100_000),
+    Limits(thumbnails=None, images=1, channels=8, levels=9, packed=0),
+    Limits(thumbnails=None, images=1, channels=6, levels=9, packed=0, pictures=20),
+    Limits(thumbnails=None, images=1, channels=4, levels=9, packed=0, pictures=0, moving=False),
 )
 
 
-def left_out(limits: Limits, images: int, channels: int) -> list[str]:
-    """What the rung leaves out of a run with so many probe images and channels in its widest layer, in words."""
+def left_out(limits: Limits, images: int, channels: int, examples: bool = True) -> list[str]:
+    """What the rung leaves out of a run with so many probe images and channels in its widest layer, in words.
+
+    `examples` says whether the page tells of single examples.
+    """
     said = []
+    if not examples:
+        pass
+    elif limits.thumbnails is None:
+        said.append("the examples that a reader can look up one by one, also in the embedding")
+    elif limits.thumbnails < (Limits.thumbnails or 0):
+        said.append("the pictures of the examples that a reader can look up one by one")
     if limits.images is not None and limits.images < images:
         said.append(f"feature maps of {images - limits.images} of {images} probe images")
     if limits.channels is not None and limits.channels < channels:

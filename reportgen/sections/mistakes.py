@@ -64,7 +64,7 @@ def _matrix(context: PageContext, result: Confusion) -> Figure:
     classes, unpredicted = [result.classes[i] for i in order], [result.unpredicted[i] for i in order]
     return chart(
         "mistakes-confusion",
-        confusion_chart(result.matrix[np.ix_(order, order)], classes, unpredicted),
+        confusion_chart(result.matrix[np.ix_(order, order)], classes, unpredicted, order.tolist()),
         alt=_finding(context, result),
         caption=f"Rows are true labels, columns predictions, numbers are {noun(context.run)}s. Off the diagonal a cell "
         f"is the bluer the larger its share of the row.{sorted_by}",

@@ -9,18 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from reportgen.core.report import (
-    Block,
-    Document,
-    Drawing,
-    Explorer,
-    Figure,
-    FigureRow,
-    Fold,
-    Section,
-    Table,
-    Text,
-)
+from reportgen.core.report import Block, Document, Drawing, Figure, FigureRow, Fold, Section, Table, Text
+from reportgen.core.scripted import Examples, Explorer
 from reportgen.sections.words import listed, plural, slug
 
 _ID = re.compile(r"""(\bid=["']|\bhref=["']#|url\(#)""")
@@ -86,8 +76,18 @@ def _block(block: Block, prefix: str) -> Block:
             return replace(block, figures=tuple(_figure(figure, prefix) for figure in block.figures))
         case Fold():
             return replace(block, blocks=tuple(_block(each, prefix) for each in block.blocks))
-        case Table() | Explorer():
+        case Table():
+            anchors = tuple(f"{prefix}-{anchor}" for anchor in block.anchors)
+            return replace(block, name=f"{prefix}-{block.name}", anchors=anchors)
+        case Explorer():
             return replace(block, name=f"{prefix}-{block.name}")
+        case Examples():
+            groups = tuple(replace(group, anchor=f"{prefix}-{group.anchor}") for group in block.groups)
+            maps = {
+                place: tuple((layer, f"{prefix}-{figure}") for layer, figure in shown)
+                for place, shown in block.maps.items()
+            }
+            return replace(block, name=f"{prefix}-{block.name}", groups=groups, maps=maps)
         case Text():
             return block
 
@@ -100,4 +100,5 @@ def _figure(figure: Figure, prefix: str) -> Figure:
             return _ID.sub(rf"\1{prefix}-", svg)
 
         picture = replace(picture, svg=marked(picture.svg), cells=tuple(map(marked, picture.cells)))
-    return replace(figure, name=f"{prefix}-{figure.name}", picture=picture)
+    live = f"{prefix}-{figure.live}" if figure.live else ""
+    return replace(figure, name=f"{prefix}-{figure.name}", picture=picture, live=live)

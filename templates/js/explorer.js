@@ -18,37 +18,6 @@
   };
   const counted = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, ",");
 
-  const make = (tag, attributes = {}, ...content) => {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.append(...content);
-    return element;
-  };
-
-  // Bytes of each step: all lowest ones, then all next ones; words are differences from the step before.
-  const unpack = async (text, { steps, kernels }) => {
-    const packed = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-    const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-    let start = 0;
-    return kernels.map((kernel) => {
-      const size = kernel.shape.reduce((all, one) => all * one, 1);
-      const length = kernel.scale === null ? 4 : 2;
-      const words = length === 4 ? new Uint32Array(size * steps.length) : new Uint16Array(size * steps.length);
-      for (let at = 0; at < words.length; at += 1) {
-        const [step, weight] = [Math.floor(at / size), at % size];
-        let word = step ? words[at - size] : 0;
-        for (let octet = 0; octet < length; octet += 1) {
-          word += bytes[start + (step * length + octet) * size + weight] * 2 ** (8 * octet);
-        }
-        words[at] = word; // mod 2 ** 16 or 2 ** 32
-      }
-      start += words.byteLength;
-      const values = length === 4 ? new Float32Array(words.buffer) : new Int16Array(words.buffer);
-      return (step) => values.subarray(step * size, (step + 1) * size);
-    });
-  };
-
   // What changed from one snapshot to the other, weight by weight: in units of `scale`, and as numbers.
   const compare = (before, after, scale) => {
     const change = new Float64Array(before.length);
@@ -135,7 +104,11 @@
 
   const start = async (figure) => {
     const given = JSON.parse(figure.dataset.explorer);
-    const levelsOf = await unpack(figure.dataset.packed, given);
+    const levelsOf = await unpack(figure.dataset.packed, given.kernels.map(({ shape, scale }) => ({
+      rows: given.steps.length,
+      size: shape.reduce((all, one) => all * one, 1),
+      bytes: scale === null ? 4 : 2,
+    })));
     const colors = given.colors.map(rgb);
     const notFinite = rgb(given.notFinite);
     const layouts = new Map();

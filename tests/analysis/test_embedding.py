@@ -105,9 +105,9 @@ def test_pca_is_one_linear_map(digits):
     expected = PCA(2, svd_solver="full").fit_transform(vectors.astype(np.float64))
     expected /= np.sqrt(np.square(vectors - vectors.mean(axis=0)).sum(axis=1).mean())
     np.testing.assert_allclose(np.abs(result.frames[0]), np.abs(expected), atol=1e-5)
-    again = place(vectors * 2 + 1, result.frames[-1], vectors * 2 + 1, result.projection)
+    again = place(vectors * 2 + 1, result.frames[-1], vectors * 2 + 1, result.projections[-1])
     np.testing.assert_allclose(again, result.frames[-1], atol=1e-9)
-    first = result.projection.basis
+    first = result.projections[-1].basis
     assert (first[np.abs(first).argmax(axis=0), [0, 1]] > 0).all()
 
 

@@ -1,98 +1,12 @@
-"""What the scripts add: player, tiles, tables, enlarged figures, all by keyboard too."""
+"""What the scripts add: tiles, tables, enlarged figures, all by keyboard too."""
 
-import base64
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from reportgen.page.save import save
 from tests.page.sample import sample
-
-
-def canvas_pixels(page) -> np.ndarray:
-    url = page.evaluate("document.querySelector('.motion canvas').toDataURL('image/png')")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGBA"))
-
-
-def gif_frames(data: bytes) -> list[np.ndarray]:
-    with Image.open(io.BytesIO(data)) as gif:
-        frames = []
-        for index in range(gif.n_frames):
-            gif.seek(index)
-            frames.append(np.asarray(gif.convert("RGBA")))
-    return frames
-
-
-def test_the_player_shows_every_frame_as_pillow_decodes_it(visit, report_file: Path) -> None:
-    page = visit(report_file)
-    animation = sample().sections[0].blocks[0].picture
-    expected = gif_frames(animation.gif)
-    slider = page.get_by_role("slider", name="Frame")
-    slider.focus()
-    page.keyboard.press("Home")
-    for index, (name, frame) in enumerate(zip(animation.frame_names, expected, strict=True)):
-        if index:
-            page.keyboard.press("ArrowRight")
-        assert page.locator(".player output").text_content() == name
-        assert slider.get_attribute("aria-valuetext") == name
-        assert np.array_equal(canvas_pixels(page), frame), name
-    page.keyboard.press("Home")
-    assert np.array_equal(canvas_pixels(page), expected[0])
-
-
-@pytest.mark.parametrize("disposal", [0, 1, 2])
-def test_frames_that_change_a_part_and_frames_that_were_merged(visit, tmp_path: Path, disposal: int) -> None:
-    """Partial, transparent frames with their own palettes; two equal ones, that Pillow merges into a longer one."""
-    random = np.random.default_rng(7)
-    pictures = [Image.fromarray(random.integers(0, 256, (40, 60, 3), np.uint8)).quantize(64 + 60 * i) for i in range(3)]
-    rgb = [picture.convert("RGB") for picture in pictures]
-    patch = rgb[1].copy()
-    patch.paste((255, 0, 0), (10, 5, 30, 20))
-    shown = [rgb[0], rgb[1], rgb[1].copy(), patch, rgb[2]]
-    buffer = io.BytesIO()
-    shown[0].save(buffer, "GIF", save_all=True, append_images=shown[1:], duration=200, loop=0, disposal=disposal)
-    frames = gif_frames(buffer.getvalue())
-    assert len(frames) == 4, "Pillow merged the equal ones"
-
-    report = sample()
-    figure = report.sections[0].blocks[0]
-    animation = replace(
-        figure.picture, gif=buffer.getvalue(), frame_names=("a", "b", "c", "d", "e"), frame_ms=200, width=60, height=40
-    )
-    section = replace(report.sections[0], blocks=(replace(figure, picture=animation),))
-    page = visit(save(replace(report, sections=(section,)), tmp_path / "r.html"))
-    page.get_by_role("slider", name="Frame").focus()
-    for key, frame in (("Home", 0), *zip(["ArrowRight"] * 4, [1, 1, 2, 3], strict=True), ("ArrowLeft", 2)):
-        page.keyboard.press(key)
-        seen, expected = canvas_pixels(page), frames[frame]
-        solid = expected[..., 3] == 255
-        assert np.array_equal(seen[solid], expected[solid]), (key, frame)
-
-
-def test_play_and_pause(visit, report_file: Path) -> None:
-    # `wait_for_function` needs eval, which the page's policy forbids; `expect` does not.
-    from playwright.sync_api import expect
-
-    page = visit(report_file)
-    name = page.locator(".player output")
-    page.get_by_role("button", name="Play").press("Enter")
-    assert name.text_content() == "before training"
-    expect(name).to_have_text("epoch 2")
-    page.get_by_role("button", name="Pause").press("Space")
-    stopped = name.text_content()
-    page.wait_for_timeout(700)
-    assert name.text_content() == stopped
-    page.get_by_role("button", name="Play").click()
-    expect(name).to_have_text("epoch 4")
-    link = page.get_by_role("link", name="Save as GIF")
-    with page.expect_download() as download:
-        link.click()
-    assert download.value.suggested_filename == "embedding.gif"
-    assert Path(download.value.path()).read_bytes() == sample().sections[0].blocks[0].picture.gif
 
 
 def test_a_tile_tells_its_number_and_values(visit, report_file: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from reportgen.analysis.quantise import exact, pack, quantise
-from reportgen.core.report import Explorer, ExplorerKernel, Section
+from reportgen.core.report import Section
+from reportgen.core.scripted import Explorer, ExplorerKernel
 from reportgen.figures.kernels import kernel_tiles
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import DIVERGING, LEVELS, NOT_FINITE_COLOR, rgb, short_number, symmetric

@@ -1,6 +1,5 @@
 """From a phone to a wide screen: nothing is cut without a sign, panels wrap, room is used; themes; the folder."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,30 +54,6 @@ def test_a_wide_screen_has_the_curves_beside_the_embedding(visit, page_file: Pat
     page = visit(page_file, viewport={"width": 1920, "height": 1000})
     left, right = (page.locator(f"#{anchor}").bounding_box() for anchor in ("embedding", "curves"))
     assert left["y"] == right["y"] and left["x"] + left["width"] < right["x"]
-
-
-def test_the_folder_has_the_slider(visit, tmp_path: Path) -> None:
-    page = visit(save(sample(), tmp_path, format="dir"))
-    slider = page.get_by_role("slider", name="Frame")
-    slider.focus()
-    page.keyboard.press("Home")
-    assert slider.get_attribute("aria-valuetext") == "before training"
-    assert page.locator(".motion canvas").is_visible()
-
-
-def test_the_player_is_dark_on_a_dark_page(visit, page_file: Path) -> None:
-    page = visit(page_file, color_scheme="dark")
-    page.wait_for_timeout(300)
-    corner = """(() => {
-      const one = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-      one.drawImage(document.querySelector(".motion canvas"), 0, 0);
-      return [...one.getImageData(0, 0, 1, 1).data];
-    })()"""
-    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert page.evaluate(corner)[:3] == [int(part) for part in re.findall(r"\d+", ground)[:3]]
-    page.get_by_role("button", name="Light theme").first.click()
-    page.wait_for_timeout(100)
-    assert page.evaluate(corner) == [255, 255, 255, 255]
 
 
 def test_forced_colours_mark_one_entry_of_the_contents(visit, page_file: Path) -> None:

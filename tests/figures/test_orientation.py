@@ -16,7 +16,7 @@ RANDOM = np.random.default_rng(0)
 POINTS = RANDOM.normal(np.repeat([[0, 3], [5, 0]], 40, axis=0), 0.1)
 LABELS = np.repeat([0, 1], 40)
 DRAWN = {
-    "animation": lambda: animation([POINTS], LABELS, [], ["epoch 1"]).still.data,
+    "animation": lambda: animation([POINTS], LABELS, [], ["epoch 1"]).gif,
     "multiples": lambda: export(embedding_multiples([POINTS], ["epoch 1"], LABELS, []), "png"),
     "overlay": lambda: export(embedding_overlay(POINTS[:0], LABELS[:0], POINTS, LABELS, []), "png"),
 }

@@ -68,7 +68,7 @@ def test_theme_colours_are_classes_and_numbers_are_short(name):
     without_pictures = re.sub(r"data:image/png;base64,[^\"]*", "", svg)
     assert "#" not in without_pictures
     classes = {token for element in elements(svg)[1:] for token in element.get("class", "").split()}
-    assert classes <= {f"{color}-{kind}" for color in COLORS for kind in ("fill", "stroke")}
+    assert classes <= {f"{color}-{kind}" for color in COLORS for kind in ("fill", "stroke")} | {"hook"}
     assert not re.findall(r"\d\.\d{4,}", without_pictures)
 
 

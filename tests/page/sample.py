@@ -8,6 +8,7 @@ The pictures are made here, from scikit-learn's digits and a seeded generator: n
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from xml.sax.saxutils import escape
 
@@ -15,6 +16,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from reportgen.analysis.quantise import pack
 from reportgen.core.report import (
     Animation,
     ColorBar,
@@ -32,6 +34,7 @@ from reportgen.core.report import (
     Table,
     Text,
 )
+from reportgen.core.scripted import ExampleGroup, Examples
 
 HOSTILE = (
     "</script><img src=x onerror=alert(1)>",
@@ -158,29 +161,75 @@ def bars(names: Sequence[str], width: int = 340, height: int = 200) -> Drawing:
     return Drawing("".join(parts), width, height)
 
 
-def animation(frames: int = 6, size: int = 420) -> Animation:
-    """Ten clouds that part from each other, with the classes' colours and one palette for all frames."""
+def clouds(frames: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    """Ten clouds that part from each other, [frame, 600, 2] within the unit square, and their labels."""
     random = np.random.default_rng(1)
     labels = np.repeat(np.arange(10), 60)
-    noise = random.normal(size=(600, 2))
-    angle = labels * 2 * np.pi / 10
+    noise, angle = random.normal(size=(600, 2)), labels * 2 * np.pi / 10
+    spread = np.linspace(0, 0.36, frames)[:, None, None]
+    around = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return np.clip(0.5 + spread * around + noise * (0.12 - 0.08 * spread / 0.36), 0, 1), labels
+
+
+def animation(frames: int = 6, size: int = 420) -> Animation:
+    """The clouds as a film, with the classes' colours and one palette for all frames."""
+    places, labels = clouds(frames)
     hexes = ["3f90da", "ffa90e", "bd1f01", "94a4a2", "832db6", "a96b59", "e76300", "b9ac70", "717581", "92dadd"]
     palette = [255, 255, 255, *bytes.fromhex("".join(hexes))]
     pictures = []
-    for frame in range(frames):
-        spread = frame / (frames - 1) * 0.36
-        at = 0.5 + spread * np.stack([np.cos(angle), np.sin(angle)], axis=1) + noise * (0.12 - 0.08 * spread / 0.36)
+    for at in places:
         canvas = np.zeros((size, size), np.uint8)
         for (x, y), label in zip(np.clip(at * size, 2, size - 4).astype(int), labels, strict=True):
             canvas[y : y + 3, x : x + 3] = label + 1
         picture = Image.fromarray(canvas)
         picture.putpalette(palette)
         pictures.append(picture)
-    buffer, still = io.BytesIO(), io.BytesIO()
+    buffer = io.BytesIO()
     pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=500, loop=0, optimize=False)
-    pictures[-1].save(still, "PNG")
     names = ("before training", *(f"epoch {i}" for i in range(1, frames)))
-    return Animation(buffer.getvalue(), Raster(still.getvalue(), "image/png", size, size), names, 500, size, size)
+    dots = "".join(
+        f'<circle cx="{x * size:.0f}" cy="{y * size:.0f}" r="2" class="c{label}-fill"/>'
+        for (x, y), label in zip(places[-1], labels, strict=True)
+    )
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {size} {size}">{dots}</svg>'
+    return Animation(buffer.getvalue(), Drawing(svg, size, size), names, 500, size, size)
+
+
+def examples(name: str = "known", classes: Sequence[str] = tuple("0123456789"), frames: int = 6) -> Examples:
+    """The clouds' points as examples: 580 training texts and twenty evaluation pictures, one of which has no place.
+
+    In frame f each example whose place among the 600 leaves f when divided by 40 is taken for the next class.
+    """
+    places, labels = clouds(frames)
+    levels = np.rint(places * 4095).astype(np.int16)
+    levels[:, 599] = -1
+    wrong = np.arange(600) % 40 == np.arange(frames)[:, None]
+    predicted = (labels + wrong) % 10
+    ranked = np.stack([predicted[-1], (predicted[-1] + 1) % 10])
+    columns = {
+        **{"x": levels[..., 0], "y": levels[..., 1], "truth": labels[None], "predicted": predicted},
+        **{"sure": np.where(wrong, 55, 90), "ranked": ranked, "shares": np.repeat([[900], [60]], 600, axis=1)},
+        "near": np.stack([np.roll(np.arange(600), 1), np.full(600, -1)]),
+    }
+    arrays = [np.ascontiguousarray(column, np.int16) for column in columns.values()]
+    images = digits(28)[0]
+    sheet = np.rint(np.concatenate([np.concatenate(list(images[row : row + 5]), 1) for row in (0, 5, 10, 15)]) * 255)
+    pictures = Raster(png(sheet), "image/png", 140, 112, pixelated=True)
+    groups = (
+        ExampleGroup("training image", "example-t", tuple(range(580)), texts=tuple(f"text {i}" for i in range(580))),
+        ExampleGroup("evaluation image", "example-", tuple(range(100, 120)), pictures, 5, (28, 28), (28, 28)),
+    )
+    return Examples(
+        name,
+        groups,
+        tuple(classes),
+        ("before training", *(f"epoch {i}" for i in range(1, frames))),
+        tuple(range(frames)),
+        tuple((key, len(array), 2) for key, array in zip(columns, arrays, strict=True)),
+        pack(arrays),
+        layer="dense1",
+        maps={580: (("conv1", "conv1-maps"), ("gone", "not-there"))},
+    )
 
 
 def layers(rows: int = 18) -> Table:
@@ -222,6 +271,7 @@ def sample() -> Document:
                 "The ten classes, mixed before training, lie in ten separate clusters after epoch 5.",
                 "UMAP of the layer dense1 (150 units) for 2,000 training points, one frame per epoch, each started "
                 "from the last. Colours are classes; distances between clusters mean little.",
+                live="known",
             ),
             Figure(
                 "curves",
@@ -257,6 +307,7 @@ def sample() -> Document:
                 "Twenty misclassified test images; most are unusual shapes of 4 and 9.",
                 "True → predicted label, the surest errors first.",
             ),
+            examples(),
         ),
     )
     strongest = FigureRow(
@@ -371,7 +422,13 @@ def hostile(text: str) -> Document:
             Text(text, "warning"),
             figure,
             chart,
-            Figure("moving", moving, text, text),
+            Figure("moving", moving, text, text, live="known"),
+            replace(
+                examples(classes=(text,) * 10),
+                frames=(text,) * 6,
+                layer=text,
+                groups=(ExampleGroup(text, "example-", tuple(range(600)), texts=(text,) * 600),),
+            ),
             FigureRow((picture,), text),
             table,
             Fold(text, (Text(text),)),

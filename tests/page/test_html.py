@@ -98,7 +98,8 @@ def test_the_gif_is_in_the_page_once_and_does_not_start_by_itself(text: str, pag
     assert text.count("data:image/gif;base64,") == 1
     moving = by_id(page, "embedding").find("details")[0]
     assert "open" not in moving.attributes and moving.find("img")[0].attributes["src"].startswith("data:image/gif")
-    assert by_id(page, "embedding").find("img")[1].attributes["src"].startswith("data:image/png")
+    still = next(e for e in by_id(page, "embedding").find("div") if e.attributes.get("class") == "still")
+    assert still.find("svg")[0].attributes["role"] == "img"
 
 
 def test_method_notes_fold_away_and_warnings_do_not(page: Element) -> None:

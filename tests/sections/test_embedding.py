@@ -141,7 +141,7 @@ def test_points_are_coloured_by_the_value_that_is_predicted(recorded):
 @pytest.mark.parametrize("values", [np.ones((300, 1)), np.full((300, 1), np.nan)], ids=["one value", "NaN"])
 def test_values_that_tell_nothing_apart_colour_nothing(recorded, values):
     section = embedding.build(context(valued(open_run(recorded), values.astype(np.float32))))
-    assert section.blocks[0].caption.endswith("Each point is one image.")
+    assert "Each point is one image. " in section.blocks[0].caption
 
 
 def test_a_mean_over_positions_is_called_one(recorded):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from reportgen import build
-from reportgen.core.report import Explorer, Figure, FigureRow, Mosaic
+from reportgen.core.report import Figure, FigureRow, Mosaic
+from reportgen.core.scripted import Examples, Explorer
 from reportgen.page.html import html
 from reportgen.page.outline import figures, walk
 from reportgen.sections import Moment, Options, PageContext, maps
@@ -60,16 +61,24 @@ def test_nothing_more_can_be_left_out_than_all_rungs_do(run) -> None:
     assert "nothing more can be left out" in built.omitted
     assert not [block for section in built.sections for block in section.blocks if isinstance(block, Explorer)]
     assert not {"embedding-epochs", "mistakes-images", "samples-images"} & {figure.name for figure in figures(built)}
+    assert not [block for section in built.sections for block in walk(section.blocks) if isinstance(block, Examples)]
     assert "all the misclassified and the sample pictures; the animation" in built.omitted
 
 
 def test_each_rung_is_at_most_as_large_as_the_one_before(run) -> None:
     order = [
-        (limits.images or 999, limits.channels or 999, limits.levels or 999, limits.packed, index)
+        (
+            limits.images or 999,
+            limits.channels or 999,
+            limits.levels or 999,
+            limits.packed,
+            limits.thumbnails or 0,
+            index,
+        )
         for index, limits in enumerate(LADDER)
     ]
     for before, after in pairwise(order):
-        assert all(a >= b for a, b in zip(before[:4], after[:4], strict=True)) and before[:4] != after[:4]
+        assert all(a >= b for a, b in zip(before[:5], after[:5], strict=True)) and before[:5] != after[:5]
 
 
 def test_fewer_images_are_the_first_ones(run) -> None:

@@ -1,0 +1,88 @@
+"""Blocks of a report that a script of the page makes, from numbers that they carry: they are absent without it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reportgen.core.report import Raster
+
+
+@dataclass(frozen=True)
+class ExplorerKernel:
+    """One kernel of an `Explorer`: float32 values, or where it has a `scale`, int16 levels of which one is `scale`.
+
+    `known` are exact numbers of the change between the two steps shown first: "increased", "decreased", "away",
+    "towards", "meanAbs" and "correlation"; empty where the values are exact.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    scale: float | None = None
+    known: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """Kernels at several steps, any two of which the page compares; its section is absent without a script.
+
+    `data` is the result of `analysis.quantise.pack`; level -32768 is a non-finite value. `steps` are the snapshots'
+    steps, `chosen` the two shown first. `colors` are the levels of a diverging palette from low to high, white in the
+    middle, and `not_finite_color` marks non-finite differences; all are "#rrggbb".
+    """
+
+    name: str
+    caption: str
+    steps: tuple[int, ...]
+    chosen: tuple[int, int]
+    kernels: tuple[ExplorerKernel, ...]
+    data: bytes
+    colors: tuple[str, ...]
+    not_finite_color: str
+
+
+@dataclass(frozen=True)
+class ExampleGroup:
+    """Examples of an `Examples` block that belong together.
+
+    `name` is what one is called ("evaluation image"), `anchor` begins its link ("example-"), which its number ends.
+    `pictures` holds the first of them as cells of `cell` pixels in `columns`, each showing its upper left `tile`
+    pixels; `texts` are what they are where they are no pictures, () for none.
+    """
+
+    name: str
+    anchor: str
+    numbers: tuple[int, ...]
+    pictures: "Raster | None" = None
+    columns: int = 1
+    cell: tuple[int, int] = (1, 1)
+    tile: tuple[int, int] = (1, 1)
+    texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples that a script shows one by one, in a panel that is absent without it.
+
+    `data` is the result of `analysis.quantise.pack` of columns [row, example]; `columns` has the name of each, its rows
+    and the bytes of a value. They are "x" and "y" (frame by frame; 0 to 4095, -1 for no place), "truth", "predicted"
+    (frame by frame; classes, -1 none, -2 unknown), "sure" (likewise; percent, -1 unknown), "ranked" and "shares" (the
+    most probable classes; per mille) and "near" (places of neighbours among the examples, -1 none), all int16; "score"
+    (frame by frame) and, with `values`, "truth" and "predicted" are float32.
+
+    `frames` are the names of the frames, `epochs` their places on the curves' axis, `measure` what "score" is, `layer`
+    the one in which neighbours are near. `maps` has, by an example's place, the layers whose maps the page shows, each
+    with the figure that does.
+    """
+
+    name: str
+    groups: tuple[ExampleGroup, ...]
+    classes: tuple[str, ...]
+    frames: tuple[str, ...]
+    epochs: tuple[int, ...]
+    columns: tuple[tuple[str, int, int], ...]
+    data: bytes
+    values: bool = False
+    measure: str = ""
+    layer: str = ""
+    maps: Mapping[int, tuple[tuple[str, str], ...]] = field(default_factory=dict)

@@ -1,0 +1,34 @@
+// Reads what `analysis.quantise.pack` wrote.
+// unpack(base64, [{ rows, size, bytes }]) -> a function for each, (row) -> Int16Array or (4 bytes) Float32Array of `size`
+const unpack = (() => {
+  "use strict";
+  // Bytes of each row: all lowest ones, then all next ones; words are differences from the row before.
+  return async (text, columns) => {
+    const packed = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+    let start = 0;
+    return columns.map(({ rows, size, bytes: length }) => {
+      const words = length === 4 ? new Uint32Array(size * rows) : new Uint16Array(size * rows);
+      for (let at = 0; at < words.length; at += 1) {
+        const [row, place] = [Math.floor(at / size), at % size];
+        let word = row ? words[at - size] : 0;
+        for (let octet = 0; octet < length; octet += 1) {
+          word += bytes[start + (row * length + octet) * size + place] * 2 ** (8 * octet);
+        }
+        words[at] = word; // mod 2 ** 16 or 2 ** 32
+      }
+      start += words.byteLength;
+      const values = length === 4 ? new Float32Array(words.buffer) : new Int16Array(words.buffer);
+      return (row) => values.subarray(row * size, (row + 1) * size);
+    });
+  };
+})();
+
+// make("p", { class: "said" }, "text", element) -> the element with its attributes and contents
+const make = (tag, attributes = {}, ...content) => {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...content);
+  return element;
+};
