@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compares the runs BASE with the runs NEW (separated by spaces) into OUT: compare.html, and comment.md without pictures,
-# which is also the job's summary. FAIL_IF has a condition per line. Wrong input ends the step; a condition that holds is
+# Compares the runs BASE with the runs NEW (separated by spaces) into OUT: compare.html, comment.md without pictures, which
+# is also the job's summary, and markdown/comment.md with those of examples. FAIL_IF has a condition per line. Wrong input ends the step; a condition that holds is
 # left to the last step, after all is uploaded: the output "code" is 1.
 set -euo pipefail
 read -ra base <<<"$BASE"
@@ -17,13 +17,25 @@ said=$(reportgen compare "${runs[@]}" ${conditions[@]+"${conditions[@]}"} -o "$O
 printf '%s\n' "$said"
 if [ "$code" -gt 1 ]; then exit "$code"; fi
 reportgen compare "${runs[@]}" --format md -o "$OUT/markdown"
-{
-    # Neither a summary nor a comment shows files that lie beside it: the page has the pictures.
-    sed -e '/^<img src="figures\//d' -e '/^\*Figure [0-9]/d' "$OUT/markdown/report.md" | cat -s
+# The report with the figures whose file matches $1, in Markdown's own form; then the conditions that hold.
+commented() {
+    awk -v kept="$1" '
+        /^<img src="figures\// {
+            split($0, part, "\"")
+            shown = part[2] ~ kept
+            if (shown) print "![" part[4] "](" part[2] ")"
+            next
+        }
+        /^\*Figure [0-9]/ && !shown { next }
+        { print }
+    ' "$OUT/markdown/report.md" | cat -s
     if [ "$code" = 1 ]; then
         printf '\n**Crossed**\n\n'
         printf '%s\n' "$said" | sed -n 's/^crossed: \(.*\)/- `\1`/p'
     fi
-} >"$OUT/comment.md"
+}
+# Neither a summary nor a comment shows files that lie beside it, unless they are attached.
+commented '^$' >"$OUT/comment.md"
+commented '[.]png$' >"$OUT/markdown/comment.md"
 cat "$OUT/comment.md" >>"$GITHUB_STEP_SUMMARY"
 echo "code=$code" >>"$GITHUB_OUTPUT"

@@ -21,6 +21,8 @@ printf '%s\\n' "$*" >>"$GH_LOG"
 case "$*" in
     *comments*--jq* | *comments\\ --jq*) printf '%b' "${GH_IDS:-}" ;;
     *repos/me/it/pulls*) printf '%b' "${GH_PULLS:-}" ;;
+    pr\\ comment\\ --help) printf '%b' "${GH_HELP:-}" ;;
+    pr\\ comment*) cp "$7" "$GH_LOG.pictured"; exit "${GH_REFUSES:-0}" ;;
     run\\ download*) printf 'what the fork says\\n' >"${@: -1}/comment.md" ;;
 esac
 for argument in "$@"; do
@@ -73,6 +75,29 @@ def test_the_comparison_is_written_as_page_comment_and_summary(shell, runs, tmp_
     assert "figures/" not in comment and "*Figure" not in comment and "*Table" in comment
     assert comment.endswith("**Crossed**\n\n- `val_accuracy > base + 0.1`\n")
     assert written(done.out / "compare.html").startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("ids", ["", "41\\n"])
+def test_pictures_of_examples_are_attached_where_gh_and_the_token_can(shell, runs, tmp_path, ids, refused):
+    assert shell("compare.sh", BASE=runs[0], NEW=runs[1], FAIL_IF="").returncode == 0
+    gh = {"GH_IDS": ids, "GH_HELP": "  -a, --attach file\n", "GH_REFUSES": str(int(refused))}
+    done = shell("comment.sh", PULL="7", PAGE="https://example.org/page", **gh)
+    assert done.returncode == 0, done.stderr
+    _, _, posted, *after = written(done.log).splitlines()
+    assert posted == f"pr comment 7 --repo me/it --body-file {done.out}/body.md --attach figures/sides-fixed.png"
+    text = written(tmp_path / "gh.log.pictured")
+    assert text.startswith(MARKER) and text.endswith("[The page with all figures](https://example.org/page)\n")
+    assert "![28 examples that only new classifies correctly.](figures/sides-fixed.png)\n\n*Figure" in text
+    assert text.count("](figures/") == 1 == text.count("*Figure") and "<img" not in text
+    assert (done.out / "markdown" / "figures" / "sides-fixed.png").exists()
+    if not refused:
+        assert after == [
+            f"api --silent --method DELETE repos/me/it/issues/comments/{old}" for old in ids.split("\\n")[:-1]
+        ]
+    else:
+        assert "--method PATCH" in after[0] if ids else "--method POST" in after[0]
+        assert "figures/" not in written(tmp_path / "gh.log.body")
 
 
 def test_wrong_input_fails_the_step_at_once(shell, runs, tmp_path):
