@@ -125,15 +125,19 @@ def _notes(
     shown: np.ndarray, chosen: Sequence[int], classes: Sequence[str], plan: _Plan, own_scale: bool
 ) -> Iterator[Words]:
     yield Words(2, plan.scale_y, plan.scale, "muted", SMALL)
-    largest = _largest(shown)
+    largest, colored = _largest(shown), len(classes) <= COLORED
     widest = max(text_width(str(channel), SMALL, bold=True) for channel in chosen)
     names = _fitting(classes, plan.room - widest - (text_width(": 0.000", _PEAK) if own_scale else 0) - 4, _PEAK)
     for index, channel in enumerate(chosen):
         left, base, label = float(plan.left[index]), float(plan.head[index]), int(largest[index])
         yield Words(left, base, str(channel), size=SMALL, bold=True)
         if np.isfinite(shown[index]).any():
-            value = f": {short_number(shown[index, label], 2)}" if own_scale else ""
-            yield Words(left + plan.room, base, names[label] + value, "muted", _PEAK, anchor="end")
+            value = short_number(shown[index, label], 2) if own_scale else ""
+            # Where there is not room for both, the colour or else the name says which label it is.
+            both = f"{names[label]}: {value}" if own_scale else names[label]
+            room = plan.room - text_width(str(channel), SMALL, bold=True) - 3
+            fitting = (text for text in (both, value if colored else names[label]) if text_width(text, _PEAK) <= room)
+            yield Words(left + plan.room, base, next(fitting, ""), "muted", _PEAK, anchor="end")
 
 
 def _fitting(names: Sequence[str], room: float, size: float, least: int = 6) -> tuple[str, ...]:

@@ -62,12 +62,16 @@ def distinct(names: tuple[str, ...], length: int) -> tuple[str, ...]:
     ('an ankle boot', 'a sandal')
     >>> distinct(("northern river otter", "northern river gull, adult", "northern river gull, adopted"), 9)
     ('otter', 'gull,…ult', 'gull,…ted')
+    >>> distinct(("probe 1 (dog)", "probe 2 (cat)"), 9)
+    ('1 (dog)', '2 (cat)')
     """
     whole = tuple(clean(name) for name in names)
     if all(len(name) <= length for name in whole):
         return whole
     cut = _shared(whole)
     below = _shared(tuple(name[cut:][::-1] for name in whole))
+    if not any(character.isalnum() for character in whole[0][len(whole[0]) - below :]):
+        below = 0  # a bracket that all of them close
     cores = tuple(name[cut : len(name) - below] for name in whole)
     for tail in (0, length // 3, length // 2, length - 2):
         made = tuple(_without_middle(core, length, tail) for core in cores)

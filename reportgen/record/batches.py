@@ -27,6 +27,8 @@ INPUT_BYTES = 64 << 20
 EMBEDDED_BYTES = 8 << 20
 """Embedded inputs kept in the run, for the page to show."""
 
+SAME = "it must give the same ones in the same order each time, without shuffling"
+
 EXAMPLE = "inputs, or (inputs, targets), with the same number of examples"
 
 
@@ -99,24 +101,34 @@ def _streamed(name: str, give: Callable[[], Any]) -> Batch:
     if targets and len(targets) < len(kept):
         raise DataError(f"only some batches of {name} have targets; give each as a pair (inputs, targets)")
     whole = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(inputs for inputs, _ in kept))
-    return Batch(size, whole, np.concatenate(targets) if targets else None, stream=_alike(name, parts, size))
+    return Batch(
+        size, whole, np.concatenate(targets) if targets else None, stream=_alike(name, parts, size, kept[0][0])
+    )
 
 
-def _alike(name: str, parts: Callable[[], Iterable[Any]], size: int) -> Callable[[], Iterator[Any]]:
-    """The parts, anew at each call; every pass must give `size` examples in all."""
+def _alike(name: str, parts: Callable[[], Iterable[Any]], size: int, first: Any) -> Callable[[], Iterator[Any]]:
+    """The parts, anew at each call; every pass must give `size` examples in all, of which the `first` are compared."""
 
     def again() -> Iterator[Any]:
         count = 0
         for inputs, targets in parts():
+            if not count and not _equal(inputs, first):
+                raise DataError(
+                    f"{name} gives other examples than when the recorder was opened, and its pictures would be shown "
+                    f"with answers to others; {SAME}"
+                )
             count += jax.tree.leaves(inputs)[0].shape[0]
             yield inputs, targets
         if count != size:
-            raise DataError(
-                f"{name} held {size:,} examples when the recorder was opened, and {count:,} now; it must give the same "
-                "ones in the same order each time"
-            )
+            raise DataError(f"{name} held {size:,} examples when the recorder was opened, and {count:,} now; {SAME}")
 
     return again
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two batches' inputs are the same, in batches of one size or of several: NaN is NaN."""
+    pairs = list(zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=False))
+    return all(np.array_equal(a[: len(b)], b[: len(a)], equal_nan=a.dtype.kind in "fc") for a, b in pairs)
 
 
 def _parted(name: str, data: Any) -> tuple[Any, np.ndarray | None]:

@@ -341,3 +341,14 @@ def test_a_tagger_keeps_its_vocabulary_and_is_embedded(tmp_path):
     assert vectors.shape == (len(TOKENS), run.network.layers[run.embed_layer].channels)
     with pytest.raises(DataError, match=r"vocabulary has 5 texts for the network's 11 tokens"):
         Recorder(tmp_path / "more", Language(), variables, **given, vocabulary=texts[:5])
+
+
+def test_other_examples_in_the_place_of_the_first_are_refused(tmp_path):
+    model, shift = Head(3), iter([0, 0, 1])
+    variables = model.init(jax.random.key(0), X)
+    given = {"probe": X[:2], "evaluation": lambda: [(X + next(shift), LABELS)]}
+    with (
+        Recorder(tmp_path / "run", model, variables, **given) as recorder,
+        pytest.raises(DataError, match=r"gives other examples than when .* opened, .* without shuffling"),
+    ):
+        recorder.epoch(variables, steps=1)

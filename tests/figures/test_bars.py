@@ -6,6 +6,8 @@ import pytest
 
 from reportgen.errors import DataError
 from reportgen.figures.bars import label_bars
+from reportgen.figures.fonts import text_width
+from reportgen.figures.scene import SMALL
 from reportgen.figures.svg import drawing
 
 RANDOM = np.random.default_rng(0)
@@ -104,3 +106,17 @@ def test_a_long_name_never_runs_into_the_channels_number():
         peaks = [e.text for e in texts if e.text.startswith(name[:2])]
         assert len(peaks) == 8
         assert all(peak.endswith("…") and len(peak) >= 3 and len(peak) * width <= 76 for peak in peaks)
+
+
+def test_what_is_printed_of_a_panel_does_not_run_into_its_number():
+    values = RANDOM.random((128, 2)) / 100
+    root = ET.fromstring(drawing(label_bars(values, ["generated", "real"], own_scale=True)).svg)
+    words = [e for e in root.iter() if e.tag.endswith("text") and (e.text or "").strip()]
+    numbers = [e for e in words if e.get("font-weight") == "bold"]
+    assert len(numbers) == 128
+    for number in numbers:
+        end = float(number.get("x")) + text_width(number.text, SMALL, bold=True)
+        beside = [e for e in words if e.get("y") == number.get("y") and e.get("text-anchor") == "end"]
+        starts = [float(e.get("x")) - text_width(e.text, 9.0) for e in beside]
+        assert not [start for start in starts if float(number.get("x")) < start < end]
+    assert any("real" not in e.text and e.text.startswith("0.") for e in words)
