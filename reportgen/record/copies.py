@@ -1,6 +1,6 @@
 """Copies of a training's variables, made on the device behind the update that made them.
 
-    copier = Copier(model, collections, shapes)
+    copier = Copier(model, collections, needed, shapes)
     given = copier.take(params)                      # refuses what is not of the network that is recorded
     copy, metrics = copier.copy(given, metrics)      # returns at once
     writer.record(step, epoch, copy())               # in the writer thread, which waits for the values
@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from reportgen.capture import on_this_process, variables_of
-from reportgen.record.trees import Shapes, check_same, recordable, taken
+from reportgen.errors import OptionError
+from reportgen.record.trees import Shapes, check_same, differing, recordable, shapes_of, taken
 from reportgen.store import Layout, Packed, order, raw_bytes, stored, variable_tensors
 
 Trees = dict[str, dict[str, Any]]
@@ -49,11 +50,13 @@ class Given:
 
 
 class Copier:
-    """Takes and copies the variables of a network whose collections and parameters' shapes are known."""
+    """Takes and copies the variables of a network: of its `collections`, those `needed` in evaluation, its parameters'
+    shapes."""
 
-    def __init__(self, model: Any, collections: Set[str], shapes: Shapes):
+    def __init__(self, model: Any, collections: Set[str], needed: Set[str], shapes: Shapes):
         self._model = model
         self._collections = collections
+        self._needed = needed
         self._shapes = shapes
         self._plans: dict[Any, Plan] = {}
 
@@ -79,6 +82,35 @@ class Copier:
         """Of the variables, the collections that the model began with."""
         return {kind: recordable(tree) for kind, tree in variables.items() if kind in self._collections}
 
+    def whole(self, variables: Any) -> dict[str, Any]:
+        """The variables with what is evaluated. Raises OptionError for those of another network or without a part."""
+        whole = taken(self._model, variables)
+        check_same("params", whole["params"], self._shapes)
+        if missing := self._needed - set(whole):
+            raise OptionError(
+                f"epoch() was given {', '.join(sorted(whole))} without {', '.join(sorted(missing))}; "
+                "give all that the model needs in evaluation"
+            )
+        return whole
+
+    def stacked(self, source: Any) -> tuple[int, Trees]:
+        """How many updates the variables are of, and all that is recorded of them, on the host: [update, ...].
+
+        Raises OptionError for parameters of another network or without that axis.
+        """
+        checked = taken(self._model, source)
+        shapes = shapes_of(checked["params"])
+        counts = {shape[:1] for shape in shapes.values()}
+        if len(counts) != 1 or counts == {()}:
+            name, shape = next(iter(shapes.items()))
+            raise OptionError(
+                f"steps() takes parameters with a further first axis, one entry for each update; {name} is {shape}, "
+                f"where one update's is {self._shapes.get(name, 'not known')}"
+            )
+        if difference := differing({name: shape[1:] for name, shape in shapes.items()}, self._shapes):
+            raise OptionError(f"the parameters of each update are of another network: {difference}")
+        return next(iter(counts))[0], jax.tree.map(np.array, self.recorded(checked))  # the loop may donate them
+
     @staticmethod
     def copy(given: Given | None, held: Any) -> tuple[Callable[[], Packed] | None, Any]:
         """A function that waits for a copy of what was given, and a copy of the arrays in `held`, by one program."""
@@ -96,6 +128,11 @@ class Copier:
             return lambda: packed, held
         trees, held = _copied((given.trees, held))
         return lambda: Packed.of(variable_tensors(jax.tree.map(np.asarray, trees))), held
+
+
+def one_of(stacked: Trees, number: int) -> Packed:
+    """The variables of one of several updates."""
+    return Packed.of({name: array[number] for name, array in variable_tensors(stacked).items()})
 
 
 _copied = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))

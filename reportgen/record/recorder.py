@@ -29,17 +29,17 @@ from reportgen.core.classes import names_in_order
 from reportgen.core.outcome import Task, task_named
 from reportgen.core.paths import lasting_path
 from reportgen.core.run import MetricRow
-from reportgen.errors import OptionError, RunError, expect, warn
+from reportgen.errors import RunError, expect, warn
 from reportgen.record.background import Background
 from reportgen.record.batches import all_batches, recorded_part
-from reportgen.record.copies import Copier
+from reportgen.record.copies import Copier, one_of
 from reportgen.record.keep import Keep, Start, interval, with_earlier
 from reportgen.record.prepared import fitting, prepare_model
 from reportgen.record.provenance import provenance
 from reportgen.record.resumed import replaced, standing
-from reportgen.record.trees import OTHER_PARAMETERS, Kept, check_same, shapes_of, taken
+from reportgen.record.trees import OTHER_PARAMETERS, Kept, shapes_of, taken
 from reportgen.record.unclosed import FORKED, leave_open, wait_for_dropped
-from reportgen.record.values import NO_STEP, Metrics, configuration, numbers, rows_of, updates
+from reportgen.record.values import NO_STEP, Metrics, configuration, history, numbers, rows_of, updates
 from reportgen.store import Packed, RunWriter, variable_tensors
 
 WAITING_BYTES = 256 << 20
@@ -109,7 +109,6 @@ class Recorder:
         batches = all_batches(probe, evaluation, embedding)
         self._model = model
         self._shapes = shapes_of(variables["params"])
-        self._copier = Copier(model, set(variables), self._shapes)
         self._metrics = Metrics()
         self._every = interval(keep.every, variables)
         self._closed = False
@@ -124,6 +123,7 @@ class Recorder:
             names = None if classes is None else names_in_order(classes)
             prepared = prepare_model(model, variables, batches, names, task, vocabulary, apply, keep, verify)
         self._batches, self._observe, self._needed = prepared.batches, prepared.observe, prepared.needed
+        self._copier = Copier(model, set(variables), prepared.needed, self._shapes)
         self._recorded = recorded_part(prepared.batches)
         self._step, self._epoch = start.at
         self._epoch_began = self._step
@@ -179,37 +179,55 @@ class Recorder:
             reported_values = self._metrics({**({} if loss is None else {"train_loss": loss}), **reported})
             # Metrics on the device are copied like parameters: the loop may delete or donate what it was given.
             held = {name: value for name, value in reported_values.items() if isinstance(value, jax.Array)}
-            self._step += 1
-            step, epoch = self._step, self._epoch + 1
-            kept = bool(self._every) and step % self._every == 0
+            kept = bool(self._every) and (self._step + 1) % self._every == 0
             # One call for all, queued on the device behind the update that made them.
             copy, held = self._copier.copy(given if kept else None, held)
+            self._note(copy, reported_values | held)
             if kept:
-                self._kept = Kept(step, set(given.trees), given.trees["params"])
-            row = {**reported_values, **held}
+                self._kept = Kept(self._step, set(given.trees), given.trees["params"])
 
-            def write(writer: RunWriter) -> None:
-                with own_modes():
-                    if copy is not None:
-                        writer.record(step, epoch, copy())
-                    writer.step_rows(MetricRow(step, epoch, reported=numbers(row)), flushed=False)
+    def steps(self, params: Any, losses: Any = None, **reported: Any) -> None:
+        """Note updates of which the loop returns the history, as `jax.lax.scan` stacks it, each as `step` does.
 
-            self._submit(write)
+        All arrays of `params`, `losses` and the metrics have a further first axis [update]. Waits for them. Raises
+        OptionError for arrays of other shapes, and as `step` does.
+        """
+        with self._guard, own_modes():
+            self._check_open("steps")
+            count, trees = self._copier.stacked(params)
+            columns = {**({} if losses is None else {"train_loss": losses}), **reported}
+            for number, row in enumerate(history(columns, count)):
+                kept = bool(self._every) and (self._step + 1) % self._every == 0
+                self._note(partial(one_of, trees, number) if kept else None, self._metrics(row))
+                if kept:
+                    self._kept = Kept(self._step, set(trees))
+
+    def _note(self, copy: Callable[[], Packed] | None, row: Mapping[str, Any]) -> None:
+        """Count an update, and hand the copy of its variables and its metrics to the writer thread."""
+        self._step += 1
+        step, epoch = self._step, self._epoch + 1
+
+        def write(writer: RunWriter) -> None:
+            with own_modes():
+                if copy is not None:
+                    writer.record(step, epoch, copy())
+                writer.step_rows(MetricRow(step, epoch, reported=numbers(row)), flushed=False)
+
+        self._submit(write)
 
     def epoch(self, variables: Any, *, steps: int | None = None, losses: Any = None, **reported: Any) -> None:
         """Close an epoch: records activations, predictions, vectors, the measured val_accuracy, and metrics.
 
-        `variables` as the model takes them, or a TrainState; for NNX the model or its state. A loop that does
-        not call `step`, as one whose updates run inside `jax.lax.scan`, gives the number of updates as
-        `steps`, or their `losses` [update], which become the loss of each. Without either, an epoch in which
-        `step` was not called counts as one update, for each epoch is kept under a step of its own. Waits for
-        the evaluation. Parameters that are not those of the last `step`, as averaged ones, are kept in their place,
-        and those of `step` beside them as the collection "step_params". Raises OptionError when a collection is
-        missing that the model reads in evaluation, and as `step` does.
+        `variables` as the model takes them, or a TrainState; for NNX the model or its state. A loop that calls
+        neither `step` nor `steps` gives the number of updates as `steps`, or their `losses` [update]. Without either,
+        an epoch in which neither was called counts as one update, for each epoch is kept under a step of its own.
+        Waits for the evaluation. Parameters that are not those of the last `step`, as averaged ones, are kept in
+        their place, and those of `step` beside them as the collection "step_params". Raises OptionError when a
+        collection is missing that the model reads in evaluation, and as `step` does.
         """
         with self._guard, own_modes():
             self._check_open("epoch")
-            variables = self._whole(variables)
+            variables = self._copier.whole(variables)
             each, count = updates(losses, steps)
             reported_values = self._metrics(reported)
             if not count and self._step == self._epoch_began:
@@ -234,7 +252,7 @@ class Recorder:
         with self._guard, own_modes():
             self._check_open("at")
             step, epoch = count("step", step, self._step + 1), count("epoch", epoch, self._epoch + 1)
-            whole = self._whole(variables)
+            whole = self._copier.whole(variables)
             self._step = self._epoch_began = step
             self._epoch = epoch
             self._kept = Kept(step)
@@ -246,17 +264,6 @@ class Recorder:
         self._check_open("rows")
         noted = rows_of(rows, epoch, self._metrics)
         self._submit(lambda writer: writer.step_rows(*noted))
-
-    def _whole(self, variables: Any) -> dict[str, Any]:
-        """The variables with what is evaluated. Raises OptionError for those of another network or without a part."""
-        whole = taken(self._model, variables)
-        check_same("params", whole["params"], self._shapes)
-        if missing := self._needed - set(whole):
-            raise OptionError(
-                f"epoch() was given {', '.join(sorted(whole))} without {', '.join(sorted(missing))}; "
-                "give all that the model needs in evaluation"
-            )
-        return whole
 
     def _check_open(self, call: str) -> None:
         if os.getpid() != self._process:

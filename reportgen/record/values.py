@@ -222,6 +222,19 @@ NO_STEP = (
 )
 
 
+def history(columns: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+    """A row of metrics for each of `count` updates, of columns [update]. Raises OptionError for others."""
+    arrays = {}
+    for name, column in columns.items():
+        try:
+            arrays[name] = np.asarray(column)
+        except (TypeError, ValueError, RuntimeError) as error:  # ragged, traced, or deleted
+            raise OptionError(f"{name} must be one number for each of the {count:,} updates: {error}") from error
+        if arrays[name].shape != (count,):
+            raise OptionError(f"{name} must be [{count:,}], a number for each update; got {list(arrays[name].shape)}")
+    return [{name: array[number] for name, array in arrays.items()} for number in range(count)]
+
+
 def updates(losses: Any, steps: Any) -> tuple[list[Any], int]:
     """The loss of each of an epoch's updates, where known, and how many these are. Raises OptionError for others."""
     count = None if steps is None else whole(steps)
