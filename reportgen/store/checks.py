@@ -41,12 +41,13 @@ def snapshot_signature(tensors: schema.Stored) -> tuple[tuple[str, tuple[int, ..
 @dataclass(frozen=True)
 class Expected:
     """The run that every activations file must agree with; `sizes` are those of the batches, where known, `values`
-    how many values each evaluation target has."""
+    how many values each evaluation target has, `embedded` whether the run names a layer that is embedded."""
 
     layers: Mapping[str, Layer]
     classes: int
     sizes: Mapping[str, int]
     values: int | None = None
+    embedded: bool = False
 
 
 def activations_problem(tensors: Tensors, expected: Expected) -> str | None:
@@ -145,6 +146,8 @@ def _outcome_problem(tensors: Tensors, expected: Expected) -> str | None:
 
 
 def _vectors_problem(described: Mapping[str, Any], expected: Expected) -> str | None:
+    if expected.embedded and schema.VECTORS["embedding"] not in described:
+        return f"{schema.VECTORS['embedding']} is missing"
     for batch, name in schema.VECTORS.items():
         dtype, shape = described.get(name, ("F32", (0, 0)))
         size = expected.sizes.get(batch, shape[0] if shape else 0)

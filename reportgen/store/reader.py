@@ -54,6 +54,7 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
         len(classes),
         {name: batch.size for name, batch in batches.items() if batch.size},
         targets.shape[1] if targets is not None and len(targets.shape) == 2 else None,
+        header.embed_layer is not None,
     )
     snapshots = _snapshots(folder, problems, verify)
     if not snapshots:

@@ -15,8 +15,10 @@ from reportgen.core.run import MetricRow
 from reportgen.errors import DamagedError, ReportgenError, RunError
 from reportgen.page.html import html
 from reportgen.store import RunWriter, open_run
+from reportgen.store.files import Tensors, write_tensors
 from reportgen.store.log import Record
 from reportgen.store.segments import segment_files
+from tests.reliability import SOAK
 from tests.reliability.runs import header, write_run
 from tests.snapshots import flip_last_byte
 
@@ -82,6 +84,16 @@ def test_damaged_final_activations_move_the_answers_to_the_epoch_before(run):
     assert report.headline.endswith(" after 1 epoch; one seed.")
     assert ("epochs", "1") in report.key_figures
     assert dict(report.key_figures)["steps"] == "4"
+
+
+def test_activations_that_lack_a_tensor_are_left_out_or_shown_without_it(run):
+    file = run / "activations" / "00000002.safetensors"
+    tensors = Tensors(file)
+    arrays = dict(tensors)
+    for name in sorted(arrays) if SOAK else ["embedding_vectors"]:
+        write_tensors(file, {other: array for other, array in arrays.items() if other != name}, tensors.metadata)
+        told = any(f"activations of step 2 left out: {name}" in warning for warning in warnings_of(run))
+        assert told or name != "embedding_vectors"
 
 
 def test_without_images_and_labels_the_rest_is_reported(run):
