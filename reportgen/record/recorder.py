@@ -38,7 +38,7 @@ from reportgen.record.prepared import fitting, prepare_model
 from reportgen.record.provenance import provenance
 from reportgen.record.resumed import replaced, standing
 from reportgen.record.trees import OTHER_PARAMETERS, Kept, shapes_of, taken
-from reportgen.record.unclosed import FORKED, leave_open, wait_for_dropped
+from reportgen.record.unclosed import FORKED, leave_open, status_after, wait_for_dropped
 from reportgen.record.values import NO_STEP, Metrics, configuration, history, numbers, rows_of, updates
 from reportgen.store import Packed, RunWriter, variable_tensors
 
@@ -160,8 +160,8 @@ class Recorder:
                 self._writer.batches(self._recorded)
             self._keep(variables, self._epoch)
             self._record(variables, initial)
-        except BaseException:
-            self.close("failed")
+        except BaseException as error:
+            self.close(status_after(error))
             raise
 
     def step(self, params: Any, loss: Any = None, **reported: Any) -> None:
@@ -305,9 +305,7 @@ class Recorder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
-        well = error is None or (isinstance(error, SystemExit) and error.code in (None, 0))
-        stopped = isinstance(error, KeyboardInterrupt | GeneratorExit)
-        self.close("finished" if well else "interrupted" if stopped else "failed")
+        self.close(status_after(error))
 
     def _keep(self, variables: Mapping[str, Any], epoch: int) -> None:
         """Hand a copy of the variables to the writer thread, unless they are kept at this step already."""

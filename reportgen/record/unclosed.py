@@ -1,6 +1,7 @@
-"""Recorders that nobody closes: what they were given is written when they are dropped, and when the program ends.
+"""How recordings end: their status, and what is written of those that nobody closes, when dropped or at the exit.
 
 leave_open(recorder, background, writer, started)
+status_after(KeyboardInterrupt())         # "interrupted"
 wait_for_dropped()                  # before their directories are opened again
 """
 
@@ -24,6 +25,14 @@ FORKED = (
     "{call}() was called in a process that was forked from the one that records into {path}; "
     "record there, or open a recorder on a directory of its own here"
 )
+
+
+def status_after(error: BaseException | None) -> str:
+    """The status of a run whose recording ended with this; None for its own end."""
+    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+        return "finished"
+    # What is no Exception stops a program from outside: Ctrl-C, a task that is cancelled, a generator that is dropped.
+    return "failed" if isinstance(error, Exception | SystemExit) else "interrupted"
 
 
 def leave_open(recorder: Any, background: Background, writer: RunWriter | None, started: float) -> None:

@@ -33,8 +33,8 @@ from reportgen.store.rows import read_rows, row_line
 from reportgen.store.schema import layer_vector_tensors, observation_tensors, place, variable_tensors
 from reportgen.store.segments import INDEX, Packed, segment_files
 
-_OPEN: "WeakValueDictionary[str, RunWriter]" = WeakValueDictionary()
-"""The writers of this process by their directory."""
+_OPEN: "WeakValueDictionary[tuple[int, str], RunWriter]" = WeakValueDictionary()
+"""Writers by their process, as a forked one has its parent's here too, and directory."""
 
 
 class RunWriter:
@@ -71,7 +71,7 @@ class RunWriter:
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            if str(self.path.resolve()) in _OPEN:
+            if self._place in _OPEN:
                 raise RunError(
                     f"{self.path} is still being recorded into by a Recorder of this process: close it first "
                     "(recorder.close(); leaving a `with` block does it), or give each of several networks a folder of "
@@ -80,7 +80,7 @@ class RunWriter:
             raise RunError(f"{self.path} is being recorded into by another process; wait for it to end") from error
         except OSError as error:
             raise RunError(f"{self.path} can't be written into: {error.strerror or error}") from error
-        _OPEN[str(self.path.resolve())] = self
+        _OPEN[self._place] = self
         try:
             self._seconds_before = self._make_room(overwrite, resume_at)
             for folder in (layout.SNAPSHOTS, layout.ACTIVATIONS):
@@ -206,8 +206,12 @@ class RunWriter:
         finally:
             self._release()
 
+    @property
+    def _place(self) -> tuple[int, str]:
+        return os.getpid(), str(self.path.resolve())
+
     def _release(self) -> None:
-        _OPEN.pop(str(self.path.resolve()), None)
+        _OPEN.pop(self._place, None)
         self._lock.release()
 
     def _write_header(self, status: str, seconds: float | None) -> None:

@@ -1,5 +1,6 @@
 """How recordings end: closed or not, dropped, left, forked, from several threads."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,7 +52,83 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 recorder.step(params)
 recorder.close()
 """: ("finished", 2, 0),
+    """
+recorder = new()
+if not (child := os.fork()):
+    try:
+        new(overwrite=True)
+    except RunError as error:
+        os._exit(7 if "by another process" in str(error) else 8)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+recorder.close()
+""": ("finished", 0, 0),
+    """
+def batches():
+    with new() as recorder:
+        while True:
+            yield recorder.step(params)
+loop = batches()
+next(loop), next(loop)
+del loop
+""": ("interrupted", 2, 0),
+    """
+import asyncio
+async def train():
+    with new() as recorder:
+        recorder.step(params)
+        raise asyncio.CancelledError
+try:
+    asyncio.run(train())
+except asyncio.CancelledError:
+    pass
+""": ("interrupted", 1, 0),
+    """
+with new() as recorder:
+    recorder.step(params)
+    raise ValueError
+""": ("failed", 1, 1),
+    """
+import signal
+passes = []
+def evaluation():
+    passes.append(None)
+    if len(passes) == 3:  # after those of opening the recorder: in the middle of an epoch's
+        signal.raise_signal(signal.SIGINT)
+    return [(X, None)]
+try:
+    with new(evaluation=evaluation) as recorder:
+        recorder.step(params)
+        recorder.epoch(params)
+except KeyboardInterrupt:
+    pass
+""": ("interrupted", 1, 0),
+    """
+recorder = new()
+def later():
+    recorder.step(params)
+import atexit
+atexit.register(later)
+recorder.step(params)
+""": ("not closed", 2, 0),
 }
+WORKERS = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+def squared(number):
+    return number * number
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[2])
+    with new() as recorder, ProcessPoolExecutor(2, mp_context=context) as workers:
+        for _ in range(3):
+            assert list(workers.map(squared, range(5))) == [0, 1, 4, 9, 16]
+            recorder.step(params)
+    worker = context.Process(target=sys.exit, args=(3,))
+    worker.start()
+    worker.join()
+    assert worker.exitcode == 3
+"""
 
 
 @pytest.mark.parametrize("code", ENDINGS)
@@ -63,3 +140,14 @@ def test_nothing_is_lost_and_the_run_says_how_it_ended(tmp_path, code):
     assert done.returncode == exit_code, done.stderr
     run = open_run(tmp_path / "run", verify=True)
     assert (run.status, list(run.snapshots), run.problems) == (status, list(range(steps + 1)), ())
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_workers_beside_a_recording_end_and_take_nothing_from_it(tmp_path, method):
+    (tmp_path / "main.py").write_text(BEGIN + WORKERS)
+    command = [sys.executable, tmp_path / "main.py", tmp_path / "run", method]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    run = open_run(tmp_path / "run", verify=True)
+    assert (run.status, list(run.snapshots), run.problems) == ("finished", [0, 1, 2, 3], ())
