@@ -24,7 +24,8 @@ from jax.extend.core import Literal
 from reportgen.capture.fields import ELEMENTWISE
 from reportgen.capture.flatten import CapturePoint
 from reportgen.capture.interpret import REDUCTIONS, Equation, Loop, depends_on, makers, shape_of
-from reportgen.capture.marks import scope_of
+from reportgen.capture.jax_versions import place_of
+from reportgen.capture.marks import at, scope_of
 from reportgen.capture.operations import ATTENTION_WEIGHTS, MOVES, Operation
 from reportgen.capture.program import Program, evaluate, needed
 
@@ -54,19 +55,19 @@ class Fused:
     queries: int
 
 
-def fused(program: Program, variables: Any, images: Any) -> tuple[list[Fused], list[str]]:
-    """The fused attentions whose weights could be proven, and the modules of those of which they could not.
+def fused(program: Program, variables: Any, images: Any) -> tuple[list[Fused], dict[str, str]]:
+    """The fused attentions whose weights could be proven; and for those of which they could not, path -> reason.
 
     `images` are a few that differ; the model is run on them, but only where it has such an attention.
     """
     found: list[Fused] = []
-    unproven = []
-    for scope, position, values in _candidates(program):
+    unproven = {}
+    for scope, position, values, place in _candidates(program):
         after = program.equations[position].outvars
         tried = (_proven(program, scope, value, after, variables, images) for value in values)
         proven = next((x for x in tried if x is not None), None)
         if proven is None:
-            unproven.append(scope)
+            unproven["/".join(filter(None, (scope, ATTENTION_WEIGHTS)))] = at(UNPROVEN, place)
         elif proven not in found:
             found.append(proven)
     return found, unproven
@@ -101,9 +102,8 @@ def _added(program: Program, equations: list[Any], closed: Any, scope: str, outp
     at = [order.get(point.variable, -1) >= order[output] for point in program.points]
     place = at.index(True) if True in at else len(at)
     last = len(shape_of(weights)) - 1
-    point = CapturePoint(
-        weights, weights, operation=Operation(ATTENTION_WEIGHTS, scope, order[output], weights, (), (last,))
-    )
+    operation = Operation(ATTENTION_WEIGHTS, scope, order[output], weights, (), (last,))
+    point = CapturePoint(weights, weights, operation=operation, equation=program.equations[order[output]])
     return replace(
         program,
         equations=[*program.equations, *equations],
@@ -118,8 +118,9 @@ def _places(program: Program) -> list[Any]:
     return [*program.images, *(v for equation in program.equations for v in equation.outvars)]
 
 
-def _candidates(program: Program) -> Iterator[tuple[str, int, list[Any]]]:
-    """Module, position outside of loops, and what may be the values, the nearest first, of what may be an attention."""
+def _candidates(program: Program) -> Iterator[tuple[str, int, list[Any], str]]:
+    """Module, position outside of loops, what may be the values, the nearest first, and the line of each product that
+    may be an attention's."""
     activations = depends_on(program.equations, program.images)
     made_by = makers(program.equations)
     outside = set(_places(program))
@@ -135,7 +136,7 @@ def _candidates(program: Program) -> Iterator[tuple[str, int, list[Any]]]:
             if values is not None:
                 starts = _starts(equation) if isinstance(equation, Loop) else {}
                 path = [v for v in _back([values], made_by, MOVES, starts) if v in outside and v in activations]
-                yield scope_of(inner.source_info.name_stack)[0], position, path
+                yield scope_of(inner.source_info.name_stack)[0], position, path, place_of(inner)
 
 
 def _inner(equations: Iterable[Equation]) -> Iterator[Any]:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
+from jax.extend.core import Literal
 
 from reportgen.capture import attention, batch
 from reportgen.capture.axes import arranged, follow, with_heads, with_pairs
@@ -26,6 +27,8 @@ from reportgen.capture.batch import ImageAxis, images_first
 from reportgen.capture.fields import receptive_fields
 from reportgen.capture.flops import flops
 from reportgen.capture.forward import Forward, PlainForward, forward_of, name_of, variables_of
+from reportgen.capture.jax_versions import place_of
+from reportgen.capture.marks import at
 from reportgen.capture.names import flat_names
 from reportgen.capture.operations import ATTENTION_WEIGHTS
 from reportgen.capture.program import Program, trace
@@ -130,8 +133,7 @@ def _examine(
     fused, unproven = attention.fused(program, variables, _two(images))
     program = attention.with_weights(program, fused)
     layers, uncaptured = build(program, root)
-    for scope in unproven:
-        uncaptured["/".join(filter(None, (scope, ATTENTION_WEIGHTS)))] = attention.UNPROVEN
+    uncaptured.update(unproven)
     if not layers:
         given = "" if program.outputs else ", and no array came out: return the model's output"
         raise ModelError(f"no module of the model was called, so nothing could be captured{given}")
@@ -145,15 +147,32 @@ def _examine(
             del image_axes[path]
         elif not outer:
             image_axes[path] = ImageAxis(image_axes[path].axis, image_axes[path].positions, outer=False)
+    unclear.update({x.path: at(unclear[x.path], x.point.place) for x in layers if x.point and x.path in unclear})
     kept = [layer for layer in layers if layer.path in image_axes]
     _, ownerless = own_params(kept, params)
+    read = _read_at(program, variables) if ownerless else {}
     for name in ownerless:
         if name.rpartition("/")[0] not in uncaptured:
-            uncaptured[name] = "this parameter is used by no captured module"
+            uncaptured[name] = at("this parameter is used by no captured module", read.get(name, ""))
     for name, reason in forward.unmarked.items():
         if name not in shapes:
             uncaptured[name] = reason
     return program, kept, image_axes, {**uncaptured, **unclear}, fused
+
+
+def _read_at(program: Program, variables: Any) -> dict[str, str]:
+    """Parameter -> the line of the model's code that reads it."""
+    leaves = jax.tree_util.tree_leaves_with_path(variables)
+    name_of = {
+        v: jax.tree_util.keystr(path[1:], simple=True, separator="/")
+        for v, (path, _) in zip(program.variables, leaves, strict=True)
+    }
+    read: dict[str, str] = {}
+    for equation in program.equations:
+        for v in equation.invars:
+            if not isinstance(v, Literal) and v in name_of and (line := place_of(equation)):
+                read.setdefault(name_of[v], line)
+    return read
 
 
 def _some(images: Any, count: int) -> Any:

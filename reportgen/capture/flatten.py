@@ -24,9 +24,10 @@ from reportgen.capture.jax_versions import (
     called_program,
     inner_programs,
     is_jaxs_own,
+    place_of,
     scan_of,
 )
-from reportgen.capture.marks import CallTag, scope_name, scope_of, tag_of
+from reportgen.capture.marks import CallTag, at, scope_name, scope_of, tag_of
 from reportgen.capture.operations import Operation, called, operations
 
 HIDING = {"while": "a while loop", "cond": "a condition's branch"}
@@ -37,7 +38,8 @@ class CapturePoint:
     """One value to capture: a module's result (`tag`) or a functional operation's.
 
     `variable` holds it in the program; `inner` is the variable inside the loop where it is made, the same
-    one outside of loops. `flax` says that Flax's own capture gave this very variable.
+    one outside of loops. `flax` says that Flax's own capture gave this very variable. `equation` is the one
+    that its place in the model's code is known from.
     """
 
     variable: Any
@@ -45,6 +47,12 @@ class CapturePoint:
     tag: CallTag | None = None
     operation: Operation | None = None
     flax: bool = False
+    equation: Any = None
+
+    @property
+    def place(self) -> str:
+        """The line of the model's code that made it, "model.py:12"."""
+        return "" if self.equation is None else place_of(self.equation)
 
 
 @dataclass
@@ -76,7 +84,10 @@ class Flattener:
                 continue
             for variable in equation.equation.outvars if isinstance(equation, Loop) else equation.outvars:
                 made.setdefault(variable, Operation("", scope, position, variable, ()))
-        both = [(x.position, 0, CapturePoint(v, v, operation=x)) for v, x in made.items()]
+        both = [
+            (x.position, 0, CapturePoint(v, v, operation=x, equation=self.equations[x.position]))
+            for v, x in made.items()
+        ]
         both += [(position, 1, point) for position, point in self._marked]
         return [point for _, _, point in sorted(both, key=lambda item: item[:2])]
 
@@ -89,7 +100,11 @@ class Flattener:
             inputs = [read(environment, v) for v in equation.invars]
             tag = tag_of(equation)
             if tag is not None:
-                self._marked.append((len(self.equations) - 1, CapturePoint(inputs[0], inputs[0], tag=tag)))
+                made: Equation = equation
+                if not place_of(equation):  # nothing of the model's own calls the model
+                    made = next((e for e in reversed(self.equations) if inputs[0] in e.outvars), equation)
+                point = CapturePoint(inputs[0], inputs[0], tag=tag, equation=made)
+                self._marked.append((len(self.equations) - 1, point))
                 environment[equation.outvars[0]] = inputs[0]
                 continue
             inner = _wrapped(equation)
@@ -169,7 +184,8 @@ class Flattener:
                 same = [more[v] for v in ways_back(within, made_by, flat.moved) if v in more]
                 self.moved.update({output: same[0]} if same else {})
         self._marked += [
-            (len(self.equations), CapturePoint(more[p.variable], p.inner, p.tag, p.operation)) for p in points
+            (len(self.equations), CapturePoint(more[p.variable], p.inner, p.tag, p.operation, equation=p.equation))
+            for p in points
         ]
         return Loop(
             equation, flat.equations, inside[:carry], inside[carry:], outputs, list(flat.constants), scan.options, more
@@ -187,7 +203,8 @@ class Flattener:
                     name = "/".join(filter(None, (point.operation.scope, point.operation.name)))
                 else:
                     continue
-                self.hidden[name] = f"it is computed inside {HIDING[equation.primitive.name]}", equation.invars
+                reason = f"it is computed inside {HIDING[equation.primitive.name]}"
+                self.hidden[name] = at(reason, point.place), equation.invars
             self.unreached |= flat.unreached
             self.hidden.update({name: (reason, equation.invars) for name, (reason, _) in flat.hidden.items()})
 

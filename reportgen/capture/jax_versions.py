@@ -7,12 +7,19 @@ Everything else in `capture` uses public modules of JAX and no parameter of thes
 `KNOWN` are the releases that the tests have run on; an equation that can't be read raises ModelError.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+import sysconfig
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import CodeType
 from typing import Any, NamedTuple
 
+import flax
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
+import reportgen
 from reportgen.errors import ModelError
 
 KNOWN = ("0.10", "0.12")
@@ -36,6 +43,12 @@ SOURCES = (
 """Files whose functions are recognised by a traceback where they leave no call behind."""
 
 
+LIBRARIES = tuple(
+    f"{Path(file).parent}{os.sep}" for file in (jax.__file__, flax.__file__, reportgen.__file__) if file is not None
+)
+"""Folders of code that is not the model's."""
+
+
 class Scan(NamedTuple):
     """A `scan` equation: its first `consts` inputs and the next `carry`, its program, and how it runs.
 
@@ -48,6 +61,36 @@ class Scan(NamedTuple):
     body: Jaxpr
     body_consts: Sequence[Any]
     options: Mapping[str, Any]
+
+
+def frames_of(equation: Any) -> tuple[Sequence[CodeType], Sequence[int]]:
+    """The calls in which an equation was made, the innermost first: their code, and how far each had come in it."""
+    made = equation.source_info.traceback
+    return made.raw_frames() if made is not None else ((), ())
+
+
+def place_of(equation: Any) -> str:
+    """The line of the model's own code that made an equation, "model.py:12"; "" where there is none."""
+    return place(zip(*frames_of(equation), strict=True))
+
+
+def place_here() -> str:
+    """The line of the model's own code that is being called from."""
+    return place((frame.f_code, frame.f_lasti) for frame, _ in traceback.walk_stack(None))
+
+
+def place(frames: Iterable[tuple[CodeType, int]]) -> str:
+    """The innermost line that is neither JAX's, Flax's, Python's nor reportgen's, "model.py:12"; "" where none is."""
+    for code, offset in frames:
+        if not _is_library(code.co_filename):
+            lines = [line for start, end, line in code.co_lines() if start <= offset < end and line is not None]
+            return f"{Path(code.co_filename).name}:{lines[0] if lines else code.co_firstlineno}"
+    return ""
+
+
+def _is_library(file: str) -> bool:
+    python = file.startswith(sysconfig.get_path("stdlib")) and "site-packages" not in file
+    return file.startswith((*LIBRARIES, "<frozen", "<string>")) or python
 
 
 def scan_of(equation: JaxprEqn) -> Scan | None:

@@ -17,7 +17,8 @@ import flax.linen as nn
 import jax
 
 from reportgen.capture.intermediates import Call, Intermediates
-from reportgen.capture.marks import CallTag, mark, reason_unmarked, scope, shown_methods
+from reportgen.capture.jax_versions import place_here
+from reportgen.capture.marks import CallTag, at, mark, reason_unmarked, scope, shown_methods
 
 EVALUATION_ARGUMENTS = {
     "train": False,
@@ -102,7 +103,7 @@ class LinenForward:
         finally:
             self._running.pop()
         if (reason := reason_unmarked(output)) is not None:
-            self.unmarked[tag.path or tag.kind] = reason
+            self.unmarked[tag.path or tag.kind] = at(reason, place_here())
         self._marked = True
         return mark(output, tag)
 

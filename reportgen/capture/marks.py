@@ -98,6 +98,11 @@ def tag_of(equation: Any) -> CallTag | None:
     return CallTag(**json.loads(name.removeprefix(PREFIX)))
 
 
+def at(reason: str, place: str) -> str:
+    """The reason why something is not captured, with the line of the model's code: "its value ... (model.py:12)"."""
+    return f"{reason} ({place})" if place else reason
+
+
 def reason_unmarked(output: Any) -> str | None:
     """Why nothing of a module's output could be marked; None where something was."""
     leaves = jax.tree.leaves(output)

@@ -28,8 +28,9 @@ from flax import nnx
 from flax.traverse_util import unflatten_dict
 
 from reportgen.capture.intermediates import Call
+from reportgen.capture.jax_versions import place_here
 from reportgen.capture.linen import evaluation_arguments, is_library
-from reportgen.capture.marks import CallTag, mark, reason_unmarked, scope, shown_methods
+from reportgen.capture.marks import CallTag, at, mark, reason_unmarked, scope, shown_methods
 from reportgen.errors import ModelError
 
 MARK = "_reportgen_path"
@@ -163,7 +164,7 @@ class NnxForward:
         with scope(tag.path, tag.library):
             output = call()
         if (reason := reason_unmarked(output)) is not None:
-            self.unmarked[tag.path or tag.kind] = reason
+            self.unmarked[tag.path or tag.kind] = at(reason, place_here())
         return mark(output, tag)
 
 

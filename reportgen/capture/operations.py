@@ -20,7 +20,7 @@ from typing import Any
 from jax.extend.core import JaxprEqn, Literal
 
 from reportgen.capture.interpret import Equation, Loop, shape_of
-from reportgen.capture.jax_versions import SOURCES, called_name
+from reportgen.capture.jax_versions import SOURCES, called_name, frames_of
 from reportgen.capture.marks import scope_of
 
 ACTIVATIONS = (
@@ -111,10 +111,7 @@ def called(equation: JaxprEqn) -> str | None:
 
 def _source_function(equation: Equation) -> tuple[str, tuple[Any, ...]] | None:
     """Which call of a known function made this equation (form 2): its name and the call site."""
-    traceback = equation.source_info.traceback
-    if traceback is None:
-        return None
-    codes, offsets = traceback.raw_frames()
+    codes, offsets = frames_of(equation)
     outermost = None
     for index, code in enumerate(codes):
         if code.co_name in CALLED and code.co_filename.replace("\\", "/").endswith(SOURCES):

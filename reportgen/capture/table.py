@@ -20,7 +20,7 @@ from jax.extend.core import Literal
 from reportgen.capture.flatten import CapturePoint
 from reportgen.capture.intermediates import Call
 from reportgen.capture.interpret import Borders, Equation, depends_on, interpret, known, makers
-from reportgen.capture.marks import CallTag, scope_of
+from reportgen.capture.marks import CallTag, at, scope_of
 from reportgen.capture.operations import Operation
 from reportgen.capture.program import Program
 from reportgen.capture.structure import Step, structure
@@ -34,7 +34,7 @@ class CapturedLayer:
     """A value that can be captured. `module` is where its own parameters are, None for an operation.
 
     `op`, `role`, `inputs`, `alias_of` and `tied_to` are as in `core.network.Layer`. `variable` and `inner`
-    are as in `CapturePoint`. `call` tells which module call's result it is, `flax` that Flax's own
+    are as in its `CapturePoint`, `point`. `call` tells which module call's result it is, `flax` that Flax's own
     capture gave the same variable.
     """
 
@@ -50,6 +50,7 @@ class CapturedLayer:
     operation: Operation | None = None
     call: Call | None = None
     flax: bool = False
+    point: CapturePoint | None = None
 
 
 def build(program: Program, root: bool = False) -> tuple[list[CapturedLayer], dict[str, str]]:
@@ -83,7 +84,7 @@ class _Table:
             if point.tag is not None and varies:
                 self._add_call(point, point.tag)
             elif point.tag is not None and not (point.tag.library and self._is_parameter(point.inner)):
-                self._constant[_name(point.tag) + point.tag.leaf] = CONSTANT
+                self._constant[_name(point.tag) + point.tag.leaf] = at(CONSTANT, point.place)
             elif point.operation is not None and varies and point.variable not in self._path_of:
                 self._add_operation(point, point.operation, self._steps.found.get(point.inner))
         shown = {path.split("#")[0] for path in self._layers}
@@ -125,6 +126,7 @@ class _Table:
             tied_to=None if first == base else first,
             call=Call(tag.module, tag.method or "__call__", count - 1, tag.leaf),
             flax=point.flax,
+            point=point,
         )
         self._add(layer, tag.path.rpartition("/")[0] if tag.path else None)
 
@@ -141,7 +143,8 @@ class _Table:
             base = read if self._layers[read].module is not None else read.rpartition("/")[0]
         path = self._unique(f"{base}/{operation.name}" if base else operation.name)
         role = role_of(operation.name) if step is None else step.role
-        layer = CapturedLayer(path, operation.name, role, point.variable, point.inner, operation=operation)
+        variable, inner = point.variable, point.inner
+        layer = CapturedLayer(path, operation.name, role, variable, inner, operation=operation, point=point)
         self._add(layer, operation.scope)
 
     def _origin(self, variable: Any) -> str | None:
