@@ -203,6 +203,7 @@ class _Folding:
             whole = [part for place, part in enumerate(parts) if place in knot and isinstance(part, Module)]
             taken = max(whole, key=lambda part: sum(1 for _ in layers_of(part)))
             loose = [each for part in taken.parts for each in (part.parts if isinstance(part, Repeat) else (part,))]
+            loose += [Chain((layer,)) for layer in taken.own]
             parts = sorted([part for part in parts if part is not taken] + loose, key=self._place)
         return parts
 

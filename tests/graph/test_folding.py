@@ -137,3 +137,10 @@ def test_modules_that_read_each_other_are_taken_apart():
     assert [layer.path for layer in layers_of(folded)] == ["a/one", "b/one", "a/two", "b/two"]
     assert all(isinstance(part, Chain) for part in folded.parts)
     check_drawn(net)
+
+
+def test_the_result_of_a_module_taken_apart_is_not_lost():
+    first = conv("a/one", INPUT)
+    second, third = conv("take", "a/one"), conv("a/two", "take")
+    own = Layer("a", "Quantizer", Role.BLOCK, (4, 4, 2), inputs=("a/two",), alias_of="a/two")
+    check_drawn(network(first, second, third, own))
