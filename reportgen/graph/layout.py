@@ -65,6 +65,11 @@ def layout(
         vertices.slides.setdefault((chain[0], chain[1]), found[0] - (found[1] if len(chain) == 2 else 0.0))
         vertices.slides.setdefault((chain[-2], chain[-1]), -found[1])
     across = place(vertices, rows, widths)
+    # What comes first is read first: at the left, where it is in view on a narrow screen too.
+    spans = [(x - width / 2, x + width / 2) for x, width in zip(across, widths, strict=True)]
+    middle = (min(left for left, _ in spans) + max(right for _, right in spans)) / 2 if spans else 0.0
+    if rows and sum(across[v] for v in rows[0]) / len(rows[0]) > middle + BESIDE:
+        across = place(vertices, [row[::-1] for row in rows], widths)
     return _routed(vertices, rows, across, sizes)
 
 
