@@ -9,7 +9,7 @@ import numpy as np
 
 from reportgen.analysis.channels import strongest
 from reportgen.core.network import INPUT, Layer, Network, is_kernel
-from reportgen.core.report import Block, Entry, Figure, FigureRow, Fold, Section
+from reportgen.core.report import Block, Entry, Figure, Fold, Section
 from reportgen.figures.chart import chart
 from reportgen.figures.export import export
 from reportgen.figures.mosaic import FEW
@@ -54,7 +54,7 @@ def build(context: PageContext) -> Section | None:
     if insides:
         figures = [_inside(module, network, replace(look, opened=within)) for module, within in insides.values()]
         names = listed([module.path for module, _ in insides.values()], 3)
-        drawn.append(Fold(f"Inside {names}", (FigureRow(tuple(figures), "Inside the modules"),)))
+        drawn.append(Fold(f"Inside {names}", tuple(figures)))
     repeats = [*_repeats(parts, network, opened)]
     repeats += [each for module, within in insides.values() for each in _repeats(module.parts, network, within)]
     if repeats:

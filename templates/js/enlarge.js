@@ -77,11 +77,12 @@
     button.addEventListener("click", () => enlarge(figure));
     const picture = figure.querySelector(".picture");
     picture.classList.add("zooms");
-    picture.addEventListener("click", () => {
-      if (!dialog.open) enlarge(figure);
+    picture.addEventListener("click", (event) => {
+      if (!dialog.open && !event.target.closest("a")) enlarge(figure);
     });
   }
   dialog.addEventListener("click", (event) => {
-    if (event.target === dialog) dialog.close();
+    // A link leads back to the page.
+    if (event.target === dialog || event.target.closest("a")) dialog.close();
   });
 })();
