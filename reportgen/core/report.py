@@ -90,7 +90,8 @@ class Mosaic:
 
     `raster` is the encoded mosaic at native resolution, its tiles on the `grid`. `labels` has a name per tile,
     `values` a short text per tile (shown on hover), `outlined` the tiles to mark. The page enlarges
-    it by a whole factor, within the width that `stand` allows.
+    it by a whole factor, within the width that `stand` allows. `links` has for each tile the anchor of the example that
+    the page's script tells of when it is chosen, () for none.
     """
 
     raster: Raster
@@ -99,6 +100,7 @@ class Mosaic:
     values: tuple[str, ...] = ()
     outlined: tuple[int, ...] = ()
     stand: Stand = "full"
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from reportgen.figures.svg import drawing
 if TYPE_CHECKING:
     import PIL.Image
 
-SIDE = 420
+SIDE = 380
 HEAD, FOOT = 34, 14
 SHADES = 12
 
@@ -44,7 +44,7 @@ def animation(
 
     `ordered` is as for `class_dots`.
 
-    An endless GIF of 420 x 468 pixels with exactly one picture per frame, each shown for `frame_ms`
+    An endless GIF of 380 x 428 pixels with exactly one picture per frame, each shown for `frame_ms`
     milliseconds; the still is the last frame, in the page's colours. Non-finite points are omitted from their frame.
     Raises DataError without frames, or unless there is one name per frame.
     """

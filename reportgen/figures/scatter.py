@@ -74,7 +74,7 @@ def embedding_multiples(
     *,
     ordered: bool = False,
 ) -> Scene:
-    """The frames [n, 2] side by side, at most four in a row, all at the same limits.
+    """The frames [n, 2] side by side, three or four in a row, all at the same limits.
 
     Class names are in the last frame; `ordered` is as for `class_dots`. Non-finite points are omitted; without labels
     all points have one colour.
@@ -82,7 +82,7 @@ def embedding_multiples(
     if not frames or len(frames) != len(titles):
         raise DataError(f"small multiples need a title per frame; got {len(frames)} and {len(titles)}", code="A101")
     clouds = [checked_cloud(frame, labels) for frame in frames]
-    columns = min(4, len(frames))
+    columns = 3 if len(frames) in (5, 6) else min(4, len(frames))
     rows = -(-len(frames) // columns)
     gap, head = 16, HEAD
     side = min((WIDTH - gap * (columns - 1)) / columns, 300.0)

@@ -23,7 +23,7 @@ from reportgen.sections.story import frame_names
 from reportgen.sections.words import listed, noun, percent, plural
 
 FRAME_MS = 500
-MULTIPLES = 8
+MULTIPLES = 6
 GROUPS = 5
 """Groups of points by their value, where values are predicted."""
 LEAST = 0.005

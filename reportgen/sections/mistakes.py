@@ -1,6 +1,7 @@
 """Where the network fails: confusion matrix, accuracy per class, misclassified images."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,7 @@ def _misclassified(context: PageContext, result: Confusion) -> Figure | None:
         gap=2,
     )
     assert picture is not None
+    picture = replace(picture, links=tuple(f"example-{i}" for i in chosen))
     kept = sum(i < len(images) for i in result.misclassified)
     shown = "all" if len(chosen) == len(result.misclassified) else f"{len(chosen)}"
     among = f" among the {kept:,} whose pictures the run keeps" if kept < len(result.misclassified) else ""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from reportgen.core.report import Block, Document, Drawing, Figure, FigureRow, Fold, Section, Table, Text
+from reportgen.core.report import Block, Document, Drawing, Figure, FigureRow, Fold, Mosaic, Section, Table, Text
 from reportgen.core.scripted import Examples, Explorer
 from reportgen.sections.words import listed, plural, slug
 
@@ -100,5 +100,7 @@ def _figure(figure: Figure, prefix: str) -> Figure:
             return _ID.sub(rf"\1{prefix}-", svg)
 
         picture = replace(picture, svg=marked(picture.svg), cells=tuple(map(marked, picture.cells)))
+    if isinstance(picture, Mosaic):
+        picture = replace(picture, links=tuple(f"{prefix}-{link}" for link in picture.links))
     live = f"{prefix}-{figure.live}" if figure.live else ""
     return replace(figure, name=f"{prefix}-{figure.name}", picture=picture, live=live)

@@ -4,6 +4,7 @@ The page's script tells of any example that it carries; without it a row stands 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -225,6 +226,8 @@ def _pictures(context: PageContext, crowd: Crowd) -> Figure | None:
         columns=1 + len(crowd.near),
         stand="half",
     )
+    links = crowd.links
+    picture = replace(picture, links=tuple(links[at] for at in chosen))
     one, layer = noun(context.run), context.run.embed_layer
     return Figure(
         "examples-pictures",

@@ -1,7 +1,75 @@
-// Point at a tile, or walk the tiles with the arrow keys: its number and values stand below the picture.
+// Point at a tile, or walk the tiles with the arrow keys: its number and values stand below the picture. Where the
+// picture is wider than its place, its tiles go into more rows.
 (() => {
   "use strict";
   const SVG = "http://www.w3.org/2000/svg";
+
+  const draw = (tag, attributes, ...content) => {
+    const element = document.createElementNS(SVG, tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...content);
+    return element;
+  };
+
+  // The same tiles in rows of so many: a function of the columns, that puts them back for the picture's own number.
+  const wrapper = (svg, at, labelOf) => {
+    const own = [...svg.childNodes];
+    const [width, height] = ["width", "height"].map((name) => svg.getAttribute(name));
+    const use = svg.querySelector("use")?.getAttribute("href");
+    const frame = svg.querySelector(":scope > rect[fill]")?.getAttribute("fill");
+    const boxes = [...svg.querySelectorAll(":scope > svg")].map((row) => row.getAttribute("viewBox").split(" ").map(Number));
+    const gutter = svg.querySelector("text.gutter") !== null;
+    const place = (tile, columns) => [at.left + (tile % columns) * at.pitchX, at.top + Math.floor(tile / columns) * at.pitchY];
+    return (columns) => {
+      if (columns === at.ownColumns || !use) {
+        svg.replaceChildren(...own);
+        svg.setAttribute("width", width);
+        svg.setAttribute("height", height);
+        svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+        return;
+      }
+      const parts = [svg.querySelector("defs") ?? own.find((node) => node.localName === "defs")];
+      for (let first = 0; first < at.count; first += columns) {
+        const last = Math.min(first + columns, at.count);
+        const [left, top] = place(first, columns);
+        const across = (last - first) * at.pitchX - (at.pitchX - at.tileWidth);
+        parts.push(draw("rect", { x: left - 1, y: top - 1, width: across + 2, height: at.tileHeight + 2, fill: frame }));
+        // Runs of tiles that stand in one row of the picture, which is one raster.
+        for (let tile = first; tile < last; ) {
+          const [row, column] = [Math.floor(tile / at.ownColumns), tile % at.ownColumns];
+          const run = Math.min(last - tile, at.ownColumns - column);
+          const [x, y] = place(tile, columns);
+          const wide = run * at.pitchX - (at.pitchX - at.tileWidth);
+          const box = [boxes[row][0] + (column * at.pitchX) / at.scale, boxes[row][1], wide / at.scale, boxes[row][3]];
+          parts.push(draw("svg", { x, y, width: wide, height: at.tileHeight, viewBox: box.join(" ") }, draw("use", { href: use })));
+          tile += run;
+        }
+        if (gutter) {
+          const text = draw("text", { x: at.left - 6, y: top + Math.floor((at.tileHeight + 7) / 2), class: "gutter" });
+          const label = labelOf(first);
+          text.textContent = label.length > 9 ? `${label.slice(0, 8)}…` : label;
+          parts.push(text);
+        }
+      }
+      for (const node of own) {
+        if (!(node.localName === "text" && !gutter) && !node.classList?.contains("outline")) continue;
+        const copy = node.cloneNode(true);
+        const [x, y] = ["x", "y"].map((name) => Number(node.getAttribute(name)));
+        // A name stands in the 26 px above its tile.
+        const above = node.localName === "text" ? 4 : 0;
+        const tile = Math.round((x - at.left) / at.pitchX) + at.ownColumns * Math.round((y + above - at.top) / at.pitchY);
+        const [before, after] = [place(tile, at.ownColumns), place(tile, columns)];
+        copy.setAttribute("x", x + after[0] - before[0]);
+        copy.setAttribute("y", y + after[1] - before[1]);
+        parts.push(copy);
+      }
+      const size = [at.left + columns * at.pitchX - (at.pitchX - at.tileWidth) + 2, place(at.count - 1, columns)[1] + at.tileHeight + 2];
+      svg.replaceChildren(...parts);
+      svg.setAttribute("width", size[0]);
+      svg.setAttribute("height", size[1]);
+      svg.setAttribute("viewBox", `0 0 ${size[0]} ${size[1]}`);
+    };
+  };
 
   for (const svg of document.querySelectorAll("svg.tiles")) {
     const box = svg.closest(".picture");
@@ -11,18 +79,22 @@
     const bar = box.nextElementSibling;
     if (bar?.classList.contains("colorbar")) bar.append(readout);
     else box.after(readout);
-    let at, labels, values;
+    let at, labels, values, links;
     let cursor = null;
     let current = -1;
 
     // A page has hundreds of these pictures, and a reader points at a few.
     const read = () => {
       if (at) return;
-      const { labels: names, values: texts, ...places } = svg.dataset;
+      const { labels: names, values: texts, links: anchors, ...places } = svg.dataset;
       at = Object.fromEntries(Object.entries(places).map(([name, value]) => [name, Number(value)]));
+      at.ownColumns = Math.min(at.columns, at.count);
+      at.columns = at.ownColumns;
       labels = names ? JSON.parse(names) : null;
       values = texts ? JSON.parse(texts) : null;
+      links = anchors && known.size ? JSON.parse(anchors) : null;
     };
+    const labelOf = (tile) => (labels ? labels[tile] : String(tile));
 
     const show = (tile) => {
       if (tile === current) return;
@@ -32,17 +104,11 @@
         readout.textContent = "";
         return;
       }
-      if (!cursor) {
-        cursor = document.createElementNS(SVG, "rect");
-        cursor.setAttribute("class", "cursor");
-        cursor.setAttribute("width", at.tileWidth);
-        cursor.setAttribute("height", at.tileHeight);
-      }
+      cursor ??= draw("rect", { class: "cursor", width: at.tileWidth, height: at.tileHeight });
       cursor.setAttribute("x", at.left + (tile % at.columns) * at.pitchX);
       cursor.setAttribute("y", at.top + Math.floor(tile / at.columns) * at.pitchY);
       svg.append(cursor);
-      const label = labels ? labels[tile] : String(tile);
-      readout.textContent = values ? `${label}: ${values[tile]}` : label;
+      readout.textContent = values ? `${labelOf(tile)}: ${values[tile]}` : labelOf(tile);
     };
 
     const tileUnder = (event) => {
@@ -61,8 +127,22 @@
     svg.addEventListener("pointermove", (event) => show(tileUnder(event)));
     svg.addEventListener("pointerleave", () => show(-1));
     box.addEventListener("blur", () => show(-1));
+    // A tile that is an example leads to its story.
+    const follow = (tile) => {
+      if (tile < 0 || !links) return false;
+      svg.closest("dialog")?.close();
+      location.hash = links[tile];
+      return true;
+    };
+    if (svg.dataset.links && known.size) {
+      svg.classList.add("lists");
+      svg.addEventListener("click", (event) => {
+        if (follow(tileUnder(event))) event.stopPropagation();
+      });
+    }
     box.addEventListener("keydown", (event) => {
       read();
+      if (event.key === "Enter" && follow(current)) return;
       const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: at.columns, ArrowUp: -at.columns }[event.key];
       if (step === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
       const next = current < 0 ? 0 : current + step;
@@ -74,5 +154,21 @@
       if (left < box.scrollLeft) box.scrollLeft = left;
       if (left + shown > box.scrollLeft + box.clientWidth) box.scrollLeft = left + shown - box.clientWidth;
     });
+
+    if (svg.dataset.count === "1") continue;
+    const own = Number(svg.getAttribute("width"));
+    let wrap = null;
+    new ResizeObserver(() => {
+      // In the dialog it stands as it did in the page.
+      if (svg.closest("dialog") || (!wrap && box.clientWidth >= own) || !box.clientWidth) return;
+      read();
+      wrap ??= wrapper(svg, at, labelOf);
+      const room = box.clientWidth - 4 - at.left - at.tileWidth;
+      const columns = box.clientWidth >= own ? at.ownColumns : Math.min(at.ownColumns, Math.max(1, 1 + Math.floor(room / at.pitchX)));
+      if (columns === at.columns) return;
+      show(-1);
+      at.columns = columns;
+      wrap(columns);
+    }).observe(box);
   }
 })();

@@ -1,11 +1,15 @@
 """What the scripts add: tiles, tables, enlarged figures, all by keyboard too."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from reportgen.page.save import save
+from tests.browser.test_story import told_of
 from tests.page.sample import sample
 
 
@@ -50,6 +54,59 @@ def test_mosaics_are_shown_pixel_by_pixel(visit, report_file: Path) -> None:
     shot = page.screenshot(clip={"x": box["x"] + 5 * 108, "y": top, "width": 104, "height": 104})
     seen = np.asarray(Image.open(io.BytesIO(shot)).convert("L"))
     assert np.abs(seen.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("width", [320, 380, 768])
+def test_mosaics_wrap_where_they_are_narrow(visit, report_file: Path, width: int) -> None:
+    page = visit(report_file, viewport={"width": width, "height": 900})
+    page.wait_for_timeout(300)
+    box, svg = page.locator("#conv1-maps .picture"), page.locator("#conv1-maps svg.tiles")
+    svg.scroll_into_view_if_needed()
+    assert box.evaluate("(box) => box.scrollWidth <= box.clientWidth + 1 && !box.matches('.over')")
+    columns = int((svg.bounding_box()["width"] - 2 + 4) // 108)
+    assert columns == {320: 2, 380: 3, 768: 6}[width]
+    # Tile 13 shows what stands at its place in the raster, and is called so.
+    picture = sample().sections[2].blocks[0].picture
+    with Image.open(io.BytesIO(picture.raster.data)) as raster:
+        native = np.asarray(raster)[..., 0]
+    expected = np.kron(native[28 : 28 + 26, 1 + 5 * 27 : 1 + 5 * 27 + 26], np.ones((4, 4), np.uint8))
+    left, top = 108 * (13 % columns), 14 + 122 * (13 // columns)
+    svg.hover(position={"x": left + 50, "y": top + 50})
+    assert page.locator("#conv1-maps [role=status]").text_content() == f"13: {picture.values[13]}"
+    page.mouse.move(0, 0)
+    at = svg.bounding_box()
+    page.evaluate(f"scrollBy(0, {round(at['y']) + top - 100})")
+    at = svg.bounding_box()
+    shot = page.screenshot(clip={"x": at["x"] + left, "y": at["y"] + top, "width": 104, "height": 104})
+    seen = np.asarray(Image.open(io.BytesIO(shot)).convert("L"))
+    assert (np.abs(seen.astype(int) - expected) <= 1).mean() > 0.97
+    names = svg.locator("text").all_text_contents()
+    assert names == [str(i) for i in range(16)]
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.wait_for_timeout(200)
+    assert svg.get_attribute("width") == str(8 * 108 - 4 + 2)
+
+
+def test_a_tile_that_is_an_example_leads_to_its_story(visit, tmp_path: Path) -> None:
+    report = sample()
+    section = report.sections[1]
+    blocks = tuple(
+        replace(b, picture=replace(b.picture, links=tuple(f"example-{100 + i}" for i in range(20))))
+        if getattr(b, "name", "") == "misclassified"
+        else b
+        for b in section.blocks
+    )
+    page = visit(
+        save(replace(report, sections=(*report.sections[:1], replace(section, blocks=blocks))), tmp_path / "r.html")
+    )
+    page.locator(".story h3").wait_for()
+    page.locator("#misclassified svg.tiles").click(position={"x": 30, "y": 40})
+    told_of(page, "Evaluation image 100")
+    assert not page.locator("dialog.enlarged").is_visible()
+    page.locator("#misclassified .picture").focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    told_of(page, "Evaluation image 102")
 
 
 def test_a_figure_is_enlarged_and_put_back(visit, report_file: Path) -> None:
