@@ -146,8 +146,18 @@ def test_examples_with_other_targets_or_without_a_finite_score_are_left_out_and_
     assert "5 more have no finite score in both" in report.document.headline
 
 
+def test_a_run_that_scores_nothing_is_no_different_from_itself():
+    run = made(Kind.NONE, None, Batch(N, VECTORS)).run
+    report = compare(run, run)
+    assert report.document.headline.startswith("No difference in parameters: those of base and new are all equal.")
+    reasons = " ".join(block.text for block in section(report, "left-out").blocks)
+    assert "nothing is scored in either run" in reasons
+
+
 def test_runs_of_different_tasks_are_compared_in_what_they_share():
-    report = compare(regression(0.5, 1).run, reconstruction(0.5, 1).run)
+    base, new = regression(0.5, 1).run, reconstruction(0.5, 1).run
+    other = {10: Snapshot(10, 2, {"params": {"head/kernel": np.ones((3, 4), np.float32)}})}
+    report = compare(base, replace(new, snapshots={**new.snapshots, **other}))
     reasons = " ".join(block.text for block in section(report, "left-out").blocks)
     assert "the task of base is regression, that of new reconstruction" in reasons
     assert report.document.headline.startswith("No verdict") and html(report.document)

@@ -19,6 +19,8 @@ def headline(comparison: Comparison) -> str:
         return _on_examples(comparison, result)
     if (scored := comparison.scored) is not None:
         return _on_scores(comparison, scored)
+    if _parameters(comparison):
+        return "No difference in parameters: those of base and new are all equal. Their answers could not be compared."
     name = deciding(comparison)
     if name is None:
         return "No verdict: the two runs have no metric in common."
@@ -126,7 +128,7 @@ def _on_scores(comparison: Comparison, scored: Scored) -> str:
     better, worse = (up, down) if scored.better > 0 else (down, up)
     between = ""
     if result.interval is not None:
-        low, high = (_change(scored, end) for end in result.interval)
+        low, high = (_change(scored, end).removesuffix(f"{NBSP}points") for end in result.interval)
         between = f" (95{NBSP}% interval {low} to {high})"
     left_out = len(scored.here) - len(result.used)
     without = f"; {left_out:,} more have no finite score in both" if left_out else ""
@@ -178,7 +180,7 @@ def _over_seeds(comparison: Comparison) -> str:
         alone = min(map(len, comparison.sides)) == 1
         why = "a single run on a side has no spread" if alone else "the runs do not vary"
         return f"No test is possible over {counts}: {why}. {name}: {difference}."
-    low, high = (_amount(name, end) for end in result.interval)
+    low, high = (_amount(name, end).removesuffix(f"{NBSP}points") for end in result.interval)
     numbers = f"{name} {difference} over {counts} (95{NBSP}% interval {low} to {high}, Welch's t; {ranks})"
     if result.differ and comparison.origins.one_configuration:
         return f"No difference but the seeds, as far as the runs recorded it: other seeds alone give {numbers}."
