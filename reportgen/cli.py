@@ -115,7 +115,7 @@ def demo(output: str, quiet: bool) -> None:
 @click.option(
     "--snapshot-every",
     metavar="batch|epoch|N",
-    help="How often to save parameters. Default: every batch up to 1 million parameters, less often above.",
+    help="How often to save parameters. Default: every batch, thinned to 2 GB.",
 )
 @click.option(
     "--embed-layer", metavar="LAYER", help="Layer to embed. Default: the last hidden layer with vector output."

@@ -3,19 +3,15 @@
 Recorder(path, model, variables, probe=probe, keep=Keep(every="epoch", layers=("conv*",)))
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
-import numpy as np
-
 from reportgen.core.arguments import count, texts, truth, whole
 from reportgen.errors import OptionError, expect, warn
 
-EVERY_BATCH_UP_TO = 1_000_000
-"""Parameters up to which every update is kept by default; of a larger model every k-th, such that at most this
-many numbers are written per update on average."""
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 @dataclass(frozen=True)
@@ -23,7 +19,12 @@ class Keep:
     """Selects what is recorded of a training.
 
     every     after which updates variables are kept: "batch" for each, "epoch" for the last of each epoch, or a
-              number n for every n-th; None: each, and fewer of a model with more than a million parameters
+              number n for every n-th; None: each, as long as that keeps to `share_of_time`
+    bytes     how much snapshots may take: a number of bytes or a text such as "2GB", and never more than half of what
+              is free where the run lies; None: any. When it is reached, every other snapshot is given up, and again,
+              so that multiples of a power of two are left. Ends of epochs always stay
+    share_of_time   of the loop's time, at most, that recording may take where `every` is None, from a second on;
+              beyond it every other update is kept, and so on. None: any
     layers    glob patterns on layer paths: whose activations are kept
     embed     path of the layer to embed; None: the last hidden vector before the output
     top       also the examples with the largest activations of each channel; evaluating then takes about twice as long
@@ -37,8 +38,14 @@ class Keep:
     embed: str | None = None
     top: bool = False
     compare: bool = True
+    bytes: int | str | None = "2GB"
+    share_of_time: float | None = 0.03
 
     def __post_init__(self) -> None:
+        _bytes(self.bytes)
+        share = self.share_of_time
+        if share is not None and not (isinstance(share, float | int) and 0 < share <= 1):
+            raise OptionError(f"share_of_time must be a share from above 0 to 1, or None, not {share!r}")
         words = "glob patterns on layer paths, such as ('conv*',)"
         object.__setattr__(self, "layers", texts("layers", self.layers, words))
         if not self.layers:
@@ -46,6 +53,11 @@ class Keep:
         expect("embed", self.embed, str | None, "the path of a layer")
         for name in ("top", "compare"):
             object.__setattr__(self, name, truth(name, getattr(self, name)))
+
+    @property
+    def most(self) -> int | None:
+        """`bytes` as a number."""
+        return _bytes(self.bytes)
 
 
 @dataclass(frozen=True)
@@ -101,13 +113,22 @@ def with_earlier(earlier: Mapping[str, Any], keep: Keep, start: Start) -> tuple[
     return keep, start
 
 
-def interval(every: str | int | None, variables: Mapping[str, Any]) -> int:
+def _bytes(value: Any) -> int | None:
+    """A number of bytes, perhaps with a unit. Raises OptionError for what is none."""
+    if value is None:
+        return None
+    number = whole(value)
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B)\s*", value, re.IGNORECASE)):
+        number = round(float(match[1]) * UNITS[match[2].upper()])
+    if number is None or number < 0:
+        raise OptionError(f"bytes must be a number of bytes or a text such as '500MB' or '2GB', not {value!r}")
+    return number
+
+
+def interval(every: str | int | None) -> int:
     """Keep every n-th update; 0 keeps the ends of epochs alone."""
-    if every is None:
-        count = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(variables["params"]))
-        return max(1, -(-count // EVERY_BATCH_UP_TO))
-    named = {"batch": 1, "epoch": 0}
-    if isinstance(every, str) and every in named:
+    named = {None: 1, "batch": 1, "epoch": 0}
+    if isinstance(every, str | None) and every in named:
         return named[every]
     number = whole(every)
     if number is None or number < 1:

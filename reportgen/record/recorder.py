@@ -34,6 +34,7 @@ from reportgen.record.background import Background
 from reportgen.record.batches import all_batches, recorded_part
 from reportgen.record.copies import Copier, one_of
 from reportgen.record.keep import Keep, Start, interval, with_earlier
+from reportgen.record.pace import Pace
 from reportgen.record.prepared import fitting, prepare_model
 from reportgen.record.provenance import provenance
 from reportgen.record.resumed import replaced, standing
@@ -110,17 +111,16 @@ class Recorder:
         self._model = model
         self._shapes = shapes_of(variables["params"])
         self._metrics = Metrics()
-        self._every = interval(keep.every, variables)
-        self._closed = False
-        self._warned: set[str] = set()
+        every = interval(keep.every)
+        self._pace = Pace(every, keep.share_of_time if keep.every is None else None)
+        self._closed, self._warned = False, set[str]()
         self._guard, self._process = threading.RLock(), os.getpid()
         self.accuracy: float | None = None
         """Share of the evaluation examples that were predicted correctly when they were last evaluated."""
         self.notes: list[str] = []
         """Sentences for the top of the page, written when the recorder is closed."""
-        task = task_named(task)
         with own_modes():
-            names = None if classes is None else names_in_order(classes)
+            names, task = None if classes is None else names_in_order(classes), task_named(task)
             prepared = prepare_model(model, variables, batches, names, task, vocabulary, apply, keep, verify)
         self._batches, self._observe, self._needed = prepared.batches, prepared.observe, prepared.needed
         self._copier = Copier(model, set(variables), prepared.needed, self._shapes)
@@ -134,7 +134,7 @@ class Recorder:
         self._kept = Kept(-1 if start.resume_at is None else self._step)
         known = (batch.fingerprints for batch in self._recorded.values())
         self._taken = sum(array.nbytes for array in known if array is not None)
-        options = {"snapshot_every": self._every or "epoch", "layers": list(keep.layers)}
+        options = {"snapshot_every": every or "epoch", "layers": list(keep.layers)}
         header = {
             **prepared.header,
             "classes": prepared.classes,
@@ -145,7 +145,7 @@ class Recorder:
         self._writer: RunWriter | None = None
         wait_for_dropped()
         if jax.process_index() == 0:
-            self._writer = RunWriter(path, header, overwrite=overwrite, resume_at=start.resume_at)
+            self._writer = RunWriter(path, header, overwrite=overwrite, resume_at=start.resume_at, most=keep.most)
         nbytes = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(variables["params"]))
         capacity = int(np.clip(WAITING_BYTES // max(nbytes, 1), 2, 64))
         self._background = Background(capacity, None if self._writer is None else self._writer.flush)
@@ -175,16 +175,18 @@ class Recorder:
         """
         with self._guard, own_modes():
             self._check_open("step")
+            began = time.perf_counter()
             given = self._copier.take(params)
             reported_values = self._metrics({**({} if loss is None else {"train_loss": loss}), **reported})
             # Metrics on the device are copied like parameters: the loop may delete or donate what it was given.
             held = {name: value for name, value in reported_values.items() if isinstance(value, jax.Array)}
-            kept = bool(self._every) and (self._step + 1) % self._every == 0
+            kept = self._pace.keeps(self._step + 1)
             # One call for all, queued on the device behind the update that made them.
             copy, held = self._copier.copy(given if kept else None, held)
             self._note(copy, reported_values | held)
             if kept:
                 self._kept = Kept(self._step, set(given.trees), given.trees["params"])
+            self._pace.spent(self._step, time.perf_counter() - began)
 
     def steps(self, params: Any, losses: Any = None, **reported: Any) -> None:
         """Note updates of which the loop returns the history, as `jax.lax.scan` stacks it, each as `step` does.
@@ -197,7 +199,7 @@ class Recorder:
             count, trees = self._copier.stacked(params)
             columns = {**({} if losses is None else {"train_loss": losses}), **reported}
             for number, row in enumerate(history(columns, count)):
-                kept = bool(self._every) and (self._step + 1) % self._every == 0
+                kept = self._pace.keeps(self._step + 1)
                 self._note(partial(one_of, trees, number) if kept else None, self._metrics(row))
                 if kept:
                     self._kept = Kept(self._step, set(trees))
@@ -299,6 +301,7 @@ class Recorder:
             raise
         finally:
             if self._writer is not None:
+                self._writer.paced = self._pace.note
                 self._writer.close(status, time.monotonic() - self._started, self.notes)
 
     def __enter__(self) -> "Recorder":
@@ -310,9 +313,10 @@ class Recorder:
     def _keep(self, variables: Mapping[str, Any], epoch: int) -> None:
         """Hand a copy of the variables to the writer thread, unless they are kept at this step already."""
         trees, more = self._copier.recorded(variables), {}
-        if self._kept.step == self._step and self._writer is not None:
+        if self._kept.step == self._step:
+            self.flush()  # only then is it known whether that step was given up
+        if self._writer is not None and self._kept.step == self._step == self._writer.recorded:
             if not self._kept.has(trees["params"]):
-                self.flush()
                 more = replaced(self._path, self._step, trees["params"])
             if more:
                 self._warn(OTHER_PARAMETERS)
@@ -325,7 +329,7 @@ class Recorder:
         """Copy the variables to the host, and hand them to the writer thread. Waits for them."""
         if self._writer is not None:
             step, packed = self._step, Packed.of(variable_tensors(jax.tree.map(np.asarray, trees)))
-            self._submit(lambda writer: writer.record(step, epoch, packed))
+            self._submit(lambda writer: writer.record(step, epoch, packed, end=True))
 
     def _record(self, variables: Any, reported_values: Mapping[str, Any]) -> None:
         """Evaluate the network as it is now, and hand the results to the writer thread."""

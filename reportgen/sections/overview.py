@@ -36,6 +36,8 @@ def _snapshots(context: PageContext) -> str:
         else f"every {every} batches"
     )
     kept = plural(len(run.snapshots), "snapshot")
+    if fewer := run.provenance.get("snapshots_kept"):
+        how += f" ({fewer})"
     return f"Its parameters were recorded {how}, {kept} in all." if len(run.snapshots) > 1 else f"{kept} was recorded."
 
 

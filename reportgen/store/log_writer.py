@@ -41,7 +41,7 @@ class LogWriter:
     Raises RunError where a file can't be read or written; a record that could not be written whole is taken back.
     """
 
-    def __init__(self, folder: Path, until: int):
+    def __init__(self, folder: Path, until: int, stage: int = 0):
         self._folder = folder
         self._open: dict[str, _Appended] = {}
         self.size = 0
@@ -53,8 +53,7 @@ class LogWriter:
                 level, _, number = path.stem.partition("-")
                 self._end(level)
                 self._open[level] = _Appended(segment, int(number))
-        levels = [int(level) for level in self._open if level != ENDS]
-        self.stage = min(levels, default=0)
+        self.stage = stage
         """How often it was thinned: other steps than multiples of 2 to its power are not appended, unless as ends."""
 
     def append(self, step: int, epoch: int, packed: Packed, *, end: bool = False) -> bool:

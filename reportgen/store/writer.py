@@ -53,8 +53,15 @@ class RunWriter:
         *,
         overwrite: bool = False,
         resume_at: int | None = None,
+        most: int | None = None,
     ):
         self.path = lasting_path(path)
+        self._most = most
+        self.recorded = -1 if resume_at is None else resume_at
+        """The step whose snapshot was written last."""
+        self.paced = ""
+        """Which updates were not handed over for a snapshot, in words."""
+        self._ends: set[int] = set()
         if layout.is_header(self.path.parent / layout.RUN_FILE):
             raise RunError(
                 f"{self.path.parent} is a run itself, and no other is recorded beneath it; give each of several "
@@ -85,7 +92,10 @@ class RunWriter:
             self._seconds_before = self._make_room(overwrite, resume_at)
             for folder in (layout.SNAPSHOTS, layout.ACTIVATIONS):
                 (self.path / folder).mkdir(exist_ok=True)
-            self._log = LogWriter(self.path / layout.SNAPSHOTS, -1 if resume_at is None else resume_at)
+            until = -1 if resume_at is None else resume_at
+            self._log = LogWriter(self.path / layout.SNAPSHOTS, until, self._thinned_before)
+            if most is not None:
+                self._most = min(most, shutil.disk_usage(self.path).free // 2)
             self._header = {"format": layout.FORMAT, **header}
             self._write_header("running", self._seconds_before)
             self._steps = (self.path / layout.STEPS_FILE).open("a", encoding="utf-8")
@@ -107,7 +117,8 @@ class RunWriter:
                 f"{self.path} already holds a run; choose another directory, "
                 "or go on with it (resume), or replace it (overwrite)"
             )
-        seconds = _seconds(run_file) if resume_at is not None else 0.0
+        seconds = _number(run_file, "seconds") if resume_at is not None else 0.0
+        self._thinned_before = int(_number(run_file, "snapshots_thinned")) if resume_at is not None else 0
         keep = -1 if overwrite or resume_at is None else resume_at
         if keep < 0:
             # First: if this is interrupted, the rest must not be mistaken for a run.
@@ -130,6 +141,8 @@ class RunWriter:
             file = self.path / name
             rows, _ = read_rows(file)
             write_bytes(file, "".join(row_line(row) for row in rows if row.step <= keep).encode())
+            if name == layout.EPOCHS_FILE:
+                self._ends = {row.step for row in rows if row.step <= keep}
         return seconds
 
     def batches(self, batches: Mapping[str, Batch]) -> None:
@@ -140,9 +153,22 @@ class RunWriter:
         """Write the variables after `step` updates: collection -> name -> array."""
         self.record(step, epoch, Packed.of(variable_tensors(variables)))
 
-    def record(self, step: int, epoch: int, packed: Packed) -> None:
-        """The same of variables that are packed."""
-        self._log.append(step, epoch, packed)
+    def record(self, step: int, epoch: int, packed: Packed, *, end: bool = False) -> None:
+        """The same of variables that are packed.
+
+        Where snapshots take too much, all but the ends of epochs and multiples of a power of two are given up.
+        """
+        if self._log.append(step, epoch, packed, end=end):
+            self.recorded = step
+        stage = self._log.stage
+        while (
+            self._most is not None
+            and self._log.size > self._most
+            and self._log.thin(self._ends | ({step} if end else set()))
+        ):
+            pass
+        if self._log.stage > stage:
+            self._write_header("running", self._seconds_before)
 
     def observation(self, observation: Observation) -> None:
         """Write how the network responded at a step."""
@@ -168,6 +194,7 @@ class RunWriter:
     def epoch_row(self, row: MetricRow) -> None:
         """Append the metrics of one recorded epoch."""
         self.flush()
+        self._ends.add(row.step)
         self._append(self._epochs, (row,), flushed=True)
 
     def flush(self) -> None:
@@ -214,11 +241,22 @@ class RunWriter:
         _OPEN.pop(self._place, None)
         self._lock.release()
 
+    def _kept(self) -> str:
+        """Which of the updates have a snapshot, where they are fewer than was asked for."""
+        stage = self._log.stage
+        thinned = (
+            f"of these, multiples of {2**stage:,} and the ends of epochs, to take at most {self._most or 0:,} bytes"
+        )
+        return "; ".join(part for part in (self.paced, thinned * bool(stage)) if part)
+
     def _write_header(self, status: str, seconds: float | None) -> None:
         header = {**self._header, "status": status}
+        if kept := self._kept():
+            stated = {"snapshots_kept": kept, "snapshots_thinned": self._log.stage}
+            header["provenance"] = {**header.get("provenance", {}), **stated}
         if seconds is not None and not os.environ.get("SOURCE_DATE_EPOCH"):
             # Who sets this asks for output that depends on no clock (reproducible-builds.org).
-            header["provenance"] = {**self._header.get("provenance", {}), "seconds": round(seconds, 3)}
+            header["provenance"] = {**header.get("provenance", {}), "seconds": round(seconds, 3)}
         content = json.dumps(header, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False)
         write_bytes(self.path / layout.RUN_FILE, content.encode("utf-8", "replace") + b"\n")
 
@@ -247,9 +285,9 @@ def _is_partial(name: str) -> bool:
     return name.startswith(".") and name.endswith(".partial")
 
 
-def _seconds(run_file: Path) -> float:
-    """Seconds that a run has taken until now, as its run.json says."""
+def _number(run_file: Path, name: str) -> float:
+    """A number of a run's provenance, such as the seconds that it has taken until now; 0 where there is none."""
     try:
-        return float(json.loads(run_file.read_text(encoding="utf-8"))["provenance"].get("seconds", 0.0))
+        return float(json.loads(run_file.read_text(encoding="utf-8"))["provenance"].get(name, 0.0))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{run_file} is missing or damaged; replace the run (--overwrite)") from error

@@ -16,7 +16,7 @@ import pytest
 
 import reportgen.record.recorder as recorder_module
 from reportgen.errors import RunError
-from reportgen.record import Recorder
+from reportgen.record import Keep, Recorder
 from reportgen.store import RunWriter, open_run
 from reportgen.training.checkpoint import Checkpoints, latest
 from tests.conftest import tiny_model
@@ -49,16 +49,16 @@ def copies() -> int:
 def test_memory_stays_bounded_while_the_disk_is_slower_than_the_training(tmp_path, monkeypatch):
     kept, allowed = 10 * SHAPE[0] * SHAPE[1] * 4, threading.Event()
     monkeypatch.setattr(recorder_module, "WAITING_BYTES", kept)
-    recording = recorder(tmp_path / "run")
+    recording = recorder(tmp_path / "run", keep=Keep(every="batch"))
     recording.flush()
     params = {"wide": {"kernel": np.zeros(SHAPE, np.float32), "bias": np.zeros(SHAPE[1], np.float32)}}
     params["Dense_0"] = {"kernel": np.zeros((SHAPE[1], 3), np.float32), "bias": np.zeros(3, np.float32)}
     params = jax.tree.map(jnp.asarray, params)
     write = RunWriter.record
 
-    def slow(self, *arguments):
+    def slow(self, *arguments, **options):
         allowed.wait()
-        write(self, *arguments)
+        write(self, *arguments, **options)
 
     monkeypatch.setattr(RunWriter, "record", slow)
     done = []
@@ -95,7 +95,7 @@ def test_a_failing_disk_is_told_at_the_next_call_and_again_when_closing(tmp_path
     recording = recorder(tmp_path / "run")
     recording.flush()
 
-    def full(*_):
+    def full(*_, **__):
         raise RunError("00-000000.segment could not be written: No space left on device")
 
     monkeypatch.setattr(RunWriter, "record", full)

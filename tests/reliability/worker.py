@@ -57,8 +57,8 @@ def job(order: dict[str, Any]) -> None:
 
 
 def _acknowledged(part: str, write: Any) -> Any:
-    def acknowledged(self: RunWriter, of: Any, *rest: Any) -> None:
-        write(self, of, *rest)
+    def acknowledged(self: RunWriter, of: Any, *rest: Any, **options: Any) -> None:
+        write(self, of, *rest, **options)
         say(f"ack {part} {of.step if part == 'observation' else of}")
 
     return acknowledged
