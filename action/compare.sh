@@ -20,7 +20,7 @@ reportgen compare "${runs[@]}" --format md -o "$OUT/markdown"
 # The report with the figures whose file matches $1, in Markdown's own form; then the conditions that hold.
 commented() {
     awk -v kept="$1" '
-        /^<img src="figures\// {
+        /^<img src="report-figures\// {
             split($0, part, "\"")
             shown = part[2] ~ kept
             if (shown) print "![" part[4] "](" part[2] ")"

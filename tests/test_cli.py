@@ -64,12 +64,12 @@ class TestCommands:
 
     def test_build_writes_a_folder_and_markdown(self, capsys, recorded, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        for form, first in (("dir", "index.html"), ("md", "report.md")):
+        for form, first, pictures in (("dir", "index.html", "figures"), ("md", "report.md", "report-figures")):
             code, out, err = run_cli(capsys, "build", recorded, "--format", form, "-o", form, "--embedding", "pca")
             assert code == 0, err
             assert f"{form}/{first}" in out
             assert (tmp_path / form / first).stat().st_size > 1000
-            assert any((tmp_path / form / "figures").iterdir())
+            assert any((tmp_path / form / pictures).iterdir())
         code, out, _ = run_cli(capsys, "build", recorded, "--format", "md", "--embedding", "pca")
         assert code == 0
         assert (tmp_path / "report" / "report.md").is_file()

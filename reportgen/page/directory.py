@@ -6,6 +6,7 @@ For servers whose policy forbids inline content and data: URIs; charts remain SV
 """
 
 from pathlib import Path
+from urllib.parse import quote
 
 from reportgen.core.files import Built
 from reportgen.core.report import Document, Drawing
@@ -18,13 +19,13 @@ POLICY = (
 )
 
 
-def beside(built: Built) -> Emit:
-    """Emit pictures as files in the folder's `figures`; returns their paths relative to the folder."""
+def beside(built: Built, pictures: str = "figures") -> Emit:
+    """Emit pictures as files of that folder beside the page; returns their URLs relative to the page."""
 
     def emit(name: str, data: bytes, mime: str) -> str:
-        relative = f"figures/{name}{suffix(mime, name)}"
+        relative = f"{pictures}/{name}{suffix(mime, name)}"
         built.write(relative, data)
-        return relative
+        return quote(relative, errors="surrogateescape")
 
     return emit
 

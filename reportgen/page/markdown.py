@@ -1,6 +1,6 @@
 """The report for a pull request: report.md and a folder of pictures, in GitHub-flavoured Markdown.
 
-    markdown(report, Path("pr"))                   # pr/report.md, pr/figures/*.png, *.gif, *.svg
+    markdown(report, Path("pr"))                   # pr/report.md, pr/report-figures/*.png, *.gif, *.svg
 
 A comment field takes 65,536 characters and no HTML file; data: URIs and scripts are stripped. So this
 form has the headline, the key figures, each section's finding, short tables, and as files the figures
@@ -44,12 +44,13 @@ _WIDEST = 880  # CSS px of GitHub's column
 def markdown(report: Document, folder: Path, name: str = "report.md") -> Path:
     """Write the file `name` and its pictures into the folder, made if missing; returns the file.
 
-    Pictures of an earlier report of that name are deleted. The text stays below 60,000 characters. Raises
+    The pictures lie in a folder of that name, so that several reports and a page can stand beside each other; those of
+    an earlier report of the name are deleted. The text stays below 60,000 characters. Raises
     ReportgenError where ids are not unique, a drawing holds more than shapes and text, or the folder can't be written.
     """
     numbers = outline(report)
     with Built(folder, name) as built:
-        return built.write(name, _text(report, numbers, beside(built)))
+        return built.write(name, _text(report, numbers, beside(built, f"{Path(name).stem}-figures")))
 
 
 def _text(report: Document, numbers: dict[str, str], emit: Emit) -> str:

@@ -9,7 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -45,6 +45,9 @@ def provenance() -> dict[str, Any]:
 
 _SECRET = re.compile(r"token|secret|password|passwd|api|key|auth", re.IGNORECASE)
 
+OURS = frozenset({"--key"})
+"""Options of reportgen's own commands whose names sound secret and whose values are none."""
+
 
 def command(argv: Sequence[str]) -> str | None:
     """The command that runs this program; None where nobody gave one, as in a notebook.
@@ -59,6 +62,7 @@ def command(argv: Sequence[str]) -> str | None:
         return None
     start = f"python -m {program.parent.name}" if program.name == "__main__.py" else program.name
     words = [f"python {start}" if start.endswith(".py") else start]
+    known = OURS if start in ("reportgen", "python -m reportgen") else frozenset()
     hidden = False
     for word in argv[1:]:
         name, equals, value = word.partition("=")
@@ -66,11 +70,15 @@ def command(argv: Sequence[str]) -> str | None:
         if hidden and not option:
             words.append("…")
         elif option and equals:
-            words.append(f"{name}={'…' if _SECRET.search(name) else shlex.quote(_without_folders(value))}")
+            words.append(f"{name}={'…' if _is_secret(name, known) else shlex.quote(_without_folders(value))}")
         else:
             words.append(shlex.quote(_without_folders(word)))
-        hidden = option and not equals and bool(_SECRET.search(name))
+        hidden = option and not equals and _is_secret(name, known)
     return " ".join(words)
+
+
+def _is_secret(option: str, known: Set[str]) -> bool:
+    return option not in known and bool(_SECRET.search(option))
 
 
 def _without_folders(word: str) -> str:

@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.comparison.test_page import made
-
-yaml = pytest.importorskip("yaml")
 
 ROOT = Path(__file__).parent.parent.parent
 WORKFLOWS = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "github.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -85,12 +84,12 @@ def test_pictures_of_examples_are_attached_where_gh_and_the_token_can(shell, run
     done = shell("comment.sh", PULL="7", PAGE="https://example.org/page", **gh)
     assert done.returncode == 0, done.stderr
     _, _, posted, *after = written(done.log).splitlines()
-    assert posted == f"pr comment 7 --repo me/it --body-file {done.out}/body.md --attach figures/sides-fixed.png"
+    assert posted == f"pr comment 7 --repo me/it --body-file {done.out}/body.md --attach report-figures/sides-fixed.png"
     text = written(tmp_path / "gh.log.pictured")
     assert text.startswith(MARKER) and text.endswith("[The page with all figures](https://example.org/page)\n")
-    assert "![28 examples that only new classifies correctly.](figures/sides-fixed.png)\n\n*Figure" in text
-    assert text.count("](figures/") == 1 == text.count("*Figure") and "<img" not in text
-    assert (done.out / "markdown" / "figures" / "sides-fixed.png").exists()
+    assert "![28 examples that only new classifies correctly.](report-figures/sides-fixed.png)\n\n*Figure" in text
+    assert text.count("](report-figures/") == 1 == text.count("*Figure") and "<img" not in text
+    assert (done.out / "markdown" / "report-figures" / "sides-fixed.png").exists()
     if not refused:
         assert after == [
             f"api --silent --method DELETE repos/me/it/issues/comments/{old}" for old in ids.split("\\n")[:-1]

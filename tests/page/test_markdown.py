@@ -5,12 +5,14 @@ import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from reportgen.core.report import Section, Text
+from reportgen.page.directory import directory
 from reportgen.page.markdown import LIMIT, markdown, plain
 from reportgen.page.mosaic import scale
 from tests.page.parsing import parse
@@ -35,24 +37,27 @@ def test_headline_key_figures_findings_and_pictures(tmp_path: Path) -> None:
     for section in report.sections:
         assert section.finding in page.whole()
     sources = [image.attributes["src"] for image in page.find("img")]
-    assert sources[:2] == ["figures/embedding.gif", "figures/curves.svg"]
+    assert sources[:2] == ["report-figures/embedding.gif", "report-figures/curves.svg"]
     on_disk = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert on_disk == {*sources, "report.md", ".reportgen.json"}
     assert all(image.attributes["alt"] for image in page.find("img"))
-    assert "figures/dense-maps.png" not in sources  # it stands in a fold
+    assert "report-figures/dense-maps.png" not in sources  # it stands in a fold
 
 
 def test_small_pixels_are_enlarged_exactly(tmp_path: Path) -> None:
     markdown(sample(), tmp_path)
     mosaic = sample().sections[2].blocks[0].picture
-    with Image.open(io.BytesIO(mosaic.raster.data)) as native, Image.open(tmp_path / "figures/conv1-maps.png") as large:
+    with (
+        Image.open(io.BytesIO(mosaic.raster.data)) as native,
+        Image.open(tmp_path / "report-figures/conv1-maps.png") as large,
+    ):
         expected = np.kron(np.asarray(native)[..., 0], np.ones((scale(mosaic),) * 2))
         assert np.array_equal(np.asarray(large)[..., 0], expected)
 
 
 def test_drawings_carry_their_colours_with_them(tmp_path: Path) -> None:
     markdown(sample(), tmp_path)
-    text = (tmp_path / "figures/curves.svg").read_text("utf-8")
+    text = (tmp_path / "report-figures/curves.svg").read_text("utf-8")
     root = ET.fromstring(text)
     assert (root.get("width"), root.get("height")) == ("720", "280")
     classes = {name for e in root.iter() for name in e.get("class", "").split()} - {"chart"}
@@ -99,6 +104,18 @@ def test_many_long_warnings_and_names_leave_it_below_the_limit(tmp_path: Path) -
     shown, more = text.count("> **Warning.** ") - 1, re.search(r"Warning\.\*\* (\d+) more in the HTML form", text)
     assert shown >= 1 and more and shown + int(more[1]) == 500
     assert "## " in text
+
+
+def test_reports_and_a_page_in_one_folder_have_pictures_of_their_own(tmp_path: Path) -> None:
+    one, other = sample(), replace(sample(), sections=sample().sections[:1])
+    directory(one, tmp_path)
+    written = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    for report, name in ((one, "report.md"), (other, 'é "1".md')):
+        page = rendered(markdown(report, tmp_path, name))
+        images = [tmp_path / unquote(image.attributes["src"]) for image in page.find("img")]
+        assert images and {file.parent.name for file in images} == {f"{name[:-3]}-figures"}
+        assert all(file.is_file() for file in images)
+    assert all(file.read_bytes() == before for file, before in written.items() if file.name != ".reportgen.json")
 
 
 def test_the_same_report_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -60,9 +60,9 @@ def test_a_changed_kernel_is_tinted_and_says_so(recorded, page):
 
 def test_markdown_has_the_picture_and_the_text(recorded, tmp_path):
     text = markdown(build(recorded, embedding="pca").document, tmp_path).read_text()
-    assert "figures/graph-whole.svg" in text
+    assert "report-figures/graph-whole.svg" in text
     assert "<pre>input: " in text
-    alone = (tmp_path / "figures" / "graph-whole.svg").read_text()
+    alone = (tmp_path / "report-figures" / "graph-whole.svg").read_text()
     assert "<a" not in alone and 'href="#' not in alone
 
 

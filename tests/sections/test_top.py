@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from markupsafe import escape
 
 from reportgen import build
 from reportgen.page.html import html
@@ -36,7 +37,7 @@ def test_the_small_line_names_day_commit_seed_and_command(recorded):
     bare = context(replace(run, provenance={}, config={}))
     assert summary.origin(bare) == ""
     document = build(recorded, embedding="pca").document
-    assert document.origin and f">{document.origin}</p>" in html(document)
+    assert document.origin and f">{escape(document.origin)}</p>" in html(document)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,9 @@ def test_the_small_line_names_day_commit_seed_and_command(recorded):
         (["train.py", "--data=/mnt/data", "--lr", "3e-4"], "python train.py --data=data --lr 3e-4"),
         (["/x/reportgen/__main__.py", "demo"], "python -m reportgen demo"),
         (["t.py", "--hub-token", "abc", "--apikey=abc", "a b"], "python t.py --hub-token … --apikey=… 'a b'"),
+        (["reportgen", "replay", "--key", "ema_params", "runs/c"], "reportgen replay --key ema_params runs/c"),
+        (["/x/reportgen/__main__.py", "inspect", "--key=ema"], "python -m reportgen inspect --key=ema"),
+        (["t.py", "--key", "abc", "--key=abc"], "python t.py --key … --key=…"),
         (["/x/ipykernel_launcher.py", "-f", "k.json"], None),
         ([""], None),
     ],
