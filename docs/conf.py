@@ -22,6 +22,7 @@ include_patterns = ["docs/**.md", "examples/*.md", "CHANGELOG.md", "CONTRIBUTING
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_heading_anchors = 4
 default_role = "code"
+smartquotes = False
 html_theme = "furo"
 html_theme_options = {"top_of_page_buttons": []}
 html_extra_path = ["site"]
@@ -51,7 +52,7 @@ def as_rst(app: Sphinx, what: str, name: str, obj: object, options: object, line
             kind = "doctest"
         elif row is not None and kind in ("", "columns") and (kind or not before.strip()):
             kind, indent = "columns", row.start("text")
-            result += [_escaped(row["names"]), f"    {_escaped(row['text'])}"]
+            result += [", ".join(f"``{part}``" for part in row["names"].split(", ")), f"    {_escaped(row['text'])}"]
             before = line
             continue
         elif kind == "columns" and len(line) - len(line.lstrip()) >= min(indent, 8):
