@@ -78,7 +78,7 @@ def build(
         try:
             reports[path.name] = with_what_is_whole(open_run(path), partial(make_of, share=len(within)))
         except OptionError as error:
-            raise OptionError(f"{path.name}: {error}") from error
+            raise OptionError(f"{path.name}: {error}", code=error.code) from error
 
     def together(form: Callable[[Report], Document]) -> Document:
         return several({name: form(report) for name, report in reports.items()}, within[0].parent.name, title)
@@ -177,10 +177,10 @@ def inspect(
     data = dataset if dataset is None or isinstance(dataset, Dataset) else load_dataset(dataset)
     if run is not None:
         if weights is not None or variables is not None:
-            raise OptionError("a run has its own parameters: give either a run, or weights for a model")
+            raise OptionError("a run has its own parameters: give either a run, or weights for a model", code="O103")
         network = from_run(run, step=step, model=model)
     elif model is None:
-        raise OptionError("nothing to look into: give a model (with its weights) or a run")
+        raise OptionError("nothing to look into: give a model (with its weights) or a run", code="O103")
     else:
         classes = None if data is None else len(data.classes)
         read = weights if isinstance(weights, Checkpoint | None) else Checkpoint(weights, step)
@@ -224,14 +224,16 @@ def _earlier(
         if name not in ("value_range", "rename", "layout"):
             raise TypeError(f"inspect() got an unexpected keyword argument {name!r}")
         now = "normalize=(A, B)" if name == "value_range" else f"weights=Checkpoint(path, {name}=...)"
-        warn(f"inspect({name}=...) is {now} now", DeprecationWarning)
+        warn(f"inspect({name}=...) is {now} now", DeprecationWarning, code="N101")
     if earlier.get("value_range") is not None:
         if normalize not in (None, "range"):
-            raise OptionError(f"a fixed range and the normalisation {normalize} exclude each other; give one of them")
+            raise OptionError(
+                f"a fixed range and the normalisation {normalize} exclude each other; give one of them", code="O103"
+            )
         normalize = earlier["value_range"]
     reading = {name: earlier[name] for name in ("rename", "layout") if earlier.get(name)}
     if reading and weights is None:
-        raise OptionError("rename and layout say how weights are read: give weights too")
+        raise OptionError("rename and layout say how weights are read: give weights too", code="O103")
     return (Checkpoint(weights, step, **reading) if reading else weights), normalize
 
 
@@ -250,4 +252,4 @@ def _step(asked: int | str, recorded: list[int]) -> int:
     try:
         return int(asked) if isinstance(asked, str) else operator.index(asked)
     except (TypeError, ValueError) as error:
-        raise OptionError(f"{asked!r:.80} is not a step: give a number, init or final") from error
+        raise OptionError(f"{asked!r:.80} is not a step: give a number, init or final", code="O104") from error

@@ -1,4 +1,4 @@
-"""The command line: `reportgen demo | train | build | inspect | compare | replay`.
+"""The command line: `reportgen demo | train | build | inspect | compare | replay | explain`.
 
 Each command turns its options into one call of a plain function; whatever costs time to import is
 imported inside it, so that `--help` answers at once.
@@ -56,6 +56,7 @@ def cli() -> None:
     reportgen compare runs/a runs/b -o c.html   run against run
     reportgen replay ckpts/ -o runs/b --model nets:small --dataset my.npz
                                                 record a training from its checkpoints
+    reportgen explain D104                      what an error's code means, and what to do
     """
 
 
@@ -262,6 +263,19 @@ def inspect(
     if report.run is not None:
         print_matched(report.run.provenance.get("weights_matched", {}))
     output.write(report)
+
+
+@cli.command()
+@click.argument("code", metavar="CODE")
+def explain(code: str) -> None:
+    """Explain the code of an error or a warning: what it means, an example, and what to do.
+
+    \b
+    reportgen explain D104
+    """
+    from reportgen.explain import explain as explained
+
+    click.echo(explained(code))
 
 
 def _check_demo(run: Path) -> None:

@@ -66,7 +66,7 @@ def compare(
     method = chosen((), (), None, embedding).embedding
     sides = [_listed("base", base), _listed("new", new)]
     if not all(sides):
-        raise OptionError("a comparison needs at least one run as base and one as new")
+        raise OptionError("a comparison needs at least one run as base and one as new", code="O103")
     runs = [run if isinstance(run, Run) else open_run(run) for side in sides for run in side]
 
     def made(whole: Sequence[Run]) -> ComparisonReport:

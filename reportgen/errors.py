@@ -103,7 +103,7 @@ def choices(wanted: str, existing: Iterable[str]) -> str:
     return f"{hint}Existing: {listed or 'none'}"
 
 
-def warn(message: str, category: type[Warning] = UserWarning, *, code: str = "") -> None:
+def warn(message: str, category: type[Warning] = UserWarning, *, code: str) -> None:
     """Warn, naming the line that called reportgen, however deep in it the warning arises.
 
     The text ends in the code of the kind of trouble, by which the warning can be filtered.
@@ -111,7 +111,7 @@ def warn(message: str, category: type[Warning] = UserWarning, *, code: str = "")
     frame, level = inspect.currentframe(), 1
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "reportgen":
         frame, level = frame.f_back, level + 1
-    warnings.warn(f"{message} [{code}]" if code else message, category, stacklevel=level)
+    warnings.warn(f"{message} [{code}]", category, stacklevel=level)
 
 
 @contextmanager

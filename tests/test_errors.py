@@ -65,7 +65,7 @@ def test_inspects_earlier_arguments_work_and_say_their_new_form(recorded):
 
 def test_a_warning_names_the_line_of_the_users_own_code(recwarn):
     inside = {"__name__": "reportgen.deep"}
-    exec("def deep(warn):\n    warn('mind')", inside)
+    exec("def deep(warn):\n    warn('mind', code='C202')", inside)
     line = inspect.currentframe().f_lineno + 1
     inside["deep"](errors.warn)
     (warning,) = recwarn

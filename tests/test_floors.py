@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 PACKAGE = Path(__file__).parent.parent / "reportgen"
 FLOORS = [
     {"errors", "process"},
-    {"core", "npz"},
+    {"core", "npz", "explain"},
     {"data", "models", "weights", "capture", "store", "analysis", "figures", "page"},
     {"evaluate", "graph"},
     {"record", "sections", "inspection"},

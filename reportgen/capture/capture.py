@@ -12,7 +12,6 @@ cost nothing: XLA removes them.
 """
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -56,13 +55,13 @@ class Capture:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Deprecated: `network.layers`."""
-        warnings.warn("Capture.layers is now Capture.network.layers", DeprecationWarning, stacklevel=2)
+        warn("Capture.layers is now Capture.network.layers", DeprecationWarning, code="N101")
         return tuple(self.network.layers.values())
 
     @property
     def uncaptured(self) -> Mapping[str, str]:
         """Deprecated: `network.uncaptured`."""
-        warnings.warn("Capture.uncaptured is now Capture.network.uncaptured", DeprecationWarning, stacklevel=2)
+        warn("Capture.uncaptured is now Capture.network.uncaptured", DeprecationWarning, code="N101")
         return self.network.uncaptured
 
     def __call__(self, variables: Any, images: Any) -> tuple[Any, dict[str, Any]]:
@@ -72,7 +71,8 @@ class Capture:
         if missing := [path for path in self.selected if path not in found]:
             raise ModelError(
                 f"with {count_images(images)} images the model does not compute {', '.join(missing)}, "
-                f"which it does with {batch.FEW}"
+                f"which it does with {batch.FEW}",
+                code="M109",
             )
         output, values = program.run(variables, images, [found[path] for path in self.selected])
         count = count_images(images)
@@ -110,11 +110,11 @@ def prepare(
     network = Network(name_of(model), {layer.path: layer for layer in described}, uncaptured)
     for pattern in network.separate(layers):
         if not network.select((pattern,)):
-            raise ModelError(f"no layer matches {pattern!r}; {choices(pattern, list(network.layers))}")
+            raise ModelError(f"no layer matches {pattern!r}; {choices(pattern, list(network.layers))}", code="M105")
     selected = tuple(layer.path for layer in network.select(layers) if layer.alias_of is None)
     if uncaptured:
         listed = "; ".join(f"{name}: {reason}" for name, reason in uncaptured.items())
-        warn(f"reportgen does not capture {listed}")
+        warn(f"reportgen does not capture {listed}", code="M201")
     return Capture(forward, network, selected, image_axes, fused)
 
 
@@ -136,7 +136,7 @@ def _examine(
     uncaptured.update(unproven)
     if not layers:
         given = "" if program.outputs else ", and no array came out: return the model's output"
-        raise ModelError(f"no module of the model was called, so nothing could be captured{given}")
+        raise ModelError(f"no module of the model was called, so nothing could be captured{given}", code="M108")
     shapes = {layer.path: layer.variable.aval.shape for layer in layers}
     larger = build(attention.with_weights(trace(forward, variables, _some(images, batch.MORE)), fused), root)[0]
     image_axes, unclear = batch.image_axes(shapes, {x.path: x.variable.aval.shape for x in larger})

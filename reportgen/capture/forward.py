@@ -107,19 +107,21 @@ def check_model(model: Any) -> None:
         name = model.__name__
         raise ModelError(
             f"the class {name} is neither a flax.linen.Module, nor a flax.nnx.Module, nor a function apply(params, x): "
-            f"give a model made of it, {name}(...)"
+            f"give a model made of it, {name}(...)",
+            code="M103",
         )
     homes = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
     for home in homes & FOREIGN.keys():
         if not hasattr(model, "__wrapped__"):  # as equinox.filter_jit leaves a function
-            raise ModelError(FOREIGN[home])
+            raise ModelError(FOREIGN[home], code="M104")
     if isinstance(getattr(model, "__self__", None), nn.Module):
-        raise ModelError("a method of a Linen module was given as the model: give the module itself")
+        raise ModelError("a method of a Linen module was given as the model: give the module itself", code="M104")
     if not callable(model):
         what = f"{'an' if type(model).__name__[0] in 'aeiouAEIOU' else 'a'} {type(model).__name__}"
         raise ModelError(
             f"{what} is neither a flax.linen.Module, nor a flax.nnx.Module, nor a function apply(params, x); "
-            "the model comes first, then its variables"
+            "the model comes first, then its variables",
+            code="M103",
         )
 
 
@@ -141,7 +143,7 @@ def variables_of(model: Any, source: Any = None) -> dict[str, Any]:
     if isinstance(source, Mapping) and set(source) == {"params"}:
         return dict(source)
     if not jax.tree.leaves(source):
-        raise OptionError("a plain function's parameters must be given: a pytree of arrays")
+        raise OptionError("a plain function's parameters must be given: a pytree of arrays", code="C104")
     return {"params": source}
 
 
@@ -161,5 +163,7 @@ def _flax_variables(model: Any, source: Any) -> dict[str, Any]:
         else f"what is of type {type(source).__name__}"
     )
     raise OptionError(
-        f"{what} is neither a params tree, nor variables with 'params', nor a TrainState, nor an NNX model or its state"
+        f"{what} is neither a params tree, nor variables with 'params', nor a TrainState, nor an NNX model or its "
+        "state",
+        code="C104",
     )

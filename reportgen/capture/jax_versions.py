@@ -108,7 +108,8 @@ def scan_of(equation: JaxprEqn) -> Scan | None:
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise ModelError(
             f"a loop (scan) of the model can't be read: JAX {jax.__version__} describes it by "
-            f"{', '.join(sorted(params))}; reportgen knows the form of JAX {' and '.join(KNOWN)}"
+            f"{', '.join(sorted(params))}; reportgen knows the form of JAX {' and '.join(KNOWN)}",
+            code="M108",
         ) from error
     return Scan(consts, carry, body, values, options)
 

@@ -36,7 +36,8 @@ def own_modes() -> Iterator[None]:
         except ValueError as error:  # what it raises while JAX traces
             raise OptionError(
                 "a recording can't be made inside a function that JAX traces: call it outside of jit, grad and scan, "
-                "with what these return"
+                "with what these return",
+                code="C109",
             ) from error
         if AxisType.Explicit in mesh.axis_types:
             stack.enter_context(jax.set_mesh(_automatic(mesh)))
@@ -60,7 +61,8 @@ def _on_this_process(place: Any, leaf: Any) -> Any:
             raise OptionError(
                 f"{jax.tree_util.keystr(place, simple=True, separator='/')} {leaf.shape} is spread over "
                 f"{jax.process_count()} processes, which are not waited for here; gather it in all of them first: "
-                "jax.experimental.multihost_utils.process_allgather(tree, tiled=True)"
+                "jax.experimental.multihost_utils.process_allgather(tree, tiled=True)",
+                code="C110",
             )
         return leaf.addressable_data(0)
     sharding = leaf.sharding

@@ -217,7 +217,9 @@ def _marking(cls: type, name: str, original: Any, marked: Callable[..., Any]) ->
 
 def _in_evaluation(model: Any, variables: Mapping[str, Any], images: jax.Array) -> Any:
     if not callable(model):
-        raise ModelError(f"{type(model).__name__} has no __call__; give apply=(model, variables, images) -> output")
+        raise ModelError(
+            f"{type(model).__name__} has no __call__; give apply=(model, variables, images) -> output", code="M104"
+        )
     return model(images, **evaluation_arguments(type(model).__call__))
 
 
@@ -226,5 +228,7 @@ def _get(variables: Mapping[str, Any], kind: str, path: list[str]) -> Any:
     for part in path:
         value = value.get(part) if isinstance(value, Mapping) else None
     if value is None:
-        raise ModelError(f"the variables lack {kind} {'/'.join(path)}, which the model has; give the whole model")
+        raise ModelError(
+            f"the variables lack {kind} {'/'.join(path)}, which the model has; give the whole model", code="C104"
+        )
     return value

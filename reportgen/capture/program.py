@@ -124,7 +124,7 @@ def trace(forward: Forward, variables: Any, images: Any) -> Program:
             except ModelError:
                 forward.without_flax("")
                 raise
-        raise ModelError(cannot_be_called(error, forward.plain, variables, images)) from error
+        raise ModelError(cannot_be_called(error, forward.plain, variables, images), code="M104") from error
     flat = Flattener()
     jaxpr = closed.jaxpr
     flat.constants.update(zip(jaxpr.constvars, closed.consts, strict=True))
@@ -179,7 +179,8 @@ def _proven(flat: Flattener, captured: Mapping[Call, Any], images: Sequence[Any]
                 raise ModelError(
                     f"of {'/'.join(filter(None, (call.module, method))) or 'the model'}{call.leaf}, Flax's "
                     f"capture_intermediates gives another value than call {call.number} returned; is there another "
-                    "interceptor around it?"
+                    "interceptor around it?",
+                    code="M108",
                 )
     return points
 

@@ -66,7 +66,7 @@ def make_dataset(
     try:
         names = names_in_order(classes)
     except DataError as problem:
-        raise DataError(f"{name}: {problem}", code="D104") from problem
+        raise DataError(f"{name}: {problem}", code=problem.code) from problem
     if len(names) < 2:
         raise DataError(f"{name}: {len(names)} class ({', '.join(names)}); at least 2 are needed", code="D105")
 

@@ -140,7 +140,7 @@ def read_picture(path: Path, opaque: bool = False) -> Picture:
                     pixels = turn(pixels)
                     notes.append("turned as its EXIF mark says")
     except DataError as problem:
-        raise DataError(f"{path}: {problem}", code="D109") from problem
+        raise DataError(f"{path}: {problem}", code=problem.code) from problem
     except UnidentifiedImageError as problem:
         raise DataError(
             f"{path}: not a readable picture; save it as one of {', '.join(FORMATS)}, or move it elsewhere", code="F102"

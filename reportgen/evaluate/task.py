@@ -131,7 +131,9 @@ def _requested(facts: Facts, task: Task) -> Task:
     if task.kind is Kind.NONE:
         return task
     if task.output and task.output not in facts.outputs:
-        raise OptionError(f"the model has no output {task.output!r} to score; {choices(task.output, facts.outputs)}")
+        raise OptionError(
+            f"the model has no output {task.output!r} to score; {choices(task.output, facts.outputs)}", code="C103"
+        )
     outputs = {name: shape for name, shape in facts.outputs.items() if task.output in ("", name)}
     fitting = [name for name, shape in outputs.items() if _FITS[task.kind](facts, shape, asked=True)]
     chosen = _preferred(facts, task.kind, fitting)
@@ -140,10 +142,11 @@ def _requested(facts: Facts, task: Task) -> Task:
     if fitting:
         raise OptionError(
             f"several outputs fit task={str(task.kind)!r}; name one: task=reportgen.Task({str(task.kind)!r}, "
-            f"{fitting[0]!r}), or {', '.join(map(repr, fitting[1:]))}"
+            f"{fitting[0]!r}), or {', '.join(map(repr, fitting[1:]))}",
+            code="C103",
         )
     given = "there are no targets" if facts.targets is None else f"the targets are {_typed(facts.targets)}"
-    raise OptionError(f"task={str(task.kind)!r} does not fit: {given}, and the output is {_shapes(facts)}")
+    raise OptionError(f"task={str(task.kind)!r} does not fit: {given}, and the output is {_shapes(facts)}", code="C103")
 
 
 def _preferred(facts: Facts, kind: Kind, fitting: list[str]) -> list[str]:

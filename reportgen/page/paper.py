@@ -73,7 +73,7 @@ def exported(figure: Figure, form: FigureFormat) -> bytes:
         raise
     except Exception as error:  # whatever a user's function raises
         raise ReportgenError(
-            f"the figure {figure.name!r} can't be exported as {form}: {type(error).__name__}: {error}"
+            f"the figure {figure.name!r} can't be exported as {form}: {type(error).__name__}: {error}", code="P101"
         ) from error
     if not isinstance(data, bytes):
         raise OptionError(

@@ -46,7 +46,8 @@ def batch_of(name: str, data: Any) -> Batch:
     if isinstance(data, Iterator):
         raise DataError(
             f"{name} is a {type(data).__name__}, which ends after one pass; give a list of its batches, or a function "
-            f"that returns a new one: {name}=lambda: ..."
+            f"that returns a new one: {name}=lambda: ...",
+            code="C102",
         )
     if _holds_batches(data):
         return _streamed(name, lambda: data)
@@ -74,7 +75,8 @@ def _streamed(name: str, give: Callable[[], Any]) -> Batch:
         given = give()
         if not isinstance(given, Iterable) or isinstance(given, str | Mapping):
             raise DataError(
-                f"the function given as {name} must return an iterable of batches, not {type(given).__name__}"
+                f"the function given as {name} must return an iterable of batches, not {type(given).__name__}",
+                code="C102",
             )
         if isinstance(given, tuple):  # one batch, as a pair
             given = [given]
@@ -97,9 +99,9 @@ def _streamed(name: str, give: Callable[[], Any]) -> Batch:
             # Labels and a few values are kept of all examples, larger targets with the inputs.
             targets.append(target if target[0].size <= MOST_VALUES or len(kept) > len(targets) else target[:0])
     if not size:
-        raise DataError(f"{name} holds no batch; it must be {EXAMPLE}")
+        raise DataError(f"{name} holds no batch; it must be {EXAMPLE}", code="C101")
     if targets and len(targets) < len(kept):
-        raise DataError(f"only some batches of {name} have targets; give each as a pair (inputs, targets)")
+        raise DataError(f"only some batches of {name} have targets; give each as a pair (inputs, targets)", code="C101")
     whole = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(inputs for inputs, _ in kept))
     return Batch(
         size, whole, np.concatenate(targets) if targets else None, stream=_alike(name, parts, size, kept[0][0])
@@ -115,12 +117,15 @@ def _alike(name: str, parts: Callable[[], Iterable[Any]], size: int, first: Any)
             if not count and not _equal(inputs, first):
                 raise DataError(
                     f"{name} gives other examples than when the recorder was opened, and its pictures would be shown "
-                    f"with answers to others; {SAME}"
+                    f"with answers to others; {SAME}",
+                    code="C102",
                 )
             count += jax.tree.leaves(inputs)[0].shape[0]
             yield inputs, targets
         if count != size:
-            raise DataError(f"{name} held {size:,} examples when the recorder was opened, and {count:,} now; {SAME}")
+            raise DataError(
+                f"{name} held {size:,} examples when the recorder was opened, and {count:,} now; {SAME}", code="C102"
+            )
 
     return again
 
@@ -139,17 +144,21 @@ def _parted(name: str, data: Any) -> tuple[Any, np.ndarray | None]:
     except (TypeError, ValueError) as error:
         if isinstance(data, list) and len(data) == 2:
             raise DataError(
-                f"{name} is a list of two arrays; write a pair as a tuple: {name}=(inputs, targets)"
+                f"{name} is a list of two arrays; write a pair as a tuple: {name}=(inputs, targets)", code="C101"
             ) from error
-        raise DataError(f"{name} must be {EXAMPLE}; {_named(data)} can't be made arrays ({error})") from error
+        raise DataError(
+            f"{name} must be {EXAMPLE}; {_named(data)} can't be made arrays ({error})", code="C101"
+        ) from error
     for array in [*jax.tree.leaves(inputs), *([] if targets is None else [targets])]:
         if array.dtype.kind in "SU":
             raise DataError(
-                f"{name} must be {EXAMPLE}, as numbers, not text; labels count from 0, classes=[...] has their names"
+                f"{name} must be {EXAMPLE}, as numbers, not text; labels count from 0, classes=[...] has their names",
+                code="C101",
             )
         if array.dtype.kind in "OMm":
             raise DataError(
-                f"{name} must be {EXAMPLE}, as numbers; got {_named(data)} with values of type {array.dtype}"
+                f"{name} must be {EXAMPLE}, as numbers; got {_named(data)} with values of type {array.dtype}",
+                code="C101",
             )
     return inputs, targets
 
@@ -164,16 +173,20 @@ def _size(name: str, inputs: Any, targets: np.ndarray | None) -> int:
     sizes = {shape[:1] for shape in shapes}
     shapes_text = ", ".join(str(list(shape)) for shape in shapes) or "nothing"
     if len(sizes) != 1 or sizes & {(), (0,)}:
-        raise DataError(f"{name} must be {EXAMPLE}; got {shapes_text}")
+        raise DataError(f"{name} must be {EXAMPLE}; got {shapes_text}", code="C101")
     if targets is not None and targets.shape[:1] != shapes[0][:1]:
-        raise DataError(f"{name} must be {EXAMPLE}; got inputs {shapes_text} and targets {list(targets.shape)}")
+        raise DataError(
+            f"{name} must be {EXAMPLE}; got inputs {shapes_text} and targets {list(targets.shape)}", code="C101"
+        )
     return int(shapes[0][0])
 
 
 def all_batches(probe: Any, evaluation: Any, embedding: Any) -> dict[str, Batch]:
     """The batches of a run by name; without an embedding, it is the first evaluation examples, not given again."""
     if probe is None:
-        raise DataError("probe is missing: a few examples, as inputs or (inputs, targets), whose activations are kept")
+        raise DataError(
+            "probe is missing: a few examples, as inputs or (inputs, targets), whose activations are kept", code="C101"
+        )
     data = {"probe": probe, "evaluation": evaluation, "embedding": embedding}
     batches = {name: batch_of(name, value) for name, value in data.items() if value is not None}
     for name in ("probe", "embedding"):
@@ -247,7 +260,7 @@ def _converted(targets: np.ndarray, task: Task, shape: tuple[int, ...]) -> np.nd
     match task.kind:
         case Kind.CLASSIFICATION:
             if not np.isfinite(targets).all():
-                raise DataError("labels must be whole numbers, and some are not finite")
+                raise DataError("labels must be whole numbers, and some are not finite", code="C101")
             single = targets.ndim == 1 or is_single(targets.shape)
             return targets.reshape(-1).astype(np.int64) if single else targets.argmax(axis=1).astype(np.int64)
         case Kind.DENSE:
@@ -272,5 +285,7 @@ def class_names(classes: Sequence[str] | None, batches: Mapping[str, Batch], sco
     names = [str(i) for i in range(high + 1)] if classes is None else [str(name) for name in classes]
     names += [str(i) for i in range(len(names), scores)]
     if low < 0 or high >= len(names):
-        raise DataError(f"labels run from {low} to {high}, but there are {len(names)} classes, counted from 0")
+        raise DataError(
+            f"labels run from {low} to {high}, but there are {len(names)} classes, counted from 0", code="D103"
+        )
     return names

@@ -89,7 +89,8 @@ class Copier:
         if missing := self._needed - set(whole):
             raise OptionError(
                 f"epoch() was given {', '.join(sorted(whole))} without {', '.join(sorted(missing))}; "
-                "give all that the model needs in evaluation"
+                "give all that the model needs in evaluation",
+                code="C104",
             )
         return whole
 
@@ -105,10 +106,11 @@ class Copier:
             name, shape = next(iter(shapes.items()))
             raise OptionError(
                 f"steps() takes parameters with a further first axis, one entry for each update; {name} is {shape}, "
-                f"where one update's is {self._shapes.get(name, 'not known')}"
+                f"where one update's is {self._shapes.get(name, 'not known')}",
+                code="C104",
             )
         if difference := differing({name: shape[1:] for name, shape in shapes.items()}, self._shapes):
-            raise OptionError(f"the parameters of each update are of another network: {difference}")
+            raise OptionError(f"the parameters of each update are of another network: {difference}", code="C104")
         return next(iter(counts))[0], jax.tree.map(np.array, self.recorded(checked))  # the loop may donate them
 
     @staticmethod

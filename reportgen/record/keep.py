@@ -45,7 +45,7 @@ class Keep:
         _bytes(self.bytes)
         share = self.share_of_time
         if share is not None and not (isinstance(share, float | int) and 0 < share <= 1):
-            raise OptionError(f"share_of_time must be a share from above 0 to 1, or None, not {share!r}")
+            raise OptionError(f"share_of_time must be a share from above 0 to 1, or None, not {share!r}", code="O101")
         words = "glob patterns on layer paths, such as ('conv*',)"
         object.__setattr__(self, "layers", texts("layers", self.layers, words))
         if not self.layers:
@@ -80,10 +80,12 @@ class Start:
             object.__setattr__(self, "resume_at", count("resume_at", self.resume_at))
         at = [whole(number) for number in self.at] if isinstance(self.at, tuple | list) else []
         if len(at) != 2 or any(number is None or number < 0 for number in at):
-            raise OptionError(f"at must be a step and an epoch, (0, 0) before training, not {self.at!r}")
+            raise OptionError(f"at must be a step and an epoch, (0, 0) before training, not {self.at!r}", code="O101")
         for name in ("facts", "initial"):
             if not isinstance(getattr(self, name), Mapping):
-                raise OptionError(f"{name} must be a mapping of names to values, not {getattr(self, name)!r}")
+                raise OptionError(
+                    f"{name} must be a mapping of names to values, not {getattr(self, name)!r}", code="O101"
+                )
 
 
 _EARLIER = {
@@ -99,11 +101,11 @@ def with_earlier(earlier: Mapping[str, Any], keep: Keep, start: Start) -> tuple[
     """The options with those that were given by the names of the release before, which are warned about."""
     for option, kind in ((keep, Keep), (start, Start)):
         if not isinstance(option, kind):
-            raise OptionError(f"{kind.__name__.lower()} must be a {kind.__name__}(...), not {option!r}")
+            raise OptionError(f"{kind.__name__.lower()} must be a {kind.__name__}(...), not {option!r}", code="O101")
     for name, value in earlier.items():
         if name not in _EARLIER:
             raise TypeError(f"Recorder() got an unexpected keyword argument {name!r}")
-        warn(f"Recorder({name}=...) is {_EARLIER[name]} now", DeprecationWarning)
+        warn(f"Recorder({name}=...) is {_EARLIER[name]} now", DeprecationWarning, code="N101")
         if value is None:
             continue
         if "Keep" in _EARLIER[name]:
@@ -121,7 +123,9 @@ def _bytes(value: Any) -> int | None:
     if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B)\s*", value, re.IGNORECASE)):
         number = round(float(match[1]) * UNITS[match[2].upper()])
     if number is None or number < 0:
-        raise OptionError(f"bytes must be a number of bytes or a text such as '500MB' or '2GB', not {value!r}")
+        raise OptionError(
+            f"bytes must be a number of bytes or a text such as '500MB' or '2GB', not {value!r}", code="O101"
+        )
     return number
 
 
@@ -132,5 +136,7 @@ def interval(every: str | int | None) -> int:
         return named[every]
     number = whole(every)
     if number is None or number < 1:
-        raise OptionError(f"snapshots can't be kept every {every!r}: give batch, epoch, or a number of batches")
+        raise OptionError(
+            f"snapshots can't be kept every {every!r}: give batch, epoch, or a number of batches", code="O101"
+        )
     return number

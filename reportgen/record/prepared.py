@@ -89,7 +89,7 @@ def prepare_model(
         provenance |= verification.facts
         if not verification:
             failed = "; ".join(f"{path} {text}" for path, text in verification.failed.items())
-            warn(f"{verification}: {failed}")
+            warn(f"{verification}: {failed}", code="M202")
     labelled = len(batches.get("evaluation", Batch()).labels) > 0
     counted = len(names) if labelled or scores_in(task, shape) else 0
     observe = Observer(capture, batches, task, counted, embed, top=keep.top, mapped=mapped, halved=halved)
@@ -116,7 +116,7 @@ def _texts(vocabulary: Sequence[str] | Callable[[int], str] | None, tokens: int)
     if callable(vocabulary):
         return [str(vocabulary(token)) for token in range(min(tokens, MOST_TOKENS))]
     if len(vocabulary) < tokens:
-        raise DataError(f"vocabulary has {len(vocabulary):,} texts for the network's {tokens:,} tokens")
+        raise DataError(f"vocabulary has {len(vocabulary):,} texts for the network's {tokens:,} tokens", code="C103")
     return [str(text) for text in vocabulary[: min(tokens, MOST_TOKENS)]]
 
 
@@ -127,9 +127,9 @@ def _notes(task: Task, batch: Batch, classes: Sequence[str] | None, names: Seque
     """
     if task.reason:
         if batch.targets is not None and not len(batch.labels):
-            raise DataError(f"{task.reason}; leave the targets out, or name the task (task=...)")
+            raise DataError(f"{task.reason}; leave the targets out, or name the task (task=...)", code="C103")
         text = f"{'Nothing is scored' if batch.targets is None else 'No accuracy is measured'}: {task.reason}"
-        warn(f"{text}; the task can be named (task=...)")
+        warn(f"{text}; the task can be named (task=...)", code="C201")
         return [f"{text}."]
     highest = int(batch.labels.max(initial=-1))
     if task.kind is Kind.CLASSIFICATION and classes is None and highest + 1 < len(names):
@@ -164,7 +164,7 @@ def _embedding_layer(network: Network, path: str | None, task: Task, of_tokens: 
     named = network.layers
     if path is not None:
         if path not in named:
-            raise ModelError(f"there is no layer {path!r} to embed; {choices(path, named)}")
+            raise ModelError(f"there is no layer {path!r} to embed; {choices(path, named)}", code="M105")
         return named[path].alias_of or path
     order = [layer for layer in network.distinct if layer.role is not Role.BLOCK]
     weighted = [i for i, layer in enumerate(order) if layer.parameters]

@@ -234,7 +234,7 @@ class Recorder:
             reported_values = self._metrics(reported)
             if not count and self._step == self._epoch_began:
                 count = 1
-                self._warn(NO_STEP)
+                self._warn(NO_STEP, code="C202")
             self._epoch += 1
             rows = [
                 MetricRow(self._step + number, self._epoch, reported=numbers({"train_loss": loss}))
@@ -269,15 +269,15 @@ class Recorder:
 
     def _check_open(self, call: str) -> None:
         if os.getpid() != self._process:
-            raise RunError(FORKED.format(call=call, path=self._path))
+            raise RunError(FORKED.format(call=call, path=self._path), code="C107")
         if self._closed:
-            raise RunError(f"the recorder of {self._path} is closed: nothing more can be recorded with it")
+            raise RunError(f"the recorder of {self._path} is closed: nothing more can be recorded with it", code="C107")
 
-    def _warn(self, text: str) -> None:
+    def _warn(self, text: str, *, code: str) -> None:
         """Warn the caller of `epoch`, once."""
         if text not in self._warned:
             self._warned.add(text)
-            warn(text)
+            warn(text, code=code)
 
     def flush(self) -> None:
         """Wait until all that was noted until now lies in the run. Raises what the writer thread failed with."""
@@ -319,7 +319,7 @@ class Recorder:
             if not self._kept.has(trees["params"]):
                 more = replaced(self._path, self._step, trees["params"])
             if more:
-                self._warn(OTHER_PARAMETERS)
+                self._warn(OTHER_PARAMETERS, code="C204")
             elif self._kept.kinds >= set(trees):
                 return
         self._kept = Kept(self._step, set(trees), trees["params"])

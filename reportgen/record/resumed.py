@@ -28,21 +28,28 @@ def standing(
     network or of other data.
     """
     if overwrite:
-        raise OptionError("a run is either replaced (overwrite) or gone on with (resume_at); give one of the two")
+        raise OptionError(
+            "a run is either replaced (overwrite) or gone on with (resume_at); give one of the two", code="O103"
+        )
     run = open_run(path)
     if step not in run.snapshots:
         near = sorted(sorted(run.snapshots, key=lambda recorded: abs(recorded - step))[:5])
         listed = ", ".join(map(str, near))
-        raise RunError(f"{path} has no snapshot of step {step} to go on from; the nearest are of steps {listed}")
+        raise RunError(
+            f"{path} has no snapshot of step {step} to go on from; the nearest are of steps {listed}", code="R107"
+        )
     if difference := differing(shapes, snapshot_at(path, step)[1]):
-        raise RunError(f"{path} is the run of another network: {difference}, as it is in the run")
+        raise RunError(f"{path} is the run of another network: {difference}, as it is in the run", code="R107")
     if tuple(classes) != run.classes:
-        raise RunError(f"{path} is a run of the classes {', '.join(run.classes[:12])}, not {', '.join(classes[:12])}")
+        raise RunError(
+            f"{path} is a run of the classes {', '.join(run.classes[:12])}, not {', '.join(classes[:12])}", code="R107"
+        )
     for name, batch in batches.items():
         if name in run.batches and not _same(batch, run.batches[name]):
             raise RunError(
                 f"{path} is a run of other data: its {name} examples differ from those given; "
-                "go on with the same, or record into another directory"
+                "go on with the same, or record into another directory",
+                code="R107",
             )
     ends = [(row.step, row.epoch) for row in run.metrics.epochs if row.step <= step]
     ends += [(at, run.observations[at].epoch) for at in run.observations if at <= step]

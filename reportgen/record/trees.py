@@ -30,15 +30,21 @@ def taken(model: Any, source: Any) -> dict[str, Any]:
     """
     if source is None and isinstance(model, nn.Module):
         if model.scope is not None:
-            raise OptionError("the model is bound to its variables: give both, model, variables = model.unbind()")
-        raise OptionError("the variables are missing: a Linen model is recorded with its variables or a TrainState")
+            raise OptionError(
+                "the model is bound to its variables: give both, model, variables = model.unbind()", code="C104"
+            )
+        raise OptionError(
+            "the variables are missing: a Linen model is recorded with its variables or a TrainState", code="C104"
+        )
     variables = variables_of(model, source)
     for kind, tree in variables.items():
         for name, leaf in flat_names(tree).items():
             if problem := _problem(leaf):
-                raise OptionError(f"{kind}/{name} {problem}")
+                raise OptionError(f"{kind}/{name} {problem}", code="C104")
     if not jax.tree.leaves(variables["params"]):
-        raise OptionError("the parameters hold no array: give the variables that model.init returned, or a TrainState")
+        raise OptionError(
+            "the parameters hold no array: give the variables that model.init returned, or a TrainState", code="C104"
+        )
     return on_this_process(variables)  # type: ignore[no-any-return]
 
 
@@ -88,7 +94,7 @@ def check_same(kind: str, tree: Any, expected: Shapes) -> None:
     copies = {shape[:1] for shape in shapes.values()}
     if len(copies) == 1 and {name: shape[1:] for name, shape in shapes.items()} == expected:
         hint = f"; all have {next(iter(copies))[0]} copies, as for jax.pmap: give flax.jax_utils.unreplicate(tree)"
-    raise OptionError(f"{kind} are of another network than the recording began with: {difference}{hint}")
+    raise OptionError(f"{kind} are of another network than the recording began with: {difference}{hint}", code="C104")
 
 
 OTHER_PARAMETERS = (

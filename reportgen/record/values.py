@@ -54,10 +54,10 @@ class Metrics:
             if problem is None:
                 taken[name] = value
             elif not self._begun:
-                raise OptionError(problem)
+                raise OptionError(problem, code="C105")
             elif name not in self._left_out:
                 self._left_out.add(name)
-                warn(f"{problem}; until then it is left out")
+                warn(f"{problem}; until then it is left out", code="C203")
         self._begun = True
         return taken
 
@@ -142,9 +142,11 @@ def configuration(values: Any, name: str) -> dict[str, Any]:
     try:
         result = {} if values is None else plain(values, name)
     except RecursionError as error:
-        raise OptionError(f"{name} contains itself, or is nested too deeply to be recorded") from error
+        raise OptionError(f"{name} contains itself, or is nested too deeply to be recorded", code="C106") from error
     if not isinstance(result, dict):
-        raise OptionError(f"{name} must be a mapping of names to values, not {type(values).__name__}; try vars({name})")
+        raise OptionError(
+            f"{name} must be a mapping of names to values, not {type(values).__name__}; try vars({name})", code="C106"
+        )
     return result
 
 
@@ -189,7 +191,8 @@ def plain(value: Any, name: str) -> Any:
     if callable(value) and isinstance(text := getattr(value, "__qualname__", getattr(value, "__name__", None)), str):
         return text
     raise OptionError(
-        f"{name} is a {type(value).__name__}, which can't be recorded; give a number, a text, a list or a mapping"
+        f"{name} is a {type(value).__name__}, which can't be recorded; give a number, a text, a list or a mapping",
+        code="C106",
     )
 
 
@@ -197,7 +200,9 @@ def _mapping(values: Mapping[Any, Any], name: str) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key in tuple(values.keys()):  # a ConfigDict has keys, and is no Mapping
         if str(key) in result:
-            raise OptionError(f"{name} has two keys that read {str(key)!r}, of which one would be lost; rename one")
+            raise OptionError(
+                f"{name} has two keys that read {str(key)!r}, of which one would be lost; rename one", code="C106"
+            )
         result[str(key)] = plain(values[key], f"{name}[{key!r}]")
     return result
 
@@ -207,7 +212,9 @@ def _array(value: Any, name: str) -> Any:
     is_key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
     if is_key or np.size(value) > MOST_ITEMS or value.dtype.hasobject or value.dtype.names:
         what = f"{'a random key' if is_key else value.dtype} of shape {list(np.shape(value))}"
-        raise OptionError(f"{name} is {what}, which can't be recorded; at most {MOST_ITEMS:,} numbers or texts can be")
+        raise OptionError(
+            f"{name} is {what}, which can't be recorded; at most {MOST_ITEMS:,} numbers or texts can be", code="C106"
+        )
     array = np.asarray(value)
     if array.dtype.kind in "biuU":
         return array.tolist()
@@ -229,9 +236,13 @@ def history(columns: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
         try:
             arrays[name] = np.asarray(column)
         except (TypeError, ValueError, RuntimeError) as error:  # ragged, traced, or deleted
-            raise OptionError(f"{name} must be one number for each of the {count:,} updates: {error}") from error
+            raise OptionError(
+                f"{name} must be one number for each of the {count:,} updates: {error}", code="C108"
+            ) from error
         if arrays[name].shape != (count,):
-            raise OptionError(f"{name} must be [{count:,}], a number for each update; got {list(arrays[name].shape)}")
+            raise OptionError(
+                f"{name} must be [{count:,}], a number for each update; got {list(arrays[name].shape)}", code="C108"
+            )
     return [{name: array[number] for name, array in arrays.items()} for number in range(count)]
 
 
@@ -239,16 +250,18 @@ def updates(losses: Any, steps: Any) -> tuple[list[Any], int]:
     """The loss of each of an epoch's updates, where known, and how many these are. Raises OptionError for others."""
     count = None if steps is None else whole(steps)
     if steps is not None and (count is None or count < 0):
-        raise OptionError(f"steps must be the number of the epoch's updates, not {steps!r}")
+        raise OptionError(f"steps must be the number of the epoch's updates, not {steps!r}", code="C108")
     if losses is None:
         return [], count or 0
     try:
         array = np.asarray(losses)
     except (TypeError, ValueError, RuntimeError) as error:  # ragged, traced, or deleted
-        raise OptionError(f"losses must be one number for each of the epoch's updates: {error}") from error
+        raise OptionError(f"losses must be one number for each of the epoch's updates: {error}", code="C108") from error
     if array.size and (problem := problem_of("losses", array.reshape(-1)[0])):
-        raise OptionError(problem)
+        raise OptionError(problem, code="C105")
     if array.ndim != 1 or count not in (None, len(array)):
         number = "" if count is None else f"{count} "
-        raise OptionError(f"losses must be one number for each of the epoch's {number}updates; got {array.shape}")
+        raise OptionError(
+            f"losses must be one number for each of the epoch's {number}updates; got {array.shape}", code="C108"
+        )
     return list(array), len(array)

@@ -44,17 +44,18 @@ class PageContext:
         for moment in (before, now):
             if moment is not None and moment.step not in moment.run.snapshots:
                 steps = ranges(list(moment.run.snapshots))
-                raise OptionError(f"no snapshot of {moment.name} was recorded; recorded: {steps}")
+                raise OptionError(f"no snapshot of {moment.name} was recorded; recorded: {steps}", code="O104")
         for pattern in self.network.separate(options.layers):
             layers = self.network.select((pattern,))
             if not layers:
-                raise OptionError(f"no layer matches {pattern!r}; {choices(pattern, self.network.layers)}")
+                raise OptionError(f"no layer matches {pattern!r}; {choices(pattern, self.network.layers)}", code="O105")
             widest = max(layers, key=lambda layer: layer.channels)
             for channel in options.channels:
                 if not 0 <= channel < widest.channels:
                     raise OptionError(
                         f"{widest.path} has no channel {channel}: its channels are 0 to {widest.channels - 1}, "
-                        "counted from 0"
+                        "counted from 0",
+                        code="O105",
                     )
         self._slugs: dict[str, str] = {}
         self._embedding: Future[Embedding | str | None] | None = None

@@ -44,7 +44,8 @@ def _block(part: Any, title: str, name: str) -> Block:
             return _table([list(columns), *rows(index=False)], title, name)
     raise OptionError(
         f"section {title!r} can't show a {type(part).__name__}: give text, a matplotlib figure, a DataFrame, a list of "
-        "rows (the first one names the columns), or a reportgen Text, Table or Figure"
+        "rows (the first one names the columns), or a reportgen Text, Table or Figure",
+        code="P101",
     )
 
 
@@ -63,7 +64,9 @@ def _table(rows: Sequence[Sequence[Any]], title: str, name: str) -> Table:
     columns, *body = ([_plain(cell) for cell in row] for row in rows)
     if any(len(row) != len(columns) for row in body):
         lengths = sorted({len(row) for row in (columns, *body)})
-        raise OptionError(f"section {title!r} has a table with rows of {lengths} cells; all need as many as the first")
+        raise OptionError(
+            f"section {title!r} has a table with rows of {lengths} cells; all need as many as the first", code="P101"
+        )
     return Table(name, title, tuple(map(str, columns)), tuple(map(tuple, body)))
 
 

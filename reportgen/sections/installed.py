@@ -34,10 +34,12 @@ def _builder(entry: EntryPoint) -> SectionBuilder:
             raise
         except Exception as error:
             raise ReportgenError(
-                f"{owner} failed with {type(error).__name__}: {error}; mend or uninstall that package"
+                f"{owner} failed with {type(error).__name__}: {error}; mend or uninstall that package", code="P104"
             ) from error
         if section is not None and not isinstance(section, Section):
-            raise ReportgenError(f"{owner} gave a {type(section).__name__} instead of a reportgen Section or None")
+            raise ReportgenError(
+                f"{owner} gave a {type(section).__name__} instead of a reportgen Section or None", code="P104"
+            )
         return section
 
     return build

@@ -83,7 +83,7 @@ def chosen(
             )
     expect("normalize", normalize, str | tuple | None, "layer, channel, images, or a pair of numbers")
     if embedding is not None and str(embedding) not in ("umap", "pca"):
-        raise OptionError(f"embedding must be umap or pca, not {embedding!r:.80}")
+        raise OptionError(f"embedding must be umap or pca, not {embedding!r:.80}", code="O102")
     fixed = normalize if isinstance(normalize, tuple) else None
     has_umap = find_spec("numba") is not None
     return Options(

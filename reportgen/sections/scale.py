@@ -43,13 +43,17 @@ def normalization(kind: str | None, fixed: Sequence[float] | None) -> Normalize:
     """What a user asked for. Raises OptionError for an unknown kind, and for a range that is missing,
     given beside another kind, not finite or not upwards."""
     if kind is not None and kind not in KINDS:
-        raise OptionError(f"no normalisation {kind!r}; {choices(kind, KINDS)}")
+        raise OptionError(f"no normalisation {kind!r}; {choices(kind, KINDS)}", code="O102")
     if fixed is None:
         if kind == "range":
-            raise OptionError("the normalisation range needs its two numbers: --range A,B (A is black, B is white)")
+            raise OptionError(
+                "the normalisation range needs its two numbers: --range A,B (A is black, B is white)", code="O103"
+            )
         return Normalize(kind or "layer")  # type: ignore[arg-type]
     if kind not in (None, "range"):
-        raise OptionError(f"a fixed range and the normalisation {kind} exclude each other; give one of them")
+        raise OptionError(
+            f"a fixed range and the normalisation {kind} exclude each other; give one of them", code="O103"
+        )
     try:
         low, high = map(float, fixed)
     except (TypeError, ValueError) as error:
@@ -57,7 +61,9 @@ def normalization(kind: str | None, fixed: Sequence[float] | None) -> Normalize:
             f"normalize must be layer, channel, images, or a pair of numbers, not {fixed!r}", code="O101"
         ) from error
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise OptionError(f"a range runs from a smaller to a larger finite number, not from {low:g} to {high:g}")
+        raise OptionError(
+            f"a range runs from a smaller to a larger finite number, not from {low:g} to {high:g}", code="O106"
+        )
     return Normalize("range", low, high)
 
 

@@ -29,12 +29,12 @@ def snapshot_signature(tensors: schema.Stored) -> tuple[tuple[str, tuple[int, ..
     """Names and shapes of a snapshot's parameters. Raises RunError for what can't be parameters or other variables."""
     for name, (dtype, shape) in tensors.described.items():
         if dtype not in PARAMETER or math.prod(max(n, 1) for n in shape) > MOST_VALUES:
-            raise RunError(f"{_shown(name)} holds {dtype}{list(shape)}, which is not a valid parameter")
+            raise RunError(f"{_shown(name)} holds {dtype}{list(shape)}, which is not a valid parameter", code="R103")
         if name != cleaned(name):
-            raise RunError(f"the parameter {_shown(name)} has a name that can't be printed")
+            raise RunError(f"the parameter {_shown(name)} has a name that can't be printed", code="R103")
     shapes = schema.parameter_shapes(tensors)
     if not shapes:
-        raise RunError("it has no parameters")
+        raise RunError("it has no parameters", code="R103")
     return tuple(sorted(shapes.items()))
 
 

@@ -124,7 +124,9 @@ class Tensors(Lazy[str, np.ndarray]):
         super().__init__(self.described, self._tensor)
         # A name with a flipped bit would otherwise be a tensor that was never recorded, and nobody would look for it.
         if odd := sorted(self._checksums.keys() ^ self.described.keys()):
-            raise DamagedError(f"{path} is damaged: it has either a tensor or its checksum, not both, of {odd[0]!r}")
+            raise DamagedError(
+                f"{path} is damaged: it has either a tensor or its checksum, not both, of {odd[0]!r}", code="R103"
+            )
 
     def _tensor(self, name: str) -> np.ndarray:
         with damage_named(self.path), safe_open(self.path, "np") as file:
@@ -144,7 +146,7 @@ class Tensors(Lazy[str, np.ndarray]):
         numbers = wanted.reshape(-1).tolist()
         with damage_named(self.path), safe_open(self.path, "np") as file:
             if (file.metadata() or {}) != self.metadata:  # the checksums are in it
-                raise DamagedError(f"{self.path} was replaced while it was read")
+                raise DamagedError(f"{self.path} was replaced while it was read", code="R103")
             array = file.get_slice(name)
             if numbers == list(range(numbers[0], numbers[-1] + 1) if numbers else ()):
                 result: np.ndarray = array[numbers[0] : numbers[-1] + 1] if numbers else array[0:1][:0]
@@ -172,7 +174,7 @@ class Tensors(Lazy[str, np.ndarray]):
 
     def _compare(self, name: str, checksum: int) -> None:
         if self._checksums.get(name) != checksum:
-            raise DamagedError(f"{self.path} is damaged: {name} does not match its checksum")
+            raise DamagedError(f"{self.path} is damaged: {name} does not match its checksum", code="R103")
 
 
 _DAMAGE = (SafetensorError, OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError, MemoryError)
@@ -184,9 +186,9 @@ def damage_named(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise DamagedError(f"{path} is missing") from error
+        raise DamagedError(f"{path} is missing", code="R103") from error
     except _DAMAGE as error:
-        raise DamagedError(f"{path} is damaged or not a safetensors file: {error}") from error
+        raise DamagedError(f"{path} is damaged or not a safetensors file: {error}", code="R103") from error
 
 
 def _checksum(name: str, array: np.ndarray) -> int:

@@ -84,5 +84,5 @@ def listed_steps(folder: Path) -> list[int]:
     try:
         names = [file.stem for file in folder.glob("*.safetensors")]
     except OSError as error:
-        raise RunError(f"{folder} can't be listed: {error.strerror or error}") from error
+        raise RunError(f"{folder} can't be listed: {error.strerror or error}", code="F105") from error
     return sorted(int(name) for name in names if name.isascii() and name.isdigit() and len(name) <= LONGEST_STEP)

@@ -44,14 +44,18 @@ class Record(Lazy[str, np.ndarray]):
         with damage_named(self.path), self.path.open("rb", buffering=0) as file:
             head = self._head(file)
             if place.offset + place.nbytes > head.length:
-                raise DamagedError(f"{self.path} is damaged: {name} of step {self._step} lies outside of its record")
+                raise DamagedError(
+                    f"{self.path} is damaged: {name} of step {self._step} lies outside of its record", code="R103"
+                )
             raw = read_payload(file, self._offset, head, place.offset, place.nbytes, self.path)
         return np.frombuffer(bytearray(raw), DTYPES[place.dtype]).reshape(place.shape)
 
     def _head(self, file: BinaryIO) -> Head:
         head = read_head(file, self._offset, os.fstat(file.fileno()).st_size)
         if head is None or head.magic != RECORD or head.step != self._step:
-            raise DamagedError(f"{self.path} is damaged: it does not have step {self._step} where that was written")
+            raise DamagedError(
+                f"{self.path} is damaged: it does not have step {self._step} where that was written", code="R103"
+            )
         return head
 
     def verify(self) -> None:
@@ -59,7 +63,9 @@ class Record(Lazy[str, np.ndarray]):
         with damage_named(self.path), self.path.open("rb", buffering=0) as file:
             head = self._head(file)
             if any(place.offset + place.nbytes > head.length for place in self._places.values()):
-                raise DamagedError(f"{self.path} is damaged: the arrays of step {self._step} lie outside of its record")
+                raise DamagedError(
+                    f"{self.path} is damaged: the arrays of step {self._step} lie outside of its record", code="R103"
+                )
             for start in range(0, head.length, BLOCK):
                 read_payload(file, self._offset, head, start, min(BLOCK, head.length - start), self.path)
 

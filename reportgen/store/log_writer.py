@@ -124,7 +124,7 @@ class _Appended:
             segment.index.unlink(missing_ok=True)  # it no longer tells all
             self._file = segment.path.open("ab", buffering=0)
         except OSError as error:
-            raise RunError(f"{segment.path} can't be written: {error.strerror or error}") from error
+            raise RunError(f"{segment.path} can't be written: {error.strerror or error}", code="F105") from error
 
     def append(self, step: int, epoch: int, packed: Packed) -> None:
         segment, layout, payload = self.segment, packed.layout, packed.payload
@@ -151,7 +151,9 @@ class _Appended:
                     left[0] = left[0][written:]
         except OSError as error:
             os.ftruncate(self._file.fileno(), self.segment.size)
-            raise RunError(f"{self.segment.path} could not be written: {error.strerror or error}") from error
+            raise RunError(
+                f"{self.segment.path} could not be written: {error.strerror or error}", code="F105"
+            ) from error
 
     def close(self) -> None:
         self._file.close()

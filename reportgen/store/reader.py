@@ -59,7 +59,10 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
     snapshots = _snapshots(folder, problems, verify)
     if not snapshots:
         why = f" ({problems[0]})" if problems else ""
-        raise RunError(f"{folder} holds no readable snapshot; the recording was stopped before step 0 was written{why}")
+        raise RunError(
+            f"{folder} holds no readable snapshot; the recording was stopped before step 0 was written{why}",
+            code="R104",
+        )
     answers = {}
     for step, tensors in _files(folder / layout.ACTIVATIONS, problems, verify).items():
         try:
@@ -99,7 +102,7 @@ def networks(path: str | Path) -> list[Path]:
     folder = lasting_path(path)
     within = layout.runs_beneath(folder)
     if len(within) > MOST_NETWORKS:
-        raise RunError(f"{layout.several(folder, within)}; a page shows {MOST_NETWORKS} networks at most")
+        raise RunError(f"{layout.several(folder, within)}; a page shows {MOST_NETWORKS} networks at most", code="R106")
     return within
 
 
@@ -148,25 +151,26 @@ def network_of(header: Header) -> Network:
 def read_header(folder: Path) -> tuple[Header, list[str]]:
     """run.json and what had to be left out of it. Raises RunError where it is missing, damaged or of a later format."""
     if not folder.is_dir():
-        raise NoRunError(f"{folder} is not a directory; expected a run written by reportgen")
+        raise NoRunError(f"{folder} is not a directory; expected a run written by reportgen", code="R101")
     file = folder / layout.RUN_FILE
     if not file.is_file():
         if within := layout.runs_beneath(folder):
-            raise NoRunError(layout.several(folder, within))
-        raise NoRunError(f"{folder} does not hold a run: it has no {layout.RUN_FILE}")
+            raise NoRunError(layout.several(folder, within), code="R101")
+        raise NoRunError(f"{folder} does not hold a run: it has no {layout.RUN_FILE}", code="R101")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         version = content["format"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunError(f"{file} is damaged: {error!r}") from error
+        raise RunError(f"{file} is damaged: {error!r}", code="R103") from error
     if type(version) is not int or not 1 <= version <= layout.FORMAT:
         raise RunError(
-            f"{folder} has run format {str(version)[:40]}, this reportgen reads formats up to {layout.FORMAT}"
+            f"{folder} has run format {str(version)[:40]}, this reportgen reads formats up to {layout.FORMAT}",
+            code="R105",
         )
     try:
         return parse_header(content, _parameter_shapes(folder) if version == 1 else {})
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{file} is damaged: {error}") from error
+        raise RunError(f"{file} is damaged: {error}", code="R103") from error
 
 
 def _parameter_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
@@ -217,7 +221,7 @@ def _files(folder: Path, problems: list[str], verify: bool) -> dict[int, Tensors
             tensors = Tensors(file)
             stated, _ = read_place(tensors)
             if stated != step:
-                raise RunError(f"{file} says it is step {stated}")
+                raise RunError(f"{file} says it is step {stated}", code="R103")
             if verify:
                 tensors.verify()
             files_by_step[step] = tensors

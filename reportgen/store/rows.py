@@ -48,7 +48,7 @@ def read_rows(file: Path) -> tuple[list[MetricRow], int]:
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError as error:
-        raise RunError(f"{file} can't be read: {error.strerror or error}") from error
+        raise RunError(f"{file} can't be read: {error.strerror or error}", code="F105") from error
     rows: dict[int, MetricRow] = {}
     unreadable = 0
     for number, line in enumerate(lines, 1):

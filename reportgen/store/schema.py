@@ -60,9 +60,9 @@ def read_place(tensors: Stored) -> tuple[int, int]:
     try:
         step, epoch = (int(tensors.metadata[name]) for name in ("step", "epoch"))
     except (KeyError, ValueError) as error:
-        raise DamagedError(f"{tensors.path} does not state its step and epoch") from error
+        raise DamagedError(f"{tensors.path} does not state its step and epoch", code="R103") from error
     if not (0 <= step < 2**53 and 0 <= epoch < 2**53):
-        raise DamagedError(f"{tensors.path} says it is of step {step}, epoch {epoch}")
+        raise DamagedError(f"{tensors.path} says it is of step {step}, epoch {epoch}", code="R103")
     return step, epoch
 
 

@@ -179,7 +179,7 @@ def read_payload(file: BinaryIO, offset: int, head: Head, start: int, count: int
     for number in range(first, last):
         at = (number - first) * BLOCK
         if zlib.crc32(memoryview(raw)[at : at + BLOCK]) != head.blocks[number]:
-            raise DamagedError(f"{path} is damaged: step {head.step} does not match its checksum")
+            raise DamagedError(f"{path} is damaged: step {head.step} does not match its checksum", code="R103")
     return raw[start - begin : start - begin + count]
 
 
@@ -291,4 +291,4 @@ def segment_files(folder: Path) -> list[Path]:
     try:
         return sorted(folder.glob(f"*{SEGMENT}")) if folder.is_dir() else []
     except OSError as error:
-        raise RunError(f"{folder} can't be listed: {error.strerror or error}") from error
+        raise RunError(f"{folder} can't be listed: {error.strerror or error}", code="F105") from error

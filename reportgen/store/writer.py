@@ -65,7 +65,8 @@ class RunWriter:
         if layout.is_header(self.path.parent / layout.RUN_FILE):
             raise RunError(
                 f"{self.path.parent} is a run itself, and no other is recorded beneath it; give each of several "
-                "networks a folder of its own beneath one that is no run"
+                "networks a folder of its own beneath one that is no run",
+                code="R106",
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,7 @@ class RunWriter:
             _check_ours(self.path)
         except OSError as error:
             why = "it is a file" if self.path.is_file() else error.strerror or error
-            raise RunError(f"{self.path} can't be made a run directory: {why}") from error
+            raise RunError(f"{self.path} can't be made a run directory: {why}", code="F105") from error
         self._lock = FileLock(self.path / layout.LOCK_FILE)
         try:
             self._lock.acquire(timeout=0)
@@ -82,11 +83,14 @@ class RunWriter:
                 raise RunError(
                     f"{self.path} is still being recorded into by a Recorder of this process: close it first "
                     "(recorder.close(); leaving a `with` block does it), or give each of several networks a folder of "
-                    f"its own, such as {self.path / 'generator'}"
+                    f"its own, such as {self.path / 'generator'}",
+                    code="R109",
                 ) from error
-            raise RunError(f"{self.path} is being recorded into by another process; wait for it to end") from error
+            raise RunError(
+                f"{self.path} is being recorded into by another process; wait for it to end", code="R109"
+            ) from error
         except OSError as error:
-            raise RunError(f"{self.path} can't be written into: {error.strerror or error}") from error
+            raise RunError(f"{self.path} can't be written into: {error.strerror or error}", code="F105") from error
         _OPEN[self._place] = self
         try:
             self._seconds_before = self._make_room(overwrite, resume_at)
@@ -103,7 +107,9 @@ class RunWriter:
         except BaseException as error:
             self._release()
             if isinstance(error, OSError) and not isinstance(error, RunError):
-                raise RunError(f"{error.filename or self.path} can't be written: {error.strerror or error}") from error
+                raise RunError(
+                    f"{error.filename or self.path} can't be written: {error.strerror or error}", code="F105"
+                ) from error
             raise
 
     def _make_room(self, overwrite: bool, resume_at: int | None) -> float:
@@ -115,7 +121,8 @@ class RunWriter:
         elif not overwrite and resume_at is None:
             raise RunExistsError(
                 f"{self.path} already holds a run; choose another directory, "
-                "or go on with it (resume), or replace it (overwrite)"
+                "or go on with it (resume), or replace it (overwrite)",
+                code="R102",
             )
         seconds = _number(run_file, "seconds") if resume_at is not None else 0.0
         self._thinned_before = int(_number(run_file, "snapshots_thinned")) if resume_at is not None else 0
@@ -207,7 +214,7 @@ class RunWriter:
             if flushed:
                 file.flush()
         except OSError as error:
-            raise RunError(f"{file.name} could not be written: {error.strerror or error}") from error
+            raise RunError(f"{file.name} could not be written: {error.strerror or error}", code="F105") from error
 
     def close(self, status: str, seconds: float | None, notes: Sequence[str] = ()) -> None:
         """Record the final status ("finished", "interrupted", "failed", "not closed") and release the run directory.
@@ -228,7 +235,7 @@ class RunWriter:
             except RunError as error:
                 failures.append(str(error))
             if failures:
-                raise RunError("; ".join(failures))
+                raise RunError("; ".join(failures), code="F105")
             self._write_header(status, None if seconds is None else self._seconds_before + seconds)
         finally:
             self._release()
@@ -268,7 +275,9 @@ def _check_ours(folder: Path) -> None:
     run killed before it wrote run.json).
     """
     if within := layout.runs_beneath(folder):
-        raise RunError(f"{layout.several(folder, within)}, or a folder of its own, such as {folder / 'generator'}")
+        raise RunError(
+            f"{layout.several(folder, within)}, or a folder of its own, such as {folder / 'generator'}", code="R106"
+        )
     names = sorted(entry.name for entry in folder.iterdir())
     if not names or layout.is_header(folder / layout.RUN_FILE):
         return
@@ -277,7 +286,8 @@ def _check_ours(folder: Path) -> None:
         return
     raise RunError(
         f"{folder} is not empty and holds no run of reportgen; refusing to overwrite: {(foreign or names)[0]!r} "
-        "was not written by reportgen; choose an empty or new directory"
+        "was not written by reportgen; choose an empty or new directory",
+        code="R106",
     )
 
 
@@ -290,4 +300,4 @@ def _number(run_file: Path, name: str) -> float:
     try:
         return float(json.loads(run_file.read_text(encoding="utf-8"))["provenance"].get(name, 0.0))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{run_file} is missing or damaged; replace the run (--overwrite)") from error
+        raise RunError(f"{run_file} is missing or damaged; replace the run (--overwrite)", code="R103") from error

@@ -40,7 +40,7 @@ class Checkpoints:
             self._manager.save(epoch, args=self._save_arguments(content), force=True)
         except Exception as error:  # Orbax and tensorstore raise a dozen kinds for a disk that does not take it
             raise RunError(
-                f"a checkpoint could not be written to {self._manager.directory}: {_first_line(error)}"
+                f"a checkpoint could not be written to {self._manager.directory}: {_first_line(error)}", code="F105"
             ) from error
         finally:
             log.disabled = quiet
@@ -62,11 +62,11 @@ def latest(run: Path, like: Any) -> tuple[int, Any]:
 
     folder = _folder(run)
     if not folder.is_dir():
-        raise RunError(f"{run} has no checkpoint to resume from; record it without --resume")
+        raise RunError(f"{run} has no checkpoint to resume from; record it without --resume", code="R107")
     with ocp.CheckpointManager(folder) as manager:
         epochs = sorted(manager.all_steps(), reverse=True)
         if not epochs:
-            raise RunError(f"{run} has no complete checkpoint to resume from; record it with --overwrite")
+            raise RunError(f"{run} has no complete checkpoint to resume from; record it with --overwrite", code="R107")
         wanted = jax.eval_shape(lambda tree: tree, {"state": like, "crc32": np.uint32(0)})
         problem: Exception = ValueError("its values do not match their checksum")
         for epoch in epochs:
@@ -80,7 +80,8 @@ def latest(run: Path, like: Any) -> tuple[int, Any]:
                 return epoch, restored["state"]
     raise RunError(
         f"the checkpoint of {run} is damaged, or does not fit this model and optimizer; "
-        f"resume with the options it was begun with, or replace the run with --overwrite ({_first_line(problem)})"
+        f"resume with the options it was begun with, or replace the run with --overwrite ({_first_line(problem)})",
+        code="R107",
     ) from problem
 
 

@@ -214,7 +214,7 @@ def first_of_each_class(dataset: Dataset, most: int = 10) -> tuple[np.ndarray, n
     """The first test image of each class, of the first `most` classes that have one."""
     present, first = np.unique(dataset.test_labels, return_index=True)
     if len(present) == 0:
-        raise DataError(f"{dataset.name} has no test images")
+        raise DataError(f"{dataset.name} has no test images", code="D105")
     return dataset.test_images[first[:most]], dataset.test_labels[first[:most]]
 
 

@@ -27,12 +27,12 @@ def read_metrics(path: Path) -> dict[int, dict[str, float]]:
     What is no finite or infinite number is left out. Raises DataError for a file without steps or without metrics.
     """
     if not path.exists():
-        raise NoDataError(f"{path}: no such file or folder")
+        raise NoDataError(f"{path}: no such file or folder", code="F101")
     readers: Mapping[str, Callable[[Path], Iterator[Mapping[str, Any]]]] = {".csv": _csv, ".jsonl": _jsonl}
     try:
         read = list((readers.get(path.suffix) or _events)(path))
     except (OSError, ValueError, csv.Error, RecursionError) as error:
-        raise DataError(f"{path}: not readable as metrics ({error})") from error
+        raise DataError(f"{path}: not readable as metrics ({error})", code="D114") from error
     rows: dict[int, dict[str, float]] = {}
     for row in read:
         step = next((number for name in STEP if (number := _number(row.get(name))) is not None), None)
@@ -43,7 +43,9 @@ def read_metrics(path: Path) -> dict[int, dict[str, float]]:
         rows.setdefault(int(step), {}).update(known)
     rows = {step: row for step, row in sorted(rows.items()) if row}
     if not rows:
-        raise DataError(f"{path}: no metrics by step in it; expected a column {STEP[0]!r} and others of numbers")
+        raise DataError(
+            f"{path}: no metrics by step in it; expected a column {STEP[0]!r} and others of numbers", code="D114"
+        )
     return rows
 
 
@@ -78,7 +80,9 @@ def _jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
 def _events(path: Path) -> Iterator[Mapping[str, Any]]:
     files = sorted(path.rglob("events.out.tfevents.*")) if path.is_dir() else [path]
     if not files or (not path.is_dir() and "tfevents" not in path.name):
-        raise DataError(f"{path}: no metrics; expected TensorBoard's event files, or a .csv or .jsonl file")
+        raise DataError(
+            f"{path}: no metrics; expected TensorBoard's event files, or a .csv or .jsonl file", code="D114"
+        )
     with naming_the_extra():
         from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
         from tensorboard.util.tensor_util import make_ndarray

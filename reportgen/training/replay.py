@@ -85,11 +85,13 @@ def replay(
         how = checkpoints if isinstance(checkpoints, Checkpoint) else Checkpoint(checkpoints)
         folder = lasting_path(how.path)
         if folder.is_relative_to(path):
-            raise OptionError(f"the checkpoints lie in {path} itself; give another folder for the run")
+            raise OptionError(f"the checkpoints lie in {path} itself; give another folder for the run", code="O108")
         name, entries = folder.name, reader.survey(how, steps)
     else:
         if steps is not None:
-            raise OptionError("steps choose among the checkpoints of a folder: leave out those that are not wanted")
+            raise OptionError(
+                "steps choose among the checkpoints of a folder: leave out those that are not wanted", code="O103"
+            )
         name, entries = "the checkpoints handed over", reader.given(checkpoints)
     config = {**given.config, "model": model if isinstance(model, str) else type(network).__name__, "checkpoints": name}
     rows = {} if metrics is None else read_metrics(local_path(metrics))
@@ -148,7 +150,8 @@ class _Replay:
                 if step < last:
                     raise RunError(
                         f"the run was replayed up to step {last} without step {step}, which is there now; "
-                        "replay it anew (overwrite)"
+                        "replay it anew (overwrite)",
+                        code="R107",
                     )
                 bar.note(f"reading {name}", 0, 1)
                 try:
@@ -174,7 +177,7 @@ class _Replay:
                 bar.advance()
                 bar.part(f"{len(self._facts)}/{self._reader.count or '?'} {name}")
             if not self._facts:
-                raise WeightsError(f"there is no checkpoint to replay{_because(self._reader.said)}")
+                raise WeightsError(f"there is no checkpoint to replay{_because(self._reader.said)}", code="W107")
             if recorder is not None:
                 for step, snapshot in recorded.items():
                     self._facts[step] = with_values(self._facts[step], snapshot.variables)
@@ -242,7 +245,9 @@ def _done(path: Path, config: Mapping[str, Any]) -> Run | None:
         return None
     header, _ = read_header(path)
     if "checkpoints" not in header.config:
-        raise RunExistsError(f"{path} already holds a run; choose another folder, or replace it (overwrite)")
+        raise RunExistsError(
+            f"{path} already holds a run; choose another folder, or replace it (overwrite)", code="R102"
+        )
     differ = [
         f"{name} {header.config.get(name)!r}, now {value!r}"
         for name, value in config.items()
@@ -251,7 +256,8 @@ def _done(path: Path, config: Mapping[str, Any]) -> Run | None:
     if differ:
         raise RunError(
             f"{path} was replayed with other options: {'; '.join(differ)}; give those that it was begun with, "
-            "or replace the run (overwrite)"
+            "or replace the run (overwrite)",
+            code="R107",
         )
     if not layout.has_snapshots(path):
         return None

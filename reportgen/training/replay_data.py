@@ -56,13 +56,15 @@ def replay_data(
     if dataset is None:
         if probe is None:
             raise OptionError(
-                "there is no data to evaluate the checkpoints on: give a dataset, or probe and evaluation"
+                "there is no data to evaluate the checkpoints on: give a dataset, or probe and evaluation", code="O103"
             )
         if preprocess is not None:
-            raise OptionError("a preprocessing is for a dataset; probe and evaluation are as the model takes them")
+            raise OptionError(
+                "a preprocessing is for a dataset; probe and evaluation are as the model takes them", code="O103"
+            )
         return _given(probe, evaluation, embedding, classes)
     if probe is not None or evaluation is not None or embedding is not None or classes is not None:
-        raise OptionError("the data is a dataset, or probe and evaluation: give one of them")
+        raise OptionError("the data is a dataset, or probe and evaluation: give one of them", code="O103")
     channels = dataset.image_shape[2]
     usual = PREPROCESS_OF.get(model if isinstance(model, str) else "", "unit")
     how = preprocessing(usual if preprocess is None else preprocess, channels)

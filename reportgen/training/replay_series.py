@@ -70,7 +70,7 @@ class Reader:
                 continue
             fitting.append((Facts(step, found.path.name, saved_step(tree), found.written, dtypes), found.open))
         if not fitting:
-            raise WeightsError(f"{series.name}: no checkpoint fits the model ({'; '.join(self.said[:3])})")
+            raise WeightsError(f"{series.name}: no checkpoint fits the model ({'; '.join(self.said[:3])})", code="W105")
         line = timeline([facts.step for facts, _ in fitting], [facts.saved for facts, _ in fitting])
         self.said += line.said
         self.epochs_known, self.count = line.epochs is not None, len(fitting)
@@ -93,7 +93,8 @@ class Reader:
             step, variables = count("the step of a checkpoint", pair[0]), pair[1]
             if step <= last:
                 raise OptionError(
-                    f"step {step} comes after step {last}; hand checkpoints over in the order of their steps"
+                    f"step {step} comes after step {last}; hand checkpoints over in the order of their steps",
+                    code="C108",
                 )
             first = (0 if step == 0 else 1) if first is None else first
             last = step
@@ -110,7 +111,7 @@ class Reader:
         """Note that a checkpoint is passed over, if the user lets it be; else raise the problem."""
         if not self._skip_bad:
             hint = "\nTo pass over such checkpoints: --skip-bad (skip_bad=True)" if self.count != 1 else ""
-            raise WeightsError(f"{problem}{hint}") from problem
+            raise WeightsError(f"{problem}{hint}", code=problem.code) from problem
         first = str(problem).partition("\n")[0]
         self.said.append(f"Passed over: {name} ({first}).")
 
@@ -133,7 +134,7 @@ def _branch(tree: Mapping[str, Any], key: str | None) -> dict[str, Any]:
         if not isinstance(tree, Mapping):
             break
     if not isinstance(tree, Mapping) or not tree:
-        raise WeightsError(f"no tree {key} in it")
+        raise WeightsError(f"no tree {key} in it", code="W104")
     if "params" not in tree:
         return {"params": tree}
     return {kind: tree[kind] for kind in ("params", "batch_stats") if kind in tree}

@@ -40,7 +40,8 @@ class Asked:
             raise DataError(
                 f"{dataset.name} is not the data of the report ({self.config.dataset}): its fingerprint is "
                 f"{dataset.fingerprint[:12]}..., the report's {self.fingerprint[:12]}...; give the data that it was "
-                "made of with --dataset and --data-dir"
+                "made of with --dataset and --data-dir",
+                code="D115",
             )
 
     def versions(self) -> list[str]:
@@ -62,14 +63,15 @@ def read_report(file: Path) -> Asked:
         if not isinstance(packages, dict) or not all(isinstance(text, str) for text in texts):
             raise TypeError("a name is not a text")
     except OSError as error:
-        raise RunError(f"{file} can't be read: {error.strerror or error}") from error
+        raise RunError(f"{file} can't be read: {error.strerror or error}", code="F105") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(
             f"{file} is not the report.json of a run that `reportgen train` made ({error!r}); "
-            "`reportgen build RUN --numbers DIR` writes one"
+            "`reportgen build RUN --numbers DIR` writes one",
+            code="D115",
         ) from error
     try:
         options = TrainConfig.from_json(config)
     except ValueError as error:
-        raise RunError(f"{file} {error}") from error
+        raise RunError(f"{file} {error}", code="D115") from error
     return Asked(options, fingerprint, {str(name): str(version) for name, version in packages.items()})

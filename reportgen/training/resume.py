@@ -35,7 +35,8 @@ def check_same(run: Path, config: TrainConfig, fingerprint: str) -> None:
     if differences:
         raise RunError(
             f"{run} can't be resumed, it was begun with other options: {'; '.join(differences)}. "
-            "Give those that it was begun with, or replace it (--overwrite)"
+            "Give those that it was begun with, or replace it (--overwrite)",
+            code="R107",
         )
 
 
@@ -43,4 +44,6 @@ def check_more(run: Path, epochs: int, done: int) -> None:
     """Raise OptionError when there is nothing left to do. A run without a final status may be closed."""
     before = begun_with(run)
     if epochs < done or (epochs == done and before is not None and before[2] == "finished"):
-        raise OptionError(f"nothing is left to do: {run} has {done} epochs, and {epochs} are asked for; ask for more")
+        raise OptionError(
+            f"nothing is left to do: {run} has {done} epochs, and {epochs} are asked for; ask for more", code="O106"
+        )

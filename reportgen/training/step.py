@@ -78,7 +78,7 @@ def make_loss(
     def batch_loss(variables: Any, images: jax.Array, labels: jax.Array, count: int) -> jax.Array:
         scores = evaluate(variables, images)
         if getattr(scores, "ndim", 0) != 2 or len(scores) != len(labels):
-            raise NoScoresError("the output is no score per class")
+            raise NoScoresError("the output is no score per class", code="C103")
         losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
         return jnp.sum(jnp.where(jnp.arange(len(labels)) < count, losses, 0))
 

@@ -73,6 +73,6 @@ def _named(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except ReportgenError as problem:
-        raise WeightsError(f"{path}: {problem}", code="F102") from problem
+        raise WeightsError(f"{path}: {problem}", code=problem.code) from problem
     except Exception as problem:  # the libraries and NumPy raise a dozen kinds for damaged bytes
         raise WeightsError(f"{path}: not a readable {kind} ({problem})", code="F102") from problem

@@ -91,7 +91,7 @@ def _named(folder: Path) -> Iterator[None]:
     try:
         yield
     except WeightsError as problem:
-        raise WeightsError(f"{folder}: {problem}", code="F102") from problem
+        raise WeightsError(f"{folder}: {problem}", code=problem.code) from problem
     except Exception as problem:  # tensorstore and json raise a dozen kinds for damaged files
         first_line = str(problem).partition("\n")[0][:300]
         raise WeightsError(f"{folder}: not a readable Orbax checkpoint ({first_line})", code="F102") from problem
