@@ -27,7 +27,7 @@ PLANTED = {
     ),
     "data order": ({"order": 1}, ["The loss of update 1, from equal parameters", "another batch (its order"]),
     "optimizer": ({"optimizer": "sgd"}, ["optimizer", "equal loss", "another optimizer"]),
-    "dropout off": ({"dropout": 0.0}, ["dropout", "layer|Dropout_0|Dropout 16|None", "other randomness"]),
+    "dropout off": ({"dropout": 0.0}, ["dropout", "layer|Dropout_0|Dropout 16|not there", "other randomness"]),
     "frozen layer": (
         {"frozen": True},
         ["Frozen: hidden/bias and hidden/kernel did not change during the training of new"],

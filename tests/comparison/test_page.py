@@ -10,6 +10,7 @@ import pytest
 
 import reportgen
 from reportgen.core.examples import fingerprints
+from reportgen.core.report import Fold
 from reportgen.core.run import LayerVectors
 from reportgen.errors import OptionError, RunError
 from reportgen.page.html import html
@@ -209,12 +210,20 @@ def test_a_large_comparison_fits_into_a_comment(tmp_path):
         problems = tuple(f"problem {i} " + "y" * 500 for i in range(100))
         return replace(run, observations={last: observation}, problems=problems, **facts)
 
-    report = compare(large(tmp_path / "a", 0), large(tmp_path / "b", 1))
+    base, new = large(tmp_path / "a", 0), large(tmp_path / "b", 1)
+    report = compare(base, new)
     path = report.save(tmp_path / "pr", "md")
     text = path.read_text(encoding="utf-8")
     assert len(text) <= LIMIT == 60_000
     assert "## Inside, layer by layer" in text and "<b>" not in text
     assert len(html(report.document).encode()) < 5_000_000
+    outcome = new.observations[max(new.observations)].outcome
+    predictions = np.roll(outcome.predictions, 1000)
+    predictions[:700] = -1
+    other = replace(new.observations[max(new.observations)], outcome=replace(outcome, predictions=predictions))
+    report = compare(base, replace(new, observations={max(new.observations): other}))
+    fold = next(block for block in section(report, "sides").blocks if isinstance(block, Fold))
+    assert len(fold.blocks[0].rows) <= 80 and "predictions.csv has all" in fold.blocks[0].caption
 
 
 def test_accuracy_is_drawn_as_error_and_a_replay_over_steps(runs):

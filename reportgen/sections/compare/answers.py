@@ -20,6 +20,9 @@ from reportgen.sections.words import listed, percent, plural
 
 IMAGES = 30
 ROWS = 15
+LISTED = 40
+"""Examples of each kind that a table lists."""
+
 MATRIX = 100
 """Classes up to which the confusion is drawn."""
 
@@ -44,14 +47,16 @@ def build_sides(comparison: Comparison) -> Section | None:
             blocks.append(picture)
     rows = list(_changed(comparison, result))
     if rows:
+        few = [row for change in ("fixed", "broken") for row in [r for r in rows if r[-1] == change][:LISTED]]
+        some = "" if len(few) == len(rows) else f" {len(few)} of {len(rows):,}; predictions.csv has all."
         table = Table(
             "sides-table",
-            "Examples that changed sides; numbers are places in the evaluation batch of base.",
+            f"Examples that changed sides; numbers are places in the evaluation batch of base.{some}",
             ("Example", "Label", "Base", "New", "Change"),
-            tuple(rows),
+            tuple(few),
             "rllll",
         )
-        blocks.append(Fold(f"All {plural(len(rows), 'example')} that changed sides", (table,)))
+        blocks.append(Fold(f"{'The' if some else 'All'} {plural(len(rows), 'example')} that changed sides", (table,)))
     numbers = Numbers(
         "predictions.csv", ("index_base", "index_new", "label", "base", "new"), lambda: _every(comparison)
     )

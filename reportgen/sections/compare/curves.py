@@ -11,7 +11,7 @@ from reportgen.core.run import Run
 from reportgen.figures.chart import chart
 from reportgen.figures.curves import beside
 from reportgen.sections.compare.comparison import SIDES, Comparison
-from reportgen.sections.compare.verdict import difference_text, p_text
+from reportgen.sections.compare.verdict import amount, p_text
 from reportgen.sections.words import NBSP, plural, slug
 
 SHOWN = 2
@@ -125,7 +125,7 @@ def _finding(comparison: Comparison) -> str:
 def _seeds_table(comparison: Comparison) -> Table:
     rows = []
     for name, result in comparison.seeds.items():
-        low, high = result.interval or (None, None)
+        low, high = (None, None) if result.interval is None else (amount(name, end) for end in result.interval)
         middle = [float(np.mean(values)) for values in (result.before, result.after)]
         spread = [float(np.std(v, ddof=1)) if len(v) > 1 else None for v in (result.before, result.after)]
         rows.append(
@@ -135,7 +135,7 @@ def _seeds_table(comparison: Comparison) -> Table:
                 spread[0],
                 middle[1],
                 spread[1],
-                difference_text(name, result),
+                amount(name, result.difference),
                 low,
                 high,
                 p_text(result.p),

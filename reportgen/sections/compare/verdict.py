@@ -2,7 +2,7 @@
 
 from math import isfinite
 
-from reportgen.analysis.paired import LEVEL, Paired, Seeds
+from reportgen.analysis.paired import LEVEL, Paired
 from reportgen.core.numbers import short_number
 from reportgen.core.run import MEASURED
 from reportgen.sections.compare.comparison import NOT_METRICS, Comparison, Scored
@@ -174,28 +174,24 @@ def _over_seeds(comparison: Comparison) -> str:
     result = None if name is None else comparison.seeds.get(name)
     if name is None or result is None:
         return f"No verdict: {counts} have no metric in common that is finite in all of them."
-    difference = difference_text(name, result)
+    difference = amount(name, result.difference)
     ranks = f"Mann-Whitney {p_text(result.p)}, at least {result.least_p:.2g} with so few runs"
     if result.interval is None:
         alone = min(map(len, comparison.sides)) == 1
         why = "a single run on a side has no spread" if alone else "the runs do not vary"
         return f"No test is possible over {counts}: {why}. {name}: {difference}."
-    low, high = (_amount(name, end).removesuffix(f"{NBSP}points") for end in result.interval)
+    low, high = (amount(name, end).removesuffix(f"{NBSP}points") for end in result.interval)
     numbers = f"{name} {difference} over {counts} (95{NBSP}% interval {low} to {high}, Welch's t; {ranks})"
     if result.differ and comparison.origins.one_configuration:
         return f"No difference but the seeds, as far as the runs recorded it: other seeds alone give {numbers}."
     if result.differ:
         return f"New differs: {numbers}."
-    least = _amount(name, result.detectable or 0.0).lstrip("+")
+    least = amount(name, result.detectable or 0.0).lstrip("+")
     return f"No difference beyond the seeds: {numbers}. With this spread, less than {least} could not have been shown."
 
 
-def difference_text(name: str, result: Seeds) -> str:
-    """The difference of the means of a metric, with its sign and unit."""
-    return _amount(name, result.difference)
-
-
-def _amount(name: str, value: float) -> str:
+def amount(name: str, value: float) -> str:
+    """A difference of values of a metric, with its sign and unit."""
     if "accuracy" in name:
         return points(value)
     return ("+" if value > 0 else "") + short_number(value, 3)

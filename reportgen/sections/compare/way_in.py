@@ -24,12 +24,15 @@ def build(comparison: Comparison) -> Section:
     found = comparison.origins
     rows = list(_rows(found))
     blocks: list[Block] = [Text(sentence) for sentence in sentences(comparison)]
+    shown = tuple(
+        (what, name, *("not there" if value is None else value for value in pair)) for what, name, *pair in rows
+    )
     if rows:
-        caption = "What was different on the way in. Empty: not there."
-        table = Table("way-in-table", caption, ("What", "Name", "Base", "New"), tuple(rows[:SHOWN]), "llll")
+        caption = "What was different on the way in."
+        table = Table("way-in-table", caption, ("What", "Name", "Base", "New"), shown[:SHOWN], "llll")
         blocks.append(table)
     if len(rows) > SHOWN:
-        more = Table("way-in-all", "All of it.", ("What", "Name", "Base", "New"), tuple(rows), "llll")
+        more = Table("way-in-all", "All of it.", ("What", "Name", "Base", "New"), shown, "llll")
         blocks.append(Fold(f"All {len(rows)} differences on the way in", (more,)))
     if comparison.has_seeds:
         blocks.append(Text("Of the runs of each side, this is about the first.", "method"))
