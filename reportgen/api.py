@@ -18,7 +18,7 @@ from reportgen.core.arguments import count, positive, truth
 from reportgen.core.progress import Bar
 from reportgen.core.report import Document
 from reportgen.core.run import Run
-from reportgen.errors import OptionError, expect, naming_the_extra, warn
+from reportgen.errors import OptionError, RunError, expect, naming_the_extra, warn
 from reportgen.page.html import html
 from reportgen.reported import Report
 from reportgen.sections import PAGES, Moment, Options, PageContext
@@ -73,15 +73,22 @@ def build(
     within = [] if isinstance(run, Run) else networks(run)
     if not within:
         return with_what_is_whole(run if isinstance(run, Run) else open_run(run), make_of)
-    reports = {}
+    reports, failed = dict[str, Report](), list[RunError]()
     for path in within:
         try:
             reports[path.name] = with_what_is_whole(open_run(path), partial(make_of, share=len(within)))
         except OptionError as error:
             raise OptionError(f"{path.name}: {error}", code=error.code) from error
+        except RunError as error:
+            failed.append(error)
+    if not reports:
+        raise failed[0]
+    folder = within[0].parent
+    left = [str(error).replace(f"{folder}/", "").rstrip(".") for error in failed]
+    warned = tuple(f"A network is left out: {text}." for text in left)
 
     def together(form: Callable[[Report], Document]) -> Document:
-        return several({name: form(report) for name, report in reports.items()}, within[0].parent.name, title)
+        return several({name: form(report) for name, report in reports.items()}, folder.name, title, warned)
 
     return Report(
         together(lambda report: report.document),

@@ -16,8 +16,8 @@ from reportgen.sections.words import listed, plural, slug
 _ID = re.compile(r"""(\bid=["']|\bhref=["']#|url\(#)""")
 
 
-def several(documents: Mapping[str, Document], of: str, title: str | None) -> Document:
-    """One document of those of the networks, by their names; `of` names them together."""
+def several(documents: Mapping[str, Document], of: str, title: str | None, warnings: tuple[str, ...] = ()) -> Document:
+    """One document of those of the networks, by their names; `of` names them together, `warnings` are of the others."""
     names = list(documents)
     prefixes: dict[str, str] = {}
     for name in names:
@@ -36,7 +36,8 @@ def several(documents: Mapping[str, Document], of: str, title: str | None) -> Do
             for section in _part(name, prefixes[name], document, len(origins) > 1)
         ),
         provenance={name: document.provenance for name, document in documents.items()},
-        warnings=tuple(f"{name}: {text}" for name, document in documents.items() for text in document.warnings),
+        warnings=warnings
+        + tuple(f"{name}: {text}" for name, document in documents.items() for text in document.warnings),
         omitted=" ".join(f"{name}: {document.omitted}" for name, document in documents.items() if document.omitted),
         origin=origins.pop() if len(origins) == 1 else "",
         subject=of,

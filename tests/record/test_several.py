@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -110,7 +111,7 @@ def test_every_other_form_says_which_network_it_is_of(report, tmp_path):
     text = report.save(tmp_path / "gan.md").read_text(encoding="utf-8")
     assert re.findall(r"^## (.*)", text, re.MULTILINE) == ["discriminator", "generator"]
     assert "### Loss" in text
-    assert (tmp_path / "figures").is_dir()
+    assert list(tmp_path.rglob("generator-curves-chart.svg"))
     assert report.save(tmp_path / "page", format="dir").is_file()
     files = {path.name for path in report.write_numbers(tmp_path / "numbers")}
     assert {"discriminator-health_layers.csv", "generator-health_layers.csv"} <= files, files
@@ -169,7 +170,7 @@ def test_a_network_is_resumed_or_replaced_by_itself(tmp_path):
 )
 def test_who_takes_one_run_says_how_to_name_it(folder, call):
     with pytest.raises(
-        NoRunError, match=r"holds the runs discriminator and generator: name one of them, such as .*or$"
+        NoRunError, match=r"holds the runs discriminator and generator: name one of them, such as .*discriminator"
     ):
         call(folder)
 
@@ -197,3 +198,15 @@ def test_a_folder_of_many_runs_is_not_made_a_page(folder, tmp_path):
         (tmp_path / f"run{number:02}" / "run.json").write_bytes((folder / "generator" / "run.json").read_bytes())
     with pytest.raises(RunError, match=r"holds the runs run00, run01, run02 and 10 more: .*12 networks at most"):
         reportgen.build(tmp_path)
+
+
+def test_a_network_that_can_not_be_read_is_named_and_the_others_are_shown(folder, tmp_path):
+    for name in ("generator", "discriminator"):
+        shutil.copytree(folder / name, tmp_path / "gan" / name)
+    shutil.rmtree(tmp_path / "gan" / "generator" / "snapshots")
+    page = reportgen.build(tmp_path / "gan", embedding="pca").document
+    assert {section.part for section in page.sections} == {"discriminator"}
+    assert page.warnings[0].startswith("A network is left out: generator holds no readable snapshot")
+    shutil.rmtree(tmp_path / "gan" / "discriminator" / "snapshots")
+    with pytest.raises(RunError, match="discriminator holds no readable snapshot"):
+        reportgen.build(tmp_path / "gan")
