@@ -1,9 +1,8 @@
 """The network drawn: its layers and what reads what, the way into all that the page has of them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -36,20 +35,35 @@ INSIDES = 12
 
 def build(context: PageContext) -> Section | None:
     """The whole network; the inside of modules that are closed in it; every block of those that are folded."""
-    network = context.network
-    parts = fold(network, tuple(context.probe.images.shape[1:]) if context.probe.size else ())
+    look, said = _measured(context)
+    shape = tuple(context.probe.images.shape[1:]) if context.probe.size else ()
+    return section(context.network, shape, look, said, pictures=partial(_pictures, context))
+
+
+def section(
+    network: Network,
+    shape: tuple[int, ...],
+    look: Look,
+    said: str,
+    finding: str = "",
+    pictures: Callable[[Sequence[Part], Look], tuple[dict[str, np.ndarray], str]] | None = None,
+) -> Section | None:
+    """The network, whose input has that shape, drawn; None for one without layers.
+
+    `said` is what its tints are, for the caption, and `finding` a sentence to add. `pictures` are made for what is
+    drawn as nodes, with words on them.
+    """
+    parts = fold(network, shape)
     if not parts:
         return None
     opened = _opened(parts, network)
     insides = _insides(parts, network, opened)
-    look = Look(
-        **_measured(context), opened=opened, insides={key: f"graph-inside-{i}" for i, key in enumerate(insides)}
-    )
-    pictures = _pictures(context, parts, look)
-    scene = graph(parts, network, replace(look, pictures=pictures))
+    look = replace(look, opened=opened, insides={key: f"graph-inside-{i}" for i, key in enumerate(insides)})
+    shown, words = pictures(parts, look) if pictures is not None else ({}, "")
+    scene = graph(parts, network, replace(look, pictures=shown))
     picture = replace(drawing(scene), outline=tuple(_outline(parts, network, look, {})))
-    caption = _caption(context, look, bool(pictures))
-    finding = _finding(network, parts, opened)
+    finding = f"{_finding(network, parts, opened)}{finding}"
+    caption = f"{_caption(look)}{said}{words}"
     drawn: list[Block] = [Figure("graph-whole", picture, finding, caption, export=partial(export, scene), wide=True)]
     if insides:
         figures = [_inside(module, network, replace(look, opened=within)) for module, within in insides.values()]
@@ -58,12 +72,16 @@ def build(context: PageContext) -> Section | None:
     repeats = [*_repeats(parts, network, opened)]
     repeats += [each for module, within in insides.values() for each in _repeats(module.parts, network, within)]
     if repeats:
-        scene = blocks([(_repeated(repeat), repeat) for repeat in repeats], network, look)
-        words = "Every block of those of one shape, in call order: its name, operation, output shape and parameters."
-        drawn.append(
-            Fold("Every block of one shape", (chart("graph-blocks", scene, alt=words, caption=words, wide=True),))
-        )
+        drawn.append(Fold("Every block of one shape", (_every(repeats, network, look),)))
     return Section("graph", "The network, drawn", finding, tuple(drawn))
+
+
+def _every(repeats: Sequence[Repeat], network: Network, look: Look) -> Figure:
+    words = (
+        "Every block of those of one shape by its name, in call order; each leads to what the page has of its result."
+    )
+    scene = blocks([(_repeated(repeat), repeat) for repeat in repeats], network, look)
+    return chart("graph-blocks", scene, alt=words, caption=words, wide=True)
 
 
 def _opened(parts: Sequence[Part], network: Network) -> frozenset[object]:
@@ -129,29 +147,36 @@ def _inside(module: Module, network: Network, look: Look) -> Figure:
     return chart(look.insides[key], scene, alt=f"{words}.", caption=f"{words}; sizes of others like it may differ.")
 
 
-def _measured(context: PageContext) -> dict[str, Any]:
-    """How much each layer's kernel changed, and how many of its channels are dead."""
+def _measured(context: PageContext) -> tuple[Look, str]:
+    """How much each layer's kernel changed, and how many of its channels are dead; and words on the former."""
     changed: dict[str, float] = {}
     for diff in context.diffs:
         layer = context.holders.get(diff.name)
         if layer is not None and is_kernel(diff.name, diff.before.shape) and diff.relative is not None:
             changed[layer] = max(diff.relative, changed.get(layer, 0.0))
-    most = max(changed.values(), default=0.0)
-    found: dict[str, Any] = {"marks": {}}
-    if most > 0:
-        found["tints"] = {path: value / most for path, value in changed.items()}
-        found["notes"] = {path: f"changed by {percent(value)}" for path, value in changed.items()}
-        found["scale"] = f"change of the kernel: {percent(0.0)}", percent(most)
+    marks: dict[str, str] = {}
     if context.checkup.whole:
         dead = {path: len(health[-1].dead) for path, health in context.checkup.channels.items() if health}
-        found["marks"] = {path: f"{count:,} dead" for path, count in dead.items() if count}
-    return found
+        marks = {path: f"{count:,} dead" for path, count in dead.items() if count}
+    most = max(changed.values(), default=0.0)
+    if not most > 0 or context.before is None:
+        return Look(marks=marks), ""
+    look = Look(
+        tints={path: value / most for path, value in changed.items()},
+        notes={path: f"changed by {percent(value)}" for path, value in changed.items()},
+        scale=(f"change of the kernel: {percent(0.0)}", percent(most)),
+        marks=marks,
+    )
+    return look, (
+        f" The bluer, the more the kernel changed from {context.before.name} to {context.now.name}: mean absolute "
+        "change / mean absolute value before."
+    )
 
 
-def _pictures(context: PageContext, parts: Sequence[Part], look: Look) -> dict[str, np.ndarray]:
+def _pictures(context: PageContext, parts: Sequence[Part], look: Look) -> tuple[dict[str, np.ndarray], str]:
     """The first probe example and what each node's last layer makes of it: the channel with the largest value."""
     if context.pixels is None or context.observation is None:
-        return {}
+        return {}, ""
     found = {INPUT: _small(context.pixels[0])}
     for part in _visible(parts, context.network, look.opened):
         last = part.parts[-1] if isinstance(part, Repeat) else part
@@ -162,7 +187,7 @@ def _pictures(context: PageContext, parts: Sequence[Part], look: Look) -> dict[s
             low, high, palette = range_of(context, layer, [peak.channel])
             channel = coarse(context.maps(layer)[0, ..., peak.channel], low, high, FEW - 1)
             found[layer.path] = palette.rgb[to_indices(_thinned(channel), low, high, palette)]
-    return found
+    return found, f" Pictures: {context.names[0]}, and of the layers the channel with the largest value on it."
 
 
 def _thinned(values: np.ndarray) -> np.ndarray:
@@ -223,7 +248,8 @@ def _repeated(repeat: Repeat) -> str:
 
 def _finding(network: Network, parts: Sequence[Part], opened: frozenset[object]) -> str:
     paths = {path: place for place, path in enumerate((INPUT, *network.layers))}
-    edges = [(paths[source], paths[layer.path]) for layer in network.layers.values() for source in layer.inputs]
+    read = [(source, layer.path) for layer in network.layers.values() for source in layer.inputs if source in paths]
+    edges = [(paths[source], paths[path]) for source, path in read]
     longest = max(rank(len(paths), edges))
     layers = len(network.distinct)
     ways = "one after the other" if longest == layers else f"the longest way from input to output passes {longest:,}"
@@ -232,7 +258,7 @@ def _finding(network: Network, parts: Sequence[Part], opened: frozenset[object])
     return f"{text}. Folded: {listed(repeats, 2)}." if repeats else f"{text}."
 
 
-def _caption(context: PageContext, look: Look, pictured: bool) -> str:
+def _caption(look: Look) -> str:
     text = (
         "A row is a layer: its name, operation, the shape of one example's output, and after the dot the number of its "
         "parameters; bold: it has some. Arrows lead from values to what reads them."
@@ -240,11 +266,4 @@ def _caption(context: PageContext, look: Look, pictured: bool) -> str:
     if look.opened or look.insides:
         text += " Dashed: a module with what is in it; a rim: a module whose inside is in a fold below"
         text += ", two: several of one shape."
-    if look.scale is not None and context.before is not None:
-        text += (
-            f" The bluer, the more the kernel changed from {context.before.name} to {context.now.name}: mean absolute "
-            "change / mean absolute value before."
-        )
-    if pictured:
-        text += f" Pictures: {context.names[0]}, and of the layers the channel with the largest value on it."
     return text

@@ -19,7 +19,7 @@ from reportgen.store import open_run, save_run
 from tests.reliability.runs import write_run
 from tests.snapshots import flip_last_byte
 
-ANCHORS = ["way-in", "curves", "sides", "classes", "inside", "parameters", "embedding"]
+ANCHORS = ["way-in", "curves", "sides", "classes", "graph", "inside", "parameters", "embedding"]
 
 
 def made(path, seed=0, wrong=(), images=60, **options):

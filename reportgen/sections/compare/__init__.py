@@ -10,13 +10,13 @@ from reportgen.core.progress import Bar
 from reportgen.core.report import Document, Section, Text
 from reportgen.core.run import Run
 from reportgen.errors import DamagedError, ReportgenError
-from reportgen.sections.compare import answers, curves, embedding, inside, parameters, scores, verdict, way_in
+from reportgen.sections.compare import answers, curves, embedding, graph, inside, parameters, scores, verdict, way_in
 from reportgen.sections.compare.comparison import SIDES, Comparison
 from reportgen.sections.words import called, plural
 
 ORDER: tuple[Callable[[Comparison], Section | None], ...] = (
     *(way_in.build, curves.build, answers.build_sides, answers.build_classes, scores.build),
-    *(inside.build, parameters.build, embedding.build),
+    *(graph.build, inside.build, parameters.build, embedding.build),
 )
 """The sections of a comparison, most important first."""
 
