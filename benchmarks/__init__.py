@@ -11,6 +11,7 @@ BENCHMARKS = (
     "building",
     "comparing",
     "pictures",
+    "drawing",
     "animation",
     "embedding",
     "reading",

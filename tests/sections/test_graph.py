@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from reportgen import build, open_run
+from reportgen.core.report import Document, Figure, Raster, Section
+from reportgen.graph.rows import Look
 from reportgen.page.html import html
 from reportgen.page.markdown import markdown
 from reportgen.page.outline import walk
 from reportgen.sections import graph
+from tests.graph.test_scene import captured
 from tests.page.parsing import parse
 from tests.sections.test_inspection import inspect
 
@@ -78,6 +81,23 @@ def test_what_no_figure_shows_is_no_link(recorded):
     sections = tuple(part for part in report.document.sections if part.anchor == "graph")
     alone = html(replace(report.document, sections=sections))
     assert not list(drawn(alone).find("a")) and drawn(alone).attributes["role"] == "img"
+
+
+@pytest.mark.parametrize(("name", "most"), [("resnet50", 30_000), ("gpt2", 25_000), ("vit_b", 25_000)])
+def test_networks_of_real_depth_take_few_bytes_with_all_their_links(name, most):
+    network = captured(name)
+    shown = graph.section(network, (32, 32, 3), Look(tints=dict.fromkeys(network.layers, 0.5), scale=("0", "1")), "")
+    picture = Raster(b"", "image/png", 1, 1)
+    figures = tuple(
+        Figure(f"{aspect}-{layer.path.replace('/', '-').replace('#', '-')}", picture, "", "", of=(aspect, layer.path))
+        for layer in network.distinct
+        for aspect in ("maps", "channels", "kernels")
+        if aspect == "maps" or layer.params
+    )
+    page = html(Document("", "", (), (shown, Section("all", "All", "", figures)), {}))
+    section = page[page.index('<section id="graph"') :].partition("</section>")[0]
+    assert 'href="#maps-' in section and 'href="#kernels-' in section
+    assert len(section.encode()) <= most
 
 
 def test_small_pictures_keep_the_middle_of_every_so_many_values():
