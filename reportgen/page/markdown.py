@@ -142,7 +142,7 @@ def _figure(figure: Figure, numbers: dict[str, str], emit: Emit) -> list[str]:
     alt = html.escape(" ".join(clean(figure.alt).split()))
     bar = figure.colorbar
     colors = f" Colours from {plain(bar.low)} to {plain(bar.high)}." if bar else ""
-    caption = f"*{numbers[figure.name]}. {plain(figure.caption)}{colors}*"
+    caption = f"*{numbers[figure.name]}. {plain(figure.caption)}{colors}{_tiles(figure)}*"
     outline = _outline(figure.picture) if isinstance(figure.picture, Drawing) else []
     return [f'<img src="{url}" alt="{alt}" width="{min(width, _WIDEST)}">', caption, *outline]
 
@@ -154,6 +154,13 @@ def _outline(drawing: Drawing) -> list[str]:
     lines = [f"{'  ' * entry.depth}{' '.join(clean(entry.text).split())}" for entry in drawing.outline]
     text = html.escape("\n".join(lines), quote=False)
     return [f"<details><summary>As text</summary>\n<pre>{text}</pre>\n</details>"]
+
+
+def _tiles(figure: Figure) -> str:
+    """The labels of a mosaic's tiles, which the page has above them; "" where they only count."""
+    if not isinstance(figure.picture, Mosaic) or all(label.isdecimal() for label in figure.picture.labels):
+        return ""
+    return f" Row by row: {_short('; '.join(figure.picture.labels))}."
 
 
 def _emit(figure: Figure, emit: Emit) -> tuple[str, int]:

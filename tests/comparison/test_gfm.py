@@ -5,6 +5,7 @@ import re
 import pytest
 
 import reportgen
+from reportgen.core.report import Figure, Mosaic
 from tests.comparison.test_page import made
 from tests.page.parsing import parse
 
@@ -41,3 +42,13 @@ def test_pictures_are_those_beside_it_and_nothing_else_is_markup(rendered):
     allowed = {"h1", "h2", "h3", "p", "strong", "em", "table", "thead", "tbody", "tr", "th", "td", "img", "div", "br"}
     assert {element.tag for element in page.walk()} - allowed == {"#root"}
     assert not re.search(r"\\[*_|]|\*\*|(?<!\w)_\w+_(?!\w)", page.whole())
+
+
+def test_the_labels_of_pictures_stand_below_them(rendered):
+    report, _, page = rendered
+    figures = [block for part in report.document.sections for block in part.blocks if isinstance(block, Figure)]
+    mosaics = [figure.picture for figure in figures if isinstance(figure.picture, Mosaic)]
+    assert mosaics and all(" → " in label for mosaic in mosaics for label in mosaic.labels)
+    captions = [em.whole() for em in page.find("em")]
+    for mosaic in mosaics:
+        assert any(f"Row by row: {'; '.join(mosaic.labels)}." in caption for caption in captions)
