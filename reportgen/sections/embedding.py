@@ -24,6 +24,8 @@ from reportgen.sections.words import listed, noun, percent, plural
 
 FRAME_MS = 500
 MULTIPLES = 6
+FILMED = 31
+"""Frames of the GIF, at most: it is as long as all else of the page where there are a hundred."""
 GROUPS = 5
 """Groups of points by their value, where values are predicted."""
 LEAST = 0.005
@@ -50,8 +52,10 @@ def build(context: PageContext) -> Section | None:
     finding, blocks = _finding(context, found, epochs), list[Block]()
     live = story.NAME if context.limits.thumbnails is not None else ""
     if several and context.limits.moving:
-        shown = animation(list(found.frames), labels, marked, names, FRAME_MS, ordered=ordered)
-        alt = f"Animation of {len(names)} frames: {finding}"
+        film = np.unique(np.linspace(0, len(names) - 1, min(FILMED, len(names))).round().astype(int))
+        filmed = [found.frames[i] for i in film], labels, marked, [names[i] for i in film]
+        shown = animation(*filmed, FRAME_MS, ordered=ordered)
+        alt = f"{len(names)} frames of the embedding: {finding}"
         caption = f"{how}, a frame per {stage}.{colours}{_others(context) if live else ''}"
         blocks.append(Figure("embedding-epochs", shown, alt, caption, live=live))
     picked = _by_change(found)

@@ -26,7 +26,7 @@ class Limits:
     images: int | None = None
     channels: int | None = None
     levels: int | None = None
-    packed: int = 105_000
+    packed: int = 85_000
     pictures: int | None = None
     moving: bool = True
     thumbnails: int | None = 110_000
@@ -42,7 +42,7 @@ LADDER = (
     Limits(thumbnails=0, images=1, channels=64),
     Limits(thumbnails=0, images=1, channels=32),
     Limits(thumbnails=0, images=1, channels=16),
-    Limits(thumbnails=0, images=1, channels=16, levels=33, packed=80_000),
+    Limits(thumbnails=0, images=1, channels=16, levels=33, packed=60_000),
     Limits(thumbnails=None, images=1, channels=8, levels=9, packed=0),
     Limits(thumbnails=None, images=1, channels=6, levels=9, packed=0, pictures=20),
     Limits(thumbnails=None, images=1, channels=4, levels=9, packed=0, pictures=0, moving=False),

@@ -328,4 +328,6 @@ def _neighbours(context: PageContext, crowd: Crowd, near: Sequence[int]) -> str:
     """Neighbours by their labels, where they have any, else by their names."""
     if crowd.classes and len(crowd.truth):
         return ", ".join(context.run.classes[int(crowd.truth[place])] for place in near if crowd.truth[place] >= 0)
-    return ", ".join(crowd.names[place] for place in near)
+    names = [name.rsplit(" ", 1) for name in (crowd.names[place] for place in near)]
+    # Neighbours are embedded examples, all of one group.
+    return f"{names[0][0]}s {', '.join(number for _, number in names)}" if names else ""

@@ -359,6 +359,7 @@
       show(at);
     });
 
+    figure.classList.add("alive");
     figure.querySelector(".picture").before(cloud);
     const refresh = () => {
       readColors();
@@ -390,8 +391,7 @@
   for (const figure of document.querySelectorAll("figure[data-live]")) {
     const examples = known.get(figure.dataset.live);
     if (!examples) continue;
-    figure.classList.add("alive");
     figure.dataset.alt = figure.querySelector(".picture [aria-label]")?.getAttribute("aria-label") ?? "";
-    start(figure, examples);
+    known.afterwards(() => start(figure, examples));
   }
 })();

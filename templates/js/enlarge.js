@@ -66,7 +66,7 @@
     dialog.showModal();
   };
 
-  for (const figure of document.querySelectorAll(".figure:not(.animation, .explorer, .alive)")) {
+  for (const figure of document.querySelectorAll(".figure:not(.animation, .explorer, [data-live])")) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "plain enlarge";

@@ -87,5 +87,11 @@ const known = (() => {
     };
   };
   const boxes = "DecompressionStream" in window ? [...document.querySelectorAll(".examples[data-examples]")] : [];
-  return new Map(boxes.map((box) => [box.id, open(box)]));
+  const stores = new Map(boxes.map((box) => [box.id, open(box)]));
+  // The page is read first: what stands in it already says the same.
+  stores.afterwards = (begin) => {
+    if (document.readyState === "complete") begin();
+    else window.addEventListener("load", () => setTimeout(begin));
+  };
+  return stores;
 })();

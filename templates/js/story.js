@@ -87,7 +87,7 @@
       const facts = [
         truth === null ? "" : `True: ${truth}.`,
         guess === null ? "" : `Predicted: ${guess}.`,
-        score === null ? "" : `${data.measure}: ${score}.`,
+        score === null ? "" : `${data.measure[0].toUpperCase()}${data.measure.slice(1)}: ${score}.`,
         learned(data, place),
       ];
       const title = data.title(place);
@@ -183,5 +183,5 @@
       });
     }
   };
-  for (const examples of known.values()) start(examples);
+  for (const examples of known.values()) known.afterwards(() => start(examples));
 })();

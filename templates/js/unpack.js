@@ -10,13 +10,13 @@ const unpack = (() => {
     let start = 0;
     return columns.map(({ rows, size, bytes: length }) => {
       const words = length === 4 ? new Uint32Array(size * rows) : new Uint16Array(size * rows);
-      for (let at = 0; at < words.length; at += 1) {
-        const [row, place] = [Math.floor(at / size), at % size];
-        let word = row ? words[at - size] : 0;
+      for (let row = 0; row < rows; row += 1) {
+        const here = row * size;
+        if (row) words.copyWithin(here, here - size, here);
         for (let octet = 0; octet < length; octet += 1) {
-          word += bytes[start + (row * length + octet) * size + place] * 2 ** (8 * octet);
+          const [from, unit] = [start + (row * length + octet) * size, 2 ** (8 * octet)];
+          for (let place = 0; place < size; place += 1) words[here + place] += bytes[from + place] * unit; // mod 2 ** 16 or 32
         }
-        words[at] = word; // mod 2 ** 16 or 2 ** 32
       }
       start += words.byteLength;
       const values = length === 4 ? new Float32Array(words.buffer) : new Int16Array(words.buffer);
