@@ -7,6 +7,7 @@ A batch's activations live only inside its call: what comes out is what the redu
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
@@ -19,7 +20,7 @@ from reportgen.evaluate.arrays import LayerValues, PerExample, PerPlace, Scores
 T = TypeVar("T")
 
 BATCH, BATCH_BYTES = 100, 128 << 20
-"""Examples in a call, and bytes that their selected activations take, at most."""
+"""Examples in a call, and bytes that their inputs, their selected activations or their largest layer take, at most."""
 
 LEAST = 2
 """Examples in the smallest batch: an array with a first axis of 1 may be no value per example at all."""
@@ -79,8 +80,9 @@ class Evaluator:
             real = jnp.arange(size_of(examples.inputs)) < count
             return [reducer.batch(values, output, examples, real) for reducer in reducers]
 
-        per_example = 4 * sum(math.prod(capture.network.layers[path].shape) for path in capture.selected)
-        self._size = min(BATCH, BATCH_BYTES // max(per_example, 1))
+        values = {path: math.prod(layer.shape) for path, layer in capture.network.layers.items()}
+        # A layer that is not selected is there all the same while the next one is computed.
+        self._values: int = max([sum(values[path] for path in capture.selected), *values.values()])
         self._reducers = reducers
         self._reduced: Callable[[Any, Examples, int], list[Any]] = jax.jit(reduced)
         self._looks = {r: _look(capture, r) for r in reducers if isinstance(r, SecondLook)}
@@ -99,7 +101,7 @@ class Evaluator:
         each batch, in examples.
         """
         of = size_of(inputs)
-        size = self._batch_of(of)
+        size = self._batch_of(of, inputs)
         slices = (
             jax.tree.map(lambda leaf: leaf[start : start + size], Examples(inputs, targets))  # noqa: B023
             for start in range(0, of, size)
@@ -110,13 +112,17 @@ class Evaluator:
         self, variables: Any, batches: Iterable[Examples], of: int, progress: Callable[[int, int], Any] | None = None
     ) -> list[Any]:
         """The same over batches of any sizes that hold `of` examples together."""
-        size = self._batch_of(of)
-        return self._over(variables, _regrouped(batches, size), of, size, progress)
+        parts = iter(batches)
+        first = next(parts)
+        size = self._batch_of(of, first.inputs)
+        return self._over(variables, _regrouped(chain([first], parts), size), of, size, progress)
 
-    def _batch_of(self, of: int) -> int:
+    def _batch_of(self, of: int, inputs: Any) -> int:
         """Examples in each call: as few calls as fit into memory, of one size, so that one compilation does and the
         last lacks less than one example for each call."""
-        calls = -(-of // max(self._size, 1))
+        given: int = sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(inputs))
+        fitting: int = BATCH_BYTES // (4 * max(self._values, given, 1))
+        calls = -(-of // max(min(BATCH, fitting), 1))
         return max(LEAST, -(-of // calls))
 
     def _over(

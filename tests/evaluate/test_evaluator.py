@@ -166,6 +166,30 @@ def test_a_call_takes_as_many_examples_as_fit_into_the_bytes_set_for_it(monkeypa
     np.testing.assert_allclose(maps["conv"], conv_of(images), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("size", "selected"), [(8, ("output",)), (64, ("conv",)), (64, ("output",))])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_few_large_examples_do_not_take_the_memory_of_a_hundred(monkeypatch, size, selected, streamed):
+    images, sizes = images_of(20, size), []
+    capture = replace(prepare(Net(), VARIABLES, images[:2]), selected=selected)
+    monkeypatch.setattr(evaluator, "BATCH_BYTES", 5 * 4 * 4 * size * size)  # of the largest layer, which has 4 channels
+    evaluate = Evaluator(capture, [Counted()])
+    done = lambda done, of: sizes.append(done)  # noqa: E731
+    if streamed:
+        evaluate.stream(VARIABLES, iter([Examples(images[:12], None), Examples(images[12:], None)]), 20, done)
+    else:
+        evaluate(VARIABLES, images, progress=done)
+    assert sizes == [5, 10, 15, 20]
+
+
+def test_inputs_that_are_larger_than_all_layers_make_batches_small(monkeypatch):
+    images, sizes = images_of(8, 32), []
+    capture = prepare(lambda params, x: x.mean(axis=(1, 2)) @ params["w"], {"w": jnp.ones((1, 2))}, images[:2])
+    monkeypatch.setattr(evaluator, "BATCH_BYTES", 2 * 4 * 32 * 32)
+    evaluate = Evaluator(capture, [Counted()])
+    evaluate({"params": {"w": jnp.ones((1, 2))}}, images, progress=lambda done, of: sizes.append(done))
+    assert sizes == [2, 4, 6, 8]
+
+
 def test_sums_of_all_examples_where_nothing_is_predicted():
     images, labels = images_of(130), np.arange(130) % 2
     ((sums, counts, inputs),) = Evaluator(CAPTURE, [LabelSums(2, np.arange(2))])(VARIABLES, images, labels)
