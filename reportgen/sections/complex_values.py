@@ -23,8 +23,10 @@ def with_real_parts(run: Run) -> Run:
 
     Their names end in `PARTS`. A note tells of them, and of layers with complex values, of which magnitudes were kept.
     """
-    first = next(iter(run.snapshots.values()), None)
-    names = set() if first is None else {name for name, array in first.params.items() if np.iscomplexobj(array)}
+    steps = list(run.snapshots)
+    # A parameter may have become complex on the way.
+    ends = [run.snapshots[step].params for step in dict.fromkeys((*steps[:1], *steps[-1:]))]
+    names = {name for params in ends for name, array in params.items() if np.iscomplexobj(array)}
     layers = [path for path, layer in run.network.layers.items() if layer.dtype.startswith("complex")]
     if not names and not layers:
         return run
@@ -36,11 +38,12 @@ def with_real_parts(run: Run) -> Run:
     described = {
         path: replace(layer, params=_parted(layer.params, names)) for path, layer in run.network.layers.items()
     }
-    steps = dict.fromkeys(run.snapshots)
     return replace(
         run,
         network=replace(run.network, layers=described),
-        snapshots=Lazy(steps, lambda step: _split(run.snapshots[step], names)) if names else run.snapshots,
+        snapshots=Lazy(dict.fromkeys(steps), lambda step: _split(run.snapshots[step], names))
+        if names
+        else run.snapshots,
         notes=tuple(notes),
     )
 

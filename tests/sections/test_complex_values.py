@@ -62,3 +62,19 @@ def test_the_page_says_so(run, tmp_path):
 def test_a_run_of_real_numbers_is_as_it_was(recorded):
     whole = open_run(recorded)
     assert with_real_parts(whole) is whole
+
+
+@pytest.mark.parametrize("later", [jnp.complex64, jnp.bfloat16, jnp.int32, jnp.float16])
+def test_a_parameter_may_become_of_another_type(tmp_path, later):
+    x = np.ones((4, 3), np.float32)
+    params = {"w": jnp.ones((3, 2))}
+
+    def net(params, x):
+        return (x @ params["w"]).real
+
+    with Recorder(tmp_path / "run", net, params, probe=x) as recorder:
+        recorder.step({"w": params["w"].astype(later) * 2})
+    run = open_run(tmp_path / "run", verify=True)
+    assert [run.snapshots[step].params["w"].dtype for step in (0, 1)] == [np.float32, later]
+    page = build(run, embedding="pca").save(tmp_path / "page.html").read_text()
+    assert ("w (imaginary)" in page) == (later == jnp.complex64)
