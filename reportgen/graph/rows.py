@@ -109,8 +109,9 @@ def _name(part: Part, module: str) -> str:
 
 
 def _within(path: str, module: str) -> str:
-    """The path as it is called within a module; the module's own result by its last name."""
-    return path.rpartition("/")[2] if path == module else path.removeprefix(f"{module.split('#')[0]}/")
+    """The path as it is called within a module; the module's own results by their last names."""
+    inside = path.removeprefix(f"{module.split('#')[0]}/")
+    return path.rpartition("/")[2] if inside == path and module and path.startswith(module) else inside
 
 
 def middle_cut(text: str, length: int) -> str:

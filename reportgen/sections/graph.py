@@ -252,7 +252,10 @@ def _finding(network: Network, parts: Sequence[Part], opened: frozenset[object])
     edges = [(paths[source], paths[path]) for source, path in read]
     longest = max(rank(len(paths), edges))
     layers = len(network.distinct)
-    ways = "one after the other" if longest == layers else f"the longest way from input to output passes {longest:,}"
+    passed = "all of them" if longest == layers else f"{longest:,}"
+    ways = f"the longest way from input to output passes {passed}"
+    if longest == layers and all(len(layer.inputs) <= 1 for layer in network.layers.values()):
+        ways = "one after the other"
     text = f"{called(network.name)} has {plural(layers, 'layer')}" + (f"; {ways}" if layers > 1 else "")
     repeats = [_repeated(repeat) for repeat in _repeats(parts, network, opened)]
     return f"{text}. Folded: {listed(repeats, 2)}." if repeats else f"{text}."
@@ -263,7 +266,8 @@ def _caption(look: Look) -> str:
         "A row is a layer: its name, operation, the shape of one example's output, and after the dot the number of its "
         "parameters; bold: it has some. Arrows lead from values to what reads them."
     )
-    if look.opened or look.insides:
-        text += " Dashed: a module with what is in it; a rim: a module whose inside is in a fold below"
-        text += ", two: several of one shape."
+    if look.opened:
+        text += " Dashed: a module with what is in it."
+    if look.insides:
+        text += " With a rim: a module whose inside is in a fold below; with two, several of one shape."
     return text

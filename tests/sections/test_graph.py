@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from reportgen import build, open_run
+from reportgen.core.network import INPUT
 from reportgen.core.report import Document, Figure, Raster, Section
 from reportgen.graph.rows import Look
 from reportgen.page.html import html
 from reportgen.page.markdown import markdown
 from reportgen.page.outline import walk
 from reportgen.sections import graph
+from tests.graph.test_folding import add, conv, network
 from tests.graph.test_scene import captured
 from tests.page.parsing import parse
 from tests.sections.test_inspection import inspect
@@ -49,8 +51,8 @@ def test_the_text_form_has_every_layer_and_what_it_reads(recorded, page):
         if getattr(block, "name", "") == "graph-whole"
     ]
     text = "\n".join("  " * entry.depth + entry.text for entry in figure.picture.outline)
-    network = open_run(recorded).network
-    assert {entry.layer for entry in figure.picture.outline} - {"@input"} == {x.path for x in network.distinct}
+    net = open_run(recorded).network
+    assert {entry.layer for entry in figure.picture.outline} - {"@input"} == {x.path for x in net.distinct}
     assert text.startswith("input: ") and "reads the input" in text
     for word in ("maps", "kernels", "channels"):
         assert f">{word}</a>" in page
@@ -85,12 +87,12 @@ def test_what_no_figure_shows_is_no_link(recorded):
 
 @pytest.mark.parametrize(("name", "most"), [("resnet50", 30_000), ("gpt2", 25_000), ("vit_b", 25_000)])
 def test_networks_of_real_depth_take_few_bytes_with_all_their_links(name, most):
-    network = captured(name)
-    shown = graph.section(network, (32, 32, 3), Look(tints=dict.fromkeys(network.layers, 0.5), scale=("0", "1")), "")
+    net = captured(name)
+    shown = graph.section(net, (32, 32, 3), Look(tints=dict.fromkeys(net.layers, 0.5), scale=("0", "1")), "")
     picture = Raster(b"", "image/png", 1, 1)
     figures = tuple(
         Figure(f"{aspect}-{layer.path.replace('/', '-').replace('#', '-')}", picture, "", "", of=(aspect, layer.path))
-        for layer in network.distinct
+        for layer in net.distinct
         for aspect in ("maps", "channels", "kernels")
         if aspect == "maps" or layer.params
     )
@@ -111,3 +113,17 @@ def test_tables_and_figures_of_the_section_have_names_of_their_own(recorded):
     section = section_of(build(recorded, embedding="pca"))
     names = [block.name for block in walk(section.blocks) if hasattr(block, "name")]
     assert len(names) == len(set(names)) and all(name.startswith("graph-") for name in names)
+
+
+def test_only_a_chain_is_said_to_be_one():
+    chain = network(conv("a", INPUT), conv("b", "a"))
+    assert graph.section(chain, (4,), Look(), "").finding.startswith("Net has 2 layers; one after the other.")
+    skip = network(conv("a", INPUT), add("add", INPUT, "a"))
+    said = "Net has 2 layers; the longest way from input to output passes all of them."
+    assert graph.section(skip, (4,), Look(), "").finding == said
+
+
+def test_a_modules_own_results_are_called_by_their_last_names():
+    cell = [conv("rnn/cell/gate", INPUT), add("rnn/cell[0]", INPUT, "rnn/cell/gate"), conv("rnn/out", "rnn/cell[0]")]
+    texts = [entry.text for entry in graph.section(network(*cell), (4,), Look(), "").blocks[0].picture.outline]
+    assert any(text.startswith("cell[0]: ") for text in texts)
