@@ -6,6 +6,7 @@ Each name is a module that measures one or a few rows of RESULTS.md; `peers/` ho
 BENCHMARKS = (
     "whole_job",
     "recording",
+    "log",
     "step",
     "activity",
     "building",

@@ -228,7 +228,7 @@ MEASURED = ("val_accuracy",)
 """Names that are the recorder's own, whether it measures them or not."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MetricRow:
     """The metrics of one step: `measured` by the recorder, `reported` by the training loop.
 

@@ -75,10 +75,14 @@ class Log(Lazy[int, Record]):
 
     def __init__(self, segments: Sequence[Segment]):
         counts = [len(segment.steps) for segment in segments]
-        steps = np.concatenate([np.array(s.steps, np.int64) for s in segments] or [np.zeros(0, np.int64)])
+        steps, self._numbers = (
+            np.concatenate([np.zeros(0, np.int64), *(np.array(column, np.int64) for column in columns)])
+            for columns in ([s.steps for s in segments], [s.numbers for s in segments])
+        )
         # The last of each step: the first in reverse order.
-        unique, last = np.unique(steps[::-1], return_index=True)
-        self._chosen = dict(zip(unique.tolist(), (len(steps) - 1 - last).tolist(), strict=True))
+        self._steps, last = np.unique(steps[::-1], return_index=True)
+        self._places = len(steps) - 1 - last
+        self._chosen = dict(zip(self._steps.tolist(), self._places.tolist(), strict=True))
         self._segments = segments
         self._begins = np.concatenate([[0], np.cumsum(counts)])
         super().__init__(self._chosen, self._record)
@@ -95,12 +99,8 @@ class Log(Lazy[int, Record]):
 
     def by_layout(self) -> list[list[int]]:
         """The steps of each layout, ascending."""
-        steps: dict[int, list[int]] = {}
-        for segment, begin in zip(self._segments, self._begins.tolist(), strict=False):
-            for at, (step, number) in enumerate(zip(segment.steps, segment.numbers, strict=True), begin):
-                if self._chosen[step] == at:
-                    steps.setdefault(number, []).append(step)
-        return [sorted(found) for found in steps.values()]
+        numbers = self._numbers[self._places]
+        return [self._steps[numbers == number].tolist() for number in np.unique(numbers)]
 
 
 def read_log(folder: Path) -> tuple[Log, list[str]]:

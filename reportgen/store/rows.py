@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from reportgen.core.run import MEASURED, MetricRow
 from reportgen.errors import RunError
@@ -27,6 +29,7 @@ RESERVED = ("step", "epoch", "measured", "reported", *(f"{name}_reported" for na
 """Names that no reported metric may have."""
 
 _ENCODE = json.JSONEncoder(allow_nan=False).encode
+_NONE: Mapping[str, float] = {}
 _TEXTS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
@@ -46,9 +49,12 @@ def read_rows(file: Path) -> tuple[list[MetricRow], int]:
     if not file.is_file():
         return [], 0
     try:
-        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+        content = file.read_bytes()
     except OSError as error:
         raise RunError(f"{file} can't be read: {error.strerror or error}", code="F105") from error
+    if (whole := _sound_rows(content)) is not None:
+        return whole, 0
+    lines = content.decode("utf-8", "replace").split("\n")
     rows: dict[int, MetricRow] = {}
     unreadable = 0
     for number, line in enumerate(lines, 1):
@@ -61,6 +67,48 @@ def read_rows(file: Path) -> tuple[list[MetricRow], int]:
         else:
             rows[row.step] = row
     return [rows[step] for step in sorted(rows)], unreadable
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    """A line as `row_line` writes it."""
+
+    step: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+    epoch: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+    measured: dict[str, int | float | Literal["NaN", "Infinity", "-Infinity"]] = {}
+    reported: dict[str, int | float | Literal["NaN", "Infinity", "-Infinity"]] = {}
+
+
+_LINES = msgspec.json.Decoder(_Line)
+PIECE = 1 << 16
+"""Bytes of rows that are decoded at once, at least."""
+
+
+def _sound_rows(content: bytes) -> list[MetricRow] | None:
+    """The rows of a file in which all lines are sound and ascend by their steps; None for another one.
+
+    Hundreds of thousands are read in the time that the general way takes for some ten thousands.
+    """
+    rows: list[MetricRow] = []
+    begin = 0
+    try:
+        while begin < len(content):
+            # What lines are while they are decoded takes more memory than what is made of them.
+            end = content.find(b"\n", begin + PIECE) + 1 or content.rfind(b"\n", begin) + 1 or len(content)
+            for line in _LINES.decode_lines(content[begin:end]):
+                if rows and line.step <= rows[-1].step:
+                    return None
+                rows.append(MetricRow(line.step, line.epoch, _numbers(line.measured), _numbers(line.reported)))
+            begin = end
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return rows
+
+
+def _numbers(values: dict[str, Any]) -> Mapping[str, float]:
+    for name, value in values.items():
+        if type(value) is str:
+            values[name] = _TEXTS[value]
+    return values or _NONE
 
 
 def without_columns(rows: Sequence[MetricRow], file: str) -> tuple[tuple[MetricRow, ...], list[str]]:

@@ -8,7 +8,7 @@ from reportgen.core.run import MetricRow
 from reportgen.errors import RunError
 from reportgen.store import RunWriter, layout, open_run, snapshot_at
 from reportgen.store.files import Tensors
-from reportgen.store.rows import read_rows, row_line
+from reportgen.store.rows import PIECE, read_rows, row_line
 from tests.snapshots import flip_last_byte
 
 HEADER = {
@@ -230,3 +230,20 @@ def test_a_report_beside_a_run_stays_when_the_run_is_replaced(run_copy):
     (run_copy / "report.html").write_text("mine")
     RunWriter(run_copy, HEADER, overwrite=True).close("finished", 0.0)
     assert (run_copy / "report.html").read_text() == "mine"
+
+
+def test_many_rows_are_read_as_few_are(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    values = (0.5, 7, np.nan, np.inf, -np.inf, 1e-300, 2**70)
+    rows = [MetricRow(step, step // 9, {}, {"loss": values[step % 7]}) for step in range(1, 4001)]
+    rows[5] = MetricRow(6, 0, {"val_accuracy": 0.25}, {})
+    text = "".join(map(row_line, rows))
+    file.write_text(text)
+    whole, unreadable = read_rows(file)
+    np.testing.assert_equal([row.flat for row in whole], [row.flat for row in rows])
+    assert not unreadable and len(text) > 2 * PIECE
+    # A line of another form, or none, has all of them read in the general way.
+    file.write_text(text + '{"step": 5000, "epoch": 1, "val_loss": 2.5}\n{"step": 5001, "ep')
+    mixed, unreadable = read_rows(file)
+    np.testing.assert_equal([row.flat for row in mixed[:-1]], [row.flat for row in rows])
+    assert mixed[-1].reported == {"val_loss": 2.5} and not unreadable
