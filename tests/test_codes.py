@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +72,7 @@ def test_every_example_raises_its_error(page, recorded, tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "RECORDED", recorded)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "nets", raising=False)  # each page writes its own
     headings = [
         (number, line[3:].partition(":")[0])
         for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1)

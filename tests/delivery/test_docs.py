@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def test_every_block_of_a_page_runs(page, recorded, tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "RECORDED", recorded)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "nets", raising=False)  # each page writes its own
     space = {"__name__": "__main__"}
     for block in blocks(page):
         where = f"{name_of(page)}, line {block.line}"
