@@ -113,3 +113,9 @@ NeighborDistances = Annotated[np.ndarray, "Float64 query neighbor"]
 NeighborPlaces = Annotated[np.ndarray, "Float64 query neighbor 2"]
 QueryDistances = Annotated[np.ndarray, "Float64 _ point"]
 Placed = Annotated[np.ndarray, "Float64 query 2"]
+
+AttentionWeights = Annotated[np.ndarray, "Float64 example head query key"]
+"""The share of each key in what each query reads: from 0 to 1, 1 in all; NaN where a query reads nothing."""
+
+PerHead = Annotated[np.ndarray, "Float64 head"]
+Rollout = Annotated[np.ndarray, "Float64 example query key"]

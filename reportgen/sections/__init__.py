@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from reportgen.sections import (
     activity,
+    attention,
     changes,
     chosen,
     curves,
@@ -65,6 +66,7 @@ _STRONGEST = SectionSpec(
     strongest.build, frozenset({Need.MAPS, Need.PICTURES}), shrinks=("images", "channels", "levels")
 )
 _MAPS = SectionSpec(maps.build, frozenset({Need.MAPS}), shrinks=("images", "channels", "levels"))
+_ATTENTION = SectionSpec(attention.build, frozenset({Need.MAPS}), shrinks=("images",))
 _ACTIVITY = SectionSpec(activity.build, shrinks=("channels",))
 _HEALTH = SectionSpec(health.build)
 _NETWORK = SectionSpec(network.build)
@@ -84,12 +86,13 @@ PAGES: Mapping[str, tuple[SectionSpec, ...]] = {
             _PARAMETERS,
             _EXPLORER,
             _SCATTER,
+            _ATTENTION,
             _ACTIVITY,
         ),
         *(_IMAGES, _CHOSEN, _STRONGEST, _MAPS, _HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
     "inspection": (
-        *(_IMAGES, _GRAPH, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ACTIVITY, *_TASKS, _STORY, _PARAMETERS),
+        *(_IMAGES, _GRAPH, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ATTENTION, _ACTIVITY, *_TASKS, _STORY, _PARAMETERS),
         *(_HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
 }

@@ -1,0 +1,285 @@
+"""Where attention heads read: over the training, in the text or over the picture, and every head's measures."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from reportgen.analysis.attention import rollout
+from reportgen.core.network import Layer
+from reportgen.core.numbers import short_number
+from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Table, Text
+from reportgen.figures.chart import chart
+from reportgen.figures.curves import curves
+from reportgen.figures.export import picture_export
+from reportgen.figures.matrices import heatmap
+from reportgen.figures.palettes import GREY
+from reportgen.figures.photo import photos
+from reportgen.figures.text import token_text
+from reportgen.sections.context import PageContext
+from reportgen.sections.enlarged import frame_of, pixels_of
+from reportgen.sections.heads import KINDS, LEAST, WEIGHTS, Head, Weights, called, named, shares_of
+from reportgen.sections.maps import open_images, shown_images
+from reportgen.sections.overlay import laid_over, registered, thumbnail
+from reportgen.sections.tokens import pieces_of, visible
+from reportgen.sections.words import NBSP, listed, moment, noun, plural
+
+MANY = 16
+"""Heads up to which their table stands open."""
+
+ENLARGED = 4
+SHOWN = 64
+"""Positions of an enlarged head: the first ones."""
+
+
+def build(context: PageContext) -> Section | None:
+    """What the recorded heads read; None for a network without recorded attention weights."""
+    layers = [layer for layer in context.layers if layer.axes == WEIGHTS]
+    if not layers:
+        return None
+    last = Weights(context, context.run.observations[list(context.run.observations)[-1]], layers)
+    heads = named(last)
+    blocks: list[Block] = [*_forming(context, layers, heads)]
+    blocks += _over_pictures(context, last) if last.grid is not None else _enlarged(context, last, heads)
+    table = _table(context, layers, last)
+    blocks.append(table if len(table.rows) <= MANY else Fold("Every head", (table,)))
+    blocks.append(Text(_method(last), "method"))
+    numbers = Numbers("attention.csv", _COLUMNS, lambda: _rows(context, layers))
+    return Section("attention", "Where attention heads read", _finding(context, last, heads), tuple(blocks), (numbers,))
+
+
+def _finding(context: PageContext, weights: Weights, heads: list[Head]) -> str:
+    count = sum(layer.shape[0] for layer in weights.layers)
+    text = f"{plural(count, 'attention head')} in {plural(len(weights.layers), 'layer')}"
+    text += f", on {plural(len(context.names), f'probe {noun(context.run)}')}."
+    if weights.grid is not None:
+        bits = float(np.nanmean([weights.measures(layer)[0].entropy.mean() for layer in weights.layers]))
+        keys = weights.layers[0].shape[2]
+        return f"{text} By the mean entropy of all heads, a query reads as if {2**bits:.1f} of {keys} keys alike."
+    for kind, (title, words) in KINDS.items():
+        of = [head for head in heads if head.kind == kind]
+        if of:
+            share = f"{'up to ' * (len(of) > 1)}{_percent(of[0].share)} of the weight on {words}"
+            by_chance = f"; by chance {_percent(of[0].chance)}" if of[0].chance else ""
+            text += f" {title}: {listed([head.name for head in of], 2)} ({share}{by_chance})."
+    return text if heads else f"{text} None puts half of its weight on one kind of position."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}{NBSP}%"
+
+
+def _forming(context: PageContext, layers: Sequence[Layer], heads: list[Head]) -> list[Block]:
+    """The named heads' shares at every recorded state, a chart per kind."""
+    observations = list(context.run.observations.values())
+    if len(observations) < 2 or not heads:
+        return []
+    states = [Weights(context, each, layers) for each in observations]
+    known = [
+        {
+            layer.path: shares_of(*state.measures(layer))
+            for layer in state.layers
+            if layer.path in {head.layer.path for head in heads}
+        }
+        for state in states
+    ]
+    blocks: list[Block] = []
+    for kind, (title, words) in KINDS.items():
+        of = [head for head in heads if head.kind == kind][:ENLARGED]
+        if not of:
+            continue
+        series = {
+            f"{called(head.layer)}, {head.number}": [
+                float(each[head.layer.path][kind][head.number]) if head.layer.path in each else float("nan")
+                for each in known
+            ]
+            for head in of
+        }
+        blocks.append(
+            chart(
+                f"attention-{kind}",
+                curves(
+                    [state.epoch for state in states],
+                    series,
+                    {},
+                    title=f"{title}: share of the weight",
+                    across=context.run.stage,
+                ),
+                alt=f"{of[0].name[0].upper()}{of[0].name[1:]}: from {_percent(next(iter(series.values()))[0])} to "
+                f"{_percent(of[0].share)} on {words}.",
+                caption=f"Share of a head's weight on {words}, mean over the probe, {_span(context)}; layer and head "
+                "at the end of each line.",
+                wide=True,
+            )
+        )
+    return blocks
+
+
+def _span(context: PageContext) -> str:
+    epochs = [each.epoch for each in context.run.observations.values()]
+    first = "before training" if epochs[0] == 0 else moment(context.run, epochs[0])
+    return f"{first} to {moment(context.run, epochs[-1])}"
+
+
+def _enlarged(context: PageContext, weights: Weights, heads: list[Head]) -> list[Block]:
+    """The named heads, or the most focused of the last layer, on the first probe example."""
+    chosen = list({(head.layer.path, head.number): (head.layer, head.number) for head in heads}.values())[:ENLARGED]
+    if not chosen:
+        layer = weights.layers[-1]
+        bits = weights.measures(layer)[0].entropy
+        chosen = [(layer, int(np.nanargmin(bits)))] if np.isfinite(bits).any() else []
+    blocks: list[Block] = []
+    for layer, number in chosen:
+        values = weights.of(layer)[0, number][:SHOWN, :SHOWN]
+        pieces = None
+        if weights.tokens is not None and weights.tokens.shape[1] == layer.shape[1]:
+            pieces = pieces_of(context.run, weights.tokens[0, :SHOWN])
+        names = [f"{place} {_word(context, piece)}" for place, piece in enumerate(pieces or [])]
+        part = "" if max(layer.shape[1:]) <= SHOWN else f" The first {SHOWN} of {max(layer.shape[1:])} positions."
+        name = f"attention-{context.slug(layer.path)}-{number}"
+        blocks.append(
+            chart(
+                name,
+                heatmap(values, 0.0, 1.0, GREY, x_label="key: what is read", y_label="query: who reads", y_names=names),
+                alt=f"Head {number} of {called(layer)} on {context.names[0]}.",
+                caption=f"{context.names[0]}: head {number} of {called(layer)}, a row per query; black is 0, white is "
+                f"all of its weight. Violet: a query that reads nothing.{part}",
+                wide=True,
+                of=("maps", layer.path),
+            )
+        )
+        if pieces is not None and layer.shape[1] == layer.shape[2] and np.isfinite(values[-1]).all():
+            blocks.append(_in_text(context, layer, number, values[-1], pieces, name))
+    return blocks
+
+
+def _in_text(
+    context: PageContext, layer: Layer, number: int, read: np.ndarray, pieces: Sequence[str], name: str
+) -> Figure:
+    at = len(pieces) - 1
+    here, there = (_word(context, pieces[place]) for place in (at, int(read.argmax())))
+    return chart(
+        f"{name}-text",
+        token_text([f"what position {at} ({here}) reads"], [pieces], [read], float(read.max())),
+        alt=f"Head {number} of {called(layer)} at position {at} reads {there} most.",
+        caption=f"{context.names[0]}: the bluer a token, the more head {number} of {called(layer)} reads of it at "
+        f"position {at}, up to {_percent(float(read.max()))}.",
+        wide=True,
+    )
+
+
+def _word(context: PageContext, piece: str) -> str:
+    """A token in a name: its spaces are shown where they are text, and not those after its number."""
+    return visible(piece) if context.run.vocabulary else piece.strip()
+
+
+def _over_pictures(context: PageContext, weights: Weights) -> list[Block]:
+    """Each head of the last layer over each picture, and the rollout of all layers."""
+    blocks: list[Block] = []
+    grid, layer = weights.grid, weights.layers[-1]
+    assert grid is not None
+    reads = "the class token reads" if grid.leading else "the patches read in the mean"
+    heads = grid.read(np.nan_to_num(weights.of(layer)))
+    flow = grid.read(rollout([np.nan_to_num(weights.of(each)) for each in weights.layers]))
+    rows = []
+    for index in range(shown_images(context)):
+        name = context.names[index]
+        maps = [*heads[index], flow[index]]
+        labels = [*map(str, range(len(heads[index]))), "rollout"]
+        picture = photos(np.stack([_laid_over(context, index, one) for one in maps]), labels)
+        rows.append(
+            Figure(
+                f"attention-over-{index}",
+                picture,
+                f"What {reads} of {name}: {plural(len(heads[index]), 'head')} and rollout.",
+                f"{name}: what {reads} in {called(layer)}, a tile per head, and by rollout through "
+                f"{plural(len(weights.layers), 'layer')}. The more orange, the more is read, in each tile up to its "
+                "own largest weight.",
+                export=picture_export(picture),
+                wide=True,
+                of=("maps", layer.path),
+            )
+        )
+    shown = open_images(context)
+    blocks += [FigureRow((figure,)) for figure in rows[:shown]]
+    if rows[shown:]:
+        blocks.append(Fold(f"{plural(len(rows) - shown, f'further {noun(context.run)}')}", tuple(rows[shown:])))
+    return blocks
+
+
+def _laid_over(context: PageContext, index: int, read: np.ndarray) -> np.ndarray:
+    frame = frame_of(context, index)
+    pixels = thumbnail(pixels_of(context, index), frame)
+    return laid_over(pixels, registered(read, None, frame), 0.0, float(read.max()))
+
+
+def _table(context: PageContext, layers: Sequence[Layer], last: Weights) -> Table:
+    observations = list(context.run.observations.values())
+    first = Weights(context, observations[0], layers) if len(observations) > 1 else None
+    columns = {
+        "entropy": "Entropy, bits",
+        "distance": "Distance",
+        "previous": "Position before",
+        "first": "First position",
+    }
+    if last.grid is not None:
+        del columns["previous"]
+        columns["first"] = "Class token" if last.grid.leading else "First patch"
+    copies = any(last.measures(layer)[1] is not None for layer in last.layers)
+    rows = []
+    for layer in last.layers:
+        now = last.measures(layer)
+        then = first.measures(layer) if first is not None and layer in first.layers else None
+        for head in range(layer.shape[0]):
+            cells = [
+                _from_to(*(None if x is None else getattr(x[0], name)[head] for x in (then, now))) for name in columns
+            ]
+            if copies:
+                cells.append(_from_to(*(None if x is None or x[1] is None else x[1].score[head] for x in (then, now))))
+            rows.append((f"{called(layer)}, head {head}", *cells))
+    names = ("Head", *columns.values(), *(["After an earlier copy"] if copies else []))
+    when = " Before training → now." if first is not None else ""
+    caption = f"Means over the queries of {plural(len(context.names), f'probe {noun(context.run)}')}.{when}"
+    return Table("attention-heads", caption, names, tuple(rows), "l" + "r" * (len(names) - 1))
+
+
+def _from_to(then: float | None, now: float | None) -> str | None:
+    known = [short_number(float(x), 2) for x in (then, now) if x is not None and np.isfinite(x)]
+    return " → ".join(known) if known else None
+
+
+def _method(weights: Weights) -> str:
+    text = (
+        "Attention weights say where a head reads, not why the network decides. Entropy: 0 bits where one key is read, "
+        "the logarithm of their number where all are read alike. Distance: from a query to what it reads, by the "
+        f"weights, in {'positions' if weights.grid is None else 'patches'}. "
+    )
+    if weights.grid is not None:
+        leading = ", after a class token" if weights.grid.leading else ""
+        return (
+            f"{text}The {weights.layers[-1].shape[2]} keys are taken for {weights.grid.rows}×{weights.grid.columns} "
+            f"patches of the picture in rows{leading}, as their number fits its sides. Rollout averages the heads, "
+            "adds the identity for the residual stream and multiplies the layers (Abnar and Zuidema, Quantifying "
+            "attention flow in transformers, 2020)."
+        )
+    return (
+        f"{text}A head is named where half of its weight or more, over at least {LEAST} queries, lies on one kind of "
+        "position; for what followed earlier copies also three times what reading all keys alike gives "
+        "(prefix matching: Olsson et al., In-context learning and induction heads, 2022). Masked positions do not "
+        "count as queries."
+    )
+
+
+_COLUMNS = ("epoch", "layer", "head", "entropy", "distance", "previous", "first", "after_copy", "chance", "queries")
+
+
+def _rows(context: PageContext, layers: Sequence[Layer]) -> Iterator[tuple[Any, ...]]:
+    for observation in context.run.observations.values():
+        weights = Weights(context, observation, layers)
+        for layer in weights.layers:
+            found, copies = weights.measures(layer)
+            for head in range(layer.shape[0]):
+                numbers = [found.entropy[head], found.distance[head], found.previous[head], found.first[head]]
+                numbers += [np.nan, np.nan] if copies is None else [copies.score[head], copies.chance]
+                known = [float(x) if np.isfinite(x) else None for x in numbers]
+                yield observation.epoch, layer.path, head, *known, found.queries
