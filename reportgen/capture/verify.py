@@ -7,12 +7,15 @@
 
 Each captured value is computed again, from the captured values that its operation read and from the
 parameters: a value under a wrong name, of a wrong place or from a wrong pass does not fit its
-neighbours. The output is compared with that of the plain model, which nothing was asked of. And every
-module's result is compared with Flax's own capture: for Linen, `capture_intermediates` gave the same
-variable of the same traced program; for NNX, `nnx.capture` runs again, compiled by itself.
+neighbours. Where it differs by more than rounding (`TOLERANCE`), it is computed again from values that are
+changed by as much as rounding may, and passes if that changes it by as much as it differs, at most
+`AMPLIFIED`: an error of a thousandth of a layer's largest value is found. The output is compared with that
+of the plain model, which nothing was asked of. And every module's result is compared with Flax's own
+capture: for Linen, `capture_intermediates` gave the same variable of the same traced program; for NNX,
+`nnx.capture` runs again, compiled by itself.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +27,6 @@ from reportgen.capture.batch import as_computed
 from reportgen.capture.capture import Capture, count_images, prepare
 from reportgen.capture.forward import variables_of
 from reportgen.capture.nnx import NnxForward
-from reportgen.capture.program import Program
 from reportgen.capture.table import CapturedLayer
 
 TOLERANCE = {
@@ -33,6 +35,13 @@ TOLERANCE = {
 }
 """Largest difference allowed, as a share of the layer's largest magnitude, where another compiled program
 may round otherwise (XLA fuses and orders sums as it likes). Whole numbers must be equal."""
+
+AMPLIFIED = 9e-4
+"""Largest difference allowed, likewise, where rounding is amplified (a large number subtracted, the sine of one)."""
+
+ROUNDINGS = 4
+"""How often a layer that differs by more than its tolerance is computed again from values changed at random by as
+much as another program may round them. It passes if one of them changes it by as much as it differs, anywhere in it."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +88,13 @@ def check(
     """Verify what `capture` gave for `images`, (output, values); where it is left out, what it gives now."""
     output, values = jax.jit(capture)(variables, images) if captured is None else captured
     program, layers = capture.program(variables, images)
-    again = _computed_again(capture, program, layers, variables, images, values)
+    again = computed_again(capture, variables, images, values)
     failed = {path: text for path, value in again.items() if (text := difference(values[path], value))}
+    for number in range(ROUNDINGS if failed else 0):
+        rounded = computed_again(capture, variables, images, values, failed, rounding=number)
+        for path, other in rounded.items():
+            if not difference(values[path], again[path], beside=other):
+                failed.pop(path, None)
     plain = jax.jit(capture.forward.plain).lower(variables, images)
     alone = jax.jit(lambda v, x: program.run(v, x, [])[0]).lower(variables, images)
     expected = jax.tree.leaves(plain.compile()(variables, images))
@@ -131,8 +145,12 @@ def _against_flax(
     return text, differing
 
 
-def difference(captured: Any, again: Any) -> str:
-    """How two arrays differ beyond the tolerance of their dtype; "" when they do not."""
+def difference(captured: Any, again: Any, beside: Any = None) -> str:
+    """How two arrays differ beyond the tolerance of their dtype; "" when they do not.
+
+    `beside` is what the second is where rounding was imitated: by as much as these two differ anywhere, but by no more
+    than `AMPLIFIED`, the first may differ too.
+    """
     dtype = str(captured.dtype)
     if captured.shape != again.shape or dtype != str(again.dtype):
         return f"is {dtype}{list(captured.shape)}, computed again {again.dtype}{list(again.shape)}"
@@ -142,25 +160,37 @@ def difference(captured: Any, again: Any) -> str:
         apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0, np.abs(a - b))
     magnitude = np.max(np.abs(b), initial=0, where=np.isfinite(b))
     allowed = TOLERANCE.get(dtype, 0.0) * magnitude
+    if beside is not None and allowed:
+        with np.errstate(invalid="ignore"):
+            moved = np.abs(np.asarray(beside).astype(wide) - b)
+        allowed = max(allowed, min(np.max(moved, initial=0, where=np.isfinite(moved)), AMPLIFIED * magnitude))
     if not (wrong := ~(apart <= allowed)).any():
         return ""
     place = [int(i) for i in np.unravel_index(np.argmax(np.where(np.isnan(apart), np.inf, apart)), a.shape)]
     return f"{int(wrong.sum())} of {a.size} values differ, most at {place}: {a[tuple(place)]} against {b[tuple(place)]}"
 
 
-def _computed_again(
+def computed_again(
     capture: Capture,
-    program: Program,
-    layers: Sequence[CapturedLayer],
     variables: Any,
     images: Any,
     values: Mapping[str, Any],
+    paths: Collection[str] | None = None,
+    rounding: int | None = None,
 ) -> dict[str, Any]:
-    """Every captured value from the captured values before it: one program of unconnected parts."""
+    """Every captured value, or those of `paths`, from the captured values before it: one program of unconnected parts.
+
+    `rounding` is the number of a random change of the captured values, within their tolerance.
+    """
+    program, layers = capture.program(variables, images)
     variable_of = {x.path: x.variable for x in layers if x.path in values and not isinstance(x.variable, Literal)}
     known = {variable: as_computed(values[path], capture.image_axes[path]) for path, variable in variable_of.items()}
+    if rounding is not None:
+        random = np.random.default_rng(rounding)
+        known = {variable: _rounded(value, random) for variable, value in known.items()}
     known.update(program.values(variables, images))
-    parts = {path: program.between(variable, known.keys()) for path, variable in variable_of.items()}
+    wanted = variable_of if paths is None else {path: variable_of[path] for path in paths if path in variable_of}
+    parts = {path: program.between(variable, known.keys()) for path, variable in wanted.items()}
 
     def replay(inputs: dict[str, list[Any]]) -> dict[str, Any]:
         return {path: part(*inputs[path])[0] for path, part in parts.items()}
@@ -168,6 +198,20 @@ def _computed_again(
     computed = jax.jit(replay)({path: [known[v] for v in part.inputs] for path, part in parts.items()})
     count = count_images(images)
     return {path: capture.first(path, value, count) for path, value in computed.items()}
+
+
+def _rounded(value: Any, random: np.random.Generator) -> Any:
+    """The value, changed by up to its tolerance: each number by a share of the layer's largest."""
+    array = np.asarray(value)
+    share = TOLERANCE.get(str(array.dtype), 0.0)
+    if not share:
+        return value
+    wide = array.astype(np.complex128 if np.iscomplexobj(array) else np.float64)
+    largest = np.max(np.abs(wide), initial=0, where=np.isfinite(wide))
+    change = random.uniform(-1, 1, array.shape) + (
+        1j * random.uniform(-1, 1, array.shape) if np.iscomplexobj(array) else 0
+    )
+    return (wide + share * largest * change).astype(array.dtype)
 
 
 def _text(lowered: Any) -> str:

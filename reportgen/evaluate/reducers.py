@@ -283,6 +283,7 @@ def _gap(scores: jax.Array, label: jax.Array) -> jax.Array:
 
 
 def _sum(inputs: Any) -> jax.Array:
-    """The values of one example's inputs, summed."""
-    sums: list[jax.Array] = [leaf.astype(jnp.float32).sum() for leaf in jax.tree.leaves(inputs)]
+    """The values of one example's inputs, summed; magnitudes where they are complex."""
+    leaves = [jnp.abs(leaf) if jnp.iscomplexobj(leaf) else leaf for leaf in jax.tree.leaves(inputs)]
+    sums: list[jax.Array] = [leaf.astype(jnp.float32).sum() for leaf in leaves]
     return functools.reduce(jnp.add, sums)

@@ -50,15 +50,15 @@ def row_of(example: Example) -> Row:
         capture = prepare(example.model, variables, example.inputs, apply=example.apply)
     except ReportgenError as refusal:
         return row | {"refused": str(refusal)}
-    found = check(capture, variables, example.inputs)
-    values = jax.jit(capture)(variables, example.inputs)[1]
+    captured = jax.jit(capture)(variables, example.inputs)
+    found = check(capture, variables, example.inputs, captured)
     row |= {
         "captured": len(capture.network.layers),
         "operations": found.operations,
         "failed": dict(found.failed),
         "flax": found.flax,
         "missed": dict(capture.network.uncaptured),
-        "silent": silent(example, variables, capture.network, values),
+        "silent": silent(example, variables, capture.network, captured[1]),
     }
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -87,7 +87,7 @@ def cost(example: Example) -> float:
     """Time of the forward pass with everything captured and reduced, as a share of the plain one's."""
     variables = variables_for(example.model, *example.arguments)
     capture = prepare(example.model, variables, example.inputs, apply=example.apply)
-    reducers = [Ranges(), LabelSums(1)]
+    reducers = [Ranges(), LabelSums(1, np.arange(1))]
     layers = [layer.path for layer in capture.network.distinct if len(layer.shape) == 1]
     if layers:
         reducers.append(Vectors(layers[-1], TIMED))

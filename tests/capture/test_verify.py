@@ -1,5 +1,6 @@
 """A verification that can fail: planted faults are found and named."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,7 +68,6 @@ def test_an_output_that_is_not_the_models_is_found(case, monkeypatch):
 
 
 def _marked(cls, plain):
-    import flax.linen as nn
 
     def call(self, variables, images):
         with nn.intercept_methods(self._mark):
@@ -78,7 +78,6 @@ def _marked(cls, plain):
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_narrow_models_are_verified_with_their_own_tolerance(dtype):
-    import flax.linen as nn
 
     class Narrow(nn.Module):
         @nn.compact
@@ -124,3 +123,33 @@ def test_verify_takes_the_arguments_of_prepare():
     variables, _ = ready(Net(), x)
     found = verify(Net(), variables, x, apply=lambda model, v, x: model.apply(v, 2 * x))
     assert found and found.operations == 14
+
+
+class Amplifying(nn.Module):
+    """Layers that make much of how another program rounds."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Dense(16, name="dense")(x.reshape(len(x), -1))
+        waves = jnp.sin(300 * x)
+        rest = (x + 1000) - 1000
+        turned = jnp.fft.fft(waves + rest) * jnp.exp(100j * x)
+        return nn.Dense(2, name="out")(jnp.concatenate([waves, rest, turned.real, turned.imag], axis=-1))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rounding_may_be_amplified_and_an_error_of_a_thousandth_may_not_hide_there(seed):
+    x = images(3)
+    variables = variables_for(Amplifying(), x)
+    capture = prepare(Amplifying(), variables, x)
+    output, values = jax.jit(capture)(variables, x)
+    values = {path: np.asarray(value) for path, value in values.items()}
+    random = np.random.default_rng(seed)
+    dense = values["dense"]
+    rounded = (dense * (1 + random.integers(-8, 9, dense.shape) * np.finfo(np.float32).eps)).astype(np.float32)
+    assert check(capture, variables, x, (output, {**values, "dense": rounded})).failed == {}
+    for path in values:
+        planted = values[path].copy()
+        place = tuple(random.integers(0, size) for size in planted.shape)
+        planted[place] += np.float32(1e-3) * np.abs(planted).max()
+        assert path in check(capture, variables, x, (output, {**values, path: planted})).failed

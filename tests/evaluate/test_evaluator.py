@@ -277,3 +277,13 @@ def test_the_most_probable_classes_are_those_of_a_sort(likely):
     np.testing.assert_array_equal(found.classes[sound], np.argsort(-scores[sound], axis=1, kind="stable")[:, :5])
     shares = scores if likely else np.asarray(jax.nn.softmax(scores.astype(np.float64)))
     np.testing.assert_allclose(found.probabilities[sound], -np.sort(-shares[sound], axis=1)[:, :5], rtol=1e-5)
+
+
+def test_complex_inputs_are_summed_by_their_magnitudes():
+    inputs = np.array([[3 + 4j, 0], [0, 5j]], np.complex64)
+    capture = prepare(lambda params, x: params * jnp.abs(x), np.float32(2), inputs)
+    ((sums, counts, summed),) = Evaluator(capture, [LabelSums(2, np.arange(2))])(
+        {"params": np.float32(2)}, inputs, np.array([0, 1])
+    )
+    assert summed.tolist() == [5, 5] and counts.tolist() == [1, 1]
+    assert [layer.tolist() for layer in sums.values()][-1] == [[10, 0], [0, 10]]
