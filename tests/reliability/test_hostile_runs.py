@@ -115,6 +115,20 @@ def test_building_from_a_damaged_run_ends_in_a_report_or_a_reportgen_error(whole
             assert contents(path.parent / "numbers") == numbers
 
 
+@settings(max_examples=count(5, 30), **ANYHOW)
+@given(changes=st.lists(damages(), min_size=1, max_size=2), side=st.sampled_from(["base", "new"]))
+def test_comparing_with_a_damaged_run_ends_in_a_comparison_or_a_reportgen_error(whole, changes, side):
+    with damaged(whole, changes) as path, no_hang():
+        other = "new" if side == "base" else "base"
+        try:
+            compared = reportgen.compare(**{side: path, other: whole}, embedding="pca")
+        except ReportgenError as error:
+            assert str(error)
+            return
+        assert html(compared.document).endswith("</html>\n")
+        compared.write_numbers(path.parent / "numbers")
+
+
 @settings(max_examples=count(20, 200), **ANYHOW)
 @given(content=st.binary(max_size=200), name=st.sampled_from(["run.json", "steps.jsonl", "data.safetensors"]))
 def test_arbitrary_bytes_in_the_place_of_a_file(whole, content, name):
