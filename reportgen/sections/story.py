@@ -265,7 +265,12 @@ def _truth_of(context: PageContext, crowd: Crowd, place: int) -> str:
     truth = crowd.truth[place]
     if crowd.truth.dtype != np.int64:
         return short_number(float(truth))
-    return context.run.classes[int(truth)] if truth >= 0 else ""
+    return _classes(context, 10)[int(truth)] if truth >= 0 else ""  # a tile has room for that many characters
+
+
+def _classes(context: PageContext, length: int = 24) -> tuple[str, ...]:
+    """The names of the classes, shortened so that they stay apart."""
+    return distinct(tuple(context.run.classes), length)
 
 
 def _table(context: PageContext, crowd: Crowd, history: Learning | None) -> Table | None:
@@ -295,7 +300,7 @@ def _table(context: PageContext, crowd: Crowd, history: Learning | None) -> Tabl
 def _class_columns(
     context: PageContext, crowd: Crowd, history: Learning | None, places: Sequence[int]
 ) -> dict[str, list[str]]:
-    classes, frames = context.run.classes, frame_names(context)
+    classes, frames = _classes(context), frame_names(context)
     columns = {"True": [classes[int(crowd.truth[place])] for place in places]} if len(crowd.truth) else {}
     if crowd.top is not None:
         columns["Most probable"] = [
@@ -327,7 +332,8 @@ def _share(value: float) -> str:
 def _neighbours(context: PageContext, crowd: Crowd, near: Sequence[int]) -> str:
     """Neighbours by their labels, where they have any, else by their names."""
     if crowd.classes and len(crowd.truth):
-        return ", ".join(context.run.classes[int(crowd.truth[place])] for place in near if crowd.truth[place] >= 0)
+        classes = _classes(context)
+        return ", ".join(classes[int(crowd.truth[place])] for place in near if crowd.truth[place] >= 0)
     names = [name.rsplit(" ", 1) for name in (crowd.names[place] for place in near)]
     # Neighbours are embedded examples, all of one group.
     return f"{names[0][0]}s {', '.join(number for _, number in names)}" if names else ""

@@ -32,7 +32,7 @@
     const most = scored ? Math.max(...heights.filter(Number.isFinite)) || 1 : 1;
     const wide = Math.max(4, Math.min(44, Math.floor(560 / data.frames.length)));
     const svg = document.createElementNS(SVG, "svg");
-    const [width, height] = [wide * data.frames.length, 96];
+    const [width, height] = [Math.max(220, wide * data.frames.length), 96]; // room for the names of first and last
     for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height, class: "chart", role: "img" })) svg.setAttribute(name, value);
     draw(svg, "path", { d: `M0 64.5H${width}`, class: "line-stroke" });
     heights.forEach((share, frame) => {
