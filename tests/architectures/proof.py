@@ -53,6 +53,7 @@ def prove(name: str) -> None:
         captured = jax.jit(capture)(variables, example.inputs)
         found = check(capture, variables, example.inputs, captured)
         called = called_modules(example, variables)
+        expected = walked(capture.forward, network, variables, example.inputs)
     assert set(network.uncaptured) == MISSED.get(name, set())
     assert found.failed == {}
     assert found.operations == len(capture.selected) == len(network.distinct)
@@ -63,7 +64,6 @@ def prove(name: str) -> None:
     owned = {name for layer in network.layers.values() for name in layer.params}
     ownerless = set(flat_names(variables["params"])) - owned
     assert all(name in network.uncaptured or name.rpartition("/")[0] in network.uncaptured for name in ownerless)
-    expected = walked(capture.forward, network, variables, example.inputs)
     assert module_edges(network, expected) == expected
     assert all(layer.path in expected for layer in network.distinct if layer.params or layer.tied_to)
     check_drawn(network)
