@@ -10,6 +10,7 @@
 A process that is killed before the rename leaves the old file, or none, never part of a new one.
 """
 
+import errno
 import json
 import os
 import secrets
@@ -116,6 +117,12 @@ def _delete(folder: Path, name: str) -> None:
         raise ReportgenError(
             f"can't delete {folder / name!s}, which an earlier build wrote: {error}", code="F105"
         ) from error
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a write failed because there is no room on the disk; of an error of ours, whether that is its cause."""
+    cause = error.__cause__ or error
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_bytes(path: Path, *content: bytes | memoryview) -> None:

@@ -12,37 +12,53 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from reportgen.core.files import is_full
+from reportgen.errors import RunError, warn
+
 
 class Background:
     """Runs submitted functions one after the other in a thread of its own.
 
     When `capacity` functions wait, `submit` waits too: memory stays bounded on a slow disk. After a
-    failure nothing more is run, and every later `submit` and `close` raises it. Whenever nothing waits, `idle` is run.
+    failure nothing more is run, and every later `submit`, `wait` and `close` raises it; a full disk is warned about
+    once instead: it ends what is done here, not the training. Whenever nothing waits, `idle` is run.
     """
 
     def __init__(self, capacity: int, idle: Callable[[], None] | None = None):
         self._idle = idle
         self._work: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=capacity)
         self._failure: BaseException | None = None
+        self._warned = False
         self._last: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._run, name="reportgen-writer", daemon=True)
         self._thread.start()
 
     def submit(self, work: Callable[[], None]) -> None:
         """Have `work` run after what was submitted before. Raises the failure of earlier work."""
-        self._raise_failure()
-        self._work.put(work)
+        if not self._failed():
+            self._work.put(work)
 
     def flush(self) -> None:
         """Wait until all that was submitted is done. Raises the failure of earlier work."""
         self._work.join()
-        self._raise_failure()
+        if self._failure is not None:
+            raise self._failure
 
-    def close(self) -> None:
-        """Wait until all is done, and end the thread. Raises the failure of earlier work."""
+    def wait(self) -> None:
+        """Wait as `flush` does. Raises as `submit` does."""
+        self._work.join()
+        self._failed()
+
+    def close(self, last: Callable[[bool], None] = lambda failed: None) -> None:
+        """Wait until all is done, and end the thread; then call `last` with whether anything failed."""
         self._work.put(None)
         self._thread.join()
-        self._raise_failure()
+        try:
+            last(self._failure is not None)
+        except RunError as error:
+            if self._failure is None or not is_full(error):
+                raise
+        self._failed()
 
     @property
     def closed(self) -> bool:
@@ -59,9 +75,16 @@ class Background:
         """Wait for the thread, which was told to end."""
         self._thread.join()
 
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
+    def _failed(self) -> bool:
+        """Whether nothing more is run, because of a full disk. Raises another failure."""
+        if self._failure is None:
+            return False
+        if not is_full(self._failure):
             raise self._failure
+        if not self._warned:
+            self._warned = True
+            warn(f"{self._failure}; the recording ends here, the training goes on", code="F105")
+        return True
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:

@@ -294,15 +294,13 @@ class Recorder:
             if self._closed or os.getpid() != self._process:
                 return
             self._closed = True
-        try:
-            self._background.close()
-        except BaseException:
-            status = "failed"
-            raise
-        finally:
+
+        def last(failed: bool) -> None:
             if self._writer is not None:
                 self._writer.paced = self._pace.note
-                self._writer.close(status, time.monotonic() - self._started, self.notes)
+                self._writer.close("failed" if failed else status, time.monotonic() - self._started, self.notes)
+
+        self._background.close(last)
 
     def __enter__(self) -> "Recorder":
         return self
@@ -314,7 +312,7 @@ class Recorder:
         """Hand a copy of the variables to the writer thread, unless they are kept at this step already."""
         trees, more = self._copier.recorded(variables), {}
         if self._kept.step == self._step:
-            self.flush()  # only then is it known whether that step was given up
+            self._background.wait()  # only then is it known whether that step was given up
         if self._writer is not None and self._kept.step == self._step == self._writer.recorded:
             if not self._kept.has(trees["params"]):
                 more = replaced(self._path, self._step, trees["params"])

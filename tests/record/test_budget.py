@@ -1,5 +1,7 @@
 """How much is kept: a number of bytes, and a share of the loop's time."""
 
+import resource
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -130,3 +132,25 @@ def test_what_was_asked_for_by_number_is_kept_at_any_cost(tmp_path, monkeypatch)
     run = recorded(tmp_path / "fewer", 12, {12}, keep=Keep(share_of_time=1e-9))
     assert len(run.snapshots) < 8 and "of the time" in run.provenance["snapshots_kept"]
     assert len(run.metrics.steps) == 12 and 12 in run.snapshots and jax.default_backend()
+
+
+def test_a_full_disk_ends_the_recording_and_not_the_training(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    recorder = Recorder(tmp_path / "run", apply, at(0), **DATA, keep=Keep(every="batch"))
+    recorder.flush()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10 * EACH, hard))
+    try:
+        with pytest.warns(
+            UserWarning, match="could not be written: .*the recording ends here, the training goes on"
+        ) as told:
+            for step in range(1, 61):
+                recorder.step(at(step), loss=step)
+            recorder.epoch(at(60))
+            recorder.close()
+        assert len(told) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    run = open_run(tmp_path / "run", verify=True)
+    assert run.status == "failed" and not run.problems
+    kept = list(run.snapshots)
+    assert kept == list(range(len(kept))) and 15 < len(kept) < 60
