@@ -5,6 +5,7 @@ lasting_path("runs/a")             # absolute: it stays the same folder when the
 local_path("gs://bucket/run")      # OptionError
 """
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -18,7 +19,8 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 def local_path(given: str | os.PathLike[str]) -> Path:
     """The file or folder that a user named, with ~ and ~NAME as the home folder.
 
-    Raises OptionError for a URL (such as gs://, s3:// or memory://), for no text, and for a home that is not known.
+    Raises OptionError for a URL (such as gs://, s3:// or memory://), for no text, for a home that is not known, and for
+    a name that is too long.
     """
     text = os.fspath(given) if isinstance(given, str | os.PathLike) else given
     if not isinstance(text, str):
@@ -32,9 +34,18 @@ def local_path(given: str | os.PathLike[str]) -> Path:
             code="O109",
         )
     try:
-        return Path(text).expanduser()
+        path = Path(text).expanduser()
+        path.lstat()
     except RuntimeError as error:
         raise OptionError(f"{text}: the home folder is not known; write the path without ~", code="O108") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise OptionError(
+                f"{text[:40]}…, of {len(text):,} characters, is longer than the file system takes; give a shorter path",
+                code="O108",
+            ) from error
+        # Whether it is there, and may be read, is for who opens it to tell.
+    return path
 
 
 def lasting_path(given: str | os.PathLike[str]) -> Path:

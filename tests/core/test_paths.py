@@ -46,6 +46,13 @@ def test_what_names_no_file_is_refused(wrong: object) -> None:
         local_path(wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "x/" * 4000])
+def test_a_name_that_is_too_long_is_said_by_every_way_in(name: str, tmp_path: Path) -> None:
+    for use in (local_path, lasting_path, open_run, load_dataset, read, lambda path: save(sample(), path)):
+        with pytest.raises(OptionError, match="longer than the file system takes"):
+            use(tmp_path / name)
+
+
 def test_letters_of_drives_and_colons_are_no_urls() -> None:
     assert local_path("C:/runs").parts[-1] == "runs"
     assert local_path("runs/12:30") == Path("runs/12:30")
