@@ -120,6 +120,7 @@ def calls(folder, tmp_path):
         "Recorder.flush": during(Recorder.flush),
         "Recorder.rows": during(Recorder.rows, rows={1: {"rate": 0.1}}, epoch=1),
         "Recorder.step": during(Recorder.step, params=VARIABLES),
+        "Recorder.steps": during(Recorder.steps, params=jax.tree.map(lambda leaf: leaf[None], VARIABLES)),
         "Report.save": called(report.save, path=new),
         "Report.with_section": called(report.with_section, title="t"),
         "Report.write_figures": called(report.write_figures, folder=new),
@@ -155,7 +156,7 @@ def calls(folder, tmp_path):
 NAMES = (
     """
 Checkpoint/ComparisonReport.crossed/Figure/Keep/Recorder/Recorder.at/Recorder.close/Recorder.epoch/Recorder.flush
-Recorder.rows/Recorder.step/Report.save/Report.with_section/Report.write_figures/Report.write_numbers/Run.batch/Section
+Recorder.rows/Recorder.step/Recorder.steps/Report.save/Report.with_section/Report.write_figures/Report.write_numbers/Run.batch/Section
 Start/Table/Task/Text/build/compare/inspect/inspect a run/load_dataset/open_run/replay/replay pairs/replay a step
 save_run/train
 """.replace("\n", "/")

@@ -218,6 +218,7 @@ class Table:
         expect("name", self.name, str, "a text")
         expect("caption", self.caption, str, "a text")
         object.__setattr__(self, "columns", texts("columns", self.columns, "names of columns"))
+        object.__setattr__(self, "anchors", texts("anchors", self.anchors, "ids of the rows"))
         expect("rows", self.rows, Sequence, "rows of cells")
         for row in self.rows:
             if not isinstance(row, tuple | list) or len(row) != len(self.columns):

@@ -32,7 +32,8 @@ def test_a_run_of_format_1_is_built_with_all_that_it_holds():
     assert np.isfinite(run.observations[4].maps["conv1"]).all()
     report = build(RUN, embedding="pca").document
     anchors = [section.anchor for section in report.sections]
-    expected = ["embedding", "curves", "overlay", "mistakes", "parameters", "explorer", "change", "activity"]
+    expected = ["embedding", "curves", "overlay", "mistakes", "examples", "graph"]
+    expected += ["parameters", "explorer", "change", "activity"]
     rest = ["images", "strongest", "maps", "health", "network", "overview", "samples"]
     assert anchors == [*expected, *rest]
     assert [warning.split(" (")[0] for warning in report.warnings] == ["3 of 8 channels of hidden/relu"]
