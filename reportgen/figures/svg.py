@@ -203,7 +203,7 @@ def link(target: tuple[str, str]) -> str:
     ('#maps:conv1', '#graph-2')
     """
     kind, name = target
-    return f"#{kind}:{name}" if kind else f"#{name}"
+    return clean(f"#{kind}:{name}" if kind else f"#{name}")
 
 
 def _words(part: Words, style: _Style) -> str:

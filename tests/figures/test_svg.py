@@ -13,7 +13,7 @@ from reportgen.figures.marks import class_dots, shaded
 from reportgen.figures.matrices import confusion, heatmap
 from reportgen.figures.palettes import DIVERGING
 from reportgen.figures.scatter import embedding_multiples, embedding_overlay, scatter_change
-from reportgen.figures.scene import COLORS, Area, Boxes, Dots, Lines, Picture, Scene, Words
+from reportgen.figures.scene import COLORS, Area, Boxes, Dots, Lines, Link, Picture, Scene, Words
 from reportgen.figures.svg import drawing
 
 RANDOM = np.random.default_rng(0)
@@ -186,3 +186,8 @@ def test_text_is_text_with_a_halo_and_survives_anything():
     (turned,) = drawn(Words(14, 30, "loss", bold=True, anchor="middle", turned=True))
     look = (turned.get("transform"), turned.get("font-weight"), turned.get("text-anchor"))
     assert look == ("rotate(-90 14 30)", "bold", "middle")
+
+
+def test_a_link_to_a_name_that_no_file_can_hold_is_still_a_drawing():
+    scene = Scene(10, 10, (Link(("maps", "a\ud800\x00"), (Words(1, 1, "x\ud800"),), "t\ud800"),))
+    assert ET.fromstring(drawing(scene).svg.encode()).tag.endswith("svg")
