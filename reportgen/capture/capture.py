@@ -129,7 +129,7 @@ def _examine(
     """The model traced for a few images, its layers, where they have the images, what has no place; what is fused."""
     params = flat_names(variables.get("params", {}))
     root = isinstance(forward, PlainForward) or any("/" not in name for name in params)
-    program = trace(forward, variables, _some(images, batch.FEW))
+    program, more = _traced_twice(forward, variables, images)
     fused, unproven = attention.fused(program, variables, _two(images))
     program = attention.with_weights(program, fused)
     layers, uncaptured = build(program, root)
@@ -138,7 +138,7 @@ def _examine(
         given = "" if program.outputs else ", and no array came out: return the model's output"
         raise ModelError(f"no module of the model was called, so nothing could be captured{given}", code="M108")
     shapes = {layer.path: layer.variable.aval.shape for layer in layers}
-    larger = build(attention.with_weights(trace(forward, variables, _some(images, batch.MORE)), fused), root)[0]
+    larger = build(attention.with_weights(more, fused), root)[0]
     image_axes, unclear = batch.image_axes(shapes, {x.path: x.variable.aval.shape for x in larger})
     shared = [layer for layer in layers if image_axes.get(layer.path, ImageAxis()).positions > 1]
     for path, outer in _orders(program, shared, image_axes, variables, images).items():
@@ -158,6 +158,20 @@ def _examine(
         if name not in shapes:
             uncaptured[name] = reason
     return program, kept, image_axes, {**uncaptured, **unclear}, fused
+
+
+def _traced_twice(forward: Forward, variables: Any, images: Any) -> tuple[Program, Program]:
+    """The model traced for `FEW` and for `MORE` examples, by which the axis that counts them is told."""
+    try:
+        few, more = (trace(forward, variables, _some(images, count)) for count in (batch.FEW, batch.MORE))
+    except ModelError:
+        given = count_images(images)
+        trace(forward, variables, _some(images, given))  # raises where that is the model's fault
+        raise ModelError(
+            f"the model takes {given} examples at once, but not {batch.FEW} or not {batch.MORE}, by which reportgen "
+            "tells the axis that counts them; let it take any number of examples"
+        ) from None
+    return few, more
 
 
 def _read_at(program: Program, variables: Any) -> dict[str, str]:

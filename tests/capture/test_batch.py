@@ -2,11 +2,13 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from reportgen.capture import prepare, verify
 from reportgen.capture.batch import ImageAxis, as_computed, counts_slower, image_axes, images_first
+from reportgen.errors import ModelError
 from tests.architectures.variables import variables_for
 
 
@@ -70,3 +72,12 @@ def test_windows_that_share_an_axis_with_the_images(outer):
     kernel, bias = variables["params"]["each"]["kernel"], variables["params"]["each"]["bias"]
     np.testing.assert_allclose(values["each"], x.reshape(5, 3, 2) @ kernel + bias, rtol=1e-5, atol=1e-6)
     assert verify(Windows(), variables, x)
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_model_that_takes_an_even_or_a_fixed_number_of_examples_is_refused(fixed):
+    def model(params, x):
+        return x @ params + jnp.ones((4, 1)) if fixed else (x @ params).reshape(len(x) // 2, 2, 2)
+
+    with pytest.raises(ModelError, match="the model takes 4 examples at once, but not 2 or not 3"):
+        prepare(model, np.ones((8, 2), np.float32), np.ones((4, 8), np.float32))
