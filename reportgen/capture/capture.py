@@ -169,7 +169,8 @@ def _traced_twice(forward: Forward, variables: Any, images: Any) -> tuple[Progra
         trace(forward, variables, _some(images, given))  # raises where that is the model's fault
         raise ModelError(
             f"the model takes {given} examples at once, but not {batch.FEW} or not {batch.MORE}, by which reportgen "
-            "tells the axis that counts them; let it take any number of examples"
+            "tells the axis that counts them; let it take any number of examples",
+            code="M109",
         ) from None
     return few, more
 
