@@ -160,7 +160,7 @@ def _flax_variables(model: Any, source: Any) -> dict[str, Any]:
     what = (
         f"an array {list(source.shape)}"
         if isinstance(source, jax.Array)
-        else f"what is of type {type(source).__name__}"
+        else f"a value of type {type(source).__name__}"
     )
     raise OptionError(
         f"{what} is neither a params tree, nor variables with 'params', nor a TrainState, nor an NNX model or its "

@@ -198,7 +198,7 @@ def test_a_train_state_and_batch_statistics(tmp_path, variables):
         recorder.epoch(state)
         with pytest.raises(OptionError, match="epoch\\(\\) was given params without batch_stats"):
             recorder.epoch(state.params)
-        with pytest.raises(OptionError, match="a int is neither a params tree"):
+        with pytest.raises(OptionError, match="type int is neither a params tree"):
             recorder.step(3)
     run = open_run(tmp_path / "run")
     change = run.snapshots[1].params["output/bias"] - run.snapshots[0].params["output/bias"]
