@@ -44,12 +44,12 @@ class TestStreams:
     def test_several_files_do_not_go_to_standard_output(self, recorded):
         done = shell(f"{BUILD} -o - --format dir", run=recorded)
         assert (done.returncode, done.stdout) == (2, b"")
-        assert done.stderr == b"reportgen: -o - writes one HTML file; --format dir has several: give a folder with -o\n"
+        assert done.stderr == b"reportgen: -o - writes one HTML file; --format dir has several: give a folder with -o [O103]\n"
 
     def test_a_full_disk_behind_standard_output_loses_nothing_else(self, recorded, page, tmp_path):
         done = shell(f'{BUILD} -o "$to/a.html" --numbers "$to/n" > /dev/full', run=recorded, to=tmp_path)
         assert done.returncode == 2
-        assert done.stderr.endswith(b"\nreportgen: standard output can't be written: No space left on device\n")
+        assert done.stderr.endswith(b"\nreportgen: standard output can't be written: No space left on device [F105]\n")
         assert (tmp_path / "a.html").read_bytes() == page and (tmp_path / "n" / "report.json").is_file()
 
     @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>/dev/full"])
@@ -62,7 +62,7 @@ class TestStreams:
     def test_help_that_can_not_be_printed_is_one_sentence(self, line):
         done = shell(f"$reportgen {line} > /dev/full")
         assert done.returncode == 2
-        assert done.stderr == b"reportgen: standard output can't be written: No space left on device\n"
+        assert done.stderr == b"reportgen: standard output can't be written: No space left on device [F105]\n"
 
     def test_a_reader_that_has_gone_is_told_nothing(self):
         done = shell("set -o pipefail; $reportgen build --help | true")

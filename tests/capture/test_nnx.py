@@ -212,7 +212,7 @@ def test_after_an_exception_nothing_is_left_behind():
 
     model = Broken(nnx.Rngs(0))
     structure, call = str(nnx.graphdef(model)), nnx.Linear.__call__
-    with pytest.raises(ModelError, match=r"RuntimeError: no \(2, 4\)"):
+    with pytest.raises(ModelError, match=r"RuntimeError: no \(\d, 4\)"):
         prepare(model, None, V)
     assert str(nnx.graphdef(model)) == structure
     assert nnx.Linear.__call__ is call

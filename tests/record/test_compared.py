@@ -76,8 +76,8 @@ def test_values_beyond_float16_are_kept_as_float32(tmp_path):
 
     inputs = np.random.default_rng(0).random((50, 2)).astype(np.float32)
     variables = Large().init(jax.random.key(0), inputs)
-    path = record(tmp_path / "run", variables, epochs=20, model=Large(), probe=inputs[:2], evaluation=inputs)
-    vectors = open_run(path).observations[60].layer_vectors.vectors
+    path = record(tmp_path / "run", variables, epochs=60, model=Large(), probe=inputs[:2], evaluation=inputs)
+    vectors = open_run(path).observations[180].layer_vectors.vectors
     assert vectors["out"].dtype == np.float32 and np.abs(vectors["out"]).max() > 6e4
     assert vectors["hidden"].dtype == np.float16
 
