@@ -44,7 +44,10 @@ class TestStreams:
     def test_several_files_do_not_go_to_standard_output(self, recorded):
         done = shell(f"{BUILD} -o - --format dir", run=recorded)
         assert (done.returncode, done.stdout) == (2, b"")
-        assert done.stderr == b"reportgen: -o - writes one HTML file; --format dir has several: give a folder with -o [O103]\n"
+        assert (
+            done.stderr
+            == b"reportgen: -o - writes one HTML file; --format dir has several: give a folder with -o [O103]\n"
+        )
 
     def test_a_full_disk_behind_standard_output_loses_nothing_else(self, recorded, page, tmp_path):
         done = shell(f'{BUILD} -o "$to/a.html" --numbers "$to/n" > /dev/full', run=recorded, to=tmp_path)
