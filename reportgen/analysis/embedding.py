@@ -275,7 +275,9 @@ def _unit(frame: Points) -> Points:
 
 def _projection(frame: Points, basis: Plane) -> Projection:
     centre = _centre(frame)
-    return Projection(centre, basis / (_radius(frame - centre) or 1.0))
+    radius = _radius(frame - centre)
+    # Below the least normal number the quotient overflows: such points are as good as equal.
+    return Projection(centre, basis / (radius if radius >= np.finfo(float).tiny else 1.0))
 
 
 def _principal(rows: Points) -> Plane:

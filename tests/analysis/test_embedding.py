@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.datasets import load_digits
@@ -154,6 +154,7 @@ def test_degenerate_frames(frame, method):
 
 
 @settings(max_examples=30)
+@example(np.array([[[5e-324], [0.0], [0.0]]]))
 @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 3), st.integers(3, 9), st.integers(1, 4))))
 def test_pca_of_anything_is_finite_or_refused(frames):
     try:
