@@ -247,7 +247,8 @@ def _vectors(context: PageContext, layer: Layer) -> Figure:
     rows = f"a row per input{' and position' if places > 1 else ''}"
     rows += f", the first {places:,} of {values.shape[1]:,} positions" if left_out else ""
     return chart(
-        f"maps-{context.slug(layer.path)}",
+        # A last part as those of single examples have one: of "take" the third, and of "take#3" all, have other names.
+        f"maps-{context.slug(layer.path)}-all",
         heatmap(matrix, low, high, palette, x_label="channel", y_label="input", y_names=names),
         alt=f"{layer.path}, {plural(channels, 'unit')}: on {context.names[0]}, {peak_words(peak)}.",
         caption=f"{layer.path}: {plural(channels, 'unit')}, {rows}; "

@@ -375,3 +375,15 @@ def test_one_epoch_of_reported_metrics_goes_nowhere():
     run = replace(context.run, metrics=replace(context.run.metrics, steps=rows))
     text = measures.reported(PageContext(Moment(run, 10), Moment(run, 0), Options()))
     assert text == "In epoch 1, the loop reported training loss 0.167 (means over updates)"
+
+
+def test_the_third_example_of_a_layer_and_its_third_call_have_names_of_their_own():
+    layers = [
+        Layer("take", "take", Role.OTHER, (5, 2), ("t", "channel"), inputs=(INPUT,)),
+        Layer("take#3", "take", Role.OTHER, (4,), ("channel",), inputs=("take",)),
+    ]
+    probe = Batch(4, np.zeros((4, 3), np.float32))
+    recorded = {"take": DRAWN.normal(size=(4, 5, 2)), "take#3": DRAWN.normal(size=(4, 4))}
+    context = made(Kind.NONE, None, probe, probe, layers=layers, maps=recorded)
+    page = html(document(context))
+    assert 'id="maps-take-3"' in page and 'id="maps-take-3-all"' in page
