@@ -1,6 +1,6 @@
 """`replay` of 20 checkpoints of the four-conv network, against a loop that restores and evaluates them by itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -57,6 +57,15 @@ def _save(folder: Path, model: str, file: str, count: int) -> None:
             manager.save(step, args=ocp.args.StandardSave(state))
 
 
+def _restored(folder: str) -> Iterator[Any]:
+    """The parameters of one checkpoint after the other, as Orbax restores them."""
+    import orbax.checkpoint as ocp
+
+    with ocp.CheckpointManager(folder) as manager:
+        for step in manager.all_steps():
+            yield manager.restore(step, args=ocp.args.StandardRestore())["params"]
+
+
 def ours(folder: str, model: str, file: str, out: str) -> Callable[[], None]:
     """Replay into a run, which is replaced each time."""
     import reportgen
@@ -78,7 +87,6 @@ def bare(folder: str, model: str, file: str) -> Callable[[], None]:
     import jax
     import jax.numpy as jnp
     import optax
-    import orbax.checkpoint as ocp
 
     from reportgen.models import build
 
@@ -93,14 +101,12 @@ def bare(folder: str, model: str, file: str) -> Callable[[], None]:
         return losses.sum(), (scores.argmax(-1) == y).sum()
 
     def evaluate() -> None:
-        with ocp.CheckpointManager(folder) as manager:
-            for step in manager.all_steps():
-                params = manager.restore(step, args=ocp.args.StandardRestore())["params"]
-                parts = [
-                    evaluated(params, images[at : at + batch], labels[at : at + batch])
-                    for at in range(0, len(images) - batch + 1, batch)
-                ]
-                jnp.asarray(parts).block_until_ready()
+        for params in _restored(folder):
+            parts = [
+                evaluated(params, images[at : at + batch], labels[at : at + batch])
+                for at in range(0, len(images) - batch + 1, batch)
+            ]
+            jnp.asarray(parts).block_until_ready()
 
     return evaluate
 
@@ -108,7 +114,6 @@ def bare(folder: str, model: str, file: str) -> Callable[[], None]:
 def captured(folder: str, model: str, file: str) -> Callable[[], None]:
     """The same with what a replay records: each channel's range, and its sum per label, from every layer's maps."""
     import jax
-    import orbax.checkpoint as ocp
 
     from reportgen.models import build
 
@@ -121,14 +126,12 @@ def captured(folder: str, model: str, file: str) -> Callable[[], None]:
         return network.apply({"params": params}, x, capture_intermediates=True)[1]["intermediates"]
 
     def evaluate() -> None:
-        with ocp.CheckpointManager(folder) as manager:
-            for step in manager.all_steps():
-                params = manager.restore(step, args=ocp.args.StandardRestore())["params"]
-                for at in range(0, len(images) - batch + 1, batch):
-                    one_hot = np.eye(10, dtype=np.float32)[labels[at : at + batch]]
-                    for leaf in jax.tree.leaves(forward(params, images[at : at + batch])):
-                        maps = np.asarray(leaf).reshape(batch, -1, leaf.shape[-1])
-                        maps.min(axis=(0, 1)), maps.max(axis=(0, 1)), one_hot.T @ maps.sum(axis=1)
+        for params in _restored(folder):
+            for at in range(0, len(images) - batch + 1, batch):
+                one_hot = np.eye(10, dtype=np.float32)[labels[at : at + batch]]
+                for leaf in jax.tree.leaves(forward(params, images[at : at + batch])):
+                    maps = np.asarray(leaf).reshape(batch, -1, leaf.shape[-1])
+                    maps.min(axis=(0, 1)), maps.max(axis=(0, 1)), one_hot.T @ maps.sum(axis=1)
 
     return evaluate
 

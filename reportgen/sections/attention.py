@@ -37,14 +37,15 @@ def build(context: PageContext) -> Section | None:
     layers = [layer for layer in context.layers if layer.axes == WEIGHTS]
     if not layers:
         return None
-    last = Weights(context, context.run.observations[list(context.run.observations)[-1]], layers)
+    states = [Weights(context, each, layers) for each in context.run.observations.values()]
+    last = states[-1]
     heads = named(last)
-    blocks: list[Block] = [*_forming(context, layers, heads)]
+    blocks: list[Block] = [*_forming(context, states, heads)]
     blocks += _over_pictures(context, last) if last.grid is not None else _enlarged(context, last, heads)
-    table = _table(context, layers, last)
+    table = _table(context, states)
     blocks.append(table if len(table.rows) <= MANY else Fold("Every head", (table,)))
     blocks.append(Text(_method(last), "method"))
-    numbers = Numbers("attention.csv", _COLUMNS, lambda: _rows(context, layers))
+    numbers = Numbers("attention.csv", _COLUMNS, lambda: _rows(states))
     return Section("attention", "Where attention heads read", _finding(context, last, heads), tuple(blocks), (numbers,))
 
 
@@ -69,12 +70,10 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f}{NBSP}%"
 
 
-def _forming(context: PageContext, layers: Sequence[Layer], heads: list[Head]) -> list[Block]:
+def _forming(context: PageContext, states: Sequence[Weights], heads: list[Head]) -> list[Block]:
     """The named heads' shares at every recorded state, a chart per kind."""
-    observations = list(context.run.observations.values())
-    if len(observations) < 2 or not heads:
+    if len(states) < 2 or not heads:
         return []
-    states = [Weights(context, each, layers) for each in observations]
     known = [
         {
             layer.path: shares_of(*state.measures(layer))
@@ -213,9 +212,8 @@ def _laid_over(context: PageContext, index: int, read: np.ndarray) -> np.ndarray
     return laid_over(pixels, registered(read, None, frame), 0.0, float(read.max()))
 
 
-def _table(context: PageContext, layers: Sequence[Layer], last: Weights) -> Table:
-    observations = list(context.run.observations.values())
-    first = Weights(context, observations[0], layers) if len(observations) > 1 else None
+def _table(context: PageContext, states: Sequence[Weights]) -> Table:
+    last, first = states[-1], states[0] if len(states) > 1 else None
     columns = {
         "entropy": "Entropy, bits",
         "distance": "Distance",
@@ -273,13 +271,12 @@ def _method(weights: Weights) -> str:
 _COLUMNS = ("epoch", "layer", "head", "entropy", "distance", "previous", "first", "after_copy", "chance", "queries")
 
 
-def _rows(context: PageContext, layers: Sequence[Layer]) -> Iterator[tuple[Any, ...]]:
-    for observation in context.run.observations.values():
-        weights = Weights(context, observation, layers)
+def _rows(states: Sequence[Weights]) -> Iterator[tuple[Any, ...]]:
+    for weights in states:
         for layer in weights.layers:
             found, copies = weights.measures(layer)
             for head in range(layer.shape[0]):
                 numbers = [found.entropy[head], found.distance[head], found.previous[head], found.first[head]]
                 numbers += [np.nan, np.nan] if copies is None else [copies.score[head], copies.chance]
                 known = [float(x) if np.isfinite(x) else None for x in numbers]
-                yield observation.epoch, layer.path, head, *known, found.queries
+                yield weights.epoch, layer.path, head, *known, found.queries
