@@ -1,5 +1,6 @@
 """Every script in examples/ that needs no data of its own runs as it stands, in an empty folder."""
 
+import ast
 import runpy
 from pathlib import Path
 
@@ -21,13 +22,12 @@ PAGES = {
 }
 
 
-LOOPS = [name for name in PAGES if name not in ("foreign_checkpoint", "vision_transformer")]
-
-
-@pytest.mark.parametrize("name", LOOPS)
-def test_a_loop_has_at_most_30_lines(name):
-    lines = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 30
+@pytest.mark.parametrize("name", sorted(PAGES.keys() - {"foreign_checkpoint"}))
+def test_a_loop_has_at_most_30_lines_beside_its_model(name):
+    text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    models = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+    within = {line for model in models for line in range(model.lineno, model.end_lineno + 1)}
+    assert sum(bool(line.strip()) for n, line in enumerate(text.splitlines(), 1) if n not in within) <= 30
 
 
 @pytest.mark.parametrize(("name", "page"), PAGES.items())
