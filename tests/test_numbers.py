@@ -339,6 +339,32 @@ def test_health_of_updates(recorded, numbers):
     assert rows(numbers, "health_parameters.csv") == []
 
 
+def test_the_score(recorded, numbers):
+    written = rows(numbers, "score.csv")
+    quantiles = {"value": 0.5, "q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
+    for row in written:
+        step = int(row["step"])
+        match row["quantity"]:
+            case "weights":
+                values = raw(recorded, "snapshots", step)[f"{row['part']}/kernel"]
+            case "activations":
+                layer = row["part"] if row["part"] == "output" else f"{row['part']}/relu"
+                values = raw(recorded, "activations", step)[f"maps/{layer}"]
+            case _:
+                continue
+        expected = np.quantile(values.astype(np.float64), list(quantiles.values()))
+        assert [float(row[name]) for name in quantiles] == pytest.approx(expected, abs=1e-12)
+    counts = {kind: sum(row["quantity"] == kind for row in written) for kind in ("weights", "activations", "loss")}
+    assert counts == {"weights": 3 * 13, "activations": 3 * 3, "loss": 12}
+    updates = {(r["param"], r["step"]): r["ratio"] for r in rows(numbers, "health_updates.csv")}
+    scored = {(f"{r['part']}/kernel", r["step"]): r["value"] for r in written if r["quantity"] == "update"}
+    assert scored == updates
+    similar = [row for row in written if row["quantity"] == "similarity"]
+    assert [row["step"] for row in similar] == ["0", "6", "12"] and float(similar[-1]["value"]) == pytest.approx(1)
+    assert {row["part"] for row in similar} == {"hidden"}
+    assert rows(numbers, "score_breaks.csv") == []
+
+
 def proportion_confint(hits: int, of: int = 100, z: float = 1.959964) -> str:
     """Wilson's interval: the shares p at which `hits` is just within z standard errors of the expected number."""
     p = np.linspace(0, 1, 1_000_001)

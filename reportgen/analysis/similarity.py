@@ -214,7 +214,7 @@ def _close(first: ChannelValues, second: ChannelValues) -> bool:
 
 def _cka(before: ChannelValues, after: ChannelValues) -> tuple[float | None, tuple[float, float] | None, float | None]:
     """(CKA, its interval, the largest value with shuffled examples)."""
-    first, second = (_centred(_narrowed(values)) for values in (before, after))
+    first, second = (_centred(narrowed(values)) for values in (before, after))
     value = linear_cka(first, second)
     if value is None:
         return None, None, None
@@ -251,7 +251,7 @@ def _hsic(first: ChannelValues, second: ChannelValues) -> float:
     return float(shared - n / (n - 2) * (own @ other) + own.sum() * other.sum() / ((n - 1) * (n - 2)))
 
 
-def _narrowed(values: ChannelValues) -> ChannelValues:
+def narrowed(values: ChannelValues) -> ChannelValues:
     """Values with the same inner products between examples, in no more columns than there are examples."""
     if values.shape[1] <= len(values):
         return values

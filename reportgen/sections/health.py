@@ -9,6 +9,7 @@ import numpy as np
 from reportgen.analysis.checkup import Checkup, Update
 from reportgen.analysis.health import LayerHealth
 from reportgen.core.report import Block, Numbers, Section, Table, Text
+from reportgen.sections import score
 from reportgen.sections.context import PageContext
 from reportgen.sections.words import NOT_DEFINED, listed, moment, noun, percent, plural
 
@@ -30,15 +31,18 @@ def build(context: PageContext) -> Section:
     """What was looked at and what was found; serious findings are `warnings` too."""
     found = context.checkup
     blocks: list[Block] = [Text(warning, "warning") for warning in warnings(context)]
+    drawn, way, behind = score.blocks(context) if context.before is not None else ([], "", ())
+    blocks += drawn
     if found.channels:
         blocks.append(_layers(context))
     if any(found.updates.values()):
         blocks.append(_updates(found, context.run.stage))
-    blocks.append(Text(_method(context), "method"))
+    blocks += [Text(text, "method") for text in (_method(context), way) if text]
     numbers = (
         Numbers("health_layers.csv", _LAYER_COLUMNS, lambda: _layer_rows(found)),
         Numbers("health_updates.csv", _UPDATE_COLUMNS, lambda: _update_rows(found)),
         Numbers("health_parameters.csv", _BROKEN_COLUMNS, lambda: _broken_rows(found)),
+        *behind,
     )
     title = "Health of the network" if context.before is None else "Health of the training"
     return Section("health", title, _finding(context), tuple(blocks), numbers)
