@@ -14,7 +14,7 @@ import numpy as np
 
 from reportgen.store.log import read_log
 from reportgen.store.log_writer import LogWriter
-from reportgen.store.segments import Packed
+from reportgen.store.packed import Packed
 
 Arrays = Mapping[str, np.ndarray]
 

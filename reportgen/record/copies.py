@@ -20,7 +20,7 @@ import numpy as np
 from reportgen.capture import on_this_process, variables_of
 from reportgen.errors import OptionError
 from reportgen.record.trees import Shapes, check_same, differing, recordable, shapes_of, taken
-from reportgen.store import Layout, Packed, order, raw_bytes, stored, variable_tensors
+from reportgen.store import Layout, Packed, Piece, order, raw_bytes, stored, variable_tensors
 
 Trees = dict[str, dict[str, Any]]
 """Collection -> name -> array."""
@@ -183,7 +183,7 @@ def _planned(leaves: Sequence[Any], trees: Trees) -> Plan | None:
     for key in sorted(named, key=lambda key: order("/".join(key), named[key].dtype)):
         groups.setdefault(named[key].dtype, []).append(key)
     layout = Layout.of(
-        {"/".join(key): (_stored(named[key]), named[key].shape) for group in groups.values() for key in group}
+        Piece.all_of("/".join(key), _stored(named[key]), named[key].shape) for group in groups.values() for key in group
     )
     names = {key: number_of[id(leaf)] for key, leaf in named.items()}
     return Plan(_facts(leaves), names, [[names[key] for key in group] for group in groups.values()], layout)

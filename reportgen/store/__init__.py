@@ -6,17 +6,18 @@ run = open_run("demo/run")
 
 from reportgen.store.batches import as_bytes
 from reportgen.store.files import raw_bytes, stored
+from reportgen.store.packed import Layout, Packed, Piece, order
 from reportgen.store.reader import networks, open_run, snapshot, snapshot_at, with_all_whole, with_what_is_whole
 from reportgen.store.rows import RESERVED
 from reportgen.store.save import network_header, save_run
 from reportgen.store.schema import variable_tensors
-from reportgen.store.segments import Layout, Packed, order
 from reportgen.store.writer import RunWriter
 
 __all__ = [
     "RESERVED",
     "Layout",
     "Packed",
+    "Piece",
     "RunWriter",
     "as_bytes",
     "network_header",

@@ -4,6 +4,7 @@ RUN/run.json                        configuration, layers, classes, provenance, 
 RUN/steps.jsonl  epochs.jsonl       a JSON object per update, per recorded epoch
 RUN/data.safetensors                inputs and labels of the batches
 RUN/snapshots/02-000000.segment     variables after updates, a record each; see `segments` and `log`
+RUN/snapshots/process-1/            what a further process of the training has of them
 RUN/activations/00000040.safetensors
 RUN/vectors.safetensors             what the layers gave for some evaluation examples, at the last observation
 RUN/checkpoints/                    Orbax: what `--resume` needs; no report reads it
@@ -16,8 +17,11 @@ from pathlib import Path
 
 from reportgen.errors import RunError
 
-FORMAT = 3
+FORMAT = 4
 """Version of the layout. A reader reads earlier ones, and refuses a run of a later one."""
+
+ALONE = 3
+"""Format of a run whose snapshots one process wrote: all that format 4 adds are those that several did."""
 
 RUN_FILE = "run.json"
 STEPS_FILE = "steps.jsonl"

@@ -16,11 +16,11 @@ from pathlib import Path
 from reportgen.core.files import write_bytes
 from reportgen.errors import RunError
 from reportgen.store.files import write_tensors
+from reportgen.store.packed import Packed
 from reportgen.store.segments import (
     LAYOUT,
     RECORD,
     SEGMENT,
-    Packed,
     Segment,
     read_head,
     read_payload,
@@ -45,11 +45,11 @@ class LogWriter:
         self._folder = folder
         self._open: dict[str, _Appended] = {}
         self.size = 0
-        """Bytes of all segments."""
+        """Bytes of all segments, and of what other processes have of their records."""
         for path in segment_files(folder):
             segment = _cut(read_segment(path), until)
             if segment.size:
-                self.size += segment.size
+                self.size += segment.taken
                 level, _, number = path.stem.partition("-")
                 self._end(level)
                 self._open[level] = _Appended(segment, int(number))
@@ -69,19 +69,23 @@ class LogWriter:
 
     def thin(self, ends: Set[int]) -> bool:
         """Give up the steps that the lowest power of two divides, but the `ends`; whether there were any to give up."""
-        paths = [path for path in segment_files(self._folder) if not path.stem.startswith(ENDS)]
-        if not paths:
-            return False
-        lowest = paths[0].stem.partition("-")[0]
-        self._end(lowest)
-        for path in paths:
-            if path.stem.startswith(f"{lowest}-"):
+        levels = [path.stem.partition("-")[0] for path in segment_files(self._folder)]
+        lowest = next((level for level in levels if level != ENDS), None)
+        if lowest is not None:
+            self.thin_to(int(lowest) + 1, ends)
+        return lowest is not None
+
+    def thin_to(self, stage: int, ends: Set[int]) -> None:
+        """Give up the steps that 2 to the power of `stage` does not divide, but the `ends`."""
+        for path in segment_files(self._folder):
+            level = path.stem.partition("-")[0]
+            if level != ENDS and int(level) < stage:
+                self._end(level)
                 segment = read_segment(path)
                 self._copy(segment, [at for at, step in enumerate(segment.steps) if step in ends], ENDS)
-                self.size -= path.stat().st_size
+                self.size -= segment.taken
                 _delete(segment)
-        self.stage = int(lowest) + 1
-        return True
+        self.stage = max(self.stage, stage)
 
     def close(self) -> None:
         """Complete the segments."""
@@ -101,7 +105,7 @@ class LogWriter:
             appended = self._open[level] = _Appended(Segment(path), number)
         before = appended.segment.size
         appended.append(step, epoch, packed)
-        self.size += appended.segment.size - before
+        self.size += appended.segment.size - before + packed.layout.beside
 
     def _copy(self, segment: Segment, chosen: Sequence[int], level: str) -> None:
         if not chosen:

@@ -241,7 +241,11 @@ def _snapshots(run: Path, problems: list[str], verify: bool) -> Lazy[int, Stored
     files = {step: file for step, file in _files(folder, problems, verify).items() if step not in log}
     broken = _broken(log, problems) if verify else set()
     groups: list[tuple[Stored, list[int]]] = [(file, [step]) for step, file in files.items()]
-    groups += [(log[steps[0]], [step for step in steps if step not in broken]) for steps in log.by_layout()]
+    for at in log.by_layout():
+        try:
+            groups.append((log[at[0]], [step for step in at if step not in broken]))
+        except RunError as error:
+            problems.append(f"snapshots of {_named(at)} left out: {error}".replace(f"{folder}/", ""))
     steps_of: dict[Any, list[int]] = {}
     for tensors, steps in groups:
         try:

@@ -7,27 +7,24 @@ A record is a head (`HEAD`), CRC-32 checksums of the payload's blocks of 64 KiB,
 the other, where a layout says. Layouts are records too, JSON, which stand in each segment before the first record that
 uses them. A record exists once all of it does: what a kill left of one at a segment's end is never read, and cut off
 when the recording goes on. A segment that is complete has an index beside it; another one is read from head to head.
+Of arrays that are spread over several processes, each appends the pieces that it owns to a log of its own.
 
 Nothing is mapped into memory: a file that somebody truncates would end the process that has it mapped.
 """
 
-import json
-import math
 import os
 import struct
 import zlib
 from array import array
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import ml_dtypes
 import numpy as np
 
 from reportgen.errors import DamagedError, RunError
-from reportgen.store.files import Tensors, damage_named, raw_bytes, stored
+from reportgen.store.files import Tensors, damage_named
+from reportgen.store.packed import Layout
 
 HEAD = struct.Struct("<4sIQqqI")
 """Magic, CRC-32 of all that follows up to the payload, bytes of the payload, step, epoch, and the layout: the CRC-32 of
@@ -35,102 +32,9 @@ its JSON."""
 
 RECORD, LAYOUT = b"RGR1", b"RGL1"
 BLOCK = 1 << 16
-MOST_TENSORS = 1 << 20
 SEGMENT, INDEX = ".segment", ".index"
 COLUMNS = ("step", "epoch", "layout", "offset")
 """The arrays of an index, with a value for each record."""
-
-DTYPES: Mapping[str, np.dtype] = {
-    **{f"I{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
-    **{f"U{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
-    **{f"F{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
-    "BOOL": np.dtype(bool),
-    "BF16": np.dtype(ml_dtypes.bfloat16),
-    "C64": np.dtype("<c8"),
-}
-"""safetensors' name of a type -> the type."""
-
-_NAMES = {dtype: name for name, dtype in DTYPES.items()}
-
-
-class Place(NamedTuple):
-    """Where an array stands in a payload: the name of its type, its shape, the offset of its first byte."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    offset: int
-
-    @property
-    def nbytes(self) -> int:
-        return math.prod(self.shape) * DTYPES[self.dtype].itemsize
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The arrays of a record: tensor name -> its place, in the order of their bytes."""
-
-    places: Mapping[str, Place]
-
-    @cached_property
-    def described(self) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """Name -> (safetensors' name of the type, shape)."""
-        return {name: (place.dtype, place.shape) for name, place in self.places.items()}
-
-    @classmethod
-    def of(cls, arrays: Mapping[str, tuple[np.dtype, tuple[int, ...]]]) -> "Layout":
-        """The layout of arrays of such types and shapes, one after the other in this order."""
-        places, offset = {}, 0
-        for name, (dtype, shape) in arrays.items():
-            places[name] = Place(_NAMES[np.dtype(dtype)], tuple(map(int, shape)), offset)
-            offset += places[name].nbytes
-        return cls(places)
-
-    @cached_property
-    def content(self) -> bytes:
-        """As it stands in a segment."""
-        rows = [[name, *place] for name, place in self.places.items()]
-        return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-    @cached_property
-    def number(self) -> int:
-        """What records refer to it by."""
-        return zlib.crc32(self.content)
-
-    @classmethod
-    def parsed(cls, content: bytes) -> "Layout":
-        """The layout that JSON describes. Raises ValueError for what is none."""
-        rows = json.loads(content)
-        if not isinstance(rows, list) or len(rows) > MOST_TENSORS:
-            raise ValueError("a layout must be a list")
-        places = {}
-        for name, dtype, shape, offset in rows:
-            whole = all(type(size) is int and 0 <= size < 2**53 for size in (*shape, offset))
-            if not isinstance(name, str) or dtype not in DTYPES or not whole or name in places:
-                raise ValueError(f"{name!r} has no valid place")
-            places[name] = Place(dtype, tuple(shape), offset)
-        return cls(places)
-
-
-@dataclass(frozen=True)
-class Packed:
-    """What a record holds: a layout, and the bytes that it describes."""
-
-    layout: Layout
-    payload: memoryview
-
-    @classmethod
-    def of(cls, tensors: Mapping[str, np.ndarray]) -> "Packed":
-        """Arrays by name as a record has them, the widest types first."""
-        arrays = {name: stored(np.asarray(array)) for name, array in tensors.items()}
-        ordered = sorted(arrays, key=lambda name: order(name, np.asarray(tensors[name]).dtype))
-        layout = Layout.of({name: (arrays[name].dtype, arrays[name].shape) for name in ordered})
-        return cls(layout, memoryview(b"".join(raw_bytes(arrays[name]) for name in ordered)))
-
-
-def order(name: str, dtype: np.dtype) -> tuple[int, str, str]:
-    """What the arrays of a record are sorted by: the widest types first, so that each begins at a multiple of its
-    width."""
-    return -stored(np.zeros(0, dtype)).dtype.itemsize, str(dtype), name
 
 
 def record_head(magic: bytes, step: int, epoch: int, layout: int, payload: memoryview) -> bytes:
@@ -205,6 +109,12 @@ class Segment:
         self.epochs.append(epoch)
         self.numbers.append(number)
         self.offsets.append(offset)
+
+    @property
+    def taken(self) -> int:
+        """Bytes that the segment takes, and of records that several processes write also what the others' parts do."""
+        beside = {number: layout.beside for number, layout in self.layouts.items()}
+        return self.size + (sum(beside[number] for number in self.numbers) if any(beside.values()) else 0)
 
     @property
     def index(self) -> Path:

@@ -28,13 +28,20 @@ from reportgen.errors import RunError, RunExistsError
 from reportgen.store import layout
 from reportgen.store.batches import batch_tensors
 from reportgen.store.files import write_tensors
+from reportgen.store.log import part_folders
 from reportgen.store.log_writer import LogWriter
+from reportgen.store.packed import Packed
+from reportgen.store.parts import PATIENCE, cut_parts, wait_for_parts
 from reportgen.store.rows import read_rows, row_line
 from reportgen.store.schema import layer_vector_tensors, observation_tensors, place, variable_tensors
-from reportgen.store.segments import INDEX, Packed, segment_files
+from reportgen.store.segments import INDEX, segment_files
 
 _OPEN: "WeakValueDictionary[tuple[int, str], RunWriter]" = WeakValueDictionary()
 """Writers by their process, as a forked one has its parent's here too, and directory."""
+
+
+FINISHED = "finished"
+"""Status of a run whose recording came to its end."""
 
 
 class RunWriter:
@@ -93,6 +100,7 @@ class RunWriter:
             raise RunError(f"{self.path} can't be written into: {error.strerror or error}", code="F105") from error
         _OPEN[self._place] = self
         try:
+            wait_for_parts(self.path / layout.SNAPSHOTS, 0)
             self._seconds_before = self._make_room(overwrite, resume_at)
             for folder in (layout.SNAPSHOTS, layout.ACTIVATIONS):
                 (self.path / folder).mkdir(exist_ok=True)
@@ -100,7 +108,8 @@ class RunWriter:
             self._log = LogWriter(self.path / layout.SNAPSHOTS, until, self._thinned_before)
             if most is not None:
                 self._most = min(most, shutil.disk_usage(self.path).free // 2)
-            self._header = {"format": layout.FORMAT, **header}
+            parted = bool(part_folders(self.path / layout.SNAPSHOTS))
+            self._header = {"format": layout.FORMAT if parted else layout.ALONE, **header}
             self._write_header("running", self._seconds_before)
             self._steps = (self.path / layout.STEPS_FILE).open("a", encoding="utf-8")
             self._epochs = (self.path / layout.EPOCHS_FILE).open("a", encoding="utf-8")
@@ -135,6 +144,7 @@ class RunWriter:
                 (self.path / name).unlink(missing_ok=True)
         for partial in self.path.glob(".*.partial"):
             partial.unlink()
+        cut_parts(self.path / layout.SNAPSHOTS, keep)
         for path in segment_files(self.path / layout.SNAPSHOTS) if keep < 0 else ():
             path.unlink()
             path.with_suffix(INDEX).unlink(missing_ok=True)
@@ -163,8 +173,12 @@ class RunWriter:
     def record(self, step: int, epoch: int, packed: Packed, *, end: bool = False) -> None:
         """The same of variables that are packed.
 
-        Where snapshots take too much, all but the ends of epochs and multiples of a power of two are given up.
+        Of a record in several parts, the part of the first process. Where snapshots take too much, all but the ends of
+        epochs and multiples of a power of two are given up.
         """
+        if packed.layout.parts > 1 and self._header["format"] != layout.FORMAT:
+            self._header["format"] = layout.FORMAT
+            self._write_header("running", self._seconds_before)
         if self._log.append(step, epoch, packed, end=end):
             self.recorded = step
         stage = self._log.stage
@@ -232,6 +246,8 @@ class RunWriter:
                     failures.append(f"{file.name} could not be written: {error.strerror or error}")
             try:
                 self._log.close()
+                if status == FINISHED:
+                    wait_for_parts(self.path / layout.SNAPSHOTS, PATIENCE)
             except RunError as error:
                 failures.append(str(error))
             if failures:
@@ -247,6 +263,11 @@ class RunWriter:
     def _release(self) -> None:
         _OPEN.pop(self._place, None)
         self._lock.release()
+
+    @property
+    def stage(self) -> int:
+        """How often snapshots were thinned."""
+        return self._log.stage
 
     def _kept(self) -> str:
         """Which of the updates have a snapshot, where they are fewer than was asked for."""

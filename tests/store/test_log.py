@@ -12,7 +12,8 @@ from reportgen.errors import DamagedError
 from reportgen.store import log_writer
 from reportgen.store.log import read_log
 from reportgen.store.log_writer import LogWriter
-from reportgen.store.segments import HEAD, Packed, read_segment
+from reportgen.store.packed import Packed
+from reportgen.store.segments import HEAD, read_segment
 from tests.snapshots import raw, records
 
 
