@@ -273,6 +273,63 @@ def test_predictions(forward, numbers):
     ]
     margins = [score.max() - score[label] for score, label in zip(scores, labels, strict=True)]
     np.testing.assert_allclose([float(row["margin"]) for row in written], margins, atol=1e-4)
+    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose([float(row["confidence"]) for row in written], probabilities.max(axis=1), atol=1e-4)
+
+
+def proportion_interval(hits: float, of: float) -> tuple[float, float]:
+    from scipy.stats import binomtest
+
+    interval = binomtest(int(hits), int(of)).proportion_ci(method="wilson")
+    return interval.low, interval.high
+
+
+def test_calibration(numbers, built):
+    """Recomputed from predictions.csv."""
+    answers = rows(numbers, "predictions.csv")
+    confidence = np.array([float(row["confidence"]) for row in answers])
+    right = np.array([row["label"] == row["predicted"] for row in answers])
+    written = rows(numbers, "calibration.csv")
+    error = 0.0
+    for row in written:
+        inside = (confidence > float(row["bin_low"])) & (confidence <= float(row["bin_high"]))
+        assert (int(row["examples"]), int(row["correct"])) == (inside.sum(), right[inside].sum())
+        if not inside.any():
+            assert {row[name] for name in ("confidence", "accuracy", "low", "high")} == {""}
+            continue
+        assert float(row["confidence"]) == pytest.approx(confidence[inside].mean(), abs=1e-6)
+        assert float(row["accuracy"]) == pytest.approx(right[inside].mean(), abs=1e-9)
+        ends = proportion_interval(right[inside].sum(), inside.sum())
+        assert (float(row["low"]), float(row["high"])) == pytest.approx(ends, abs=1e-5)
+        error += abs(confidence[inside].mean() - right[inside].mean()) * inside.mean()
+    assert f"ECE {error:.3f}" in section(built, "trust").finding
+    assert (float(written[0]["bin_low"]), float(written[-1]["bin_high"]), len(written)) == (0, 1, 15)
+
+
+def test_measures_of_each_class(forward, numbers):
+    from sklearn.metrics import precision_recall_fscore_support
+
+    _, labels, values = forward
+    guesses = values["output"].argmax(axis=1)
+    expected = precision_recall_fscore_support(labels, guesses, labels=range(10), zero_division=np.nan)
+    for label, row in enumerate(rows(numbers, "classes.csv")):
+        both, guessed, have = (
+            ((labels == label) & (guesses == label)).sum(),
+            (guesses == label).sum(),
+            expected[3][label],
+        )
+        assert [int(row[name]) for name in ("both", "predicted", "true")] == [both, guessed, have]
+        for name, column, of in (("precision", expected[0], guessed), ("recall", expected[1], have)):
+            if of:
+                assert float(row[name]) == pytest.approx(column[label])
+                ends = proportion_interval(both, of)
+                assert (float(row[f"{name}_low"]), float(row[f"{name}_high"])) == pytest.approx(ends, abs=1e-5)
+            else:
+                assert row[name] == row[f"{name}_low"] == ""
+        low, high = (2 * end / (1 + end) for end in proportion_interval(both, guessed + have - both))
+        ends = float(row["f1"]), float(row["f1_low"]), float(row["f1_high"])
+        assert ends == pytest.approx((0.0 if not both else expected[2][label], low, high), abs=1e-5)
 
 
 def test_activity_by_channel(numbers):

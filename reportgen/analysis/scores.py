@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.core.arrays import PerExample
+from reportgen.analysis.confusion import wilson
+from reportgen.core.arrays import ClassCounts, PerClass, PerExample
 from reportgen.core.outcome import Classification, Dense, MultiLabel, Outcome, Reconstruction, Regression, Tokens
 
 
@@ -95,6 +96,32 @@ def f1(predicted: np.ndarray, true: np.ndarray) -> float | None:
     """2 TP / (2 TP + FP + FN) of two boolean arrays of one shape; None where nothing is true or predicted."""
     of = int(predicted.sum()) + int(true.sum())
     return 2 * int((predicted & true).sum()) / of if of else None
+
+
+Measure = tuple[PerClass, PerClass, PerClass]
+"""A value for each class, and the ends of its 95 % interval; NaN where it is not defined."""
+
+
+def class_measures(both: ClassCounts, guessed: ClassCounts, have: ClassCounts) -> dict[str, Measure]:
+    """Precision, recall and F1 of each class with 95 % intervals, of how many examples have it and are predicted to
+    have it (`both`), are predicted to, and have it.
+
+    Wilson's intervals for precision and recall. F1 is 2 J / (1 + J), where J is `both` over the examples that have
+    the class or are predicted to: Wilson's interval of J, carried over (the indirect method of Lam, Gopal and Qian
+    2023, arXiv:2309.14621).
+    """
+    jaccard = _proportions(both, guessed + have - both)
+    value, low, high = (2 * share / (1 + share) for share in jaccard)
+    return {"Precision": _proportions(both, guessed), "Recall": _proportions(both, have), "F1": (value, low, high)}
+
+
+def _proportions(hits: ClassCounts, total: ClassCounts) -> Measure:
+    rows = [
+        (hit / of, *wilson(hit, of)) if of else (np.nan, np.nan, np.nan)
+        for hit, of in zip(hits.tolist(), total.tolist(), strict=True)
+    ]
+    values, low, high = np.array(rows, np.float64).reshape(-1, 3).T
+    return values, low, high
 
 
 def r2(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:

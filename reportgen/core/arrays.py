@@ -59,6 +59,15 @@ RankedPlaces = Annotated[np.ndarray, "Int64 rank channel axis"]
 ClassMatrix = Annotated[np.ndarray, "Int64 class class"]
 """Counts, true class by predicted class."""
 
+BinCounts = Annotated[np.ndarray, "Int64 bin"]
+PerBin = Annotated[np.ndarray, "Float64 bin"]
+Shares = Annotated[np.ndarray, "Float _"]
+"""From 0 to 1, for each example; unnamed, as unequal numbers of two sides are refused in words."""
+
+RankedHits = Annotated[np.ndarray, "Int64 rank"]
+PerClass = Annotated[np.ndarray, "Float64 class"]
+ClassCounts = Annotated[np.ndarray, "Int64 class"]
+
 ExampleScores = Annotated[np.ndarray, "Float32 example class"]
 RankedClasses = Annotated[np.ndarray, "Int32 example rank"]
 RankedProbabilities = Annotated[np.ndarray, "Float32 example rank"]

@@ -3,7 +3,7 @@
 chart("curves", curves(epochs, {"training": a, "test": b}, {...}), alt="...", caption="...")
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -26,7 +26,9 @@ from reportgen.figures.fonts import shorten
 from reportgen.figures.marks import apart, runs
 from reportgen.figures.palettes import class_role
 from reportgen.figures.scene import SMALL, WIDTH, Area, Boxes, Dots, Hook, Lines, Part, Scene, Words, middle
+from reportgen.figures.scene import beside as side_by_side
 
+HEIGHT = 264
 STEP_BINS = 240
 _NAMES = 100  # px at the right of a panel for the names of its series
 
@@ -61,8 +63,9 @@ def curves(
         percent = {name: np.asarray(column, float) * 100 for name, column in accuracy.items()}
         panels.append(("Accuracy, %", percent, np.zeros((0, 4))))
     whole = WIDTH / len(panels)
-    return _beside(
+    return side_by_side(
         len(panels),
+        HEIGHT,
         lambda index, left: _panel(left, whole, panels[index][0], at, *panels[index][1:], index == 0, across=across),
     )
 
@@ -85,15 +88,7 @@ def panels(
         title, values = series[index]
         yield from _panel(left, whole, title, at, values, np.zeros((0, 4)), False, 16, noise.get(title), across=across)
 
-    return _beside(len(series), draw)
-
-
-def _beside(count: int, draw: Callable[[int, float], Iterable[Part]]) -> Scene:
-    """The panels that `draw(index, left)` gives, side by side; each is a cell too."""
-    whole = WIDTH / max(count, 1)
-    parts = [part for index in range(count) for part in draw(index, index * whole)]
-    cells = tuple(Scene(whole, 264, tuple(draw(index, 0.0))) for index in range(count)) if count > 1 else ()
-    return Scene(WIDTH, 264, tuple(parts), cells)
+    return side_by_side(len(series), HEIGHT, draw)
 
 
 def beside(
@@ -105,7 +100,7 @@ def beside(
     logarithmic where positive values span more than a factor 30.
     """
     panel = _panel(0, WIDTH, title, at, series, np.zeros((0, 4)), True, around=around, across=across)
-    return Scene(WIDTH, 264, tuple(panel))
+    return Scene(WIDTH, HEIGHT, tuple(panel))
 
 
 def binned(at: np.ndarray, values: np.ndarray) -> np.ndarray:

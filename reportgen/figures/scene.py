@@ -8,7 +8,7 @@ are drawn in order. A colour is a name, not a value: on the page a class that fo
 inches in print.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,6 +159,14 @@ class Scene:
     height: float
     parts: tuple[Part, ...]
     cells: "tuple[Scene, ...]" = ()
+
+
+def beside(count: int, height: float, draw: Callable[[int, float], Iterable[Part]]) -> Scene:
+    """The panels that `draw(index, left)` gives, side by side over the page's width; each is a cell too."""
+    whole = WIDTH / max(count, 1)
+    parts = [part for index in range(count) for part in draw(index, index * whole)]
+    cells = tuple(Scene(whole, height, tuple(draw(index, 0.0))) for index in range(count)) if count > 1 else ()
+    return Scene(WIDTH, height, tuple(parts), cells)
 
 
 def plain(parts: Iterable[Part]) -> Iterator[Part]:

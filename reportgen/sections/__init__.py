@@ -33,6 +33,7 @@ from reportgen.sections import (
     story,
     strongest,
     tokens,
+    trust,
     unscored,
 )
 from reportgen.sections.context import PageContext
@@ -43,6 +44,7 @@ _EMBEDDING = SectionSpec(embedding.build, frozenset({Need.VECTORS}), late=True, 
 _OVERLAY = SectionSpec(embedding.build_overlay, frozenset({Need.VECTORS, Need.OUTCOME}), late=True)
 _CURVES = SectionSpec(curves.build, frozenset({Need.METRICS}))
 _MISTAKES = SectionSpec(mistakes.build, frozenset({Need.OUTCOME}), shrinks=("pictures",))
+_TRUST = SectionSpec(trust.build, frozenset({Need.OUTCOME}))
 _STORY = SectionSpec(story.build, late=True, shrinks=("thumbnails", "images"))
 _UNSCORED = SectionSpec(unscored.build)
 _TASKS = (
@@ -80,6 +82,7 @@ PAGES: Mapping[str, tuple[SectionSpec, ...]] = {
             _CURVES,
             _OVERLAY,
             *_TASKS,
+            _TRUST,
             _STORY,
             _UNSCORED,
             _GRAPH,
@@ -92,8 +95,8 @@ PAGES: Mapping[str, tuple[SectionSpec, ...]] = {
         *(_IMAGES, _CHOSEN, _STRONGEST, _MAPS, _HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
     "inspection": (
-        *(_IMAGES, _GRAPH, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ATTENTION, _ACTIVITY, *_TASKS, _STORY, _PARAMETERS),
-        *(_HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
+        *(_IMAGES, _GRAPH, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ATTENTION, _ACTIVITY),
+        *(*_TASKS, _TRUST, _STORY, _PARAMETERS, _HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
 }
 """Kind of a run -> the sections of its page, in reading order."""

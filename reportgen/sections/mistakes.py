@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.confusion import Confusion, hardest, similar_order, wilson
-from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table
+from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table, Text
 from reportgen.figures.bars import pair_bars
 from reportgen.figures.chart import chart
 from reportgen.figures.export import picture_export
 from reportgen.figures.fonts import distinct
 from reportgen.figures.matrices import confusion as confusion_chart
+from reportgen.sections.classes import INTERVALS, ClassScores
 from reportgen.sections.context import PageContext
 from reportgen.sections.pixels import image_mosaic
-from reportgen.sections.words import interval, noun, percent, plural, span
+from reportgen.sections.words import NBSP, interval, noun, percent, plural
 
 IMAGES = 60
 READABLE = 20
@@ -33,7 +34,10 @@ def build(context: PageContext) -> Section | None:
     pictures = _misclassified(context, result)
     if pictures is not None:
         blocks.append(pictures)
-    blocks.append(Fold("Accuracy per class", (_per_class(context, result),)))
+    have = result.matrix.sum(axis=1) + result.unpredicted
+    scores = ClassScores(result.classes, result.matrix.diagonal(), result.matrix.sum(axis=0), have)
+    blocks.append(_measures(context, scores))
+    blocks.append(Fold("Each class in numbers", (_per_class(context, result, scores), Text(INTERVALS, "method"))))
     return Section(
         "mistakes",
         "Where it fails",
@@ -41,7 +45,8 @@ def build(context: PageContext) -> Section | None:
         tuple(blocks),
         (
             Numbers("confusion.csv", ("true", *result.classes), lambda: _rows(result)),
-            Numbers("predictions.csv", ("index", "label", "predicted", "margin"), lambda: _predictions(context)),
+            Numbers("predictions.csv", _PREDICTIONS, lambda: _predictions(context)),
+            scores.numbers("classes.csv"),
         ),
     )
 
@@ -129,27 +134,41 @@ def _predicted(classes: Sequence[str], guess: int) -> str:
     return classes[guess] if guess >= 0 else "no prediction"
 
 
-def _per_class(context: PageContext, result: Confusion) -> Table:
-    totals = result.matrix.sum(axis=1) + result.unpredicted
+def _measures(context: PageContext, scores: ClassScores) -> Figure:
+    order, more = np.arange(len(scores.names)), ""
+    if len(order) > READABLE:
+        order = np.argsort(scores.measures["F1"][0], kind="stable")[:READABLE]
+        more = f" The {READABLE} of {len(scores.names):,} classes with the lowest F1."
+    values = scores.measures["F1"][0]
+    known = values[np.isfinite(values)]
+    alt = f"F1 of the classes from {known.min():.3f} to {known.max():.3f}."
+    return scores.figure(context, "mistakes-measures", order, alt, more)
+
+
+def _per_class(context: PageContext, result: Confusion, scores: ClassScores) -> Table:
     rows = []
-    for label, (name, share) in enumerate(zip(result.classes, result.class_accuracy, strict=True)):
+    for label, name in enumerate(result.classes):
         others = [m for m in result.mistakes if m.true == label][:2]
         taken = ", ".join(f"{result.classes[m.predicted]} ({m.count})" for m in others)
-        within = None if share is None else span(*wilson(int(result.matrix[label, label]), int(totals[label])))
-        rows.append((name, int(totals[label]), None if share is None else percent(share), within, taken))
+        rows.append((name, int(scores.have[label]), *scores.cells(label), taken))
     one = noun(context.run)
-    columns = ("Class", f"{one.capitalize()}s", "Correct", "95 % interval, %", "Most often taken for")
-    caption = f"Accuracy per class, over its evaluation {one}s; Wilson's 95 % intervals."
-    return Table("mistakes-classes", caption, columns, tuple(rows), "lrrrl")
+    columns = ("Class", f"{one.capitalize()}s", *(f"{name} (95{NBSP}% interval)" for name in scores.measures))
+    caption = f"Precision, recall (its accuracy) and F1 of each class, over its evaluation {one}s."
+    return Table("mistakes-classes", caption, (*columns, "Most often taken for"), tuple(rows), "lrrrrl")
+
+
+_PREDICTIONS = ("index", "label", "predicted", "margin", "confidence")
 
 
 def _predictions(context: PageContext) -> Iterator[tuple[Any, ...]]:
-    outcome, classes = context.classification, context.run.classes
-    assert outcome is not None
-    truth = context.run.batch("evaluation").labels
-    for index, (label, guess, gap) in enumerate(zip(truth, outcome.predictions, outcome.logit_gap, strict=True)):
+    outcome, classes, observation = context.classification, context.run.classes, context.observation
+    assert outcome is not None and observation is not None
+    truth, ranked = context.run.batch("evaluation").labels, observation.top_classes.get("evaluation")
+    sure = np.full(len(truth), np.nan) if ranked is None else ranked.probabilities[:, 0]
+    columns = (truth, outcome.predictions, outcome.logit_gap, sure)
+    for index, (label, guess, *values) in enumerate(zip(*columns, strict=True)):
         named = classes[guess] if guess >= 0 else None
-        yield index, classes[label], named, float(gap) if np.isfinite(gap) else None
+        yield index, classes[label], named, *(float(value) if np.isfinite(value) else None for value in values)
 
 
 def _rows(result: Confusion) -> Iterator[tuple[Any, ...]]:

@@ -48,6 +48,6 @@ def test_an_embedding_is_given_up_with_its_report(recorded, monkeypatch):
 
 def test_sections_stand_in_reading_order_whatever_was_drawn_first(recorded):
     anchors = [section.anchor for section in build(recorded, embedding="pca").document.sections]
-    expected = ["embedding", "curves", "overlay", "mistakes", "examples", "graph", "parameters", "explorer", "change"]
-    rest = ["activity", "images", "strongest", "maps", "health", "network", "overview", "samples"]
+    expected = ["embedding", "curves", "overlay", "mistakes", "trust", "examples", "graph", "parameters", "explorer"]
+    rest = ["change", "activity", "images", "strongest", "maps", "health", "network", "overview", "samples"]
     assert anchors == [*expected, *rest]

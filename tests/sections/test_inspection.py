@@ -58,7 +58,7 @@ def column(table: Table, name: str) -> dict[str, object]:
 
 def test_the_sections_stand_in_the_order_of_an_inspection(saved):
     anchors = [section.anchor for section in saved[0].document.sections]
-    assert anchors == [*ANCHORS[:8], "examples", *ANCHORS[8:], "health", "network", "overview", "samples"]
+    assert anchors == [*ANCHORS[:8], "trust", "examples", *ANCHORS[8:], "health", "network", "overview", "samples"]
 
 
 def test_a_saved_inspection_is_built_again_without_jax_into_the_same_page(saved, tmp_path):
