@@ -254,8 +254,10 @@ def inspect(
     shape = numbers(f"{size}x{size}" if size and "x" not in size else size, "--size", "x", int)
     from reportgen import api
     from reportgen.data import load_dataset
+    from reportgen.process import start_jax
     from reportgen.weights.checkpoint import Checkpoint
 
+    start_jax()
     data = None if dataset is None else load_dataset(dataset, data_dir)
     checkpoint = None if weights is None else Checkpoint(weights, options["step"], **reading)
     read = {"images": (*images, *pictures), "weights": checkpoint, "size": shape, "dataset": data}
@@ -311,10 +313,10 @@ def _again(
 
 def _train(path: str | Path, dataset: Any, model: str, *, progress: bool, **options: Any) -> Any:
     from reportgen.models import build as build_model
-    from reportgen.process import keep_compiled
+    from reportgen.process import start_jax
     from reportgen.training import train
 
-    keep_compiled()
+    start_jax()
 
     # NNX modules hold their values: they are made for the images' shape, from the seed.
     network = build_model(model, len(dataset.classes), dataset.train_images.shape[1:], options.get("seed", 0))

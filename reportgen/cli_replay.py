@@ -66,12 +66,12 @@ def replay(
     if dataset is None:
         raise OptionError("there is no data to evaluate the checkpoints on: give --dataset", code="O103")
     from reportgen.data import load_dataset
-    from reportgen.process import keep_compiled
+    from reportgen.process import start_jax
     from reportgen.record import Keep
     from reportgen.training.replay import replay as replayed
     from reportgen.weights.checkpoint import Checkpoint
 
-    keep_compiled()
+    start_jax()
     patterns = [pattern for group in layers for pattern in group.split(",") if pattern]
     run = replayed(
         Checkpoint(checkpoints, **reading),

@@ -1,9 +1,11 @@
-"""Cache jax's compiled programs for the next process. The command line asks for it; no import does."""
+"""Start jax for a command, and keep its compiled programs for the next one. No import does either."""
 
 import os
 import platform
 import zlib
 from pathlib import Path
+
+from reportgen.errors import OptionError, warn
 
 #: Compiled programs kept on disk, in bytes: those of some twenty networks. jax deletes the least recently used.
 CACHE_BYTES = 64 << 20
@@ -30,6 +32,30 @@ def keep_compiled() -> None:
     jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def tune() -> None:
+    """The earlier name of `keep_compiled`."""
+    warn("reportgen.process.tune is called keep_compiled now", DeprecationWarning, code="N101")
+    keep_compiled()
+
+
+def start_jax() -> None:
+    """Have jax find its devices, with its compiled programs kept. Commands call it before they do anything else.
+
+    Raises OptionError where jax finds no device of the kind that JAX_PLATFORMS names.
+    """
+    import jax
+
+    keep_compiled()
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # an assertion where jax was built without that kind
+        chosen = jax.config.values.get("jax_platforms")
+        raise OptionError(
+            f"jax finds no device: JAX_PLATFORMS is {chosen!r}; without it, jax takes what this machine has",
+            code="O110",
+        ) from error
 
 
 def _folder() -> Path:

@@ -183,6 +183,6 @@ def test_demo_replaces_no_run_but_a_demo(capsys, argv, tmp_path, monkeypatch, ru
 
 
 def test_training_keeps_what_jax_compiled(capsys, argv, tmp_path, monkeypatch):
-    monkeypatch.setattr("reportgen.process.keep_compiled", lambda: 1 / 0)
+    monkeypatch.setattr("reportgen.process.start_jax", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run_cli(capsys, "train", "--dataset", "digits", "-o", tmp_path / "run")

@@ -136,6 +136,15 @@ class TestAccounts:
         assert all(snapshot.params for snapshot in run.snapshots.values())
 
 
+@pytest.mark.parametrize("command", ["train", "inspect --run", "replay --model lenet --dataset mnist5k"])
+def test_a_device_that_is_not_there_is_one_sentence(recorded, tmp_path, command):
+    given = "" if command == "train" else '"$run"'
+    done = shell(f'$reportgen {command} {given} -o "$to"', run=recorded, to=tmp_path / "a", JAX_PLATFORMS="rocm")
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1, done.stderr
+    assert done.stderr.startswith(b"reportgen: jax finds no device: JAX_PLATFORMS is 'rocm'")
+    assert not (tmp_path / "a").exists()
+
+
 def test_builds_in_threads_are_the_same_bytes(recorded, tmp_path):
     def make(folder: Path) -> None:
         report = build(recorded, embedding="pca", layers="conv1")

@@ -12,8 +12,8 @@ from packaging.requirements import Requirement
 
 PACKAGE = Path(__file__).parent.parent / "reportgen"
 FLOORS = [
-    {"errors", "process"},
-    {"core", "npz", "explain"},
+    {"errors"},
+    {"core", "npz", "explain", "process"},
     {"data", "models", "weights", "capture", "store", "analysis", "figures", "page"},
     {"evaluate", "graph"},
     {"record", "sections", "inspection"},

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from reportgen import process
+
 COMPILE = """
 from reportgen.process import keep_compiled
 keep_compiled()
@@ -57,3 +59,11 @@ def test_importing_the_package_sets_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True None\n"
+
+
+def test_the_earlier_name_works_with_a_warning(monkeypatch):
+    called = []
+    monkeypatch.setattr(process, "keep_compiled", lambda: called.append(True))
+    with pytest.warns(DeprecationWarning, match="is called keep_compiled now"):
+        process.tune()
+    assert called == [True]

@@ -57,3 +57,16 @@ def lasting_path(given: str | os.PathLike[str]) -> Path:
         raise OptionError(
             f"{path}: the working directory does not exist any more; give a path from the root", code="O108"
         ) from error
+
+
+def orbax_path(path: Path) -> Path:
+    """The path, of which Orbax's storage takes only the UTF-8 form. Raises OptionError where it has none."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise OptionError(
+            f"{path}: Orbax, by which checkpoints are read and written, takes no name that is not UTF-8; "
+            "take a folder of another name",
+            code="O108",
+        ) from error
+    return path

@@ -32,6 +32,16 @@ def percent(share: float) -> str:
     return f"{value:.1f}{NBSP}%"
 
 
+def likeness(value: float, decimals: int = 3) -> str:
+    """A similarity or a correlation, at most 1; as 1 only when it is exact, so that what differs never reads as equal.
+
+    >>> likeness(0.99997), likeness(1.0), likeness(-0.0171), likeness(0.99997, 2)
+    ('0.999', '1.000', '−0.017', '0.99')
+    """
+    below_one = 1 - 10.0**-decimals
+    return f"{value if value >= 1 else min(value, below_one):.{decimals}f}".replace("-", "−")
+
+
 def span(low: float, high: float) -> str:
     """Two shares from 0 to 1 as percentages with one decimal, the sign left to the reader: "95.9 to 98.0"."""
     return f"{100 * low:.1f} to {100 * high:.1f}"

@@ -16,7 +16,7 @@ import optax
 
 from reportgen.core.arguments import truth
 from reportgen.core.outcome import Kind, Task
-from reportgen.core.paths import lasting_path
+from reportgen.core.paths import lasting_path, orbax_path
 from reportgen.core.progress import Bar
 from reportgen.data import Dataset
 from reportgen.errors import DataError, ReportgenError, expect
@@ -68,8 +68,8 @@ def train(
     from the last epoch that a run was stopped after, up to `epochs`, with the options it was begun with.
     The same seed on the same machine with the same number of threads gives the same parameters, bit for bit.
 
-    Raises OptionError for invalid values, RunError when `path` can't be recorded into or was
-    begun with other options, ModelError when the model can't take the images.
+    Raises OptionError for invalid values and a path that is not UTF-8, RunError when `path` can't be recorded into or
+    was begun with other options, ModelError when the model can't take the images.
     """
     expect("dataset", dataset, Dataset, "a Dataset, as reportgen.load_dataset returns it")
     expect("model_name", model_name, str, "a text")
@@ -88,7 +88,7 @@ def train(
     )
     config.check()
     started = time.monotonic()
-    training = _Training(lasting_path(path), dataset, model, config)
+    training = _Training(orbax_path(lasting_path(path)), dataset, model, config)
     if resume:
         training.resume()
     steps = training.run(overwrite, progress)

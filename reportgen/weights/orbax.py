@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.paths import orbax_path
 from reportgen.errors import WeightsError
 from reportgen.npz import size_limit
 from reportgen.weights.tree import Stored, Tree, check_numbers, nest_parts
@@ -39,8 +40,9 @@ def read_orbax(path: Path, step: int | None = None) -> Tree:
 
     Of several items in a step each is a branch under its name. Raises WeightsError: no Orbax folder, a step that is
     not there (those that are are listed) or was asked of a single checkpoint, one that was never finished, damaged or
-    missing files, sizes that the files can't hold.
+    missing files, sizes that the files can't hold. Raises OptionError for a path that is not UTF-8.
     """
+    orbax_path(path)
     with _named(path):
         folder = _step_folder(path, step)
     with _named(folder):

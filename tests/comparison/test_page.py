@@ -235,6 +235,16 @@ def test_accuracy_is_drawn_as_error_and_a_replay_over_steps(runs):
     assert "one axis of steps" in shown and ">epoch</text>" not in shown
 
 
+def test_a_number_before_and_after_has_as_many_decimals(runs):
+    def ending(run, loss):
+        rows = tuple(replace(row, reported={"val_loss": loss}) for row in run.metrics.epochs)
+        return replace(run, metrics=replace(run.metrics, epochs=rows))
+
+    base, new = (open_run(runs[name]) for name in ("base", "new"))
+    figures = dict(compare(ending(base, 0.1017), ending(new, 0.112)).document.key_figures)
+    assert figures["val loss"] == "0.1017 → 0.1120"
+
+
 def test_conditions_on_its_numbers(runs):
     report = compare(runs["base"], [runs["new"], runs["seed"]])
     conditions = ["val_accuracy < base", "dead_channels >= base", "val_accuracy > base + 0.2"]

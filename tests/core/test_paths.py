@@ -11,6 +11,7 @@ from reportgen.errors import OptionError
 from reportgen.page.save import save
 from reportgen.training import train
 from reportgen.weights import read
+from tests.conftest import tiny_dataset, tiny_model
 from tests.page.sample import sample
 
 
@@ -95,3 +96,13 @@ def test_no_way_in_takes_a_url_for_a_folder(use, url, monkeypatch: pytest.Monkey
     with pytest.raises(OptionError, match=r"gs://bucket/run is a URL"):
         use(url)
     assert not list(tmp_path.iterdir())
+
+
+def test_checkpoints_have_names_that_orbax_takes(tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    with pytest.raises(OptionError, match="takes no name that is not UTF-8"):
+        train(odd / "run", tiny_dataset(), tiny_model(), epochs=1)
+    assert not odd.exists()
+    odd.mkdir()
+    with pytest.raises(OptionError, match="takes no name that is not UTF-8"):
+        read(odd)

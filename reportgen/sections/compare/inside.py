@@ -10,7 +10,7 @@ from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
 from reportgen.figures.chart import chart
 from reportgen.figures.intervals import intervals
 from reportgen.sections.compare.comparison import Comparison
-from reportgen.sections.words import listed, plural
+from reportgen.sections.words import likeness, listed, plural
 
 ROWS = 15
 DRAWN = 60
@@ -118,7 +118,7 @@ def _finding(comparison: Comparison) -> str:
     text = f"The first layer that differs is {first}" + (f", after {plural(before, 'equal layer')}" if before else "")
     if known:
         least = min(known, key=lambda path: known[path])
-        text += f"; least alike is {least} (CKA {known[least]:.2f})"
+        text += f"; least alike is {least} (CKA {likeness(known[least], 2)})"
         unrelated = [path for path in known if not layers[path].beyond_chance]
         if unrelated:
             text += f"; {listed(unrelated, 3)} no more than shuffled examples"
@@ -146,7 +146,7 @@ def _row(comparison: Comparison, path: str, layer: Similarity) -> tuple[Any, ...
 
 
 def _rounded(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3f}".replace("-", "−")
+    return None if value is None else likeness(value)
 
 
 _LAYER_COLUMNS = (

@@ -53,9 +53,7 @@ def key_figures(comparison: Comparison) -> Strip:
         values = comparison.measures.get(name)
         if values is not None and all(values):
             first, second = (sum(side) / len(side) for side in values)
-            strip.append(
-                (name.replace("_", " "), _number(first) if first == second else f"{_number(first)} → {_number(second)}")
-            )
+            strip.append((name.replace("_", " "), _number(first) if first == second else _arrow(first, second)))
     return tuple(strip)
 
 
@@ -199,6 +197,15 @@ def amount(name: str, value: float) -> str:
 
 def _signed(share: float) -> str:
     return points(share).removesuffix(f"{NBSP}points")
+
+
+def _arrow(before: float, after: float) -> str:
+    """Both numbers with as many decimals: 0.1017 → 0.1120."""
+    texts = _number(before), _number(after)
+    if not all(text.lstrip("−").replace(".", "").isdigit() for text in texts):
+        return " → ".join(texts)
+    places = max(len(text.partition(".")[2]) for text in texts)
+    return " → ".join(f"{value:.{places}f}".replace("-", "−") for value in (before, after))
 
 
 def _number(value: float) -> str:
