@@ -4,6 +4,7 @@ chart("curves", curves(epochs, {"training": a, "test": b}, {...}), alt="...", ca
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -30,6 +31,7 @@ from reportgen.figures.scene import beside as side_by_side
 
 HEIGHT = 264
 STEP_BINS = 240
+_NO_STEPS = np.zeros((0, 4))
 _NAMES = 100  # px at the right of a panel for the names of its series
 
 
@@ -54,20 +56,35 @@ def curves(
     With more than 240 steps each point is the median of `steps_per_bin` steps, in a band from their least
     to their largest. The loss axis is logarithmic where positive values span more than a factor 30; `title`
     names another metric that is drawn in place of the loss, `across` what the values are drawn over instead of epochs.
+    An accuracy that is `close_to_one` is drawn as the error, on a logarithmic axis that has 0 at its lower end.
     """
     at = np.asarray(epochs, float)
     series = {name: np.asarray(column, float) for name, column in loss.items()}
     behind = binned(np.asarray(step_epochs, float), np.asarray(step_loss, float))
-    panels = [(title, series, behind)]
-    if accuracy:
-        percent = {name: np.asarray(column, float) * 100 for name, column in accuracy.items()}
-        panels.append(("Accuracy, %", percent, np.zeros((0, 4))))
-    whole = WIDTH / len(panels)
+    drawn = [partial(_panel, title=title, series=series, steps=behind)] if series or len(behind) or not accuracy else []
+    percent = {name: np.asarray(column, float) * 100 for name, column in accuracy.items()}
+    if close_to_one(accuracy):
+        error = {name: 100 - column for name, column in percent.items()}
+        known = np.concatenate([column[column > 0] for column in error.values()])
+        # Half of the least error stands for none: a logarithm has no place for it.
+        zero = float(known.min()) / 2 if len(known) else 0.05
+        error = {name: np.where(column == 0, zero, column) for name, column in error.items()}
+        drawn.append(partial(_panel, title="Error, %", series=error, logarithmic=True, zero=zero))
+    elif percent:
+        drawn.append(partial(_panel, title="Accuracy, %", series=percent, logarithmic=False))
+    whole = WIDTH / len(drawn)
     return side_by_side(
-        len(panels),
-        HEIGHT,
-        lambda index, left: _panel(left, whole, panels[index][0], at, *panels[index][1:], index == 0, across=across),
+        len(drawn), HEIGHT, lambda index, left: drawn[index](left=left, width=whole, epochs=at, across=across)
     )
+
+
+CLOSE = 0.9
+
+
+def close_to_one(accuracy: Mapping[str, Sequence[float]]) -> bool:
+    """Whether a series of accuracies reaches `CLOSE`, so that what is left to 1 tells more; none is above 1."""
+    largest = [np.nanmax(np.asarray(column, float), initial=0.0) for column in accuracy.values()]
+    return CLOSE <= max(largest, default=0.0) <= 1
 
 
 def panels(
@@ -86,7 +103,9 @@ def panels(
 
     def draw(index: int, left: float) -> Iterator[Part]:
         title, values = series[index]
-        yield from _panel(left, whole, title, at, values, np.zeros((0, 4)), False, 16, noise.get(title), across=across)
+        yield from _panel(
+            left, whole, title, at, values, logarithmic=False, names_room=16, band=noise.get(title), across=across
+        )
 
     return side_by_side(len(series), HEIGHT, draw)
 
@@ -99,7 +118,7 @@ def beside(
     `around` has the least and the largest of several runs [2, place] for those that are their mean. The axis is
     logarithmic where positive values span more than a factor 30.
     """
-    panel = _panel(0, WIDTH, title, at, series, np.zeros((0, 4)), True, around=around, across=across)
+    panel = _panel(0, WIDTH, title, at, series, around=around, across=across)
     return Scene(WIDTH, HEIGHT, tuple(panel))
 
 
@@ -121,20 +140,24 @@ def _panel(
     title: str,
     epochs: np.ndarray,
     series: Mapping[str, np.ndarray],
-    steps: np.ndarray,
-    may_be_logarithmic: bool,
+    steps: np.ndarray = _NO_STEPS,
+    logarithmic: bool | None = None,
+    zero: float | None = None,
     names_room: float = _NAMES,
     band: float | None = None,
     around: Mapping[str, np.ndarray] = MappingProxyType({}),
     across: str = "epoch",
 ) -> Iterator[Part]:
+    """One panel; `logarithmic` None where that helps. `zero` is the value that stands for 0 on such an axis."""
     reach = np.array([] if band is None else [0.0, band])
     ends = [end.reshape(-1) for end in around.values()]
     known = np.concatenate([*series.values(), *ends, steps[:, 1:].reshape(-1), reach])
     known = known[np.isfinite(known)]
-    logarithmic = may_be_logarithmic and _spans(known, 30)
+    logarithmic = _spans(known, 30) if logarithmic is None else logarithmic and len(known) > 0
     low, high = padded(known, logarithmic=logarithmic)
     names = numbered(decade_ticks(low, high) if logarithmic else round_ticks(low, high, 6)) if len(known) else {}
+    if zero is not None and (known == zero).any():
+        names = {at: name for at, name in names.items() if at > 1.5 * zero} | {zero: "0"}
     room = max(left_room(names), 28)
     frame = Frame(left + room, 34, width - room - names_room, 186)
     y = Scale(low, high, frame.bottom, frame.top, logarithmic)

@@ -10,7 +10,7 @@ from reportgen.core.outcome import Kind
 from reportgen.core.report import Block, Figure, Fold, Section, Text
 from reportgen.core.run import Run
 from reportgen.figures.chart import chart
-from reportgen.figures.curves import curves, steps_per_bin
+from reportgen.figures.curves import close_to_one, curves, steps_per_bin
 from reportgen.sections.context import PageContext
 from reportgen.sections.measures import NAMES, reported
 from reportgen.sections.words import listed, noun, percent, plural
@@ -63,24 +63,30 @@ def _loss_and_accuracy(context: PageContext) -> list[Figure]:
         if group == 1
         else f"the batch loss of every {group} updates (line: median; band: least to largest)"
     )
-    right = f"share of {_counted(context)} classified correctly"
+    loss = _series(epochs, {"train_loss": "training", "val_loss": "test"}) if _loss(context) else {}
+    captions = []
     if _loss(context):
-        loss = _series(epochs, {"train_loss": "training", "val_loss": "test"})
-        scene = curves(at, loss, accuracy, places, behind, across=axis)
-        caption = _loss_words(context)
-        caption += (f"; grey behind it, {per_point}" if behind else "") + (f". Accuracy: {right}" if accuracy else "")
-    else:
-        percents = {name: (100 * np.array(values)).tolist() for name, values in accuracy.items()}
-        scene, caption = curves(at, percents, {}, title="Accuracy, %", across=axis), f"{right[0].upper()}{right[1:]}"
+        captions.append(_loss_words(context) + (f"; grey behind it, {per_point}" if behind else ""))
+    if accuracy:
+        captions.append(_accuracy_words(context, accuracy))
+    caption = ". ".join(captions)
     return [
         chart(
             "curves-chart",
-            scene,
+            curves(at, loss, accuracy, places, behind, across=axis),
             alt=f"{_title(context)} until {axis} {int(at[-1])}. {_finding(context)}",
             caption=caption + (f". {axis.capitalize()} 0 is before training." if at[0] == 0 else "."),
             wide=True,
         )
     ]
+
+
+def _accuracy_words(context: PageContext, accuracy: Mapping[str, Sequence[float]]) -> str:
+    share = f"share of {_counted(context)} classified"
+    if not close_to_one(accuracy):
+        return f"Accuracy: {share} correctly"
+    none = any(1.0 in column for column in accuracy.values())
+    return f"Error: {share} wrongly{', at the lower edge where it is 0' if none else ''}"
 
 
 def _axis(context: PageContext) -> str:

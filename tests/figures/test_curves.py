@@ -21,25 +21,47 @@ def series(scene, color, width=1.8):
 
 def test_curves_show_each_series_and_name_it_at_its_end():
     loss = {"train": [2.3, 0.4, 0.1], "validation": [2.3, 0.5, np.nan]}
-    scene = curves([0, 1, 2], loss, {"validation": [0.1, 0.9, 0.973]})
+    scene = curves([0, 1, 2], loss, {"validation": [0.1, 0.8, 0.873]})
     train, accuracy = series(scene, "muted")
     (validation,) = series(scene, "accent")
     assert len(train) == len(accuracy) == 3 and len(validation) == 2, "it ends where it has no value"
     assert np.diff(train[:, 0]) == pytest.approx([np.diff(train[:, 0])[0]] * 2)
     # Heights are as the values: 2.3 to 0.4 against 0.4 to 0.1.
     assert np.diff(train[:, 1])[0] / np.diff(train[:, 1])[1] == pytest.approx(1.9 / 0.3)
-    assert np.diff(accuracy[:, 1])[0] / np.diff(accuracy[:, 1])[1] == pytest.approx(0.8 / 0.073)
+    assert np.diff(accuracy[:, 1])[0] / np.diff(accuracy[:, 1])[1] == pytest.approx(0.7 / 0.073)
     assert texts(scene).count("validation") == 2 and texts(scene).count("train") == 1
     assert {"Loss", "Accuracy, %", "epoch"} <= set(texts(scene))
 
 
 def test_a_value_stands_at_its_tick():
-    scene = curves([0, 1], {}, {"test": [0.0, 1.0]})
+    scene = curves([0, 1], {"test": [0.0, 100.0]}, {})
     (line,) = series(scene, "muted")
     at = {part.text: part for part in scene.parts if isinstance(part, Words) and part.x < 520}
     # 0.36 of the text's size below the line that it names.
     assert [at[text].y - 0.36 * 11 for text in ("0", "100")][1] == pytest.approx(line[1, 1])
     assert {"20", "40", "60", "80"} <= set(at)
+
+
+def test_an_accuracy_close_to_one_is_drawn_as_the_error_by_equal_factors():
+    scene = curves([0, 1, 2], {}, {"test": [0.1, 0.91, 0.991]})
+    (line,) = series(scene, "muted")
+    assert np.diff(line[:, 1])[0] == pytest.approx(np.diff(line[:, 1])[1]) and line[0, 1] < line[1, 1]
+    assert "Error, %, logarithmic" in texts(scene) and {"1", "10", "0"} - set(texts(scene)) == set()
+    at = {part.text: part.y - 0.36 * 11 for part in scene.parts if isinstance(part, Words) and part.x < 60}
+    assert at["1"] - at["10"] == pytest.approx(line[2, 1] - line[1, 1])
+
+
+def test_no_error_at_all_stands_at_the_lower_edge_and_is_named():
+    scene = curves([0, 1, 2], {}, {"test": [0.5, 0.98, 1.0], "training": [0.5, 1.0, 1.0]})
+    (line,) = series(scene, "muted")
+    at = {part.text: part.y - 0.36 * 11 for part in scene.parts if isinstance(part, Words) and part.x < 60}
+    assert at["0"] == pytest.approx(line[2, 1]) and line[2, 1] > line[1, 1] > line[0, 1]
+    assert np.isfinite(np.concatenate(series(curves([0, 1], {}, {"test": [1.0, 1.0]}), "muted"))).all()
+
+
+@pytest.mark.parametrize("values", [[0.1, 0.89], [97.3, 99.1], [np.nan, np.nan]])
+def test_other_accuracies_are_drawn_as_they_are(values):
+    assert "Accuracy, %" in texts(curves([0, 1], {}, {"test": values}))
 
 
 def test_end_labels_do_not_overlap():

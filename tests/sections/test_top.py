@@ -76,3 +76,13 @@ def test_accuracies_within_noise_are_not_told_apart(recorded):
     assert same.startswith(
         "Test accuracy is 52.0\xa0% after epoch 2, within the 95\xa0% interval of the 50.0\xa0% after"
     )
+
+
+def test_what_the_accuracy_is_drawn_as_is_said(recorded):
+    run = open_run(recorded)
+    for values, said in (
+        ([0.1, 0.5, 0.7], "Accuracy: share of images classified correctly"),
+        ([0.1, 0.5, 0.97], "Error: share of images classified wrongly. Epoch 0"),
+        ([0.1, 0.5, 1.0], "Error: share of images classified wrongly, at the lower edge where it is 0. Epoch 0"),
+    ):
+        assert said in curves.build(with_accuracies(run, values, 1000)).blocks[0].caption
