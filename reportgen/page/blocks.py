@@ -38,6 +38,7 @@ from reportgen.core.report import (
 from reportgen.core.scripted import Examples, Explorer
 from reportgen.errors import ReportgenError
 from reportgen.page.drawing import labelled, panel
+from reportgen.page.encoded import lossless
 from reportgen.page.loader import clean
 from reportgen.page.mosaic import layout, scale
 from reportgen.page.outline import needs_script
@@ -82,8 +83,10 @@ def suffix(mime: str, owner: str) -> str:
 
 
 def embed(name: str, data: bytes, mime: str) -> str:
-    """Emits a picture into the page itself: its data: URI."""
+    """Emits a picture into the page itself: its data: URI; a PNG with the same pixels as WebP where that is shorter."""
     suffix(mime, name)
+    if mime == "image/png" and len(shorter := lossless(data)) < len(data):
+        data, mime = shorter, "image/webp"
     return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
 
 
