@@ -10,14 +10,14 @@ from flax import linen as nn
 import reportgen
 
 text = np.frombuffer("\n".join(topics.values()).encode("ascii", "ignore")[:204_800], np.uint8)
-train, test = np.split(text.astype(int).reshape(-1, 64), [3000])
+train, test = np.split(text.astype(int).reshape(-1, 80), [2400])
 
 
 class Transformer(nn.Module):
     @nn.compact
     def __call__(self, tokens):
         x, mask = nn.Embed(256, 64)(tokens), nn.make_causal_mask(tokens)
-        place = self.param("place", nn.initializers.normal(1.0), (1, 64, 64))  # queries and keys know of it
+        place = self.param("place", nn.initializers.normal(1.0), (1, 80, 64))  # for queries and keys alone
         for number in range(2):
             value = nn.LayerNorm()(x)
             read = nn.MultiHeadDotProductAttention(4, name=f"attention{number}")
@@ -35,7 +35,7 @@ loss_of = jax.jit(jax.value_and_grad(lambda v, x: cross_entropy(model.apply(v, x
 data = {"probe": test[-4:], "evaluation": test, "vocabulary": chr}
 with reportgen.Recorder("runs/language", model, variables, **data, overwrite=True) as recorder:
     for _ in range(4):
-        for batch in order.permutation(train).reshape(-1, 30, 64):
+        for batch in order.permutation(train).reshape(-1, 24, 80):
             loss, gradient = loss_of(variables, batch)
             change, state = update(gradient, state)
             variables = optax.apply_updates(variables, change)
