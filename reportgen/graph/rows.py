@@ -63,7 +63,8 @@ def rows(part: Part, network: Network, look: Look, module: str = "") -> tuple[Ro
             name = layer.path.removeprefix(f"{earlier.path}/") if layer.path.startswith(f"{earlier.path}/") else name
         if layer.path == INPUT:
             name = "input"
-        elif layer.path.startswith(layer.op) and layer.role is Role.BLOCK:  # the model itself
+        elif layer.path.startswith(layer.op) and layer.role is Role.BLOCK and "output" not in network.layers:
+            # The model itself, unless a layer of its own is called so.
             name = f"output{layer.path.removeprefix(layer.op)}"
         op = "" if name.lower().startswith(layer.op.lower()) else layer.op
         said = _said(op, None if layer.shape == before else layer.shape, layer.parameters)

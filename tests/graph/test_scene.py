@@ -38,6 +38,16 @@ def test_a_node_says_name_operation_shape_and_parameters():
     assert words(drawn(net)) == ["input", "8×8×3", "stem", "Conv 4×4×2 · 36", "relu", "Conv_0", "4×4×2 · 36"]
 
 
+def test_the_model_itself_is_called_output_unless_a_layer_is():
+    itself = Layer("Net", "Net", Role.BLOCK, (4, 4, 2), inputs=("last",), alias_of="last")
+    named = {
+        name: words(drawn(network(conv("last", INPUT), itself, *more)))
+        for name, more in (("output", ()), ("Net", (conv("output", "last"),)))
+    }
+    assert all(name in found for name, found in named.items()) and "Net" not in named["output"]
+    assert named["Net"].count("output") == 1
+
+
 def test_parameters_that_another_call_has_are_named():
     again = Layer("head#2", "Conv", Role.CONV, (4, 4, 2), inputs=("head",), tied_to="head")
     net = network(conv("head", INPUT), conv("last", "head"), again)
