@@ -18,7 +18,7 @@ from reportgen.figures.palettes import GREY, Palette
 from reportgen.sections.context import PageContext
 from reportgen.sections.limits import coarse
 from reportgen.sections.scale import layer_range, scaled, value_words
-from reportgen.sections.tokens import pieces_of, token_inputs, visible
+from reportgen.sections.tokens import position_names, token_inputs
 from reportgen.sections.words import NBSP, noun, plural
 
 FEW = 4
@@ -209,8 +209,7 @@ def _sequence(context: PageContext, layer: Layer, index: int) -> Figure:
     tokens = token_inputs(context.probe)
     names = [str(place) for place in range(positions)]
     if tokens is not None and tokens.shape[1] == positions:
-        pieces = pieces_of(context.run, tokens[index])
-        names = [f"{place} {visible(piece)}" for place, piece in enumerate(pieces)]
+        names = position_names(context.run, tokens[index])
     peak = strongest(context.stats[layer.path])[index]
     return chart(
         f"maps-{context.slug(layer.path)}-{index}",

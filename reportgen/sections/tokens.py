@@ -185,6 +185,12 @@ def visible(piece: str) -> str:
     return SPACE * start + text[start:end] + SPACE * (len(text) - max(end, start))
 
 
+def position_names(run: Run, tokens: np.ndarray) -> list[str]:
+    """A name for each position of a text: its number, then its token; spaces are shown where a vocabulary has them."""
+    texts = [visible(piece) if run.vocabulary else piece.strip() for piece in pieces_of(run, tokens)]
+    return [f"{place} {text}" for place, text in enumerate(texts)]
+
+
 def _passages(context: PageContext, outcome: Tokens, tokens: np.ndarray) -> list[Block]:
     """The passages with the largest, a middle and the least mean loss, among those that are kept."""
     losses = outcome.losses[: len(tokens)]

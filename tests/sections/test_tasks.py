@@ -25,6 +25,7 @@ from reportgen.sections import (
     tokens,
     unscored,
 )
+from reportgen.sections.tokens import position_names
 from tests.sections.made import document, made, rows_of
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -141,6 +142,12 @@ def test_a_language_model_is_told_by_its_perplexity_which_the_csv_gives_again():
     sequence, at = most.rows[0][:2]
     letters = ["abcdef"[token] for token in context.run.batch("evaluation").inputs[sequence]]
     assert most.rows[0][2:4] == ("".join(letters[:at]), letters[at])
+
+
+def test_positions_have_names_whose_spaces_show_where_they_are_text():
+    run = made(Kind.NONE, None, Batch(1, np.zeros((1, 3))), vocabulary=(" the", "\n", "cat ")).run
+    assert position_names(run, np.array([0, 1, 2])) == ["0 ␣the", "1 ⏎", "2 cat␣"]
+    assert position_names(replace(run, vocabulary=()), np.array([7, 30])) == ["0 7", "1 30"]
 
 
 def test_the_page_of_a_language_model_never_says_image():
