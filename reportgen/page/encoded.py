@@ -1,6 +1,7 @@
-"""What stands in the page as text: pictures in the shortest form that keeps every pixel."""
+"""Short forms of what stands in the page: pictures with every pixel, scripts and styles without comments and spaces."""
 
 import io
+import re
 from functools import lru_cache
 
 PIXELS = 50_000_000
@@ -26,3 +27,31 @@ def lossless(png: bytes) -> bytes:
         # A higher effort takes several times as long for a few bytes.
         picture.convert("RGBA" if clear else "RGB").save(buffer, "WEBP", lossless=True, exact=True, quality=50)
     return buffer.getvalue()
+
+
+_STRING = r"""\"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'"""
+_INNER = r"`(?:[^`\\$]|\\.|\$(?!\{)|\$\{[^`{}]*\})*`"
+_TEMPLATE = rf"`(?:[^`\\$]|\\.|\$(?!\{{)|\$\{{(?:[^`{{}}]|\{{[^`{{}}]*\}}|{_INNER})*\}})*`"
+_PATTERN = r"(?:(?<=[(,=:?!])|(?<=[(,=:?!] ))/(?![/*])(?:[^/\\\n\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/[a-z]*"
+_LITERAL = rf"{_STRING}|{_TEMPLATE}|{_PATTERN}"
+_SCRIPT = re.compile(rf"({_LITERAL})|\s*//[^\n]*|\s*([{{(\[,;:?=<>&|*\])])\s*|\s*(\}})|\n\s*")
+_STYLE = re.compile(rf"({_STRING})|/\*.*?\*/|\s*([{{}};,>])\s*|(:)\s+", re.DOTALL)
+
+
+def lean_script(text: str) -> str:
+    """A script without comments, line ends and spaces that nothing depends on.
+
+    Strings, templates (one within another at most) and regular expressions are left alone. Its statements
+    end in semicolons.
+    """
+    return _SCRIPT.sub(_kept, text).strip() + "\n"
+
+
+def lean_style(text: str) -> str:
+    """A style sheet likewise."""
+    return _STYLE.sub(_kept, text).replace(";}", "}").strip() + "\n"
+
+
+def _kept(found: re.Match[str]) -> str:
+    text = next((text for text in found.groups() if text), "")
+    return text or ("\n" if found[0].isspace() else "")

@@ -9,7 +9,6 @@ the same bytes.
 
 import base64
 import hashlib
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from markupsafe import Markup
 from reportgen.core.report import Document
 from reportgen.errors import ReportgenError
 from reportgen.page.blocks import Emit, Pen, embed, section
+from reportgen.page.encoded import lean_script, lean_style
 from reportgen.page.loader import asset, environment
 from reportgen.page.outline import needs_script, outline, parts, targets
 
@@ -108,20 +108,8 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return pairs
 
 
-def lean(text: str, style: bool = False) -> str:
-    """A script or style sheet without what only its readers under templates/ need: comments on lines of their own,
-    indentation.
-
-    No script has a text that goes over several lines.
-    """
-    if style:
-        text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
-    lines = (line.strip() for line in text.splitlines())
-    return "".join(f"{line}\n" for line in lines if line and (style or not line.startswith("//")))
-
-
 def _joined(names: Any) -> str:
-    text = "".join(lean(asset(name), name.startswith("css/")) for name in names)
+    text = "".join((lean_style if name.startswith("css/") else lean_script)(asset(name)) for name in names)
     # Either would end the element early, and the rest of the text would become part of the page.
     if "</script" in text.lower() or "</style" in text.lower() or "<!--" in text:
         raise ReportgenError("a file under templates/css or templates/js holds </script, </style or <!--", code="P105")

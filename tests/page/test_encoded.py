@@ -1,7 +1,8 @@
-"""Pictures in the page itself: shorter, with every pixel as it was."""
+"""What the page holds in short forms: every pixel, every string and every rule is as it was."""
 
 import base64
 import io
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from PIL import Image
 from reportgen.figures.mosaic import png, small_png
 from reportgen.figures.palettes import DIVERGING, GAP
 from reportgen.page.blocks import embed
-from reportgen.page.encoded import lossless
+from reportgen.page.encoded import lean_script, lean_style, lossless
+from reportgen.page.html import EARLY_SCRIPTS, SCRIPTS, scripts, styles
+from reportgen.page.loader import asset
 
 
 def pixels(data: bytes) -> np.ndarray:
@@ -48,3 +51,41 @@ def test_what_webp_can_not_hold_stays_as_it_is() -> None:
     Image.new("L", (20_000, 2)).save(wide, "PNG")
     for made in (deep.getvalue(), wide.getvalue()):
         assert lossless(made) == made
+
+
+SCRIPT = """
+// Why.
+(() => {
+  "use strict";
+  const text = `a ${b ? `, ${c}` : " // "}; d`; // why
+  const parts = line.split(/[ ,;] \\/ /g, 2).map((part) => part - -1);
+  for (const [a, b] of parts) {
+    if (a === ": ; ,") return { a, 'b' : [b] };
+    else go(a, /x = "y"/);
+  }
+})();
+"""
+
+
+def test_a_script_loses_only_what_nothing_depends_on() -> None:
+    assert lean_script(SCRIPT) == (
+        '(()=>{"use strict";const text=`a ${b ? `, ${c}` : " // "}; d`;\n'
+        "const parts=line.split(/[ ,;] \\/ /g,2).map((part)=>part - -1);"
+        'for(const[a,b]of parts){if(a===": ; ,")return{a,\'b\':[b]};else go(a,/x = "y"/);}})();\n'
+    )
+
+
+def test_a_style_sheet_likewise() -> None:
+    text = '/**/\na :is(b, c) > d::after { content: "; :  x"; margin: 0 -1px; }\n@media (width > 3) { e { f: g; } }'
+    assert lean_style(text) == 'a :is(b,c)>d::after{content:"; :  x";margin:0 -1px}@media (width>3){e{f:g}}\n'
+
+
+def test_every_word_of_the_scripts_is_still_there() -> None:
+    """What is removed are comments and spaces: words and their order are those of the files."""
+    for name in (*EARLY_SCRIPTS, *SCRIPTS):
+        text = re.sub(r"(?m)^\s*//.*$|; // .*$", "", asset(f"js/{name}.js"))
+        assert re.findall(r"\w+|\S", lean_script(text)) == re.findall(r"\w+|\S", text), name
+
+
+def test_scripts_and_styles_stay_below_their_limit() -> None:
+    assert len((styles() + scripts(EARLY_SCRIPTS) + scripts(SCRIPTS)).encode()) < 90_000
