@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from reportgen.record import Keep, Recorder
     from reportgen.reported import Report
     from reportgen.sections import PageContext
+    from reportgen.site import Site, build_site
     from reportgen.store import open_run, save_run
     from reportgen.training import train
     from reportgen.training.replay import replay
@@ -43,10 +44,12 @@ _HOME = {
     "ReportgenError": "reportgen.errors",
     "Run": "reportgen.core.run",
     "Section": "reportgen.core.report",
+    "Site": "reportgen.site",
     "Table": "reportgen.core.report",
     "Task": "reportgen.core.outcome",
     "Text": "reportgen.core.report",
     "build": "reportgen.api",
+    "build_site": "reportgen.site",
     "compare": "reportgen.comparing",
     "inspect": "reportgen.api",
     "load_dataset": "reportgen.data",
@@ -67,11 +70,13 @@ __all__ = [
     "ReportgenError",
     "Run",
     "Section",
+    "Site",
     "Table",
     "Task",
     "Text",
     "__version__",
     "build",
+    "build_site",
     "compare",
     "inspect",
     "load_dataset",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reportgen.core.arguments import count, positive, truth
-from reportgen.core.progress import Bar
+from reportgen.core.progress import Bar, Progress
 from reportgen.core.report import Document
 from reportgen.core.run import Run
 from reportgen.errors import OptionError, RunError, expect, naming_the_extra, warn
@@ -45,7 +45,7 @@ def build(
     embedding: Literal["umap", "pca"] | None = None,
     title: str | None = None,
     max_size: int | None = MAX_SIZE,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> Report:
     """Analyse a recorded run and lay it out as a report. Needs no jax and no model code.
 
@@ -56,7 +56,8 @@ def build(
     or "images" (what shares a range), or (A, B), where A is black and B is white. `embedding` None is "umap", or "pca"
     with a note on the page where numba is not installed. `max_size` is the most bytes that the page as one file may
     have: what has to be left out for it (fewer probe images, then fewer channels, then fewer colours) is named on the
-    page. None is no limit.
+    page. None is no limit. `progress` True shows a bar on standard error; a function is told the same: what, how many
+    sections are done, of how many.
     Raises RunError for what is no run, OptionError for a step, layer or channel that it does not have, MissingError
     for "umap" without numba.
     """
@@ -103,7 +104,7 @@ def _built(
     options: Options,
     title: str | None,
     max_size: int | None,
-    progress: bool,
+    progress: bool | Progress,
     share: int = 1,
 ) -> Report:
     """The report of a run whose files are taken for whole, DamagedError when one is not; of `share` on a page."""

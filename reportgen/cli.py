@@ -171,7 +171,7 @@ def train(
 
 
 @cli.command()
-@click.argument("run", metavar="RUN")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--from", "from_step", default="init", show_default=True, metavar="STEP|init", help="Earlier step.")
 @click.option("--to", "to_step", default="final", show_default=True, metavar="STEP|final", help="Later step.")
 @click.option(
@@ -180,18 +180,34 @@ def train(
     help="How to draw the hidden layer in two dimensions. Default: umap, or pca (linear) where numba is missing.",
 )
 @page_options("report")
-def build(run: str, output: Output, view: dict[str, Any], **options: Any) -> None:
+def build(runs: tuple[str, ...], output: Output, view: dict[str, Any], **options: Any) -> None:
     """Turn the run directory RUN, or a folder of several networks' runs side by side, into a report.
+
+    Several RUNs, or an -o that ends in a slash, make a site: a page for each run, built where something changed, and
+    an index that lists them.
 
     \b
     reportgen build runs/a -o a.html
     reportgen build runs/a -o late.html --from 200 --to final --layers 'conv*'
     reportgen build runs/a -o a.html --numbers a-numbers --figures a-figures --figure-format pdf
     reportgen build runs/a -o pull-request --format md
+    reportgen build runs/* -o site/
     """
     from reportgen import api
 
-    output.write(api.build(run, progress=not output.quiet, **view, **options))
+    if len(runs) == 1 and not output.is_site:
+        output.write(api.build(runs[0], progress=not output.quiet, **view, **options))
+        return
+    output.check_site()
+    from reportgen.site import build_site
+
+    site = build_site(runs, output.path, progress=not output.quiet, **view, **options)
+    if not output.quiet:
+        click.echo(f"{site.index}: {len(site.built)} built, {len(site.current)} current, {len(site.failed)} failed")
+    if site.failed:
+        said = "; ".join(f"{name}: {text.rstrip('.')}" for name, text in site.failed.items())
+        count = f"{len(site.failed)} of {len(site.built) + len(site.current) + len(site.failed)} runs"
+        raise RunError(f"{count} could not be built, the others are in {site.index}: {said}", code="R110")
 
 
 @cli.command()

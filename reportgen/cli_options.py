@@ -1,5 +1,6 @@
 """The options that commands share: what the page shows, what is written, and how a checkpoint is read."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,22 @@ class Output:
         if self.path == "-" and self.form in ("dir", "md"):
             raise OptionError(
                 f"-o - writes one HTML file; --format {self.form} has several: give a folder with -o", code="O103"
+            )
+
+    @property
+    def is_site(self) -> bool:
+        """Whether the path says that it is a folder, and no form that is one was asked for."""
+        return self.path.endswith(("/", os.sep)) and self.form in (None, "html")
+
+    def check_site(self) -> None:
+        """Raise OptionError where what was asked for is of one page, and a site has many."""
+        if click.get_current_context().get_parameter_source("output") is not ParameterSource.COMMANDLINE:
+            raise OptionError("several runs make a site: give its folder, such as -o site/", code="O103")
+        if is_standard_output(self.path) or self.form in ("dir", "md") or self.numbers or self.figures:
+            raise OptionError(
+                "several runs make a site, which is a folder of HTML files: give one with -o, and leave out --format, "
+                "--numbers and --figures, which are of one run",
+                code="O103",
             )
 
     def write(self, report: "Report") -> None:

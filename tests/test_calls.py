@@ -135,6 +135,7 @@ def calls(folder, tmp_path):
         ),
         "Text": shown(reportgen.Text, text="t"),
         "build": called(reportgen.build, run=run, embedding="pca"),
+        "build_site": called(reportgen.build_site, runs=[run], folder=new, embedding="pca"),
         "compare": called(reportgen.compare, base=run, new=run, embedding="pca"),
         "inspect": called(reportgen.inspect, model=NET, images=[X[0]], variables=VARIABLES),
         "inspect a run": called(reportgen.inspect, model=NET, run=run),
@@ -157,14 +158,14 @@ NAMES = (
     """
 Checkpoint/ComparisonReport.crossed/Figure/Keep/Recorder/Recorder.at/Recorder.close/Recorder.epoch/Recorder.flush
 Recorder.rows/Recorder.step/Recorder.steps/Report.save/Report.with_section/Report.write_figures/Report.write_numbers/Run.batch/Section
-Start/Table/Task/Text/build/compare/inspect/inspect a run/load_dataset/open_run/replay/replay pairs/replay a step
-save_run/train
+Start/Table/Task/Text/build/build_site/compare/inspect/inspect a run/load_dataset/open_run/replay/replay pairs
+replay a step/save_run/train
 """.replace("\n", "/")
     .strip("/")
     .split("/")
 )
 
-GIVEN = {"ComparisonReport", "PageContext", "Report", "ReportgenError", "Run"}
+GIVEN = {"ComparisonReport", "PageContext", "Report", "ReportgenError", "Run", "Site"}
 """Public classes that are handed out, not called."""
 
 EARLIER = {"Report.add_section"}

@@ -19,7 +19,7 @@ FLOORS = [
     {"record", "sections", "inspection"},
     {"training", "reported"},
     {"api", "cli_streams"},
-    {"cli_options", "comparing"},
+    {"cli_options", "comparing", "site"},
     {"cli_compare", "cli_replay"},
     {"cli"},
 ]

@@ -79,6 +79,10 @@ class Built:
         self._names.add(name)
         return path
 
+    def keep(self, name: str) -> None:
+        """Count a file that is there as one of this build: as of an earlier one, or written by another process."""
+        self._names.add(name)
+
     def __enter__(self) -> "Built":
         return self
 

@@ -200,8 +200,22 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A cell of a table that is more than its text.
+
+    It leads to `link`, a file beside the page, or shows the `drawing`, which the text describes then; `value` is what
+    rows are sorted by, None for the text.
+    """
+
+    text: str
+    link: str = ""
+    drawing: Drawing | None = None
+    value: float | None = None
+
+
+@dataclass(frozen=True)
 class Table:
-    """Rows under named columns; cells are str, int, float or None ("no data").
+    """Rows under named columns; cells are str, int, float, None ("no data") or a `Cell`.
 
     `align` has "l" or "r" per column. The first cell of each row is its header; `anchors` are ids of the rows, () for
     none.

@@ -122,6 +122,20 @@ def beside(
     return Scene(WIDTH, HEIGHT, tuple(panel))
 
 
+def spark(values: Sequence[float], least: float, largest: float) -> Scene:
+    """A curve as small as a word, between the `least` value at the bottom and the `largest`; NaN leaves a gap."""
+    width, height, edge = 120.0, 26.0, 3.0
+    column: np.ndarray = np.array(values, float, ndmin=1)
+    across = np.linspace(edge, width - edge, max(len(column), 2))[: len(column)]
+    # Halved, since the distance between two values near the largest float overflows.
+    share = (column / 2 - least / 2) / ((largest / 2 - least / 2) or 1.0)
+    points = np.stack([across, height - edge - share * (height - 2 * edge)], axis=1)
+    parts = [points[start:stop] for start, stop in runs(np.asarray(np.isfinite(points).all(axis=1)))]
+    ends = [parts[-1][-1:]] if parts else []
+    lines = Lines(tuple(part for part in parts if len(part) > 1), "accent", 1.5)
+    return Scene(width, height, (lines, *(Dots(end, "accent", 4.5) for end in ends)))
+
+
 def binned(at: np.ndarray, values: np.ndarray) -> np.ndarray:
     """[point, (place, median, least, largest)] of every `steps_per_bin` steps with a finite value."""
     group = steps_per_bin(len(values))

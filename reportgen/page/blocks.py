@@ -23,6 +23,7 @@ from reportgen.core.report import (
     Animation,
     Aspect,
     Block,
+    Cell,
     ColorBar,
     Drawing,
     Entry,
@@ -37,7 +38,7 @@ from reportgen.core.report import (
 )
 from reportgen.core.scripted import Examples, Explorer
 from reportgen.errors import ReportgenError
-from reportgen.page.drawing import labelled, panel
+from reportgen.page.drawing import check, labelled, panel
 from reportgen.page.encoded import lossless
 from reportgen.page.loader import clean
 from reportgen.page.mosaic import layout, scale
@@ -110,6 +111,8 @@ def cell(value: Any) -> tuple[str, str | None]:
         return text, (str(value) if text != str(value) else None)
     if isinstance(value, float):
         return number(value), (repr(value) if math.isfinite(value) else None)
+    if isinstance(value, Cell):
+        return value.text, (None if value.value is None else repr(value.value))
     return str(value), None
 
 
@@ -225,8 +228,28 @@ def table(pen: Pen, part: Table) -> Markup:
         table=part,
         number=pen.numbers.get(part.name, "Table"),
         align=alignment(part),
-        rows=[[cell(value) for value in row] for row in part.rows],
+        rows=[[(*cell(value), _shown_in(value, part.name)) for value in row] for row in part.rows],
     )
+
+
+_BESIDE = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+
+
+def _shown_in(value: Any, name: str) -> Markup | None:
+    """What stands in a cell in its text's stead; None for the text."""
+    if not isinstance(value, Cell):
+        return None
+    if value.drawing is not None:
+        check(value.drawing.svg, f"a cell of the table {name!r}")
+        return Markup(labelled(value.drawing.svg, value.text, {}))
+    if not value.link:
+        return None
+    if not _BESIDE.fullmatch(value.link):
+        raise ReportgenError(
+            f"a cell of the table {name!r} leads to {value.link[:60]!r}, not to a file beside the page",
+            code="P101",
+        )
+    return Markup('<a href="{}">{}</a>').format(value.link, clean(value.text))
 
 
 def figure(pen: Pen, part: Figure) -> Markup:

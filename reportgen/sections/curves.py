@@ -12,7 +12,7 @@ from reportgen.core.run import Run
 from reportgen.figures.chart import chart
 from reportgen.figures.curves import close_to_one, curves, steps_per_bin
 from reportgen.sections.context import PageContext
-from reportgen.sections.measures import NAMES, reported
+from reportgen.sections.measures import MAIN, NAMES, reported
 from reportgen.sections.words import listed, noun, percent, plural
 
 
@@ -32,7 +32,7 @@ def build(context: PageContext) -> Section | None:
 
 def _title(context: PageContext) -> str:
     kind = None if context.run.task is None else context.run.task.kind
-    own = _MAIN.get(kind) if kind is not None else None
+    own = MAIN.get(kind) if kind is not None else None
     parts = ["loss"] if _loss(context) else []
     parts += ["accuracy"] if _accuracy(context) else []
     if own is not None and any(own in row for row in context.run.epochs):
@@ -233,16 +233,6 @@ def _apart(first: float, second: float, examples: int) -> bool:
     return not low <= second <= high
 
 
-_MAIN = {
-    Kind.TOKENS: "val_perplexity",
-    Kind.REGRESSION: "val_r2",
-    Kind.RECONSTRUCTION: "val_reconstruction_error",
-    Kind.DENSE: "val_mean_iou",
-    Kind.MULTILABEL: "val_f1",
-}
-"""The metric that says how good a network of that task is."""
-
-
 def _own_measure(context: PageContext, name: str, place: Callable[[Mapping[str, float]], str]) -> str:
     """From what to what the task's own metric went; "" where it is not known at both ends."""
     rows = [row for row in context.run.epochs if np.isfinite(row.get(name, np.nan))]
@@ -265,8 +255,8 @@ def _finding(context: PageContext) -> str:
 
     rated = [row for row in epochs if np.isfinite(row.get("val_accuracy", np.nan))]
     text = reported(context) or f"The network was trained until {place(last)}"
-    if kind is not None and kind in _MAIN:
-        text = _own_measure(context, _MAIN[kind], place) or text
+    if kind is not None and kind in MAIN:
+        text = _own_measure(context, MAIN[kind], place) or text
     elif len(rated) > 1 and rated[-1] is last:
         first, best = rated[0], max(rated, key=lambda row: row["val_accuracy"])
         start, end = first["val_accuracy"], last["val_accuracy"]

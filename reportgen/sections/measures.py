@@ -27,6 +27,15 @@ NAMES = {
 }
 """Measured metric -> how the page calls it."""
 
+MAIN = {
+    Kind.TOKENS: "val_perplexity",
+    Kind.REGRESSION: "val_r2",
+    Kind.RECONSTRUCTION: "val_reconstruction_error",
+    Kind.DENSE: "val_mean_iou",
+    Kind.MULTILABEL: "val_f1",
+}
+"""The metric that says how good a network of that task is."""
+
 
 REPORTED = 2
 """Metrics of the training loop that a sentence names."""
