@@ -17,7 +17,7 @@ from typing import Any, Literal
 from reportgen.core.arguments import count, positive, truth
 from reportgen.core.progress import Bar, Progress
 from reportgen.core.report import Document
-from reportgen.core.run import Run
+from reportgen.core.run import CLOCK, Run
 from reportgen.errors import OptionError, RunError, expect, naming_the_extra, warn
 from reportgen.page.html import html
 from reportgen.reported import Report
@@ -113,8 +113,8 @@ def _built(
         positive("max_size", max_size)
     run = with_real_parts(now.run)
     if os.environ.get("SOURCE_DATE_EPOCH"):
-        # Duration and day are the only wall-clock values on the page; this variable asks for none.
-        facts = {name: value for name, value in run.provenance.items() if name not in ("seconds", "date")}
+        # Durations and the day are the only wall-clock values on the page; this variable asks for none.
+        facts = {name: value for name, value in run.provenance.items() if name not in CLOCK}
         run = replace(run, provenance=facts)
     now, before = Moment(run, now.step), before and Moment(run, before.step)
     specs = (*PAGES[now.run.kind], *installed())

@@ -14,7 +14,7 @@ from typing import Literal
 from reportgen.analysis.thresholds import parse
 from reportgen.core.arguments import texts
 from reportgen.core.progress import Bar
-from reportgen.core.run import Run
+from reportgen.core.run import CLOCK, Run
 from reportgen.errors import OptionError, expect
 from reportgen.reported import Report
 from reportgen.sections.compare import ORDER, Comparison, assemble
@@ -72,8 +72,7 @@ def compare(
     def made(whole: Sequence[Run]) -> ComparisonReport:
         if os.environ.get("SOURCE_DATE_EPOCH"):
             # Durations and days are left out, as in a report of one run.
-            clock = ("seconds", "date")
-            facts = [{name: value for name, value in run.provenance.items() if name not in clock} for run in whole]
+            facts = [{name: value for name, value in run.provenance.items() if name not in CLOCK} for run in whole]
             whole = [replace(run, provenance=known) for run, known in zip(whole, facts, strict=True)]
         count = len(sides[0])
         comparison = Comparison(tuple(whole[:count]), tuple(whole[count:]), method)

@@ -18,9 +18,9 @@ import numpy as np
 from reportgen.analysis.numerics import as_float64, correlation, norm
 from reportgen.core.examples import common, fingerprints_of
 from reportgen.core.network import Layer, Network
-from reportgen.core.run import Batch, Run
+from reportgen.core.run import CLOCK, Batch, Run
 
-OF_ITS_OWN = ("seconds", "date", "command")
+OF_ITS_OWN = (*CLOCK, "command")
 """Circumstances that differ between any two runs; what a command asked for stands in the configuration."""
 
 ROUNDING = 1e-6

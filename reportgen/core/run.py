@@ -227,6 +227,9 @@ def numbered_names(count: int, labels: Labels, classes: Sequence[str]) -> tuple[
 MEASURED = ("val_accuracy",)
 """Names that are the recorder's own, whether it measures them or not."""
 
+CLOCK = ("seconds", "evaluating_seconds", "date")
+"""What a run's provenance says of the clock, which no two recordings have alike."""
+
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:

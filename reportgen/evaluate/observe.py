@@ -1,5 +1,6 @@
 """Evaluate all batches of a run on one state of the network."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -33,7 +34,8 @@ class Observer:
     the targets are no labels. `embed_layer` is the path of a selected layer whose vectors are kept, None for none. An
     embedding batch without inputs is the first examples of the evaluation batch. `top` asks for the top-activating
     examples. Where the evaluation batch has fingerprints, the layer vectors of `COMPARED` examples are kept for
-    comparing runs. `mapped` are the selected layers whose maps are kept, None for all, as float16 if `halved`.
+    comparing runs. `mapped` are the selected layers whose maps are kept, None for all, as float16 if `halved`. The
+    attribute `seconds` is what the last observation took, 0 before the first.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Observer:
         mapped: Sequence[str] | None = None,
         halved: bool = False,
     ):
+        self.seconds = 0.0
         self.network = capture.network
         self._batches = batches
         channels = sum(capture.network.layers[path].channels for path in capture.selected)
@@ -82,6 +85,7 @@ class Observer:
 
         `progress(name, done, of)` is called after each batch, in examples.
         """
+        began = time.monotonic()
         note = partial(partial, progress) if progress is not None else lambda _: None
         probe, evaluation, embedding = (
             self._batches.get(name, Batch()) for name in ("probe", "evaluation", "embedding")
@@ -102,6 +106,7 @@ class Observer:
         ranges, top = results.get("ranges", {}), results.get("top", {})
         means = results.get("means")
         outcome = self._scoring.outcome(results)
+        self.seconds = time.monotonic() - began
         return Observation(step, epoch, maps, ranges, vectors, outcome, top, means, ranked)
 
 

@@ -339,7 +339,8 @@ class Recorder:
             measured = scores(observation.outcome, self._batches["evaluation"].targets)
             self.accuracy = measured.get("val_accuracy")
         row = MetricRow(self._step, self._epoch, measured, numbers(reported_values))
-        self._submit(lambda writer: writer.observation(fitting(observation, writer.size, self._taken)))
+        seconds = self._observe.seconds
+        self._submit(lambda writer: writer.observation(fitting(observation, writer.size, self._taken), seconds))
         self._submit(lambda writer: writer.epoch_row(row))
 
     def _submit(self, write: Callable[[RunWriter], None]) -> None:

@@ -116,6 +116,8 @@ def _training_figures(context: PageContext) -> Strip:
     strip.append(("epochs", f"{last.epoch}") if run.stage == "epoch" else ("checkpoints", f"{len(run.observations)}"))
     if "seconds" in run.provenance and "checkpoints" not in run.config:  # a replay's are not the training's
         strip.append(("time", _duration(float(run.provenance["seconds"]))))
+        if "evaluating_seconds" in run.provenance:
+            strip.append(("of it evaluating", _duration(float(run.provenance["evaluating_seconds"]))))
     return tuple(strip)
 
 

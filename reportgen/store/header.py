@@ -52,10 +52,10 @@ def parse_header(content: Any, shapes: Mapping[str, tuple[int, ...]]) -> tuple[H
         paths.add(layer.path)
         _check(layer)
     problems = []
-    for name in ("seconds", "train_images", "test_images"):
+    for name in ("seconds", "evaluating_seconds", "train_images", "test_images"):
         value = header.provenance.get(name, 0)
         if not (is_number(value) and 0 <= value < 2**53):
-            problems.append(f'run.json: "{name}" is not a valid {"duration" if name == "seconds" else "count"}')
+            problems.append(f'run.json: "{name}" is not a valid {"duration" if "seconds" in name else "count"}')
             del header.provenance[name]
     return header, problems
 

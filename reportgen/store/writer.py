@@ -134,6 +134,7 @@ class RunWriter:
                 code="R102",
             )
         seconds = _number(run_file, "seconds") if resume_at is not None else 0.0
+        self._evaluating = _number(run_file, "evaluating_seconds") if resume_at is not None else 0.0
         self._thinned_before = int(_number(run_file, "snapshots_thinned")) if resume_at is not None else 0
         keep = -1 if overwrite or resume_at is None else resume_at
         if keep < 0:
@@ -191,8 +192,9 @@ class RunWriter:
         if self._log.stage > stage:
             self._write_header("running", self._seconds_before)
 
-    def observation(self, observation: Observation) -> None:
-        """Write how the network responded at a step."""
+    def observation(self, observation: Observation, seconds: float = 0.0) -> None:
+        """Write how the network responded at a step, which took so many seconds to find out."""
+        self._evaluating += seconds
         file = layout.step_file(self.path / layout.ACTIVATIONS, observation.step)
         at = place(observation.step, observation.epoch)
         write_tensors(file, observation_tensors(observation), at)
@@ -284,7 +286,10 @@ class RunWriter:
             header["provenance"] = {**header.get("provenance", {}), **stated}
         if seconds is not None and not os.environ.get("SOURCE_DATE_EPOCH"):
             # Who sets this asks for output that depends on no clock (reproducible-builds.org).
-            header["provenance"] = {**header.get("provenance", {}), "seconds": round(seconds, 3)}
+            taken = {"seconds": round(seconds, 3)}
+            if self._evaluating:
+                taken["evaluating_seconds"] = round(self._evaluating, 3)
+            header["provenance"] = {**header.get("provenance", {}), **taken}
         content = json.dumps(header, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False)
         write_bytes(self.path / layout.RUN_FILE, content.encode("utf-8", "replace") + b"\n")
 

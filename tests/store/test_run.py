@@ -4,7 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from reportgen.core.run import MetricRow
+from reportgen.core.run import MetricRow, Observation
 from reportgen.errors import RunError
 from reportgen.store import RunWriter, layout, open_run, snapshot_at
 from reportgen.store.files import Tensors
@@ -159,14 +159,19 @@ def test_overwrite_replaces_all_of_it(run_copy):
 
 
 def test_resuming_drops_what_lies_after_the_step(run_copy):
-    seconds = json.loads((run_copy / "run.json").read_text())["provenance"]["seconds"]
+    before = json.loads((run_copy / "run.json").read_text())["provenance"]
+    assert 0 < before["evaluating_seconds"] < before["seconds"]
     writer = RunWriter(run_copy, HEADER, resume_at=6)
+    writer.observation(Observation(7, 2, {}), 0.25)
+    (run_copy / layout.ACTIVATIONS / "00000007.safetensors").unlink()
     writer.close("finished", 1.0)
     assert list(open_run(run_copy).snapshots) == list(range(7))
     assert layout.listed_steps(run_copy / layout.ACTIVATIONS) == [0, 6]
     assert [row.step for row in read_rows(run_copy / layout.STEPS_FILE)[0]] == list(range(1, 7))
     assert [row.step for row in read_rows(run_copy / layout.EPOCHS_FILE)[0]] == [0, 6]
-    assert json.loads((run_copy / "run.json").read_text())["provenance"]["seconds"] == pytest.approx(seconds + 1)
+    after = json.loads((run_copy / "run.json").read_text())["provenance"]
+    assert after["seconds"] == pytest.approx(before["seconds"] + 1)
+    assert after["evaluating_seconds"] == pytest.approx(before["evaluating_seconds"] + 0.25)
 
 
 def test_two_writers_at_once_are_refused(tmp_path):
