@@ -132,16 +132,17 @@ def layer_vector_tensors(vectors: LayerVectors) -> dict[str, np.ndarray]:
 
 def read_observation(tensors: Tensors, beside: Tensors | None = None) -> Observation:
     """One activations file, with the layer vectors `beside` it."""
+    ranges = renamed(tensors, RANGES)
     return Observation(
         *read_place(tensors),
         maps=renamed(tensors, MAPS),
-        ranges=renamed(tensors, RANGES),
+        ranges=Lazy(ranges, lambda path: _as(np.float32, ranges[path])),
         vectors={batch: tensors[name] for batch, name in VECTORS.items() if name in tensors},
         outcome=_read_outcome(tensors),
         top=_read_top(tensors),
-        layer_vectors=None if beside is None else LayerVectors(beside[CHOSEN], renamed(beside, MEANS)),
+        layer_vectors=None if beside is None else LayerVectors(_as(np.int64, beside[CHOSEN]), renamed(beside, MEANS)),
         top_classes={
-            batch: TopClasses(ranked["classes"].astype(np.int32), ranked["probabilities"].astype(np.float32))
+            batch: TopClasses(_as(np.int32, ranked["classes"]), _as(np.float32, ranked["probabilities"]))
             for batch in VECTORS
             if len(ranked := renamed(tensors, f"{TOP_CLASSES}{batch}/"))
         },
@@ -150,7 +151,15 @@ def read_observation(tensors: Tensors, beside: Tensors | None = None) -> Observa
 
 def _read_top(tensors: Tensors) -> dict[str, TopExamples]:
     values, examples, positions = (renamed(tensors, f"{TOP}{part}/") for part in TOP_PARTS)
-    return {path: TopExamples(values[path], examples[path], positions[path]) for path in values}
+    return {
+        path: TopExamples(_as(np.float32, values[path]), _as(np.int64, examples[path]), _as(np.int64, positions[path]))
+        for path in values
+    }
+
+
+def _as(dtype: type, value: np.ndarray) -> np.ndarray:
+    """The value as a type of `core.run` has it: another program may have written the same numbers as another type."""
+    return value.astype(dtype, copy=False)
 
 
 def outcome_names(kind: Kind) -> list[str]:
@@ -158,19 +167,32 @@ def outcome_names(kind: Kind) -> list[str]:
     return [f"{kind}/{part.name}" for part in fields(OUTCOMES[kind])]
 
 
+def _of_outcome(name: str, value: np.ndarray) -> np.ndarray:
+    real = np.float64 if name == "tokens/loss_sums" else np.float32
+    return _as(np.int64 if value.dtype.kind in "iu" else real, value)
+
+
 def _read_outcome(tensors: Tensors) -> Outcome | None:
     for kind, outcome_type in OUTCOMES.items():
         names = outcome_names(kind)
         if all(name in tensors for name in names):
-            parts: dict[str, Any] = {name.partition("/")[2]: tensors[name] for name in names}
+            parts: dict[str, Any] = {name.partition("/")[2]: _of_outcome(name, tensors[name]) for name in names}
             return outcome_type(**parts)
     # Format 1 has empty arrays where nothing was predicted.
     if any(name not in tensors for name in OUTCOME) or 0 in tensors.described["label_counts"][1]:
         return None
     predictions, gap, counts, sums = (tensors[name] for name in OUTCOME)
     # Formats 1 and 2 have a row for every label.
-    summed = tensors[SUMMED] if SUMMED in tensors.described else None
-    return Classification(predictions, gap, counts, renamed(tensors, LABEL_SUMS), sums, summed)
+    summed = _as(np.int64, tensors[SUMMED]) if SUMMED in tensors.described else None
+    by_label = renamed(tensors, LABEL_SUMS)
+    return Classification(
+        _as(np.int64, predictions),
+        _as(np.float32, gap),
+        _as(np.int64, counts),
+        Lazy(by_label, lambda path: _as(np.float64, by_label[path])),
+        _as(np.float64, sums),
+        summed,
+    )
 
 
 def renamed(tensors: Stored, prefix: str) -> Lazy[str, np.ndarray]:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import fields
 from itertools import pairwise
 
 import numpy as np
@@ -6,8 +7,8 @@ import pytest
 
 from reportgen.core.run import MetricRow, Observation
 from reportgen.errors import RunError
-from reportgen.store import RunWriter, layout, open_run, snapshot_at
-from reportgen.store.files import Tensors
+from reportgen.store import RunWriter, layout, open_run, schema, snapshot_at
+from reportgen.store.files import Tensors, write_tensors
 from reportgen.store.rows import PIECE, read_rows, row_line
 from tests.snapshots import flip_last_byte
 
@@ -252,3 +253,23 @@ def test_many_rows_are_read_as_few_are(tmp_path):
     mixed, unreadable = read_rows(file)
     np.testing.assert_equal([row.flat for row in mixed[:-1]], [row.flat for row in rows])
     assert mixed[-1].reported == {"val_loss": 2.5} and not unreadable
+
+
+@pytest.mark.parametrize(("whole", "real"), [(np.uint8, np.float64), (np.int32, np.float16)])
+def test_numbers_of_another_type_come_back_as_the_type_they_are(recorded, run_copy, whole, real):
+    """Another program may have written them: a file whose checksum is right, and whose values fit."""
+    run = open_run(recorded)
+    step, expected = max(run.observations), run.observations[max(run.observations)]
+    for file in (layout.step_file(run_copy / layout.ACTIVATIONS, step), run_copy / layout.VECTORS_FILE):
+        held = Tensors(file)
+        changed = {name: value.astype(whole if value.dtype.kind in "iu" else real) for name, value in held.items()}
+        write_tensors(file, changed, schema.place(*schema.read_place(held)))
+    found = open_run(run_copy, verify=True).observations[step]
+    assert found.outcome.input_sums.dtype == np.float64
+    for part in fields(expected.outcome):
+        one, other = getattr(expected.outcome, part.name), getattr(found.outcome, part.name)
+        pairs = [(one, other)] if isinstance(one, np.ndarray) else [(one[path], other[path]) for path in one]
+        assert all(before.dtype == after.dtype for before, after in pairs)
+    assert {value.dtype for value in found.ranges.values()} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(found.outcome.predictions, expected.outcome.predictions)
+    assert found.layer_vectors.examples.dtype == np.int64
