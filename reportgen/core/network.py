@@ -25,6 +25,9 @@ queries and keys of attention weights, channels or units; "?" where it could not
 MAPS: tuple[Axis, ...] = ("y", "x", "channel")
 """The axes of a stack of 2-D feature maps."""
 
+ATTENTION: tuple[Axis, ...] = ("head", "query", "key")
+"""The axes of attention weights."""
+
 INPUT = "@input"
 """Stands in `Layer.inputs` for the network's own input."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from reportgen.core.arguments import texts
-from reportgen.core.scripted import Examples, Explorer
+from reportgen.core.scripted import Examples, Explorer, Shades
 from reportgen.errors import OptionError, expect
 
 FigureFormat = Literal["svg", "pdf", "png"]
@@ -138,7 +138,7 @@ class Figure:
     paper, as the bytes of an SVG, PDF or PNG file with text as text; None for the animation, which is
     written as its GIF. `wide` lets it exceed the text's width. `of` is what it shows of a layer, with the layer's
     path: links to the layer lead to the first such figure. `live` names the block of `Examples` whose places a script
-    draws in the picture's stead, "" for none.
+    draws in the picture's stead, "" for none. `shades` are what a script can show in a drawing of tokens or patches.
     """
 
     name: str
@@ -150,6 +150,7 @@ class Figure:
     wide: bool = False
     of: tuple[Aspect, str] | None = None
     live: str = ""
+    shades: Shades | None = None
 
     def __post_init__(self) -> None:
         for name in ("name", "alt", "caption"):
@@ -160,6 +161,7 @@ class Figure:
         expect("wide", self.wide, bool, "True or False")
         expect("of", self.of, tuple | None, 'what it shows of a layer, such as ("maps", "conv1")')
         expect("live", self.live, str, "the name of a block of examples")
+        expect("shades", self.shades, Shades | None, "what a script can show in the drawing")
 
     def __repr__(self) -> str:
         return f"<Figure {self.name!r}: {self.caption[:80]}>"

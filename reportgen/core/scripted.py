@@ -86,3 +86,23 @@ class Examples:
     measure: str = ""
     layer: str = ""
     maps: Mapping[int, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+
+
+SHADES = 12
+"""Steps of a shade behind a token or over a patch, from none to the strongest."""
+
+
+@dataclass(frozen=True)
+class Shades:
+    """What a script can show behind the tokens of a text, or over the patches of a picture, in place of what the
+    drawing shows there; their places are its `Hook` "tokens".
+
+    `groups` have a title, a name for each thing to choose, and whether its shades depend on the token that reads.
+    `data` is the result of `analysis.quantise.pack` of int16 for each group: [name, token], or [name and reading token,
+    token] where they depend on it; from -SHADES, the most negative, to SHADES. `chosen` is the token that reads first.
+    """
+
+    count: int
+    chosen: int
+    groups: tuple[tuple[str, tuple[str, ...], bool], ...]
+    data: bytes = field(repr=False)

@@ -136,16 +136,18 @@ def _lay_out(tiles: np.ndarray, grid: Grid, ground: np.ndarray) -> np.ndarray:
 
 
 def small_png(pixels: np.ndarray) -> bytes:
-    """Colours [height, width, 3 or 4] as a PNG, of half a byte a pixel where they are few."""
+    """Colours [height, width, 3 or 4] as a PNG: half a byte a pixel where they are few, a byte where a palette holds
+    them."""
     from PIL import Image
 
-    if pixels.shape[2] != 3 or Image.fromarray(pixels).getcolors(FEW) is None:
+    counted = Image.fromarray(pixels).getcolors(256) if pixels.shape[2] == 3 else None
+    if counted is None:
         return png(pixels)
     colors, entries = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
     picture = Image.fromarray(entries.reshape(pixels.shape[:2]).astype(np.uint8))
     picture.putpalette(colors.tobytes())
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", bits=4)
+    picture.save(buffer, "PNG", bits=4 if len(counted) <= FEW else 8)
     return buffer.getvalue()
 
 

@@ -256,8 +256,17 @@ def figure(pen: Pen, part: Figure) -> Markup:
     """A figure: its picture, colour bar, number and caption."""
     kind = type(part.picture).__name__.lower()
     bar = _colorbar(pen, part.name, part.colorbar) if part.colorbar else ""
-    drawn = {"picture": _picture(pen, part), "colorbar": bar, "outline": _outline(pen, part)}
+    drawn = {"picture": _picture(pen, part), "colorbar": bar, "outline": _outline(pen, part), "shades": _shades(part)}
     return pen.draw("figure", figure=part, kind=kind, number=pen.numbers[part.name], **drawn)
+
+
+def _shades(part: Figure) -> dict[str, Any] | None:
+    """What the script needs to show them, with the packed numbers."""
+    if part.shades is None:
+        return None
+    groups = [(clean(title), [clean(name) for name in names], reads) for title, names, reads in part.shades.groups]
+    packed = base64.b64encode(part.shades.data).decode("ascii")
+    return {"stated": {"count": part.shades.count, "chosen": part.shades.chosen, "groups": groups}, "packed": packed}
 
 
 def _picture(pen: Pen, part: Figure) -> Markup:

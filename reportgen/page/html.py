@@ -37,6 +37,7 @@ SCRIPTS = (
     "kernels",
     "scatter",
     "explorer",
+    "shades",
     "enlarge",
     "scrolls",
     "paper",

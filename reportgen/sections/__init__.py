@@ -27,6 +27,7 @@ from reportgen.sections import (
     network,
     overview,
     parameters,
+    reading,
     reconstruction,
     regression,
     samples,
@@ -69,6 +70,7 @@ _STRONGEST = SectionSpec(
 )
 _MAPS = SectionSpec(maps.build, frozenset({Need.MAPS}), shrinks=("images", "channels", "levels"))
 _ATTENTION = SectionSpec(attention.build, frozenset({Need.MAPS}), shrinks=("images",))
+_READING = SectionSpec(reading.build, frozenset({Need.MAPS}), shrinks=("images",))
 _ACTIVITY = SectionSpec(activity.build, shrinks=("channels",))
 _HEALTH = SectionSpec(health.build)
 _NETWORK = SectionSpec(network.build)
@@ -90,12 +92,13 @@ PAGES: Mapping[str, tuple[SectionSpec, ...]] = {
             _EXPLORER,
             _SCATTER,
             _ATTENTION,
+            _READING,
             _ACTIVITY,
         ),
         *(_IMAGES, _CHOSEN, _STRONGEST, _MAPS, _HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
     "inspection": (
-        *(_IMAGES, _GRAPH, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ATTENTION, _ACTIVITY),
+        *(_IMAGES, _GRAPH, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ATTENTION, _READING, _ACTIVITY),
         *(*_TASKS, _TRUST, _STORY, _PARAMETERS, _HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
 }

@@ -5,23 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.analysis.attention import rollout
-from reportgen.core.network import Layer
+from reportgen.core.network import ATTENTION
 from reportgen.core.numbers import short_number
-from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Table, Text
+from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
 from reportgen.figures.chart import chart
 from reportgen.figures.curves import curves
-from reportgen.figures.export import picture_export
 from reportgen.figures.matrices import heatmap
 from reportgen.figures.palettes import GREY
-from reportgen.figures.photo import photos
-from reportgen.figures.text import token_text
 from reportgen.sections.context import PageContext
-from reportgen.sections.enlarged import frame_of, pixels_of
-from reportgen.sections.heads import KINDS, LEAST, WEIGHTS, Head, Weights, called, named, shares_of
-from reportgen.sections.maps import open_images, shown_images
-from reportgen.sections.overlay import laid_over, registered, thumbnail
-from reportgen.sections.tokens import pieces_of, visible
+from reportgen.sections.head_maps import grids, over_pictures
+from reportgen.sections.heads import KINDS, LEAST, Head, Weights, called, named, shares_of
+from reportgen.sections.tokens import position_names
 from reportgen.sections.words import NBSP, listed, moment, noun, plural
 
 MANY = 16
@@ -34,14 +28,15 @@ SHOWN = 64
 
 def build(context: PageContext) -> Section | None:
     """What the recorded heads read; None for a network without recorded attention weights."""
-    layers = [layer for layer in context.layers if layer.axes == WEIGHTS]
+    layers = [layer for layer in context.layers if layer.axes == ATTENTION]
     if not layers:
         return None
     states = [Weights(context, each, layers) for each in context.run.observations.values()]
     last = states[-1]
     heads = named(last)
     blocks: list[Block] = [*_forming(context, states, heads)]
-    blocks += _over_pictures(context, last) if last.grid is not None else _enlarged(context, last, heads)
+    blocks += over_pictures(context, last) if last.grid is not None else _enlarged(context, last, heads)
+    blocks += grids(context, last)
     table = _table(context, states)
     blocks.append(table if len(table.rows) <= MANY else Fold("Every head", (table,)))
     blocks.append(Text(_method(last), "method"))
@@ -130,86 +125,23 @@ def _enlarged(context: PageContext, weights: Weights, heads: list[Head]) -> list
     blocks: list[Block] = []
     for layer, number in chosen:
         values = weights.of(layer)[0, number][:SHOWN, :SHOWN]
-        pieces = None
+        names = []
         if weights.tokens is not None and weights.tokens.shape[1] == layer.shape[1]:
-            pieces = pieces_of(context.run, weights.tokens[0, :SHOWN])
-        names = [f"{place} {_word(context, piece)}" for place, piece in enumerate(pieces or [])]
+            names = position_names(context.run, weights.tokens[0, :SHOWN])
         part = "" if max(layer.shape[1:]) <= SHOWN else f" The first {SHOWN} of {max(layer.shape[1:])} positions."
-        name = f"attention-{context.slug(layer.path)}-{number}"
+        nothing = "" if np.isfinite(values).all() else " Violet: a query that reads nothing."
         blocks.append(
             chart(
-                name,
+                f"attention-{context.slug(layer.path)}-{number}",
                 heatmap(values, 0.0, 1.0, GREY, x_label="key: what is read", y_label="query: who reads", y_names=names),
                 alt=f"Head {number} of {called(layer)} on {context.names[0]}.",
                 caption=f"{context.names[0]}: head {number} of {called(layer)}, a row per query; black is 0, white is "
-                f"all of its weight. Violet: a query that reads nothing.{part}",
+                f"all of its weight.{nothing}{part}",
                 wide=True,
                 of=("maps", layer.path),
             )
         )
-        if pieces is not None and layer.shape[1] == layer.shape[2] and np.isfinite(values[-1]).all():
-            blocks.append(_in_text(context, layer, number, values[-1], pieces, name))
     return blocks
-
-
-def _in_text(
-    context: PageContext, layer: Layer, number: int, read: np.ndarray, pieces: Sequence[str], name: str
-) -> Figure:
-    at = len(pieces) - 1
-    here, there = (_word(context, pieces[place]) for place in (at, int(read.argmax())))
-    return chart(
-        f"{name}-text",
-        token_text([f"what position {at} ({here}) reads"], [pieces], [read], float(read.max())),
-        alt=f"Head {number} of {called(layer)} at position {at} reads {there} most.",
-        caption=f"{context.names[0]}: the bluer a token, the more head {number} of {called(layer)} reads of it at "
-        f"position {at}, up to {_percent(float(read.max()))}.",
-        wide=True,
-    )
-
-
-def _word(context: PageContext, piece: str) -> str:
-    """A token in a name: its spaces are shown where they are text, and not those after its number."""
-    return visible(piece) if context.run.vocabulary else piece.strip()
-
-
-def _over_pictures(context: PageContext, weights: Weights) -> list[Block]:
-    """Each head of the last layer over each picture, and the rollout of all layers."""
-    blocks: list[Block] = []
-    grid, layer = weights.grid, weights.layers[-1]
-    assert grid is not None
-    reads = "the class token reads" if grid.leading else "the patches read in the mean"
-    heads = grid.read(np.nan_to_num(weights.of(layer)))
-    flow = grid.read(rollout([np.nan_to_num(weights.of(each)) for each in weights.layers]))
-    rows = []
-    for index in range(shown_images(context)):
-        name = context.names[index]
-        maps = [*heads[index], flow[index]]
-        labels = [*map(str, range(len(heads[index]))), "rollout"]
-        picture = photos(np.stack([_laid_over(context, index, one) for one in maps]), labels)
-        rows.append(
-            Figure(
-                f"attention-over-{index}",
-                picture,
-                f"What {reads} of {name}: {plural(len(heads[index]), 'head')} and rollout.",
-                f"{name}: what {reads} in {called(layer)}, a tile per head, and by rollout through "
-                f"{plural(len(weights.layers), 'layer')}. The more orange, the more is read, in each tile up to its "
-                "own largest weight.",
-                export=picture_export(picture),
-                wide=True,
-                of=("maps", layer.path),
-            )
-        )
-    shown = open_images(context)
-    blocks += [FigureRow((figure,)) for figure in rows[:shown]]
-    if rows[shown:]:
-        blocks.append(Fold(f"{plural(len(rows) - shown, f'further {noun(context.run)}')}", tuple(rows[shown:])))
-    return blocks
-
-
-def _laid_over(context: PageContext, index: int, read: np.ndarray) -> np.ndarray:
-    frame = frame_of(context, index)
-    pixels = thumbnail(pixels_of(context, index), frame)
-    return laid_over(pixels, registered(read, None, frame), 0.0, float(read.max()))
 
 
 def _table(context: PageContext, states: Sequence[Weights]) -> Table:

@@ -8,12 +8,11 @@ import numpy as np
 
 from reportgen.analysis.attention import HeadMeasures, Repeated, head_measures, repeated
 from reportgen.core.examples import is_mask, leaves
-from reportgen.core.network import Axis, Layer
+from reportgen.core.network import Layer
 from reportgen.core.run import Observation
 from reportgen.sections.context import PageContext
 from reportgen.sections.tokens import token_inputs
 
-WEIGHTS: tuple[Axis, ...] = ("head", "query", "key")
 LEAST = 20
 """Queries below which nothing is said of a head."""
 

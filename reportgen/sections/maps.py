@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.channels import Peak, strongest
-from reportgen.core.network import MAPS, Layer
+from reportgen.core.network import ATTENTION, MAPS, Layer
 from reportgen.core.numbers import short_number
 from reportgen.core.pictures import LEAST_SIDE, are_pictures
 from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Table, Text
@@ -43,7 +43,10 @@ READ = {
 
 def build(context: PageContext) -> Section | None:
     """A grid per layer and example; of layers without feature maps a row of units per example, or per position."""
-    parts = [(layer, _rows_of(context, layer)) for layer in context.layers]
+    # Attention weights stand where attention is told of.
+    parts = [(layer, _rows_of(context, layer)) for layer in context.layers if layer.axes != ATTENTION]
+    if not parts:
+        return None
     blocks = [*by_module(parts), *_ranges(context), Text(_method(context), "method")]
     columns = ("image", "layer", "channel", "max", "y", "x", "mean", "min")
     numbers = [Numbers("channels.csv", columns, lambda: _rows(context))]
@@ -82,7 +85,7 @@ def _method(context: PageContext) -> str:
 
 
 def _finding(context: PageContext) -> str:
-    layers, names = context.map_layers or context.layers, context.names
+    layers, names = context.map_layers or [x for x in context.layers if x.axes != ATTENTION], context.names
     channels = sum(layer.channels for layer in layers)
     noun = "feature map" if context.map_layers else "unit"
     text = f"{plural(channels * len(names), noun)}: {plural(channels, 'channel')} in {plural(len(layers), 'layer')}"

@@ -66,7 +66,7 @@
     dialog.showModal();
   };
 
-  for (const figure of document.querySelectorAll(".figure:not(.animation, .explorer, [data-live])")) {
+  for (const figure of document.querySelectorAll(".figure:not(.animation, .explorer, [data-live], [data-shades])")) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "plain enlarge";

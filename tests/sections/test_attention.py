@@ -13,6 +13,7 @@ from reportgen.core.outcome import Kind
 from reportgen.core.report import Fold, Mosaic, Table
 from reportgen.core.run import Batch
 from reportgen.page.html import html
+from reportgen.page.outline import figures_of
 from reportgen.sections import attention
 from tests.sections.made import document, made, rows_of
 
@@ -86,11 +87,12 @@ def test_patches_lie_over_the_picture_after_a_class_token_or_without(leading):
     section = attention.build(context)
     assert "4×4 patches" in section.blocks[-1].text
     assert ("class token" in section.blocks[-1].text) == bool(leading)
-    (figure,) = section.blocks[0].figures
+    figure = section.blocks[0]
     assert isinstance(figure.picture, Mosaic)
     assert figure.picture.labels == ("0", "1", "rollout")
-    names = {figure.name for block in section.blocks if isinstance(block, Fold) for figure in block.blocks}
-    assert names <= {"attention-over-1", "attention-over-2"}
+    names = {figure.name for figure in figures_of(section)}
+    assert {f"attention-{kind}-{index}" for kind in ("over", "patches") for index in range(3)} <= names
+    assert {f"maps-block-attention_weights-{index}" for index in range(3)} <= names
 
 
 def test_other_networks_have_no_such_section():
@@ -99,9 +101,8 @@ def test_other_networks_have_no_such_section():
 
 def test_many_heads_are_in_a_fold():
     section = attention.build(tokens_run(previous_head(2, 20), DRAWN.integers(0, 50, (2, LENGTH))))
-    fold = next(block for block in section.blocks if isinstance(block, Fold))
-    assert isinstance(fold.blocks[0], Table)
-    assert len(fold.blocks[0].rows) == 20
+    folded = [fold.blocks[0] for fold in section.blocks if isinstance(fold, Fold)]
+    assert [len(table.rows) for table in folded if isinstance(table, Table)] == [20]
 
 
 SIZE, TOKENS = 32, 32
