@@ -41,7 +41,7 @@ def measure(settings: Settings) -> list[Row]:
             rise = median(_column(last, "peak")) / median(_column(points[sizes[0]], "peak"))
             shown = ", ".join(f"{size:,}: {median(_column(points[size], 'peak')) / 1e6:.0f} MB" for size in sizes)
             rows.append(Row(f"build's memory at {sizes[-1]:,} {axis} / at {sizes[0]:,}", (rise,), 1.2, "", shown))
-    rows.append(_recorded(settings))
+    rows += [_recorded(settings), _sized(settings)]
     if not settings.tiny:
         _plot(curves)
     return rows
@@ -102,6 +102,41 @@ def evaluation(file: str) -> Callable[[], None]:
     evaluation = Batch(len(images), images, labels)
     batches = {"probe": Batch(1, images[:1]), "evaluation": evaluation, "embedding": Batch(2000)}
     observe = Observer(prepare(model, variables, images[:1]), batches, Task(Kind.CLASSIFICATION), 10, "hidden")
+
+    def run() -> None:
+        observe(variables, step=0, epoch=0)
+
+    return run
+
+
+def _sized(settings: Settings) -> Row:
+    """Memory of the recorder's evaluation of as many pixels in few large images as in many small ones."""
+    sizes = (8, 16) if settings.tiny else (32, 128, 512)
+    peaks = {}
+    for size in sizes:
+        with contestant(settings, "benchmarks.growth:sized", size=size, images=(2 * sizes[-1] // size) ** 2) as side:
+            peaks[size] = max(side.run()["peak"], 1.0)
+    shown = ", ".join(f"{size}: {peak / 1e6:.0f} MB" for size, peak in peaks.items())
+    figure = f"recorder's memory, 4 images of {sizes[-1]} pixels a side / as many pixels in images of {sizes[0]}"
+    return Row(figure, (peaks[sizes[-1]] / peaks[sizes[0]],), 2.0, "", shown)
+
+
+def sized(size: int, images: int) -> Callable[[], None]:
+    """The recorder's evaluation of two convolutions on square images, of which one is the probe."""
+    import jax
+    from flax import linen as nn
+
+    from reportgen.capture import prepare
+    from reportgen.core.outcome import Kind, Task
+    from reportgen.core.run import Batch
+    from reportgen.evaluate import Observer
+
+    inputs = np.random.default_rng(0).random((images, size, size, 3), np.float32)
+    layers = [nn.Conv(16, (3, 3)), nn.relu, nn.Conv(16, (3, 3)), nn.relu, lambda x: x.mean((1, 2)), nn.Dense(10)]
+    model = nn.Sequential(layers)
+    variables = model.init(jax.random.key(0), inputs[:1])
+    batches = {"probe": Batch(1, inputs[:1, :32, :32]), "evaluation": Batch(images, inputs, np.arange(images) % 10)}
+    observe = Observer(prepare(model, variables, inputs[:1]), batches, Task(Kind.CLASSIFICATION), 10)
 
     def run() -> None:
         observe(variables, step=0, epoch=0)
