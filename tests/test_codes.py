@@ -28,7 +28,7 @@ def raised(tree: ast.AST) -> Iterator[ast.Call]:
             # A class that is chosen by the caller, as for archives, is called by its variable's name.
             if not isinstance(called, ast.Name) or (called.id in {"error", "kind"}):
                 yield node.exc
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in {*OURS, "warn", "self._warn", "NoScoresError"}:
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {*OURS, "warn", "self._warn"}:
             yield node
 
 

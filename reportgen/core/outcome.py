@@ -101,6 +101,7 @@ class Classification:
                   correctly predicted examples of the label
     input_sums    [label] float64: the input's values summed over the same examples
     labels        [summed label] int64, ascending: the labels that `label_sums` have a row for; None: all of them
+    loss          mean cross-entropy in nats of all examples, where it was asked for; a run has it among its metrics
 
     Where the network has labels and no scores for them, `predictions` and `logit_gap` are empty, and the sums are
     over all examples.
@@ -112,6 +113,7 @@ class Classification:
     label_sums: Mapping[str, BySummedLabel]
     input_sums: PerLabel
     labels: SummedLabels | None = None
+    loss: float | None = None
 
     @property
     def summed(self) -> SummedLabels:

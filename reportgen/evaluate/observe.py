@@ -34,8 +34,9 @@ class Observer:
     the targets are no labels. `embed_layer` is the path of a selected layer whose vectors are kept, None for none. An
     embedding batch without inputs is the first examples of the evaluation batch. `top` asks for the top-activating
     examples. Where the evaluation batch has fingerprints, the layer vectors of `COMPARED` examples are kept for
-    comparing runs. `mapped` are the selected layers whose maps are kept, None for all, as float16 if `halved`. The
-    attribute `seconds` is what the last observation took, 0 before the first.
+    comparing runs. `mapped` are the selected layers whose maps are kept, None for all, as float16 if `halved`. `loss`
+    asks for the cross-entropy of a classification. The attribute `seconds` is what the last observation took, 0 before
+    the first.
     """
 
     def __init__(
@@ -49,13 +50,14 @@ class Observer:
         top: bool = False,
         mapped: Sequence[str] | None = None,
         halved: bool = False,
+        loss: bool = False,
     ):
         self.seconds = 0.0
         self.network = capture.network
         self._batches = batches
         channels = sum(capture.network.layers[path].channels for path in capture.selected)
         summed = summed_labels(batches.get("evaluation", Batch()).labels, channels)
-        self._scoring = scoring_of(task, classes, capture.network, summed)
+        self._scoring = scoring_of(task, classes, capture.network, summed, loss=loss)
         shown: dict[str, Reducer] = {"probe": self._scoring.probe} if self._scoring.probe is not None else {}
         shows = capture if mapped is None else replace(capture, selected=tuple(mapped))
         self._maps = Evaluator(shows, [Maps(halved), *shown.values()])

@@ -49,10 +49,10 @@ class Scoring:
     ranking: Reducer | None = None
 
 
-def scoring_of(task: Task, classes: int, network: Network, summed: SummedLabels) -> Scoring:
+def scoring_of(task: Task, classes: int, network: Network, summed: SummedLabels, *, loss: bool = False) -> Scoring:
     """The scoring of a task with so many classes; of labels alone where nothing is scored.
 
-    Sums by label are of the labels `summed`.
+    Sums by label are of the labels `summed`. `loss` asks for the cross-entropy, where there is a score per class.
     """
     output = functools.partial(_output, task.output)
     likely = _gives_probabilities(network)
@@ -61,6 +61,8 @@ def scoring_of(task: Task, classes: int, network: Network, summed: SummedLabels)
             scores = functools.partial(_class_scores, output, likely)
             sums = LabelSums(classes, summed, scores)
             reducers: dict[str, Reducer] = {"sums": sums, "predictions": Predictions(scores)}
+            if loss:
+                reducers["loss"] = CrossEntropy(scores, likely)
             return Scoring(
                 reducers, outcome=functools.partial(_classified, summed), ranking=MostProbable(scores, likely)
             )
@@ -95,7 +97,7 @@ def _classified(summed: SummedLabels, results: Mapping[str, Any]) -> Outcome | N
         return None
     predictions, gap = results.get("predictions", (np.zeros(0, np.int64), np.zeros(0, np.float32)))
     sums, counts, inputs = results["sums"]
-    return Classification(predictions, gap, counts, sums, inputs, summed)
+    return Classification(predictions, gap, counts, sums, inputs, summed, results.get("loss"))
 
 
 def _dense(results: Mapping[str, Any]) -> Outcome | None:
@@ -136,6 +138,21 @@ class _PerExample:
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
         return [*(total or []), jax.tree.map(lambda array: np.asarray(array)[:count], part)]
+
+
+class CrossEntropy(_PerExample):
+    """The mean cross-entropy in nats of scores [example, class]; with `likely` they are probabilities."""
+
+    def __init__(self, scores: Callable[[Any], Scores], likely: bool):
+        self._scores, self._likely = scores, likely
+
+    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+        scores = self._scores(output).astype(jnp.float32)
+        logs = jnp.log(scores) if self._likely else jax.nn.log_softmax(scores)
+        return -jnp.take_along_axis(logs, examples.targets[:, None], axis=1)[:, 0]
+
+    def result(self, total: Any) -> float:
+        return float(np.concatenate(total).mean(dtype=np.float64))
 
 
 class PerExampleValues(_PerExample):

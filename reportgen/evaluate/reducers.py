@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -23,11 +24,35 @@ from reportgen.core.arrays import (
 )
 from reportgen.core.examples import leaves
 from reportgen.core.run import LayerVectors, TopClasses
-from reportgen.evaluate.arrays import ByExample, ChannelMask, LayerValues, PerChannel, PerExample, Scores, Wide
+from reportgen.evaluate.arrays import ByExample, ChannelMask, LayerValues, PerExample, Range, Scores, Wide
 from reportgen.evaluate.evaluator import Examples, predicted
 from reportgen.evaluate.parts import token_leaf, unmasked
 
 Values = Mapping[str, LayerValues]
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["values"], meta_fields=["widths"])
+@dataclass(frozen=True)
+class Columns:
+    """Arrays [..., channel] of several layers side by side, and `widths`, the (layer path, channels) of each.
+
+    A batch then gives one array for all layers: some dozens of small ones cost the CPU as much as what is in them.
+    """
+
+    values: Any
+    widths: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Any]) -> "Columns":
+        """Arrays that differ in their last axis alone."""
+        widths = tuple((path, int(array.shape[-1])) for path, array in arrays.items())
+        return cls(jnp.concatenate(list(arrays.values()), axis=-1) if widths else jnp.zeros(0), widths)
+
+    def layers(self) -> dict[str, np.ndarray]:
+        """Layer path -> [..., channel], copies."""
+        ends = np.cumsum([width for _, width in self.widths])[:-1]
+        parts = np.split(np.asarray(self.values), ends, axis=-1)
+        return {path: part.copy() for (path, _), part in zip(self.widths, parts, strict=False)}
 
 
 class Ranges:
@@ -35,33 +60,29 @@ class Ranges:
 
     def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
         # Copies of real examples change no range.
-        ranges = {path: _range(value) for path, value in values.items()}
+        ranges = Columns.of({path: _range(value) for path, value in values.items()})
         # On the CPU, XLA's min and max of large arrays drop NaN. Sums are NaN wherever a value is, and seldom
         # elsewhere (infinities of both signs): only then is each value looked at.
-        sums = [jnp.isnan(positions_summed(value)).any() for value in values.values()]
-        return ranges, jnp.array(sums, bool).any()
+        return ranges, jnp.isnan(_all_summed(values).values).any()
 
     def suspect(self, part: Any) -> bool:
         return bool(part[1])
 
     def look(self, values: Values) -> Any:
-        return {path: _has_nan(value) for path, value in values.items()}
+        return Columns.of({path: _has_nan(value) for path, value in values.items()})
 
     def corrected(self, part: Any, seen: Any) -> Any:
-        return {path: np.where(seen[path], np.nan, np.stack(pair)) for path, pair in part[0].items()}, False
+        return replace(part[0], values=np.where(seen.values, np.nan, part[0].values)), False
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
-        here = {path: np.stack(pair) for path, pair in part[0].items()}
-        if total is None:
-            return here
-        # Both hand NaN on: one in any batch stays seen.
-        return {
-            path: np.stack([np.minimum(total[path][0], least), np.maximum(total[path][1], most)])
-            for path, (least, most) in here.items()
-        }
+        here = np.asarray(part[0].values)
+        if total is not None:
+            # Both hand NaN on: one in any batch stays seen.
+            here = np.stack([np.minimum(total.values[0], here[0]), np.maximum(total.values[1], here[1])])
+        return replace(part[0], values=here)
 
     def result(self, total: Any) -> dict[str, ChannelRanges]:
-        return dict(total or {})
+        return {} if total is None else total.layers()
 
 
 class Predictions:
@@ -153,25 +174,26 @@ class LabelSums:
             chosen = jnp.where(counted[:, None], per_example, 0)
             return jnp.matmul(share.T, chosen, precision=jax.lax.Precision.HIGHEST)
 
-        sums = {path: per_row(positions_summed(value)) for path, value in values.items()}
+        each = _all_summed(values)
+        sums = replace(each, values=per_row(each.values)) if each.widths else each
         return sums, rows, truth, counted, jax.vmap(_sum)(examples.inputs)
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
         sums, rows, truth, counted, inputs = jax.tree.map(np.asarray, part)
         if total is None:
-            empty = {path: np.zeros((len(self.summed), array.shape[1])) for path, array in sums.items()}
-            total = empty, np.zeros(self._labels, np.int64), np.zeros(self._labels)
+            empty = np.zeros((len(self.summed), sums.values.shape[-1]))
+            total = replace(sums, values=empty), np.zeros(self._labels, np.int64), np.zeros(self._labels)
         _, at, of = np.intersect1d(self.summed, rows, return_indices=True)  # of rows that stand twice, the first
-        for path, array in sums.items():
+        if sums.widths:
             # Within a batch float32 is exact enough; over many batches it would not be.
-            total[0][path][at] += array[of]
+            total[0].values[at] += sums.values[of]
         np.add.at(total[1], truth[counted], 1)
         np.add.at(total[2], truth[counted], inputs[counted].astype(np.float64))
         return total
 
     def result(self, total: Any) -> tuple[dict[str, BySummedLabel], LabelCounts, PerLabel]:
         sums, counts, inputs = total
-        return {path: array.copy() for path, array in sums.items()}, counts.copy(), inputs.copy()
+        return sums.layers(), counts.copy(), inputs.copy()
 
 
 class Vectors:
@@ -229,19 +251,20 @@ class ChannelMeans:
 
     def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
         sizes = {path: math.prod(values[path].shape[1:-1]) for path in self._paths}
-        return {path: positions_summed(values[path]) / sizes[path] for path in self._paths}
+        return Columns.of({path: positions_summed(values[path]) / sizes[path] for path in self._paths})
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
         done, parts = total or (0, [])
         rows = np.sort(self._chosen[(self._chosen >= done) & (self._chosen < done + count)]) - done
         if len(rows):
-            parts = [*parts, {path: np.asarray(array)[rows] for path, array in part.items()}]
+            parts = [*parts, replace(part, values=np.asarray(part.values)[rows])]
         return done + count, parts
 
     def result(self, total: Any) -> LayerVectors:
         # The rows stand in the order of the batches; `chosen` has an order of its own.
         order = np.argsort(np.argsort(self._chosen))
-        vectors = {path: np.concatenate([part[path] for part in total[1]])[order] for path in self._paths}
+        first = total[1][0]
+        vectors = replace(first, values=np.concatenate([part.values for part in total[1]])[order]).layers()
         return LayerVectors(self._chosen, {path: _narrow(array) for path, array in vectors.items()})
 
 
@@ -259,16 +282,20 @@ def positions_summed(value: LayerValues) -> ByExample:
     return wide.sum(axis=tuple(range(1, wide.ndim - 1)))
 
 
+def _all_summed(values: Values) -> Columns:
+    return Columns.of({path: positions_summed(value) for path, value in values.items()})
+
+
 def _wide(value: LayerValues) -> Wide:
     """Activations as float32 [example, ..., channel]."""
     return (value[:, None] if value.ndim == 1 else value).astype(jnp.float32)
 
 
-def _range(value: LayerValues) -> tuple[PerChannel, PerChannel]:
+def _range(value: LayerValues) -> Range:
     """Least and largest value of each channel over a batch, with or without NaN."""
     wide = _wide(value)
     axes = tuple(range(wide.ndim - 1))
-    return wide.min(axis=axes, initial=jnp.inf), wide.max(axis=axes, initial=-jnp.inf)
+    return jnp.stack([wide.min(axis=axes, initial=jnp.inf), wide.max(axis=axes, initial=-jnp.inf)])
 
 
 def _has_nan(value: LayerValues) -> ChannelMask:

@@ -28,6 +28,8 @@ class Keep:
     layers    glob patterns on layer paths: whose activations are kept
     embed     path of the layer to embed; None: the last hidden vector before the output
     top       also the examples with the largest activations of each channel; evaluating then takes about twice as long
+    loss      also the mean cross-entropy of the evaluation examples in nats, as val_loss, where there is a score per
+              class: of outputs that are there anyway, so that a loop needs no forward pass of its own
     compare   also what `reportgen compare` needs to look inside: fingerprints of examples whose inputs are not kept,
               and the layers' values for some evaluation examples after the last epoch, as many as fit into 2 % of
               the run's size, at most 512
@@ -37,6 +39,7 @@ class Keep:
     layers: Sequence[str] = ("*",)
     embed: str | None = None
     top: bool = False
+    loss: bool = False
     compare: bool = True
     bytes: int | str | None = "2GB"
     share_of_time: float | None = 0.03
@@ -51,7 +54,7 @@ class Keep:
         if not self.layers:
             raise OptionError(f"layers must be {words}; there is none", code="O101")
         expect("embed", self.embed, str | None, "the path of a layer")
-        for name in ("top", "compare"):
+        for name in ("top", "loss", "compare"):
             object.__setattr__(self, name, truth(name, getattr(self, name)))
 
     @property

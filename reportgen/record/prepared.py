@@ -92,7 +92,9 @@ def prepare_model(
             warn(f"{verification}: {failed}", code="M202")
     labelled = len(batches.get("evaluation", Batch()).labels) > 0
     counted = len(names) if labelled or scores_in(task, shape) else 0
-    observe = Observer(capture, batches, task, counted, embed, top=keep.top, mapped=mapped, halved=halved)
+    observe = Observer(
+        capture, batches, task, counted, embed, top=keep.top, mapped=mapped, halved=halved, loss=keep.loss
+    )
     header = {
         **network_header(capture.network, embed),
         "task": asdict(task),

@@ -117,6 +117,8 @@ class Recorder:
         self._guard, self._process = threading.RLock(), os.getpid()
         self.accuracy: float | None = None
         """Share of the evaluation examples that were predicted correctly when they were last evaluated."""
+        self.loss: float | None = None
+        """Their mean cross-entropy then, where `keep.loss` asks for it."""
         self.notes: list[str] = []
         """Sentences for the top of the page, written when the recorder is closed."""
         with own_modes():
@@ -334,12 +336,11 @@ class Recorder:
         with own_modes():
             needed = {kind: tree for kind, tree in variables.items() if kind in self._needed}
             observation = self._observe(needed, self._step, self._epoch)
-        measured = {}
-        if observation.outcome is not None:
-            measured = scores(observation.outcome, self._batches["evaluation"].targets)
-            self.accuracy = measured.get("val_accuracy")
-        row = MetricRow(self._step, self._epoch, measured, numbers(reported_values))
-        seconds = self._observe.seconds
+        outcome, seconds = observation.outcome, self._observe.seconds
+        measured = {} if outcome is None else scores(outcome, self._batches["evaluation"].targets)
+        self.accuracy, self.loss = measured.get("val_accuracy"), getattr(outcome, "loss", None)
+        computed = {} if self.loss is None else {"val_loss": self.loss}
+        row = MetricRow(self._step, self._epoch, measured, computed | numbers(reported_values))
         self._submit(lambda writer: writer.observation(fitting(observation, writer.size, self._taken), seconds))
         self._submit(lambda writer: writer.epoch_row(row))
 

@@ -26,7 +26,7 @@ from reportgen.training.checkpoint import Checkpoints, latest
 from reportgen.training.config import TrainConfig
 from reportgen.training.forward import forward_of
 from reportgen.training.resume import begun_with, check_more, check_same
-from reportgen.training.step import State, make_loss, make_update
+from reportgen.training.step import State, make_update
 
 EMBED_SIZE = 2000
 """Training images that are embedded."""
@@ -107,7 +107,6 @@ class _Training:
         params = variables.pop("params")
         self._state = State(params, variables, optimizer.init(params), jnp.zeros((), jnp.int32))
         self._update = make_update(model, optimizer)
-        self._loss_of = make_loss(model)
         self._done = 0
         self._resumed = False
         self.loss = float("nan")
@@ -127,11 +126,10 @@ class _Training:
         """Train and record the epochs that are left; returns the number of updates in all."""
         per_epoch = len(self._dataset.train_labels) // self._config.batch_size
         total, done = self._config.epochs * per_epoch, self._done * per_epoch
-        self.loss = self._test_loss()
         with self._recorder(overwrite) as recorder, Checkpoints(self._path) as checkpoints:
             if not self._resumed:
                 self._checkpoint(recorder, checkpoints, 0)
-            self.accuracy = recorder.accuracy
+            self._scored(recorder)
             with Bar("train", total, "step", done=done, shown=progress) as bar:
                 for epoch in range(self._done, self._config.epochs):
                     self._epoch(recorder, epoch, bar)
@@ -147,14 +145,12 @@ class _Training:
             losses.append(loss)
             corrects.append(correct)
             bar.advance()
-        self.loss = self._test_loss()
         recorder.epoch(
             self._variables,
             train_loss=np.mean(np.asarray(losses, np.float64)),
             train_accuracy=np.sum(np.asarray(corrects, np.int64)) / (len(losses) * size),
-            val_loss=self.loss,
         )
-        self.accuracy = recorder.accuracy
+        self._scored(recorder)
         accuracy = "" if self.accuracy is None else f", test accuracy {self.accuracy:.4f}"
         bar.part(f"epoch {epoch + 1}/{self._config.epochs}{accuracy}")
 
@@ -162,8 +158,9 @@ class _Training:
     def _variables(self) -> dict[str, Any]:
         return {"params": self._state.params, **self._state.others}
 
-    def _test_loss(self) -> float:
-        return self._loss_of(self._variables, self._dataset.test_images, self._dataset.test_labels)
+    def _scored(self, recorder: Recorder) -> None:
+        self.accuracy = recorder.accuracy
+        self.loss = self.loss if recorder.loss is None else recorder.loss
 
     def _recorder(self, overwrite: bool) -> Recorder:
         data, config = self._dataset, self._config
@@ -176,7 +173,7 @@ class _Training:
             embedding=(data.train_images[: config.embed_size], data.train_labels[: config.embed_size]),
             classes=data.classes,
             task=Task(Kind.CLASSIFICATION),
-            keep=Keep(every=config.snapshot_every, embed=config.embed_layer),
+            keep=Keep(every=config.snapshot_every, embed=config.embed_layer, loss=True),
             config=config.as_json(),
             overwrite=overwrite,
             start=Start(
@@ -186,7 +183,6 @@ class _Training:
                     "train_images": len(data.train_labels),
                     "test_images": len(data.test_labels),
                 },
-                initial={"val_loss": self.loss},
             ),
         )
 

@@ -23,8 +23,8 @@ from reportgen.core.paths import lasting_path, local_path
 from reportgen.core.progress import Bar
 from reportgen.core.run import Run
 from reportgen.data import Dataset
-from reportgen.errors import ModelError, OptionError, ReportgenError, RunError, RunExistsError, WeightsError, expect
-from reportgen.inspection.network import cannot_take, initial_variables
+from reportgen.errors import ModelError, OptionError, RunError, RunExistsError, WeightsError, expect
+from reportgen.inspection.network import initial_variables
 from reportgen.models import build as build_model
 from reportgen.record import Keep, Recorder, Start
 from reportgen.store import layout, open_run
@@ -33,7 +33,6 @@ from reportgen.training.account import Facts, account, with_values
 from reportgen.training.metrics_file import read_metrics
 from reportgen.training.replay_data import ReplayData, replay_data
 from reportgen.training.replay_series import Entry, Reader
-from reportgen.training.step import NoScoresError, make_loss
 from reportgen.weights.checkpoint import Checkpoint
 
 
@@ -105,7 +104,7 @@ def replay(
             **given.batches,
             apply=apply,
             classes=given.classes,
-            keep=replace(keep, every="epoch"),
+            keep=replace(keep, every="epoch", loss=True),
             config=config,
             # What a replay left that was stopped before its first checkpoint was written holds nothing.
             overwrite=overwrite or (done is None and (path / layout.RUN_FILE).is_file()),
@@ -113,16 +112,15 @@ def replay(
         )
 
     with Bar("replay", reader.count, "checkpoint", shown=progress) as bar:
-        _Replay(network, given, apply, reader).record(entries, done, rows, begin, bar)
+        _Replay(given, reader).record(entries, done, rows, begin, bar)
     return open_run(path)
 
 
 class _Replay:
     """One replay: its reader and data, and what is found out on the way."""
 
-    def __init__(self, network: Any, data: ReplayData, apply: Callable[..., Any] | None, reader: Reader):
+    def __init__(self, data: ReplayData, reader: Reader):
         self._data, self._reader = data, reader
-        self._loss_of = make_loss(network, apply) if isinstance(network, linen.Module | nnx.Module) else None
         self._facts: dict[int, Facts] = {}
 
     def record(
@@ -161,15 +159,15 @@ class _Replay:
                     continue
                 # Of a series whose first steps are gone by now, the count goes on.
                 epoch = entry.epoch if self._reader.epochs_known or not self._facts else epoch + 1
-                reported, before = self._loss(variables), max(self._facts, default=-1)
+                before = max(self._facts, default=-1)
                 if before < 0:
-                    start = Start(at=(step, epoch), facts=self._provenance, initial=reported)
+                    start = Start(at=(step, epoch), facts=self._provenance)
                     recorder = stack.enter_context(begin(variables, start))
                 else:
                     if recorder is None:
                         start = Start(resume_at=last, facts=self._provenance)
                         recorder = stack.enter_context(begin(variables, start))
-                    recorder.at(variables, step, epoch, **reported)
+                    recorder.at(variables, step, epoch)
                 recorder.rows({at: row for at, row in rows.items() if before < at <= step}, epoch)
                 self._facts[step] = with_values(entry.facts, _named(variables))
                 del variables
@@ -182,20 +180,6 @@ class _Replay:
                 for step, snapshot in recorded.items():
                     self._facts[step] = with_values(self._facts[step], snapshot.variables)
                 recorder.notes += self._notes()
-
-    def _loss(self, variables: Any) -> dict[str, float]:
-        """{"val_loss": ...} where the network gives a score per class of labelled examples."""
-        if self._data.labelled is None or self._loss_of is None:
-            return {}
-        try:
-            return {"val_loss": self._loss_of(variables, *self._data.labelled)}
-        except NoScoresError:
-            return {}
-        except ReportgenError:
-            raise
-        except Exception as problem:  # whatever the user's model, Flax and jax raise
-            inputs, _ = self._data.labelled
-            raise cannot_take("the network", inputs.shape[1:], problem) from problem
 
     @property
     def _provenance(self) -> dict[str, Any]:

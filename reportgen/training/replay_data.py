@@ -24,14 +24,13 @@ from reportgen.training.loop import EMBED_SIZE, first_of_each_class
 class ReplayData:
     """`batches` for the recorder by name, and the `classes` of their labels; `example` is two inputs.
 
-    `labelled` is (inputs, labels) of an evaluation whose loss can be computed. `config` and `facts` are what run.json
-    says of the data. `shape` is that of one image, for models that are built for it.
+    `config` and `facts` are what run.json says of the data. `shape` is that of one image, for models that are built for
+    it.
     """
 
     batches: Mapping[str, Any]
     classes: Sequence[str] | None
     example: Any
-    labelled: tuple[np.ndarray, np.ndarray] | None
     config: Mapping[str, Any]
     facts: Mapping[str, Any]
 
@@ -84,7 +83,6 @@ def replay_data(
         },
         dataset.classes,
         evaluated[:2],
-        (evaluated, dataset.test_labels),
         {"dataset": dataset.name, "embed_size": EMBED_SIZE, "preprocess": how.stated.words},
         {
             "dataset_fingerprint": dataset.fingerprint,
@@ -102,11 +100,5 @@ def _given(probe: Any, evaluation: Any, embedding: Any, classes: Sequence[str] |
     for batch in checked.values():
         for leaf in jax.tree.leaves((batch.inputs, batch.targets)):
             digest.update(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data)
-    evaluated = checked.get("evaluation")
-    labelled = None
-    if evaluated is not None and isinstance(evaluated.inputs, np.ndarray):
-        targets = evaluated.targets
-        if isinstance(targets, np.ndarray) and targets.ndim == 1 and np.issubdtype(targets.dtype, np.integer):
-            labelled = evaluated.inputs, targets
     facts = {"data_fingerprint": digest.hexdigest()}
-    return ReplayData(batches, classes, examples(first.inputs, 2), labelled, {"preprocess": "as handed over"}, facts)
+    return ReplayData(batches, classes, examples(first.inputs, 2), {"preprocess": "as handed over"}, facts)

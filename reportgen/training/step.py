@@ -1,4 +1,4 @@
-"""One update and one evaluation of a classifier, each compiled once.
+"""One update of a classifier, compiled once.
 
 optimizer = optax.adam(1e-3)
 update = make_update(model, optimizer)
@@ -10,11 +10,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from reportgen.capture import forward as capture
-from reportgen.errors import ReportgenError
 from reportgen.evaluate import predicted
 from reportgen.training.forward import forward_of
 
@@ -58,37 +55,3 @@ def make_update(
 def _correct(scores: jax.Array, labels: jax.Array) -> jax.Array:
     """How many of the images are classified correctly."""
     return jnp.sum(predicted(scores) == labels)
-
-
-class NoScoresError(ReportgenError):
-    """The network's output is no score per class."""
-
-
-def make_loss(
-    model: Any, apply: Callable[[Any, Any, Any], Any] | None = None
-) -> Callable[[Any, np.ndarray, np.ndarray], float]:
-    """The function (variables, images, labels) -> mean cross-entropy in evaluation, batch by batch.
-
-    `apply` as the recorder takes it. It raises NoScoresError where the output is not [image, class].
-    """
-
-    evaluate = forward_of(model).evaluate if apply is None else capture.forward_of(model, apply).plain
-
-    @jax.jit
-    def batch_loss(variables: Any, images: jax.Array, labels: jax.Array, count: int) -> jax.Array:
-        scores = evaluate(variables, images)
-        if getattr(scores, "ndim", 0) != 2 or len(scores) != len(labels):
-            raise NoScoresError("the output is no score per class", code="C103")
-        losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
-        return jnp.sum(jnp.where(jnp.arange(len(labels)) < count, losses, 0))
-
-    def loss(variables: Any, images: np.ndarray, labels: np.ndarray, batch: int = 100) -> float:
-        sums = []
-        for start in range(0, len(images), batch):
-            x, y = images[start : start + batch], labels[start : start + batch]
-            fill = [(0, batch - len(y))]
-            x = np.pad(x, fill + [(0, 0)] * (x.ndim - 1))
-            sums.append(batch_loss(variables, x, np.pad(y, fill), len(images[start : start + batch])))
-        return float(np.sum([float(value) for value in sums], dtype=np.float64) / len(images))
-
-    return loss

@@ -19,7 +19,7 @@ import pytest
 
 from reportgen import build
 from reportgen.errors import OptionError, RunError
-from reportgen.record import Recorder
+from reportgen.record import Keep, Recorder
 from reportgen.record.values import Metrics, configuration, numbers, plain
 from reportgen.store import open_run
 
@@ -268,3 +268,21 @@ def test_every_file_of_json_that_is_written_is_json(tmp_path):
     texts = [file.read_text() for file in (tmp_path / "run/run.json", tmp_path / "numbers/report.json")]
     assert len([json.loads(text, parse_constant=refuse) for text in (*lines, *texts)]) == 5
     assert open_run(tmp_path / "run").config["array"] == ["inf", 1.0]
+
+
+def test_the_cross_entropy_of_the_evaluation_is_recorded_where_it_is_asked_for(tmp_path):
+    with Recorder(tmp_path / "run", Net(), VARIABLES, keep=Keep(loss=True), **DATA) as recorder:
+        recorder.step(scaled(2), loss=0.5)
+        recorder.epoch(scaled(2))
+        assert recorder.loss is not None
+        recorder.step(scaled(3), loss=0.5)
+        recorder.epoch(scaled(3), val_loss=7.0)
+    rows = [dict(row) for row in open_run(tmp_path / "run").epochs]
+    for row, factor in zip(rows[:2], (1, 2), strict=True):
+        logits = np.asarray(Net().apply(scaled(factor), X), np.float64)
+        true = logits[np.arange(len(Y)), Y]
+        assert row["val_loss"] == pytest.approx((np.log(np.exp(logits).sum(axis=1)) - true).mean(), rel=1e-6)
+    assert rows[2]["val_loss"] == 7.0  # the loop's own stands
+    with Recorder(tmp_path / "other", Net(), VARIABLES, **DATA) as recorder:
+        recorder.epoch(scaled(2), steps=1)
+    assert not any("val_loss" in row for row in open_run(tmp_path / "other").epochs)

@@ -92,6 +92,8 @@ def test_a_recorded_run_replayed_from_its_own_checkpoints_is_the_same(tmp_path):
     batches = {
         "metrics.csv",
         "health_updates.csv",
+        "score.csv",
+        "health-score.svg",
         "report.json",
         "curves-chart.svg",
         "curves-chart.txt",
