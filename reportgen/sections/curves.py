@@ -12,7 +12,7 @@ from reportgen.core.run import Run
 from reportgen.figures.chart import chart
 from reportgen.figures.curves import close_to_one, curves, steps_per_bin
 from reportgen.sections.context import PageContext
-from reportgen.sections.measures import MAIN, NAMES, reported
+from reportgen.sections.measures import MAIN, NAMES, per_epoch, reported
 from reportgen.sections.words import listed, noun, percent, plural
 
 
@@ -46,12 +46,12 @@ def _loss(context: PageContext) -> bool:
 
 
 def _accuracy(context: PageContext) -> dict[str, list[float]]:
-    return _series(context.run.epochs, {"train_accuracy": "training", "val_accuracy": "test"})
+    return _series(per_epoch(context.run), {"train_accuracy": "training", "val_accuracy": "test"})
 
 
 def _loss_and_accuracy(context: PageContext) -> list[Figure]:
     """Both beside each other, as far as there are any."""
-    epochs, accuracy = context.run.epochs, _accuracy(context)
+    epochs, accuracy = per_epoch(context.run), _accuracy(context)
     if not _loss(context) and not accuracy:
         return []
     axis = _axis(context)
@@ -66,7 +66,8 @@ def _loss_and_accuracy(context: PageContext) -> list[Figure]:
     loss = _series(epochs, {"train_loss": "training", "val_loss": "test"}) if _loss(context) else {}
     captions = []
     if _loss(context):
-        captions.append(_loss_words(context) + (f"; grey behind it, {per_point}" if behind else ""))
+        averaged = f", averaged over each {context.run.stage}'s updates" if _averaged(context, ("train_loss",)) else ""
+        captions.append(_loss_words(context) + averaged + (f"; grey behind it, {per_point}" if behind else ""))
     if accuracy:
         captions.append(_accuracy_words(context, accuracy))
     caption = ". ".join(captions)
@@ -79,6 +80,12 @@ def _loss_and_accuracy(context: PageContext) -> list[Figure]:
             wide=True,
         )
     ]
+
+
+def _averaged(context: PageContext, names: Sequence[str]) -> bool:
+    """Whether the line of one of the metrics is the mean over updates, since the loop reported it of these alone."""
+    of_epochs = {name for row in context.run.epochs for name in row}
+    return any(name in row for row in context.run.steps for name in names if name not in of_epochs)
 
 
 def _accuracy_words(context: PageContext, accuracy: Mapping[str, Sequence[float]]) -> str:
@@ -187,7 +194,7 @@ def _labels(names: Sequence[str]) -> dict[str, str]:
 
 
 def _other(context: PageContext, names: Sequence[str]) -> Figure:
-    epochs, labels, axis = context.run.epochs, _labels(names), _axis(context)
+    epochs, labels, axis = per_epoch(context.run), _labels(names), _axis(context)
     own = next((name for name in names if name in NAMES), None)
     title = names[0] if len(names) == 1 else _base(names[0])
     title = f"{names[0].removesuffix('_reported')}, as reported" if names[0].endswith("_reported") else title
@@ -198,7 +205,9 @@ def _other(context: PageContext, names: Sequence[str]) -> Figure:
     group = steps_per_bin(len(behind))
     each = "each update" if group == 1 else f"every {group} updates (line: median; band: least to largest)"
     parts = ([f"grey: of {each}"] if behind else []) + (
-        [f"line: of each {context.run.stage}"] if series and own is None else []
+        [f"line: {'their mean in' if _averaged(context, names) else 'of'} each {context.run.stage}"]
+        if series and own is None
+        else []
     )
     reported = ", as the training loop reported it"
     if own is not None:

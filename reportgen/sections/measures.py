@@ -10,6 +10,7 @@ import numpy as np
 from reportgen.analysis.scores import mean_interval, scores, share_interval
 from reportgen.core.numbers import short_number
 from reportgen.core.outcome import Dense, Kind, MultiLabel, Outcome, Reconstruction, Regression, Tokens
+from reportgen.core.run import Run
 from reportgen.sections.context import PageContext
 from reportgen.sections.words import NBSP, interval, listed, noun, percent, plural
 
@@ -121,15 +122,35 @@ def reported(context: PageContext) -> str:
         at = [[row.reported.get(name, np.nan) for row in rows if row.epoch == end] for end in ends]
         if np.isfinite([value for values in at for value in values]).all():
             shown = [short_number(float(np.mean(values))) for values in at]
-            called = "training loss" if name == "train_loss" else name
             went = "" if means else " went"
-            means.append(f"{called}{went} from {shown[0]} to {shown[-1]}" if len(ends) > 1 else f"{called} {shown[0]}")
+            means.append(
+                f"{named(name)}{went} from {shown[0]} to {shown[-1]}" if len(ends) > 1 else f"{named(name)} {shown[0]}"
+            )
     if not means:
         return ""
     over = " (means over updates)" if metrics.steps else ""
     if len(ends) == 1:
         return f"In {stage} {ends[0]}, the loop reported {listed(means)}{over}"
     return f"From {stage} {ends[0]} to {stage} {ends[-1]}, {listed(means)}{over}"
+
+
+def per_epoch(run: Run) -> list[dict[str, float]]:
+    """The metrics of each recorded epoch; of what was reported of updates alone, the mean over the epoch's."""
+    of_epochs = {name for row in run.epochs for name in row}
+    updates = dict[str, dict[float, list[float]]]()
+    for row in run.steps:
+        for name, value in row.items():
+            if name not in of_epochs:
+                updates.setdefault(name, {}).setdefault(row["epoch"], []).append(value)
+    return [
+        {**row, **{name: float(np.mean(at[row["epoch"]])) for name, at in updates.items() if row["epoch"] in at}}
+        for row in run.epochs
+    ]
+
+
+def named(metric: str) -> str:
+    """How a sentence calls a metric that the training loop reported."""
+    return "training loss" if metric == "train_loss" else metric
 
 
 def _between(within: Span) -> str:

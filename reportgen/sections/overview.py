@@ -6,7 +6,7 @@ from typing import Any
 
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
 from reportgen.sections.context import PageContext
-from reportgen.sections.measures import NAMES
+from reportgen.sections.measures import NAMES, per_epoch
 from reportgen.sections.words import called, plural, scored_output
 
 
@@ -51,12 +51,10 @@ _NAMES = {
 
 
 def _results(context: PageContext) -> Fold:
-    stage = context.run.stage
-    known = list(dict.fromkeys(name for row in context.run.epochs for name in row if name not in ("step", "epoch")))
+    stage, epochs = context.run.stage, per_epoch(context.run)
+    known = list(dict.fromkeys(name for row in epochs for name in row if name not in ("step", "epoch")))
     names = [*(name for name in _NAMES if name in known), *(name for name in known if name not in _NAMES)]
-    rows = tuple(
-        (int(r["epoch"]), int(r["step"]), *(_known(r.get(name)) for name in names)) for r in context.run.epochs
-    )
+    rows = tuple((int(r["epoch"]), int(r["step"]), *(_known(r.get(name)) for name in names)) for r in epochs)
     table = Table(
         "results",
         f"Metrics per {stage}. {_MEANS if stage == 'epoch' else ''}{stage.capitalize()} 0 is before training.",
@@ -92,7 +90,7 @@ def _metric_columns(context: PageContext) -> tuple[str, ...]:
     """Names of the updates' numbers, then of the epochs'; a name that both have is the epoch's with a prefix."""
     steps, epochs = (
         [name for name in dict.fromkeys(n for row in rows for n in row) if name not in ("step", "epoch")]
-        for rows in (context.run.steps, context.run.epochs)
+        for rows in (context.run.steps, per_epoch(context.run))
     )
     return ("step", "epoch", *steps, *(f"epoch_{name}" if name in steps else name for name in epochs))
 
@@ -101,7 +99,7 @@ def _metric_rows(context: PageContext) -> Iterator[tuple[Any, ...]]:
     """A row per update; the one that closes an epoch has the epoch's numbers too."""
     columns = _metric_columns(context)
     merged = {int(row["step"]): dict(row) for row in context.run.steps}
-    for row in context.run.epochs:
+    for row in per_epoch(context.run):
         into = merged.setdefault(int(row["step"]), {"step": row["step"], "epoch": row["epoch"]})
         into.update(
             {

@@ -3,6 +3,7 @@
 from reportgen.core.outcome import Kind
 from reportgen.core.report import Section, Text
 from reportgen.sections.context import PageContext
+from reportgen.sections.measures import named, per_epoch
 from reportgen.sections.words import listed, noun
 
 
@@ -19,7 +20,9 @@ def build(context: PageContext) -> Section | None:
         if run.batch("evaluation").targets is None
         else "its targets were not to be compared with its outputs"
     )
-    reported = list(dict.fromkeys(name for row in (*run.steps, *run.epochs) for name in row if name not in _OWN))
+    reported = [
+        named(name) for name in dict.fromkeys(name for row in per_epoch(run) for name in row if name not in _OWN)
+    ]
     said = f" What is known of its success is what the training loop reported: {listed(reported, most=6)}."
     one = noun(run)
     text = Text(

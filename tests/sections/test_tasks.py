@@ -8,8 +8,8 @@ import pytest
 
 from reportgen.core.network import INPUT, Layer, Network, Role
 from reportgen.core.outcome import Classification, Dense, Kind, MultiLabel, Reconstruction, Regression, Tokens
-from reportgen.core.report import Fold, Mosaic, Table
-from reportgen.core.run import Batch, TopExamples
+from reportgen.core.report import Figure, Fold, Mosaic, Table
+from reportgen.core.run import Batch, MetricRow, TopExamples
 from reportgen.page.html import html
 from reportgen.sections import (
     Moment,
@@ -256,7 +256,7 @@ def test_what_is_not_scored_is_said_with_its_reason():
     nothing = made(Kind.NONE, None, Batch(9, np.zeros((9, 2))), reported={"episode_return": 3.0})
     section = unscored.build(nothing)
     assert section.finding.startswith("It was recorded without targets")
-    assert "train_loss and episode_return" in section.finding
+    assert "training loss and episode_return" in section.finding
     assert document(nothing).headline.startswith("Net, after 2 epochs; nothing is scored. From epoch 1 to epoch 2, ")
     reason = "all 9 labels are 0, so that there is nothing to tell apart"
     told = made(Kind.NONE, None, Batch(9, np.zeros((9, 2)), np.zeros(9, np.int64)), reason=reason)
@@ -394,3 +394,21 @@ def test_the_third_example_of_a_layer_and_its_third_call_have_names_of_their_own
     context = made(Kind.NONE, None, probe, probe, layers=layers, maps=recorded)
     page = html(document(context))
     assert 'id="maps-take-3"' in page and 'id="maps-take-3-all"' in page
+
+
+def test_what_is_reported_of_updates_alone_is_averaged_over_each_epoch():
+    context = made(Kind.NONE, None, Batch(9, np.zeros((9, 2))))
+    steps = [MetricRow(n, 1 + (n > 5), {}, {"train_loss": 1.0 / n, "episode_return": 2.0 * n}) for n in range(1, 11)]
+    epochs = tuple(MetricRow(step, step // 5) for step in (0, 5, 10))
+    run = replace(context.run, metrics=replace(context.run.metrics, steps=tuple(steps), epochs=epochs))
+    page = document(PageContext(Moment(run, 10), Moment(run, 0), Options(embedding="pca")))
+    sections = {section.anchor: section for section in page.sections}
+    table = sections["overview"].blocks[0].blocks[0]
+    assert table.columns == ("Epoch", "Step", "Training loss", "episode_return")
+    means = np.mean([1 / n for n in range(1, 6)]), np.mean([1 / n for n in range(6, 11)])
+    assert table.rows == ((0, 0, None, None), (1, 5, means[0], 6.0), (2, 10, means[1], 16.0))
+    loss, other = (block for block in sections["curves"].blocks if isinstance(block, Figure))
+    assert "averaged over each epoch's updates; grey behind it, the loss of each update's batch" in loss.caption
+    assert ">training<" in loss.picture.svg
+    assert other.caption.endswith("grey: of each update; line: their mean in each epoch.")
+    assert rows_of(sections["overview"], "metrics.csv")[-1]["epoch_episode_return"] == 16.0
