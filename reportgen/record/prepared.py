@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from reportgen.capture import check_all, prepare
+import numpy as np
+
+from reportgen.capture import check_all, flat_names, prepare
 from reportgen.core.examples import leaves
 from reportgen.core.network import INPUT, Layer, Network, Role
 from reportgen.core.outcome import Kind, Task
@@ -99,7 +101,7 @@ def prepare_model(
         **network_header(capture.network, embed),
         "task": asdict(task),
         "vocabulary": _texts(vocabulary, shape[-1] if task.kind is Kind.TOKENS else _tokens_seen(batches)),
-        "notes": _notes(task, batches.get("evaluation", whole), classes, names),
+        "notes": [*_notes(task, batches.get("evaluation", whole), classes, names), *_narrowed(variables)],
     }
     needed = needed_collections(capture, variables, example)
     return Prepared(batches, names, observe, needed, header, provenance)
@@ -140,6 +142,18 @@ def _notes(task: Task, batch: Batch, classes: Sequence[str] | None, names: Seque
             f"0 to {highest}."
         ]
     return []
+
+
+def _narrowed(variables: Mapping[str, Any]) -> list[str]:
+    """What a reader must know about numbers that are kept with fewer digits than they have; the caller is warned."""
+    named = {f"{kind}/{name}": leaf for kind, tree in variables.items() for name, leaf in flat_names(tree).items()}
+    wide = [name for name, leaf in named.items() if getattr(leaf, "dtype", None) == np.complex128]
+    if not wide:
+        return []
+    more = f" and {len(wide) - 1:,} more are" if len(wide) > 1 else " is"
+    text = f"{wide[0]}{more} kept as complex64, of complex128: with about seven digits"
+    warn(text, code="C205")
+    return [f"{text}."]
 
 
 def fitting(observation: Observation, size: int, taken: int) -> Observation:

@@ -89,3 +89,14 @@ def test_averaged_parameters_are_kept_beside_those_of_the_step(tmp_path):
     snapshot = open_run(tmp_path / "run").snapshots[1]
     np.testing.assert_array_equal(snapshot.params["weights"], 3)
     np.testing.assert_array_equal(snapshot.variables["step_params"]["weights"], 2)
+
+
+def test_complex_numbers_that_lose_digits_are_said(tmp_path):
+    wide = {"w": np.ones((3, 2), np.complex128), "b": np.zeros(2)}
+    with pytest.warns(
+        UserWarning, match=r"params/w is kept as complex64, of complex128: with about seven digits \[C205\]"
+    ):
+        Recorder(tmp_path / "run", lambda p, x: abs(x @ p["w"]) + p["b"][None], wide, probe=np.ones((2, 3))).close()
+    run = open_run(tmp_path / "run")
+    assert "params/w is kept as complex64, of complex128: with about seven digits." in run.notes
+    assert run.snapshots[0].params["w"].dtype == np.complex64
