@@ -1,6 +1,5 @@
 """A report, ready to be saved in any of its forms, and shown by a notebook."""
 
-import csv
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from reportgen.core.paths import local_path
 from reportgen.core.report import Document, Figure, FigureFormat, Section
 from reportgen.core.run import Run
 from reportgen.errors import expect, warn
+from reportgen.page.encoded import csv_lines
 from reportgen.page.frame import frame
 from reportgen.page.outline import figures
 from reportgen.page.paper import paper
@@ -81,13 +81,9 @@ class Report:
         Files of an earlier build in the folder are deleted.
         """
         with Built(local_path(folder), "report.json") as built:
-            for section in self._whole.sections:
-                for numbers in section.numbers:
-                    lines = _Lines()
-                    rows = csv.writer(lines, lineterminator="\n")
-                    rows.writerow(numbers.columns)
-                    rows.writerows(numbers.rows())
-                    built.write(numbers.filename, "".join(lines))
+            files = {each.filename: each for section in self._whole.sections for each in section.numbers}
+            for name, numbers in files.items():
+                built.write(name, "".join(csv_lines(numbers)))
             provenance = json.dumps(self.document.provenance, indent=1, sort_keys=True, ensure_ascii=False)
             built.write(built.main, provenance + "\n")
         return built.paths
@@ -127,7 +123,3 @@ class Report:
             return frame(self.document)
         light = self.fit(NOTEBOOK_SIZE)
         return frame(replace(light, sections=(*light.sections, *self.added)))
-
-
-class _Lines(list[str]):
-    write = list.append

@@ -316,7 +316,8 @@ class Document:
 
     `origin` is the small line under the headline: day, commit, command; `subject` says of a figure that stands alone
     which network and data it is of. `omitted` is a sentence on what the page omits
-    for its size, "" if it shows everything.
+    for its size, "" if it shows everything. `numbers` is whether the page carries the sections' numbers, as far as each
+    file is small.
     """
 
     title: str
@@ -328,6 +329,7 @@ class Document:
     omitted: str = ""
     origin: str = ""
     subject: str = ""
+    numbers: bool = True
 
     def __repr__(self) -> str:
         return f"<Document {self.title!r}: {', '.join(section.anchor for section in self.sections)}>"

@@ -66,7 +66,7 @@ def fitted(
             f"To stay below {megabytes(max_size)}, this page leaves out: {said}. "
             f"All of it: --max-size {megabytes(whole * 1.05).replace(NBSP, '')}."
         )
-        document = replace(document, sections=_present(drawn), omitted=note if said else "")
+        document = replace(document, sections=_present(drawn), omitted=note if said else "", numbers=limits.numbers)
         size = size_of(document)
     if size > max_size:
         rest = f" It still has {megabytes(size)}: nothing more can be left out."

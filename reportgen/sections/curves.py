@@ -11,6 +11,7 @@ from reportgen.core.report import Block, Figure, Fold, Section, Text
 from reportgen.core.run import Run
 from reportgen.figures.chart import chart
 from reportgen.figures.curves import close_to_one, curves, steps_per_bin
+from reportgen.sections import overview
 from reportgen.sections.context import PageContext
 from reportgen.sections.measures import MAIN, NAMES, per_epoch, reported
 from reportgen.sections.words import listed, noun, percent, plural
@@ -27,6 +28,7 @@ def build(context: PageContext) -> Section | None:
         _title(context),
         _finding(context),
         (*_loss_and_accuracy(context), *_others(context), Text(_method(context, bool(measured)), "method")),
+        overview.numbers(context),
     )
 
 

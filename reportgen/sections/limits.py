@@ -16,13 +16,14 @@ import numpy as np
 class Limits:
     """One rung. None is no limit.
 
-    `images` are the probe images with feature maps, `channels` those of one layer in a grid or a row of charts,
-    `levels` the colours of grids and heatmaps, `packed` the bytes of parameters for the snapshot explorer, `pictures`
-    the misclassified and the sample pictures each, `moving` whether the embedding is animated, `thumbnails` the bytes
-    of the pictures of each kind of examples that the page tells of one by one: 0 leaves their pictures out, None the
-    examples too.
+    `numbers` is whether the page carries numbers as CSV. `images` are the probe images with feature maps, `channels`
+    those of one layer in a grid or a row of charts, `levels` the colours of grids and heatmaps, `packed` the bytes of
+    parameters for the snapshot explorer, `pictures` the misclassified and the sample pictures each, `moving` whether
+    the embedding is animated, `thumbnails` the bytes of the pictures of each kind of examples that the page tells of
+    one by one: 0 leaves their pictures out, None the examples too.
     """
 
+    numbers: bool = True
     images: int | None = None
     channels: int | None = None
     levels: int | None = None
@@ -35,17 +36,18 @@ class Limits:
 # Odd numbers of levels: 0 stays in the middle of a symmetric range, and so white.
 LADDER = (
     Limits(),
-    Limits(thumbnails=0),
-    Limits(thumbnails=0, images=5),
-    Limits(thumbnails=0, images=2),
-    Limits(thumbnails=0, images=1),
-    Limits(thumbnails=0, images=1, channels=64),
-    Limits(thumbnails=0, images=1, channels=32),
-    Limits(thumbnails=0, images=1, channels=16),
-    Limits(thumbnails=0, images=1, channels=16, levels=33, packed=60_000),
-    Limits(thumbnails=None, images=1, channels=8, levels=9, packed=0),
-    Limits(thumbnails=None, images=1, channels=6, levels=9, packed=0, pictures=20),
-    Limits(thumbnails=None, images=1, channels=4, levels=9, packed=0, pictures=0, moving=False),
+    Limits(numbers=False),
+    Limits(numbers=False, thumbnails=0),
+    Limits(numbers=False, thumbnails=0, images=5),
+    Limits(numbers=False, thumbnails=0, images=2),
+    Limits(numbers=False, thumbnails=0, images=1),
+    Limits(numbers=False, thumbnails=0, images=1, channels=64),
+    Limits(numbers=False, thumbnails=0, images=1, channels=32),
+    Limits(numbers=False, thumbnails=0, images=1, channels=16),
+    Limits(numbers=False, thumbnails=0, images=1, channels=16, levels=33, packed=60_000),
+    Limits(numbers=False, thumbnails=None, images=1, channels=8, levels=9, packed=0),
+    Limits(numbers=False, thumbnails=None, images=1, channels=6, levels=9, packed=0, pictures=20),
+    Limits(numbers=False, thumbnails=None, images=1, channels=4, levels=9, packed=0, pictures=0, moving=False),
 )
 
 
@@ -54,7 +56,7 @@ def left_out(limits: Limits, images: int, channels: int, examples: bool = True) 
 
     `examples` says whether the page tells of single examples.
     """
-    said = []
+    said = [] if limits.numbers else ["the numbers as CSV, which --numbers writes"]
     if not examples:
         pass
     elif limits.thumbnails is None:

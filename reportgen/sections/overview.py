@@ -14,10 +14,16 @@ def build(context: PageContext) -> Section:
     """Results per epoch, and what was asked for."""
     run = context.run
     blocks: list[Block] = [*([_results(context)] if run.metrics.epochs else []), _configuration(context)]
-    numbers = (Numbers("metrics.csv", _metric_columns(context), lambda: _metric_rows(context)),)
     finding = _snapshots(context) if context.run.kind == "training" else f"{_asked(context)}."
     finding += scored_output(run)
-    return Section("overview", "Overview", finding, tuple(blocks), numbers if run.metrics.epochs else ())
+    return Section("overview", "Overview", finding, tuple(blocks), numbers(context))
+
+
+def numbers(context: PageContext) -> tuple[Numbers, ...]:
+    """Every update's and every epoch's metrics."""
+    if not context.run.metrics.epochs:
+        return ()
+    return (Numbers("metrics.csv", _metric_columns(context), lambda: _metric_rows(context)),)
 
 
 def _asked(context: PageContext) -> str:

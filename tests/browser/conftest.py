@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from reportgen import Report, build
 from reportgen.page.save import save
 from tests.page.sample import sample
 
@@ -36,6 +37,18 @@ def browser() -> Iterator:
 def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample report as one file."""
     return save(sample(), tmp_path_factory.mktemp("page") / "report.html")
+
+
+@pytest.fixture(scope="session")
+def built(recorded) -> Report:
+    """The report of the tiny run."""
+    return build(recorded, embedding="pca")
+
+
+@pytest.fixture(scope="session")
+def real(built, tmp_path_factory) -> Path:
+    """The same as one file."""
+    return built.save(tmp_path_factory.mktemp("real") / "report.html")
 
 
 @pytest.fixture

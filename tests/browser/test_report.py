@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from reportgen import Report, build, open_run
+from reportgen import build, open_run
 from reportgen.core.network import Network
 from reportgen.core.run import Run
 from tests.page.sample import HOSTILE
@@ -65,18 +65,6 @@ def hostile_run(run: Run, text: str) -> Run:
         problems=(text,),
         status=text,
     )
-
-
-@pytest.fixture(scope="session")
-def built(recorded) -> Report:
-    """The report of the tiny run."""
-    return build(recorded, embedding="pca")
-
-
-@pytest.fixture(scope="session")
-def real(built, tmp_path_factory) -> Path:
-    """The same as one file."""
-    return built.save(tmp_path_factory.mktemp("real") / "report.html")
 
 
 @pytest.fixture(scope="session")
