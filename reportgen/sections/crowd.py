@@ -26,6 +26,9 @@ MOST_WRONG = 500
 NEAR = 5
 """Neighbours of an example that are named."""
 
+SHARE = "share correct, %"
+"""The measure of an example of which each position has a class."""
+
 UNKNOWN = -2
 """A prediction that was not recorded; -1 is none."""
 
@@ -202,7 +205,7 @@ def _measure(outcome: Outcome | None) -> tuple[str, np.ndarray | None]:
         case Reconstruction(errors=errors):
             return "error", errors
         case Dense(right=right, counted=counted):
-            return "share correct", np.divide(right, counted, out=np.full(len(right), np.nan), where=counted > 0)
+            return SHARE, np.divide(100 * right, counted, out=np.full(len(right), np.nan), where=counted > 0)
     return "", None
 
 

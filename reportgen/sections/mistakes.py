@@ -123,8 +123,8 @@ def _misclassified(context: PageContext, result: Confusion) -> Figure | None:
         "mistakes-images",
         picture,
         f"{plural(len(chosen), 'misclassified image')}, each with its true label and the predicted one.",
-        f"Misclassified images, true label → predicted label; {shown} of {len(result.misclassified):,}, the most "
-        f"confident mistakes{among} first (largest output of the predicted class minus that of the true one).",
+        f"Misclassified images, true label → predicted label; {shown} of {len(result.misclassified):,}, the "
+        f"worst{among} first (largest output of the predicted class minus that of the true one).",
         export=picture_export(picture),
         wide=True,
     )

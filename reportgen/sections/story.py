@@ -22,7 +22,7 @@ from reportgen.figures.mosaic import mosaic
 from reportgen.figures.scatter import limits
 from reportgen.figures.sprites import LONGEST, sprites
 from reportgen.sections.context import PageContext
-from reportgen.sections.crowd import Crowd, Group
+from reportgen.sections.crowd import SHARE, Crowd, Group
 from reportgen.sections.tokens import pieces_of, token_inputs, visible
 from reportgen.sections.words import NBSP, noun, plural
 
@@ -196,7 +196,7 @@ def worst(context: PageContext, crowd: Crowd) -> list[int]:
         badness = np.abs(crowd.predicted[-1] - crowd.truth)
     elif crowd.scores:
         ((name, values),) = crowd.scores.items()
-        badness = -values[-1] if name == "share correct" else values[-1]
+        badness = -values[-1] if name == SHARE else values[-1]
     else:
         return []
     known = [place for place in places.values() if np.isfinite(badness[place])]
@@ -210,13 +210,14 @@ def _pictures(context: PageContext, crowd: Crowd) -> Figure | None:
         return None
     chosen = [at for place in places for at in (place, *crowd.near[:, place].tolist())]
     tiles: list[np.ndarray] = []
-    names = crowd.names
+    names, labelled = crowd.names, bool(len(crowd.truth))
     for at in chosen:
         pixels = None if at < 0 else _pixels(context, crowd, at)
         if pixels is None or (tiles and pixels.shape != tiles[0].shape):
             return None
         tiles.append(pixels)
-    labels = [names[at] if not len(crowd.truth) else _truth_of(context, crowd, at) for at in chosen]
+    labels = [_truth_of(context, crowd, at) if labelled else names[at].rsplit(" ", 1)[1] for at in chosen]
+    called = "number" if not labelled else "label" if crowd.classes else "true value"
     step = -(-max(tiles[0].shape[:2]) // LONGEST)
     picture = mosaic(
         np.stack(tiles)[:, ::step, ::step],
@@ -234,7 +235,7 @@ def _pictures(context: PageContext, crowd: Crowd) -> Figure | None:
         picture,
         f"{plural(len(places), f'evaluation {one}')} with the worst answers, each beside its nearest in {layer}.",
         f"First in each row: an {crowd.groups[-1].name} with one of the worst answers; then its "
-        f"{len(crowd.near)} nearest {crowd.groups[0].name}s in {layer}, the nearest first, each under its label.",
+        f"{len(crowd.near)} nearest {crowd.groups[0].name}s in {layer}, the nearest first, each under its {called}.",
         export=picture_export(picture),
         wide=True,
     )
@@ -290,8 +291,8 @@ def _table(context: PageContext, crowd: Crowd, history: Learning | None) -> Tabl
         near = [[at for at in crowd.near[:, place].tolist() if at >= 0] for place in places]
         columns[f"Nearest in {context.run.embed_layer}"] = [_neighbours(context, crowd, found) for found in near]
     one, links = noun(context.run), crowd.links
-    order = "the most confident mistakes" if crowd.classes else "the worst"
-    caption = f"The evaluation {one}s with the worst answers, {order} first."
+    by_margin = " (largest output of the predicted class minus that of the true one)" if crowd.classes else ""
+    caption = f"The evaluation {one}s with the worst answers, the worst first{by_margin}."
     rows = tuple(zip(*columns.values(), strict=True))
     anchors = tuple(links[place] for place in places)
     return Table("examples-worst", caption, tuple(columns), rows, "l" * len(columns), anchors)
@@ -325,7 +326,7 @@ def _share(value: float) -> str:
     if not np.isfinite(value):
         return "unknown"
     percent = round(100 * value)
-    text = "< 1" if percent < 1 else "> 99" if percent > 99 else str(percent)
+    text = f"<{NBSP}1" if percent < 1 else f">{NBSP}99" if percent > 99 else str(percent)
     return f"{text}{NBSP}%"
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from reportgen.analysis.embedding import place
+from reportgen.core.outcome import Reconstruction
 from reportgen.core.report import Figure, Table
 from reportgen.core.scripted import Examples
 from reportgen.figures.scatter import limits
@@ -123,6 +124,21 @@ def test_a_run_that_knows_no_probabilities_still_has_its_predictions(run):
     assert (found[:, :300] == -2).all()
     np.testing.assert_array_equal(found[-1, 300:], run.observations[12].outcome.predictions)
     assert "Predicted" in block(section, Table).columns
+
+
+def test_pictures_without_labels_are_told_apart_by_their_numbers(run):
+    errors = np.arange(100, dtype=np.float32)
+    unlabelled = {
+        step: replace(seen, top_classes={}, outcome=Reconstruction(errors, np.zeros((4, 1), np.float32)))
+        for step, seen in run.observations.items()
+    }
+    batches = {name: replace(batch, targets=None) for name, batch in run.batches.items()}
+    shown = context(replace(run, observations=unlabelled, batches=batches))
+    figure = block(story.build(shown), Figure)
+    assert figure.picture.labels[::6] == tuple(str(number) for number in range(99, 91, -1))
+    assert all(label.isdecimal() for label in figure.picture.labels)
+    assert figure.caption.endswith("each under its number.")
+    assert block(story.build(context(run)), Figure).caption.endswith("each under its label.")
 
 
 def test_embedded_evaluation_images_are_one_group(run):
