@@ -9,6 +9,7 @@ from reportgen.core.numbers import short_number
 from reportgen.core.report import Section, Text
 from reportgen.core.scripted import Explorer, ExplorerKernel
 from reportgen.figures.palettes import DIVERGING, LEVELS, NOT_FINITE_COLOR
+from reportgen.figures.scatter import DOTS_UP_TO
 from reportgen.sections.context import PageContext
 from reportgen.sections.words import listed, plural
 
@@ -60,10 +61,13 @@ def build(context: PageContext) -> Section | None:
         diff.name for diff in context.diffs if is_kernel(diff.name, diff.before.shape) and diff.name not in names
     ]
     rounded = {kernel.name: kernel.scale for kernel in described if kernel.scale is not None}
+    known = plural(len(context.run.snapshots), "snapshot")
+    among = f"the {known}" if len(steps) == len(context.run.snapshots) else f"{len(steps)} of {known}"
     finding = (
-        f"Any two of {len(steps)} of {plural(len(context.run.snapshots), 'snapshot')} can be compared here, kernel by "
+        f"Any two of {among} can be compared here, kernel by "
         f"kernel ({listed([kernel.name for kernel in described], most=3)})."
     )
+    binned = any(diff.size > DOTS_UP_TO for diff in ordered)
     missing = f" Not carried, for their size: {listed(left_out, most=12)}." if left_out else ""
     errors = "; ".join(f"{name} ±{short_number(scale / 2)}" for name, scale in rounded.items())
     errors = "; ".join(f"{name} ±{short_number(scale / 2)}" for name, scale in rounded.items())
@@ -76,10 +80,11 @@ def build(context: PageContext) -> Section | None:
         f"evenly spaced.{missing}",
         "method",
     )
+    many = f"; of more than {DOTS_UP_TO:,} weights, a cell is the darker the more it holds" if binned else ""
     explorer = Explorer(
         "explorer-kernels",
         "Tiles: the change between the two snapshots; white 0, red decrease, blue increase. Dots: value at the earlier "
-        "one against change, a dot per weight.",
+        f"one against change, a dot per weight{many}.",
         tuple(steps),
         (steps[0], steps[-1]),
         tuple(described),

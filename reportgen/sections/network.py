@@ -37,11 +37,10 @@ def build(context: PageContext) -> Section:
             )
         )
     parameters = sum(layer.parameters for layer in network.layers.values())
-    with_parameters = sum(layer.parameters > 0 for layer in network.layers.values())
+    holders, layers = sum(x.parameters > 0 for x in network.layers.values()), plural(len(network.distinct), "layer")
     source = f" with {facts['parameters']}" if "parameters" in facts else ""
-    finding = (
-        f"{called(network.name)}{source} has {plural(parameters, 'parameter')} in {plural(with_parameters, 'layer')}."
-    )
+    within = layers if holders == len(network.distinct) else f"{holders:,} of its {layers}"
+    finding = f"{called(network.name)}{source} has {plural(parameters, 'parameter')} in {within}."
     if verified := str(facts.get("verification", "")):
         finding += f" {verified[0].upper()}{verified[1:]}."
     numbers = Numbers("layers.csv", _COLUMNS, lambda: _rows(context))

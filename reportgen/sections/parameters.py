@@ -15,7 +15,7 @@ from reportgen.figures.export import picture_export
 from reportgen.figures.kernels import KernelTiles, head_tiles, kernel_tiles
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import DIVERGING, colorbar, symmetric
-from reportgen.figures.scatter import scatter_change
+from reportgen.figures.scatter import DOTS_UP_TO, scatter_change
 from reportgen.page.mosaic import scale
 from reportgen.sections.context import PageContext
 from reportgen.sections.limits import coarse
@@ -74,11 +74,13 @@ def build_scatter(context: PageContext) -> Section | None:
             f"Of all kernel weights that moved, {percent(away)} grew away from zero; the correlation of {value} "
             f"and change runs from {_signed(low[0])} ({low[1]}) to {_signed(high[0])} ({high[1]})."
         )
+    many = any(diff.size > DOTS_UP_TO for diff in kernels)
+    binned = f" Of more than {DOTS_UP_TO:,} weights, a cell is the darker the more of them it holds." if many else ""
     method = Text(
         "A negative correlation means that large values shrank, as weight decay or regression to the mean "
         "would have it; one near 0 that training moved weights without regard to where they started. Counts: "
         "positive weights that increased and negative that decreased grew away from zero, the others towards or "
-        "through it.",
+        f"through it.{binned}",
         "method",
     )
     title = f"{value[0].upper()}{value[1:]} against change, {before.name} to {now.name}"

@@ -76,9 +76,9 @@ def _finding(context: PageContext, outcome: Reconstruction) -> str:
     gain = mean_interval(baseline - errors, np.ones(len(errors)))
     constant = short_number(float(baseline.mean()))
     if gain is None or gain[0] <= 0:
-        return f"{text}: no smaller than that of their mean, {constant}."
+        return f"{text}: no smaller than that of always giving their mean, {constant}."
     share = percent(1 - errors.mean() / baseline.mean())
-    return f"{text}; that of their mean is {constant}, so {share} of the variance is reproduced."
+    return f"{text}; always giving their mean has one of {constant}, so {share} of the variance is reproduced."
 
 
 def _baseline(context: PageContext, outcome: Reconstruction) -> np.ndarray | None:
@@ -121,7 +121,8 @@ def _probe(context: PageContext, outcome: Reconstruction) -> list[Block]:
         columns["difference"] = [_difference(picture, reach) for picture in off]
         rows = list(zip(*columns.values(), strict=True))
         scene = picture_rows(list(columns), rows, context.names)
-        caption += f" {wanted.capitalize()} and output: black is {shades[0]:g}, white is {shades[1]:g}."
+        beyond = ", as is what lies beyond" if outputs.min() < shades[0] or outputs.max() > shades[1] else ""
+        caption += f" {wanted.capitalize()} and output: black is {shades[0]:g}, white is {shades[1]:g}{beyond}."
     elif np.prod(shape[1:]) <= VALUES:
         values = np.stack([targets, outputs, off], axis=1).reshape(3 * count, -1)
         names = [f"{name}, {part}" for name in context.names[:count] for part in (wanted, "output", "difference")]

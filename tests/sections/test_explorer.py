@@ -36,6 +36,17 @@ def test_small_kernels_are_carried_exactly(recorded):
     assert start == len(octets)
 
 
+def test_what_the_reader_sees_is_what_is_said(recorded, monkeypatch):
+    _, section, block = carried(recorded)
+    assert section.finding.startswith("Any two of the 13 snapshots can be compared here")
+    assert block.caption.endswith("a dot per weight.")
+    monkeypatch.setattr(explorer, "MOST_STEPS", 4)
+    monkeypatch.setattr(explorer, "DOTS_UP_TO", 100)
+    _, section, block = carried(recorded)
+    assert section.finding.startswith("Any two of 4 of 13 snapshots can be compared here")
+    assert block.caption.endswith("a dot per weight; of more than 100 weights, a cell is the darker the more it holds.")
+
+
 def test_large_kernels_have_the_tables_numbers_for_the_steps_shown_first(recorded, monkeypatch):
     monkeypatch.setattr(explorer, "EXACT", 100)
     context, section, block = carried(recorded)
