@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from reportgen.analysis.confusion import wilson
-from reportgen.core.numbers import short_number
 from reportgen.core.outcome import Kind
 from reportgen.core.report import Block, Figure, Fold, Section, Text
 from reportgen.core.run import Run
@@ -13,7 +12,7 @@ from reportgen.figures.chart import chart
 from reportgen.figures.curves import close_to_one, curves, steps_per_bin
 from reportgen.sections import overview
 from reportgen.sections.context import PageContext
-from reportgen.sections.measures import MAIN, NAMES, per_epoch, reported
+from reportgen.sections.measures import MAIN, NAMES, per_epoch, reported, value_of
 from reportgen.sections.words import listed, noun, percent, plural
 
 
@@ -250,7 +249,7 @@ def _own_measure(context: PageContext, name: str, place: Callable[[Mapping[str, 
     if len(rows) < 2 or rows[-1] is not context.run.epochs[-1]:
         return ""
     first, last = rows[0], rows[-1]
-    ends = [short_number(row[name]) for row in (first, last)]
+    ends = [value_of(name, row[name]) for row in (first, last)]
     start = "before training" if first["epoch"] == 0 else f"after {place(first)}"
     if ends[0] == ends[1]:
         return f"{NAMES[name]} is {ends[1]} after {place(last)}, as it was {start}"

@@ -38,6 +38,8 @@ MAIN = {
 """The metric that says how good a network of that task is."""
 
 
+_SHARES = ("val_r2", "val_mean_iou", "val_f1")
+
 REPORTED = 2
 """Metrics of the training loop that a sentence names."""
 
@@ -76,7 +78,7 @@ def measured(context: PageContext) -> Measured | None:
             of, mae = plural(len(outcome.predictions), one), short_number(values["val_mae"])
             if "val_r2" not in values:
                 return Measured(f"predicts {of} with a mean absolute error of {mae}", (("MAE", mae),))
-            explained = f"{values['val_r2']:.3f}".replace("-", "−")
+            explained = value_of("val_r2", values["val_r2"])
             verb = f"predicts {of} with an R² of {explained} and a mean absolute error of {mae}"
             return Measured(verb, (("R²", explained), ("MAE", mae)))
         case Reconstruction() if np.isfinite(values.get("val_reconstruction_error", np.nan)):
@@ -132,6 +134,11 @@ def reported(context: PageContext) -> str:
     if len(ends) == 1:
         return f"In {stage} {ends[0]}, the loop reported {listed(means)}{over}"
     return f"From {stage} {ends[0]} to {stage} {ends[-1]}, {listed(means)}{over}"
+
+
+def value_of(metric: str, value: float) -> str:
+    """A measured metric's value as headline, key figures and sentences have it."""
+    return f"{value:.3f}".replace("-", "−") if metric in _SHARES else short_number(value)
 
 
 def per_epoch(run: Run) -> list[dict[str, float]]:

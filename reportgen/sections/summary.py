@@ -85,12 +85,14 @@ def _inspected(context: PageContext) -> str:
 
 def _trained(context: PageContext) -> str:
     result, model, last = context.confusion, _model(context) or "The network", _reached(context)
-    after = f"after {plural(last.epoch, 'epoch')}" if context.run.stage == "epoch" else f"at step {last.step:,}"
-    when = after if last.epoch else "before any training"
+    by_epochs, span = context.run.stage == "epoch" and last.epoch > 0, plural(last.epoch, "epoch")
+    when = f"after {span}" if by_epochs else f"at step {last.step:,}" if last.epoch else "before any training"
     seeds = "; one seed" if last.epoch else ""
     if result is None or result.accuracy is None:
         found = measured(context)
-        return f"{model}, {when}{unscored(context)}." if found is None else f"{model} {found.verb} {when}{seeds}."
+        if found is None:
+            return f"{model}{f' was trained for {span}' if by_epochs else f', {when}'}{unscored(context)}."
+        return f"{model} {found.verb} {when}{seeds}."
     right, one = result.images - len(result.misclassified), noun(context.run)
     within = interval(*wilson(right, result.images))
     training = last.reported.get("train_accuracy")
@@ -115,9 +117,9 @@ def _training_figures(context: PageContext) -> Strip:
     strip.append(("steps", f"{max(run.snapshots):,}"))
     strip.append(("epochs", f"{last.epoch}") if run.stage == "epoch" else ("checkpoints", f"{len(run.observations)}"))
     if "seconds" in run.provenance and "checkpoints" not in run.config:  # a replay's are not the training's
-        strip.append(("time", _duration(float(run.provenance["seconds"]))))
-        if "evaluating_seconds" in run.provenance:
-            strip.append(("of it evaluating", _duration(float(run.provenance["evaluating_seconds"]))))
+        spent = run.provenance.get("evaluating_seconds")
+        evaluating = "" if spent is None else f", {_duration(float(spent))} of it evaluating"
+        strip.append((f"time{evaluating}", _duration(float(run.provenance["seconds"]))))
     return tuple(strip)
 
 
@@ -149,7 +151,7 @@ def _reached(context: PageContext) -> MetricRow:
 
 def _duration(seconds: float) -> str:
     if seconds < 100:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.{1 if seconds < 1 else 0}f} s"
     minutes = seconds / 60
     return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
 

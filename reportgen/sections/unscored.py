@@ -16,7 +16,7 @@ def build(context: PageContext) -> Section | None:
     why = run.task.reason or (
         "it was recorded with labels, and with the wish that nothing is scored"
         if labelled
-        else "it was recorded without targets, and its outputs are not like its inputs"
+        else "it was recorded without targets with which its outputs could be compared"
         if run.batch("evaluation").targets is None
         else "its targets were not to be compared with its outputs"
     )

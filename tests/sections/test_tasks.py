@@ -224,7 +224,7 @@ def test_a_reconstruction_shows_output_and_difference_and_its_error(shape, targe
 
 
 def test_a_reconstruction_that_gives_the_mean_has_reproduced_nothing():
-    assert "no smaller than that of their mean" in reconstruction.build(reconstruction_run(1.0)).finding
+    assert "no smaller than that of always giving their mean, " in reconstruction.build(reconstruction_run(1.0)).finding
 
 
 def multilabel_run(right=0.9, **more):
@@ -257,7 +257,9 @@ def test_what_is_not_scored_is_said_with_its_reason():
     section = unscored.build(nothing)
     assert section.finding.startswith("It was recorded without targets")
     assert "training loss and episode_return" in section.finding
-    assert document(nothing).headline.startswith("Net, after 2 epochs; nothing is scored. From epoch 1 to epoch 2, ")
+    assert document(nothing).headline.startswith(
+        "Net was trained for 2 epochs; nothing is scored. From epoch 1 to epoch 2, "
+    )
     reason = "all 9 labels are 0, so that there is nothing to tell apart"
     told = made(Kind.NONE, None, Batch(9, np.zeros((9, 2)), np.zeros(9, np.int64)), reason=reason)
     assert unscored.build(told).finding.startswith(f"{reason[0].upper()}{reason[1:]}.")
@@ -360,7 +362,7 @@ def test_where_nothing_is_scored_the_headline_says_what_the_loop_reported():
     context = made(Kind.NONE, None, Batch(4, np.zeros((4, 3), np.float32)), reported={"reward": 2.5})
     page = document(context)
     went = "From epoch 1 to epoch 2, training loss went from 0.167 to 0.0909 and reward from 2.5 to 2.5"
-    assert page.headline == f"Net, after 2 epochs; nothing is scored. {went} (means over updates)."
+    assert page.headline == f"Net was trained for 2 epochs; nothing is scored. {went} (means over updates)."
     curves = next(section for section in page.sections if section.anchor == "curves")
     assert curves.finding.startswith(went)
 
@@ -394,6 +396,27 @@ def test_the_third_example_of_a_layer_and_its_third_call_have_names_of_their_own
     context = made(Kind.NONE, None, probe, probe, layers=layers, maps=recorded)
     page = html(document(context))
     assert 'id="maps-take-3"' in page and 'id="maps-take-3-all"' in page
+
+
+def test_a_number_reads_alike_in_headline_and_curves():
+    far = regression_run(noise=0.5)
+    first = Regression(np.full_like(far.outcome.predictions, 9.0))
+    run = made(Kind.REGRESSION, far.outcome, far.run.batch("evaluation"), first=first)
+    sections = {section.anchor: section for section in document(run).sections}
+    (r2,) = (value for name, value in document(run).key_figures if name == "R²")
+    assert len(r2) == 5 and f" to {r2} after epoch 2" in sections["curves"].finding
+    assert f"an R² of {r2} and" in document(run).headline
+    assert sections["network"].finding == "Net has 12 parameters in 1 layer."
+
+
+def test_what_lies_beyond_a_pictures_range_is_said():
+    inputs = DRAWN.random((40, 8, 8, 1)).astype(np.float32)
+    captions = []
+    for outputs in (inputs, 3 * inputs):
+        outcome = Reconstruction(np.full(40, 0.1, np.float32), outputs[:2])
+        section = reconstruction.build(made(Kind.RECONSTRUCTION, outcome, Batch(40, inputs), Batch(2, inputs[:2])))
+        captions.append(section.blocks[0].caption)
+    assert captions[0].endswith("white is 1.") and captions[1].endswith("white is 1, as is what lies beyond.")
 
 
 def test_what_is_reported_of_updates_alone_is_averaged_over_each_epoch():
