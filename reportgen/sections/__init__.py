@@ -21,6 +21,7 @@ from reportgen.sections import (
     graph,
     health,
     images,
+    lens,
     maps,
     mistakes,
     multilabel,
@@ -71,6 +72,7 @@ _STRONGEST = SectionSpec(
 _MAPS = SectionSpec(maps.build, frozenset({Need.MAPS}), shrinks=("images", "channels", "levels"))
 _ATTENTION = SectionSpec(attention.build, frozenset({Need.MAPS}), shrinks=("images",))
 _READING = SectionSpec(reading.build, frozenset({Need.MAPS}), shrinks=("images",))
+_LENS = SectionSpec(lens.build, frozenset({Need.MAPS}))
 _ACTIVITY = SectionSpec(activity.build, shrinks=("channels",))
 _HEALTH = SectionSpec(health.build)
 _NETWORK = SectionSpec(network.build)
@@ -93,12 +95,13 @@ PAGES: Mapping[str, tuple[SectionSpec, ...]] = {
             _SCATTER,
             _ATTENTION,
             _READING,
+            _LENS,
             _ACTIVITY,
         ),
         *(_IMAGES, _CHOSEN, _STRONGEST, _MAPS, _HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
     "inspection": (
-        *(_IMAGES, _GRAPH, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ATTENTION, _READING, _ACTIVITY),
+        *(_IMAGES, _GRAPH, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ATTENTION, _READING, _LENS, _ACTIVITY),
         *(*_TASKS, _TRUST, _STORY, _PARAMETERS, _HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
 }

@@ -7,11 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from reportgen.analysis.attention import HeadMeasures, Repeated, head_measures, repeated
-from reportgen.core.examples import is_mask, leaves
 from reportgen.core.network import Layer
 from reportgen.core.run import Observation
 from reportgen.sections.context import PageContext
-from reportgen.sections.tokens import token_inputs
+from reportgen.sections.tokens import counted_positions, token_inputs
 
 LEAST = 20
 """Queries below which nothing is said of a head."""
@@ -56,14 +55,6 @@ class Weights:
                     return Patches(rows, columns, leading)
         return None
 
-    def counted(self, positions: int) -> np.ndarray:
-        """[example, position]: which positions the probe's mask counts; all without one."""
-        batch = self._context.probe
-        for name, array in leaves(batch.inputs).items():
-            if is_mask(name) and array.shape == (batch.size, positions):
-                return np.asarray(array) > 0
-        return np.ones((len(self._context.names), positions), bool)
-
     def measures(self, layer: Layer) -> tuple[HeadMeasures, Repeated | None]:
         """Those of the layer's heads; of repeated tokens, where the network reads tokens."""
         if layer.path not in self._measures:
@@ -72,7 +63,7 @@ class Weights:
 
     def _measured(self, layer: Layer) -> tuple[HeadMeasures, Repeated | None]:
         weights, (queries, keys) = self.of(layer), layer.shape[1:]
-        counted = self.counted(queries)
+        counted = counted_positions(self._context, queries)
         places = None if self.grid is None else self.grid.places
         found = head_measures(weights, counted, places)
         if self.tokens is None or not self.tokens.shape[1] == queries == keys:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.scores import mean_interval
-from reportgen.core.examples import leaves
+from reportgen.core.examples import is_mask, leaves
 from reportgen.core.numbers import short_number
 from reportgen.core.outcome import Tokens
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
@@ -119,6 +119,15 @@ def token_inputs(batch: Batch) -> np.ndarray | None:
     named = [found[name] for name in ("tokens", "input_ids", "ids") if name in found]
     chosen = named if len(named) == 1 else list(found.values())
     return np.asarray(chosen[0]) if len(chosen) == 1 else None
+
+
+def counted_positions(context: PageContext, positions: int) -> np.ndarray:
+    """[example, position]: which positions the probe's mask counts; all without one."""
+    batch = context.probe
+    for name, array in leaves(batch.inputs).items():
+        if is_mask(name) and array.shape == (batch.size, positions):
+            return np.asarray(array) > 0
+    return np.ones((len(context.names), positions), bool)
 
 
 def _predicted_tokens(context: PageContext, outcome: Tokens) -> np.ndarray | None:
