@@ -20,8 +20,9 @@ from reportgen.core.examples import common, fingerprints_of
 from reportgen.core.network import Layer, Network
 from reportgen.core.run import CLOCK, Batch, Run
 
-OF_ITS_OWN = (*CLOCK, "command")
-"""Circumstances that differ between any two runs; what a command asked for stands in the configuration."""
+OF_ITS_OWN = (*CLOCK, "command", "snapshots_kept", "snapshots_thinned")
+"""Circumstances that may differ between any two runs: what was asked for stands in the configuration, and which updates
+were kept can depend on the time they took."""
 
 ROUNDING = 1e-6
 COARSE = {"float16": 1e-3, "bfloat16": 1e-2}

@@ -13,7 +13,7 @@ from reportgen.figures.curves import close_to_one, curves, steps_per_bin
 from reportgen.sections import overview
 from reportgen.sections.context import PageContext
 from reportgen.sections.measures import MAIN, NAMES, per_epoch, reported, value_of
-from reportgen.sections.words import listed, noun, percent, plural
+from reportgen.sections.words import listed, noun, others, percent, plural
 
 
 def build(context: PageContext) -> Section | None:
@@ -163,7 +163,7 @@ def _others(context: PageContext) -> list[Block]:
     measured = [_other(context, names) for names in own]
     if len(figures) <= UNFOLDED:
         return [*measured, *figures]
-    return [*measured, Fold(f"The other {sum(map(len, rest))} metrics", (*figures, *more))]
+    return [*measured, Fold(others(sum(map(len, rest)), "metric"), (*figures, *more))]
 
 
 _PARTS = {"train": "training", "val": "test", "test": "test", "valid": "validation", "validation": "validation"}

@@ -57,6 +57,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
 
 
+def others(count: int, noun: str) -> str:
+    """What a fold holds besides what is shown: "The other metric", "The other 4 metrics"."""
+    return f"The other {noun}" if count == 1 else f"The other {plural(count, noun)}"
+
+
 _CALLED = {
     **{"lenet": "LeNet", "lenet_nnx": "LeNet (NNX)", "mnist_cnn": "MNIST CNN", "squeezenet": "SqueezeNet"},
     **{"mnist": "MNIST", "mnist5k": "MNIST", "digits": "scikit-learn's digits"},

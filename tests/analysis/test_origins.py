@@ -42,6 +42,7 @@ def test_settings_are_told_by_their_dotted_names():
 
 def test_what_any_two_runs_have_of_their_own_is_no_difference(run):
     facts = {**run.provenance, "seconds": 9.0, "date": "2031-01-01", "command": "train -o b"}
+    facts |= {"evaluating_seconds": 2.0, "snapshots_kept": "after update 586 only every 8th", "snapshots_thinned": 1}
     assert origins(run, replace(run, provenance=facts)).circumstances == ()
     (setting,) = origins(run, replace(run, provenance={**facts, "device": "gpu"})).circumstances
     assert setting.name == "device"

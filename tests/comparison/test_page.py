@@ -235,6 +235,11 @@ def test_accuracy_is_drawn_as_error_and_a_replay_over_steps(runs):
     assert "one axis of steps" in shown and ">epoch</text>" not in shown
 
 
+def test_a_fold_of_one_names_one(runs):
+    shown = html(compare(runs["base"], runs["new"]).document)
+    assert "The other 1 " not in shown and "The other metric" in shown
+
+
 def test_a_number_before_and_after_has_as_many_decimals(runs):
     def ending(run, loss):
         rows = tuple(replace(row, reported={"val_loss": loss}) for row in run.metrics.epochs)

@@ -16,7 +16,7 @@ from reportgen.figures.matrices import confusion_change
 from reportgen.sections.compare.comparison import Comparison
 from reportgen.sections.compare.verdict import p_text, points
 from reportgen.sections.pixels import image_mosaic
-from reportgen.sections.words import listed, percent, plural
+from reportgen.sections.words import listed, others, percent, plural
 
 IMAGES = 30
 ROWS = 15
@@ -146,7 +146,9 @@ def _finding(comparison: Comparison, per_class: list[tuple[int, Paired]], adjust
     worse = [f"{name} ({points(r.difference)})" for r, name in clear if r.difference < 0]
     kinds = (("Better in new", better), ("Worse in new", worse))
     said = [f"{kind}: {listed(names, 3)}" for kind, names in kinds if names]
-    return f"{'. '.join(said)}. The other {len(per_class) - len(clear)} classes do not differ beyond chance."
+    left = len(per_class) - len(clear)
+    rest = f" {others(left, 'class')} {'does' if left == 1 else 'do'} not differ beyond chance." if left else ""
+    return f"{'. '.join(said)}.{rest}"
 
 
 def _class_row(name: str, result: Paired, p: float) -> tuple[Any, ...]:

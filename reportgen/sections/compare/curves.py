@@ -12,7 +12,7 @@ from reportgen.figures.chart import chart
 from reportgen.figures.curves import beside
 from reportgen.sections.compare.comparison import SIDES, Comparison
 from reportgen.sections.compare.verdict import amount, p_text
-from reportgen.sections.words import NBSP, plural, slug
+from reportgen.sections.words import NBSP, others, slug
 
 SHOWN = 2
 MOST = 24
@@ -32,7 +32,7 @@ def build(comparison: Comparison) -> Section | None:
     if comparison.has_seeds and comparison.seeds:
         blocks.append(_seeds_table(comparison))
     if figures[SHOWN:]:
-        blocks.append(Fold(f"The other {plural(len(figures) - SHOWN, 'metric')}", tuple(figures[SHOWN:])))
+        blocks.append(Fold(others(len(figures) - SHOWN, "metric"), tuple(figures[SHOWN:])))
     if comparison.has_seeds:
         blocks.append(Text(_seeds_method(comparison), "method"))
     numbers = Numbers(

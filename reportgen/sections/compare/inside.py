@@ -62,8 +62,8 @@ def build(comparison: Comparison) -> Section | None:
     examples = max(layer.examples for layer in layers.values())
     caption = (
         f"Each layer over the same {plural(examples, 'evaluation example')}, each channel's mean over positions. "
-        f"Procrustes: share of "
-        "variance that the best rotation explains on examples that it was not fitted on. Channels matched: pairs that "
+        "Procrustes: share of variance that the best rotation explains on examples that it was not fitted on, where "
+        "there are twice as many as channels. Channels matched: pairs that "
         f"correlate by at least {MATCHED}, of the best assignment."
     )
     least = sorted(range(len(rows)), key=lambda i: (_cka(layers[paths[i]]), i))[:ROWS]
@@ -137,7 +137,8 @@ def _row(comparison: Comparison, path: str, layer: Similarity) -> tuple[Any, ...
     row = (
         path,
         str(before) if before == after else f"{before} → {after}",
-        *(_rounded(value) for value in (layer.cka, low, high, layer.null, layer.procrustes)),
+        *(_rounded(value) for value in (layer.cka, low, high, layer.null)),
+        _rounded(layer.procrustes) or "not defined",
         f"{layer.matches.alike} of {pairs}",
         _rounded(mean),
         _rounded(layer.matches.null),
