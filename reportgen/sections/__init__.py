@@ -37,6 +37,7 @@ from reportgen.sections import (
     tokens,
     trust,
     unscored,
+    vocabulary,
 )
 from reportgen.sections.context import PageContext
 from reportgen.sections.options import Moment, Need, Options
@@ -73,6 +74,7 @@ _MAPS = SectionSpec(maps.build, frozenset({Need.MAPS}), shrinks=("images", "chan
 _ATTENTION = SectionSpec(attention.build, frozenset({Need.MAPS}), shrinks=("images",))
 _READING = SectionSpec(reading.build, frozenset({Need.MAPS}), shrinks=("images",))
 _LENS = SectionSpec(lens.build, frozenset({Need.MAPS}))
+_VOCABULARY = SectionSpec(vocabulary.build)
 _ACTIVITY = SectionSpec(activity.build, shrinks=("channels",))
 _HEALTH = SectionSpec(health.build)
 _NETWORK = SectionSpec(network.build)
@@ -96,13 +98,14 @@ PAGES: Mapping[str, tuple[SectionSpec, ...]] = {
             _ATTENTION,
             _READING,
             _LENS,
+            _VOCABULARY,
             _ACTIVITY,
         ),
         *(_IMAGES, _CHOSEN, _STRONGEST, _MAPS, _HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
     "inspection": (
-        *(_IMAGES, _GRAPH, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ATTENTION, _READING, _LENS, _ACTIVITY),
-        *(*_TASKS, _TRUST, _STORY, _PARAMETERS, _HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
+        *(_IMAGES, _GRAPH, _CHANGES, _CHOSEN, _STRONGEST, _MAPS, _ATTENTION, _READING, _LENS, _VOCABULARY),
+        *(_ACTIVITY, *_TASKS, _TRUST, _STORY, _PARAMETERS, _HEALTH, _NETWORK, _OVERVIEW, _SAMPLES),
     ),
 }
 """Kind of a run -> the sections of its page, in reading order."""
