@@ -65,10 +65,11 @@ class Examples:
     """Examples that a script shows one by one, in a panel that is absent without it.
 
     `data` is the result of `analysis.quantise.pack` of columns [row, example]; `columns` has the name of each, its rows
-    and the bytes of a value. They are "x" and "y" (frame by frame; 0 to 4095, -1 for no place), "truth", "predicted"
-    (frame by frame; classes, -1 none, -2 unknown), "sure" (likewise; percent, -1 unknown), "ranked" and "shares" (the
-    most probable classes; per mille) and "near" (places of neighbours among the examples, -1 none), all int16; "score"
-    (frame by frame) and, with `values`, "truth" and "predicted" are float32.
+    and the bytes of a value. They are "x" and "y" (frame by frame; 0 to 4095, -1 for no place), "truth", "marks" (the
+    class that colours an example of several, -1 none), "predicted" (frame by frame; classes, -1 none, -2 unknown),
+    "sure" (likewise; percent, -1 unknown), "ranked" and "shares" (the most probable classes; per mille) and "near"
+    (places of neighbours among the examples, -1 none), all int16; "score" (frame by frame) and, with `values`, "truth"
+    and "predicted" are float32.
 
     `frames` are the names of the frames, `epochs` their places on the curves' axis, `measure` what "score" is, `layer`
     the one in which neighbours are near. `maps` has, by an example's place, the layers whose maps the page shows, each

@@ -36,7 +36,7 @@ def class_dots(
     ordered: bool = False,
     per_pixel: int = 10,
 ) -> Iterator[Dots]:
-    """Points [n, 2] in the colours and marks of their classes, `labels` [n] of class numbers.
+    """Points [n, 2] in the colours and marks of their classes, `labels` [n] of class numbers; grey below 0, for none.
 
     Of classes that are `ordered`, all have one colour, the stronger the higher their number.
     Drawn in rounds of a part of every class, so that the class with the highest number does not cover all others.
@@ -47,6 +47,9 @@ def class_dots(
     for part in range(ROUNDS):
         for label in np.unique(labels).tolist():
             chosen = points[(labels == label) & (order == part)]
+            if label < 0:
+                yield Dots(chosen, "muted", size, alpha, per_pixel=per_pixel)
+                continue
             if ordered:
                 strength = PALEST + (1 - PALEST) * label / max(int(labels.max()), 1)
                 yield Dots(chosen, "accent", size, strength * alpha, per_pixel=per_pixel)
@@ -90,8 +93,8 @@ def runs(flags: np.ndarray) -> list[tuple[int, int]]:
 
 
 def centres(points: np.ndarray, labels: np.ndarray) -> dict[int, np.ndarray]:
-    """Class number -> the median of its points, [2]; classes without a finite point are omitted."""
-    finite = np.isfinite(points).all(axis=1)
+    """Class number -> the median of its points, [2]; numbers below 0 and classes without a finite point are omitted."""
+    finite = np.isfinite(points).all(axis=1) & (labels >= 0)
     points, labels = points[finite], labels[finite]
     return {label: np.median(points[labels == label], axis=0) for label in np.unique(labels).tolist()}
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from reportgen.analysis.embedding import Embedding, place_in
 from reportgen.analysis.neighbors import nearest
-from reportgen.core.outcome import Classification, Dense, Outcome, Reconstruction, Regression, Tokens
+from reportgen.core.outcome import Classification, Dense, Kind, Outcome, Reconstruction, Regression, Tokens
 from reportgen.core.run import Run
 from reportgen.sections.words import noun
 
@@ -125,6 +125,20 @@ def crowd_of(run: Run, found: Embedding | None) -> Crowd | None:
         near,
         _scores(run, groups),
     )
+
+
+def most_frequent(run: Run, batch: str, numbers: np.ndarray) -> np.ndarray:
+    """[example] int64: which of its several true classes most embedded examples have, -1 for none.
+
+    Empty where examples do not have several classes, or nothing is known of these examples' or the embedded ones'.
+    """
+    targets, embedded = run.batch(batch).targets, run.batch("embedding").targets
+    if run.task is None or run.task.kind is not Kind.MULTILABEL or targets is None or embedded is None:
+        return np.zeros(0, np.int64)
+    true, counts = np.asarray(targets)[numbers] > 0, (np.asarray(embedded) > 0).sum(axis=0)
+    # One more than the count: a class that no embedded example has is still one.
+    found: np.ndarray = np.where(true.any(axis=1), np.where(true, counts + 1, 0).argmax(axis=1), -1)
+    return found
 
 
 def _groups(run: Run, found: Embedding | None) -> tuple[Group, ...]:

@@ -17,7 +17,7 @@ from reportgen.figures.chart import chart
 from reportgen.figures.scatter import embedding_multiples, embedding_overlay
 from reportgen.sections import faithful, story
 from reportgen.sections.context import PageContext
-from reportgen.sections.crowd import overlap
+from reportgen.sections.crowd import most_frequent, overlap
 from reportgen.sections.faithful import labels_of
 from reportgen.sections.story import frame_names
 from reportgen.sections.words import listed, noun, percent, plural
@@ -48,7 +48,7 @@ def build(context: PageContext) -> Section | None:
     layer, several = run.embed_layer, len(found.frames) > 1
     points, (labels, marked, coloured) = plural(len(found.points), _embedded(context)), _marks(context, found)
     how = f"{points} in {layer}{_averaged(context)}, {_method_name(found)}"
-    colours, ordered = f" Each point is one {noun(run)}{coloured}.", bool(len(labels)) and not len(labels_of(found))
+    colours, ordered = f" Each point is one {noun(run)}{coloured}.", bool(len(labels)) and not marked
     finding, blocks = _finding(context, found, epochs), list[Block]()
     live = story.NAME if context.limits.thumbnails is not None else ""
     if several and context.limits.moving:
@@ -68,7 +68,8 @@ def build(context: PageContext) -> Section | None:
     blocks.append(side_by_side if several else replace(side_by_side, live=live))
     table = faithful.table(found, called, axis)
     fold = Fold("How far each frame can be believed", (table,))
-    blocks += [faithful.curves(found, called, axis), fold] if several else [table]
+    if faithful.rated(found):
+        blocks += [faithful.curves(found, called, axis), fold] if several else [table]
     return Section(
         "embedding",
         title if several else "The hidden layer",
@@ -76,7 +77,7 @@ def build(context: PageContext) -> Section | None:
         (*blocks, Text(_method(found), "method")),
         (
             Numbers("embedding.csv", ("epoch", "index", "label", "x", "y"), lambda: _rows(context, found, epochs)),
-            faithful.numbers(found, epochs),
+            *([faithful.numbers(found, epochs)] if faithful.rated(found) else []),
         ),
     )
 
@@ -152,11 +153,16 @@ def _names(run: Run, found: Embedding) -> tuple[str, ...]:
 def _marks(context: PageContext, found: Embedding) -> tuple[np.ndarray, tuple[str, ...], str]:
     """A class of each point to colour it by, their names, and how a caption says so; none where nothing is known of it.
 
-    Where values are predicted these are groups of equal size by the true value, the first of several.
+    Of several classes it is the most frequent one; where values are predicted these are groups of equal size by the
+    true value, the first of several.
     """
     run = context.run
     if len(labels := labels_of(found)):
         return labels, run.classes, ", in the colour of its class"
+    several = most_frequent(run, "embedding", found.points)
+    if len(np.unique(several)) > 1:
+        none = ", grey where it has none" if (several < 0).any() else ""
+        return several, run.classes, f", in the colour of the most frequent of its true classes{none}"
     targets = run.batch("embedding").targets
     if run.task is None or run.task.kind is not Kind.REGRESSION or targets is None:
         return labels, (), ""
@@ -186,7 +192,7 @@ def _averaged(context: PageContext) -> str:
 def _agreement(found: Embedding, placed: np.ndarray, labels: np.ndarray) -> float | None:
     """Share of placed points whose 15 nearest embedded points vote for their label; None without labels."""
     known = np.isfinite(placed).all(axis=1)
-    if not len(labels_of(found)) or not len(labels) or not known.any():
+    if not faithful.rated(found) or not len(labels_of(found)) or not len(labels) or not known.any():
         return None
     indices, _ = nearest(found.frames[-1], min(NEIGHBORS, len(found.frames[-1])), placed[known])
     votes = [np.bincount(row).argmax() for row in found.labels[indices]]
@@ -216,18 +222,22 @@ def _method(found: Embedding) -> str:
             "to it as it can. What still moves is the network's doing and the layout's own noise"
             f"{noise}. UMAP keeps neighbourhoods; sizes of clusters and distances between them mean nothing."
         )
+    source = f" {faithful.SOURCE}" if faithful.rated(found) else ""
     dropped = f" {plural(found.dropped, 'point')} with values that are not finite left out." if found.dropped else ""
     colours = " The labels colour the points; they do not shape the layout." if len(labels_of(found)) else ""
-    return f"{how}{colours} The axes have no meaning.{dropped} {faithful.SOURCE}"
+    return f"{how}{colours} The axes have no meaning.{dropped}{source}"
 
 
 def _finding(context: PageContext, found: Embedding, epochs: list[int]) -> str:
     stage, layer, points = context.run.stage, context.run.embed_layer, plural(len(found.points), _embedded(context))
+    start = "before training" if epochs[0] == 0 else f"after {stage} {epochs[0]}"
+    through = f", {start} and after each {stage}" if len(epochs) > 1 else ""
+    if not faithful.rated(found):
+        return f"{points} in {layer}{through}: too few to say how far the layout can be believed."
     first, last = (found.accuracy[0], found.accuracy[-1]) if len(labels_of(found)) else (None, None)
     moved = f"; {_moved(found, epochs, stage)}" if len(epochs) > 1 else ""
-    start = "before training" if epochs[0] == 0 else f"after {stage} {epochs[0]}"
     if first is None or last is None:
-        return f"{points} in {layer}{f', {start} and after each {stage}' if moved else ''}{moved}."
+        return f"{points} in {layer}{through}{moved}."
     if not moved:
         return f"In {layer}, {percent(last)} of {points} lie among {noun(context.run)}s of their own class, {start}."
     return (

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.embedding import Embedding
+from reportgen.analysis.neighbors import NEIGHBORS
 from reportgen.core.report import Figure, Numbers, Table
 from reportgen.figures.chart import chart
 from reportgen.figures.curves import panels
@@ -25,6 +26,15 @@ SOURCE = (
     "movement how faithful its motion; the measures are those of Vernier et al., Computer Graphics Forum 39(3), 2020. "
     "Where frames are made to follow one another, points near each other may move although their vectors did not."
 )
+
+
+LEAST = 2 * NEIGHBORS + 1
+"""Points from which 15 neighbours are fewer than half of the others: of fewer, nothing is said."""
+
+
+def rated(found: Embedding) -> bool:
+    """Whether there are enough points for the measures to say something."""
+    return len(found.points) >= LEAST
 
 
 def labels_of(found: Embedding) -> np.ndarray:

@@ -22,7 +22,7 @@ from reportgen.figures.mosaic import mosaic
 from reportgen.figures.scatter import limits
 from reportgen.figures.sprites import LONGEST, sprites
 from reportgen.sections.context import PageContext
-from reportgen.sections.crowd import SHARE, Crowd, Group
+from reportgen.sections.crowd import SHARE, Crowd, Group, most_frequent
 from reportgen.sections.tokens import pieces_of, token_inputs, visible
 from reportgen.sections.words import NBSP, noun, plural
 
@@ -97,6 +97,9 @@ def examples(context: PageContext, crowd: Crowd) -> Examples:
     kind = np.int16 if crowd.truth.dtype == np.int64 else np.float32
     if crowd.truth.size:
         columns["truth"] = crowd.truth[None].astype(kind)
+    marks = [most_frequent(run, group.batch, group.numbers) for group in crowd.groups]
+    if all(map(len, marks)):
+        columns["marks"] = np.concatenate(marks)[None].astype(np.int16)
     if crowd.predicted.size:
         columns["predicted"] = crowd.predicted.astype(kind)
     if crowd.sure.size:

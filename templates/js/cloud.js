@@ -13,7 +13,9 @@
   const start = async (figure, examples) => {
     const data = await examples.data();
     const { column, groups, last, size } = data;
-    const byClass = column.truth && !data.values;
+    // Of values the shade, of classes the colour: more than ten have none but for the one that is highlighted.
+    const truths = (column.marks ?? column.truth)?.(0);
+    const byClass = truths && !data.values;
     const colorful = byClass && data.classes.length <= NAMED;
 
     const check = (label, on) => {
@@ -31,7 +33,7 @@
     const player = make("div", { class: "player" }, button, slider, name);
     const choices = make("div", { class: "player" }, ...(groups.length > 1 ? shown.map((one) => one.label) : []));
     if (byClass && column.predicted) choices.append(wrong.label);
-    if (byClass && data.classes.length > 1) choices.append(chosenClass);
+    if (byClass && data.classes.length > 1 && (column.truth || !colorful)) choices.append(chosenClass);
     const canvas = make("canvas", { tabindex: 0, role: "application", "aria-roledescription": "map of examples" });
     const keys = make("p", { class: "unseen", id: `page-keys-${figure.id}` },
       "Arrow keys go to the nearest point on that side, Page Down and Page Up through all of them, Enter to its story.");
@@ -66,8 +68,6 @@
       colors.shades = Array.from({ length: SHADES }, (_, index) => read(`color-mix(in srgb, var(--accent) ${(100 * index) / (SHADES - 1)}%, var(--line))`));
     };
 
-    // Of values the shade, of classes the colour: more than ten have none but for the one that is highlighted.
-    const truths = column.truth?.(0);
     let [least, most] = [Infinity, -Infinity];
     if (data.values && truths) {
       for (const value of truths) if (Number.isFinite(value)) [least, most] = [Math.min(least, value), Math.max(most, value)];

@@ -68,6 +68,7 @@ def test_class_names_stand_at_the_median():
     found = centres(points, labels)
     assert found[0].tolist() == [1.5, 1.5] and found[1].tolist() == [11, 1]
     assert centres(np.full((2, 2), np.nan), np.array([0, 1])) == {}
+    assert list(centres(np.ones((2, 2)), np.array([-1, 4]))) == [4]
     svg = drawing(overlay(points, labels, ["many", "few"])).svg
     assert placed(svg)["many"][0] < placed(svg)["few"][0]
 

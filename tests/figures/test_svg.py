@@ -154,6 +154,8 @@ def test_marks_beyond_ten_classes():
     assert square.get("stroke-linecap") == "square" and square.get("class") == "c3-stroke"
     assert (ring.get("class"), hole.get("class")) == ("c5-stroke", "ground-stroke")
     assert float(hole.get("stroke-width")) < float(ring.get("stroke-width"))
+    (none,) = drawn(*class_dots(points[:1], np.array([-1])))
+    assert none.get("class") == "muted-stroke" and none.get("stroke-linecap") == "round"
 
 
 def test_boxes_and_shades():

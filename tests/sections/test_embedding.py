@@ -8,7 +8,7 @@ import pytest
 
 from reportgen.core.outcome import Kind, Task
 from reportgen.core.report import Figure, Fold
-from reportgen.sections import embedding
+from reportgen.sections import embedding, story
 from reportgen.sections.context import PageContext
 from reportgen.sections.options import Moment, Options
 from reportgen.store import open_run
@@ -153,3 +153,38 @@ def test_a_mean_over_positions_is_called_one(recorded):
     network = replace(run.network, layers={**run.network.layers, layer.path: placed})
     section = embedding.build(context(replace(run, network=network)))
     assert "hidden/relu, averaged over the positions that no mask leaves out, PCA" in section.blocks[0].caption
+
+
+def test_examples_of_several_classes_have_the_colour_of_the_most_frequent(recorded):
+    run = open_run(recorded)
+    targets = np.zeros((300, 3), np.uint8)
+    targets[:200, 1], targets[100:250, 0], targets[240:250, 2] = 1, 1, 1
+    batches = {name: replace(batch, targets=targets[: batch.size]) for name, batch in run.batches.items()}
+    shown = replace(run, batches=batches, classes=("cat", "dog", "eel"), task=Task(Kind.MULTILABEL))
+    shown = context(shown)
+    section = embedding.build(shown)
+    caption = section.blocks[0].caption
+    assert "Each point is one image, in the colour of the most frequent of its true classes, grey where it " in caption
+    labels, names, _ = embedding._marks(shown, shown.embedding)
+    expected = np.repeat([1, 0, -1], [200, 50, 50])
+    np.testing.assert_array_equal(labels, expected[shown.embedding.points])
+    assert names == ("cat", "dog", "eel")
+    multiples = next(
+        block for block in section.blocks if isinstance(block, Figure) and block.name.endswith("multiples")
+    )
+    assert (
+        ">cat<" in multiples.picture.svg and ">dog<" in multiples.picture.svg and ">eel<" not in multiples.picture.svg
+    )
+    assert "class" not in section.finding
+    carried = story.examples(shown, shown.crowd)
+    assert ("marks", 1, 2) in carried.columns and "truth" not in {name for name, _, _ in carried.columns}
+
+
+def test_of_a_few_points_nothing_is_said(recorded):
+    run = open_run(recorded)
+    for count, said in ((31, True), (30, False)):
+        section = embedding.build(context(evaluation_embedded(run, count)))
+        assert (section.finding.endswith(": too few to say how far the layout can be believed.")) is not said
+        assert any(isinstance(block, Fold) for block in section.blocks) is said
+        assert ("embedding_quality.csv" in {numbers.filename for numbers in section.numbers}) is said
+        assert ("Trustworthiness" in section.blocks[-1].text) is said
