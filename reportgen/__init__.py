@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reportgen.site import Site, build_site
     from reportgen.store import open_run, save_run
     from reportgen.training import train
+    from reportgen.training.landscape import landscape
     from reportgen.training.replay import replay
     from reportgen.weights.checkpoint import Checkpoint
 
@@ -52,6 +53,7 @@ _HOME = {
     "build_site": "reportgen.site",
     "compare": "reportgen.comparing",
     "inspect": "reportgen.api",
+    "landscape": "reportgen.training.landscape",
     "load_dataset": "reportgen.data",
     "open_run": "reportgen.store",
     "replay": "reportgen.training.replay",
@@ -79,6 +81,7 @@ __all__ = [
     "build_site",
     "compare",
     "inspect",
+    "landscape",
     "load_dataset",
     "open_run",
     "replay",

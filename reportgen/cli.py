@@ -1,4 +1,4 @@
-"""The command line: `reportgen demo | train | build | inspect | compare | replay | explain`.
+"""The command line: `reportgen demo | train | build | inspect | compare | replay | landscape | explain`.
 
 Each command turns its options into one call of a plain function; whatever costs time to import is
 imported inside it, so that `--help` answers at once.
@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from reportgen import __version__
 from reportgen.cli_compare import compare
+from reportgen.cli_landscape import landscape
 from reportgen.cli_options import Output, numbers, page_options, print_matched, quiet_option, weights_options
 from reportgen.cli_replay import replay
 from reportgen.cli_streams import end, open_streams, stream_errors
@@ -56,11 +57,13 @@ def cli() -> None:
     reportgen compare runs/a runs/b -o c.html   run against run
     reportgen replay ckpts/ -o runs/b --model nets:small --dataset my.npz
                                                 record a training from its checkpoints
+    reportgen landscape runs/a                  compute the loss around its way, for the page
     reportgen explain D104                      what an error's code means, and what to do
     """
 
 
 cli.add_command(compare)
+cli.add_command(landscape)
 cli.add_command(replay)
 
 

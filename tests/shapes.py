@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "reportgen"
 
 #: What is checked; but for what numba compiles, which takes no wrapper.
 ROOMS = [
+    "reportgen.core.landscape",
     "reportgen.core.outcome",
     "reportgen.core.pictures",
     "reportgen.core.run",

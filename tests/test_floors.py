@@ -20,7 +20,7 @@ FLOORS = [
     {"training", "reported"},
     {"api", "cli_streams"},
     {"cli_options", "comparing", "site"},
-    {"cli_compare", "cli_replay"},
+    {"cli_compare", "cli_landscape", "cli_replay"},
     {"cli"},
 ]
 WITHOUT_JAX = {"errors", "npz", "core", "store", "analysis", "figures", "graph", "page", "sections", "data"}

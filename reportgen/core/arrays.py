@@ -128,3 +128,17 @@ AttentionWeights = Annotated[np.ndarray, "Float64 example head query key"]
 
 PerHead = Annotated[np.ndarray, "Float64 head"]
 Rollout = Annotated[np.ndarray, "Float64 example query key"]
+
+Steps = Annotated[np.ndarray, "Int64 state"]
+"""Updates after which a network's states were kept."""
+
+Gram = Annotated[np.ndarray, "Float64 state state"]
+"""Inner products of states."""
+PerState = Annotated[np.ndarray, "Float64 state"]
+Path2 = Annotated[np.ndarray, "Float64 state 2"]
+Directions = Annotated[np.ndarray, "Float64 2 state"]
+PerComponent = Annotated[np.ndarray, "Float64 component"]
+PerGridColumn = Annotated[np.ndarray, "Float64 column"]
+PerGridRow = Annotated[np.ndarray, "Float64 row"]
+GridLosses = Annotated[np.ndarray, "Float64 row column"]
+PerLinePoint = Annotated[np.ndarray, "Float64 point"]

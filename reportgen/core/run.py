@@ -35,6 +35,7 @@ from reportgen.core.arrays import (
     RankedValues,
     Targets,
 )
+from reportgen.core.landscape import Landscape
 from reportgen.core.network import Layer, Network
 from reportgen.core.outcome import Classification, Outcome, Task
 from reportgen.errors import expect, warn
@@ -264,9 +265,9 @@ class Run:
     """One recorded training, or one evaluation of a network without training.
 
     `task` says what is scored, None for a run that does not state it (then what `Observation.outcome` is).
-    `vocabulary` has the text of each token. `batches` may hold "probe", whose maps are recorded, "evaluation" and
-    "embedding". `config` is the request (dataset, model, seed, ...), `provenance` its circumstances (versions, device,
-    command, date, git commit, dataset fingerprint, seconds).
+    `vocabulary` has the text of each token, `landscape` is what `reportgen.landscape` computed. `batches` may hold
+    "probe", whose maps are recorded, "evaluation" and "embedding". `config` is the request (dataset, model, seed,
+    ...), `provenance` its circumstances (versions, device, command, date, git commit, dataset fingerprint, seconds).
     """
 
     path: Path
@@ -285,6 +286,7 @@ class Run:
     notes: tuple[str, ...] = ()
     task: Task | None = None
     vocabulary: tuple[str, ...] = ()
+    landscape: Landscape | None = None
 
     def batch(self, name: str) -> Batch:
         """The batch of that name; an empty one if the run has none."""

@@ -8,6 +8,7 @@ A further reducer is a class with the three methods of `Reducer`, in a file of i
 
 from reportgen.evaluate.evaluator import Evaluator, Examples, Reducer, predicted
 from reportgen.evaluate.observe import Observer
+from reportgen.evaluate.outcomes import loss_of
 from reportgen.evaluate.parts import token_leaf
 from reportgen.evaluate.reducers import LabelSums, Maps, Predictions, Ranges, Vectors
 from reportgen.evaluate.task import MOST_VALUES, is_single, scores_in, task_of
@@ -26,6 +27,7 @@ __all__ = [
     "Top",
     "Vectors",
     "is_single",
+    "loss_of",
     "predicted",
     "scores_in",
     "task_of",

@@ -84,6 +84,45 @@ def scoring_of(task: Task, classes: int, network: Network, summed: SummedLabels,
     return Scoring({"sums": LabelSums(classes, summed)}, outcome=functools.partial(_classified, summed))
 
 
+@dataclass(frozen=True)
+class Loss:
+    """The mean loss of a task: what it is called, its reducer, and the number that its result makes."""
+
+    name: str
+    reducer: Reducer
+    mean: Callable[[Any], float]
+
+
+def loss_of(task: Task, network: Network) -> Loss | None:
+    """The loss that a network of this task is usually trained with; None for a task without a usual one."""
+    output = functools.partial(_output, task.output)
+    likely = _gives_probabilities(network)
+    match task.kind:
+        case Kind.CLASSIFICATION:
+            scores = functools.partial(_class_scores, output, likely)
+            return Loss("cross-entropy", CrossEntropy(scores, likely), float)
+        case Kind.TOKENS:
+            return Loss("cross-entropy per token", TokenLosses(output, likely), _token_loss)
+        case Kind.REGRESSION:
+            return Loss("mean squared error", Errors(functools.partial(_flat, output)), _mean)
+        case Kind.RECONSTRUCTION:
+            return Loss("mean squared error", Errors(output), _mean)
+    return None
+
+
+def _token_loss(result: Tokens) -> float:
+    return float(result.loss_sums.sum() / max(result.counts.sum(), 1))
+
+
+def _flat(output: Callable[[Any], Any], whole: Any) -> jax.Array:
+    found: jax.Array = output(whole)
+    return found.reshape(len(found), -1)
+
+
+def _mean(errors: np.ndarray) -> float:
+    return float(errors.mean(dtype=np.float64))
+
+
 def _output(name: str, output: Any) -> Any:
     return named_leaves(output)[name]
 

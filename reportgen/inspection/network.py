@@ -156,11 +156,7 @@ def from_run(path: str | Path, *, step: int | None = None, model: Any = None) ->
     def make(image_shape: Shape) -> tuple[Any, dict[str, Any]]:
         made = build_model(name, len(run.classes), image_shape) if isinstance(name, str) else name
         start = initial_variables(made, np.zeros((2, *image_shape), np.float32), name=str(name))
-        others = {kind: tree for kind, tree in start.items() if kind != "params"}
-        tree = {kind: _nested(named) for kind, named in run.snapshots[at].variables.items() if kind in start}
-        if missing := others.keys() - tree:
-            raise OptionError(_not_there(run, at, missing), code="O104")
-        return made, load_into(tree, start, source=f"the parameters of step {at}")
+        return made, recorded_variables(run, at, start)
 
     return LoadedNetwork(
         name if isinstance(name, str) else type(name).__name__,
@@ -172,6 +168,21 @@ def from_run(path: str | Path, *, step: int | None = None, model: Any = None) ->
         run=run,
         step=at,
     )
+
+
+def recorded_variables(run: Run, step: int, expected: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The variables that were kept at `step`, in the form of `expected`, those that the model starts with.
+
+    None for a model that does not tell. Raises OptionError where one that it needs was not kept, WeightsError where
+    they do not fit.
+    """
+    kept = run.snapshots[step].variables
+    if expected is None:
+        return {kind: nested(named) for kind, named in kept.items()}
+    if missing := expected.keys() - kept.keys() - {"params"}:
+        raise OptionError(_not_there(run, step, missing), code="O104")
+    tree = {kind: nested(named) for kind, named in kept.items() if kind in expected}
+    return dict(load_into(tree, expected, source=f"the parameters of step {step}"))
 
 
 def _short(steps: Sequence[int], most: int = 12) -> str:
@@ -186,7 +197,8 @@ def _not_there(run: Run, step: int, missing: Set[str]) -> str:
     return f"{', '.join(sorted(missing))} of the model were not recorded at step {step}; {where}"
 
 
-def _nested(flat: Mapping[str, np.ndarray]) -> Any:
+def nested(flat: Mapping[str, np.ndarray]) -> Any:
+    """Arrays by their names ("conv1/kernel") as the tree that they are of."""
     from flax.traverse_util import unflatten_dict
 
     if flat.keys() == {""}:  # a collection that is one array

@@ -21,6 +21,7 @@ from reportgen.sections import (
     graph,
     health,
     images,
+    landscape,
     lens,
     maps,
     mistakes,
@@ -64,6 +65,7 @@ _GRAPH = SectionSpec(graph.build)
 _PARAMETERS = SectionSpec(parameters.build, shrinks=("channels", "levels"))
 _EXPLORER = SectionSpec(explorer.build, frozenset({Need.BEFORE}), shrinks=("packed",))
 _SCATTER = SectionSpec(parameters.build_scatter, frozenset({Need.BEFORE}))
+_LANDSCAPE = SectionSpec(landscape.build)
 _IMAGES = SectionSpec(images.build, frozenset({Need.PICTURES}))
 _CHANGES = SectionSpec(changes.build, frozenset({Need.MAPS, Need.COMPARABLE}))
 _CHOSEN = SectionSpec(chosen.build, frozenset({Need.MAPS, Need.PICTURES, Need.CHANNELS}), shrinks=("images",))
@@ -95,6 +97,7 @@ PAGES: Mapping[str, tuple[SectionSpec, ...]] = {
             _PARAMETERS,
             _EXPLORER,
             _SCATTER,
+            _LANDSCAPE,
             _ATTENTION,
             _READING,
             _LENS,

@@ -7,6 +7,7 @@ RUN/snapshots/02-000000.segment     variables after updates, a record each; see 
 RUN/snapshots/process-1/            what a further process of the training has of them
 RUN/activations/00000040.safetensors
 RUN/vectors.safetensors             what the layers gave for some evaluation examples, at the last observation
+RUN/landscape.safetensors           the loss around the way of the training, where it was computed afterwards
 RUN/checkpoints/                    Orbax: what `--resume` needs; no report reads it
 RUN/.lock                           held while a recorder is open
 """
@@ -28,13 +29,14 @@ STEPS_FILE = "steps.jsonl"
 EPOCHS_FILE = "epochs.jsonl"
 DATA_FILE = "data.safetensors"
 VECTORS_FILE = "vectors.safetensors"
+LANDSCAPE_FILE = "landscape.safetensors"
 LOCK_FILE = ".lock"
 SNAPSHOTS = "snapshots"
 ACTIVATIONS = "activations"
 CHECKPOINTS = "checkpoints"
 
 ENTRIES = (
-    *(RUN_FILE, STEPS_FILE, EPOCHS_FILE, DATA_FILE, VECTORS_FILE, LOCK_FILE),
+    *(RUN_FILE, STEPS_FILE, EPOCHS_FILE, DATA_FILE, VECTORS_FILE, LANDSCAPE_FILE, LOCK_FILE),
     *(SNAPSHOTS, ACTIVATIONS, CHECKPOINTS),
 )
 """Everything in a run directory except half-written files."""

@@ -9,10 +9,11 @@ contradict the run are left out and named in `run.problems`, which the report pr
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from reportgen.core.landscape import Landscape
 from reportgen.core.network import Network
 from reportgen.core.paths import lasting_path
 from reportgen.core.run import MetricRow, Metrics, Run, Snapshot
@@ -22,6 +23,7 @@ from reportgen.store.batches import read_batches
 from reportgen.store.checks import Expected, activations_problem, layer_vectors_problem, snapshot_signature
 from reportgen.store.files import Lazy, Tensors
 from reportgen.store.header import Header, parse_header
+from reportgen.store.landscape import read_landscape
 from reportgen.store.log import Log, read_log
 from reportgen.store.rows import read_rows, without_columns
 from reportgen.store.schema import Stored, parameter_shapes, read_observation, read_place, read_snapshot
@@ -74,6 +76,7 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
         else:
             problems.append(f"activations of step {step} left out: {problem}")
     vectors = _layer_vectors(folder / layout.VECTORS_FILE, expected, problems, verify)
+    landscape = _landscape(folder / layout.LANDSCAPE_FILE, snapshots, problems)
     return Run(
         path=folder,
         classes=classes,
@@ -91,6 +94,7 @@ def open_run(path: str | Path, verify: bool = False) -> Run:
         notes=header.notes,
         task=header.task,
         vocabulary=header.vocabulary,
+        landscape=landscape,
     )
 
 
@@ -121,6 +125,20 @@ def _layer_vectors(file: Path, expected: Expected, problems: list[str], verify: 
         problems.append(f"layer vectors left out: {problem}")
         return {}
     return {step: tensors}
+
+
+def _landscape(file: Path, snapshots: Container[int], problems: list[str]) -> Landscape | None:
+    if not file.exists():
+        return None
+    try:
+        found = read_landscape(file)
+    except RunError as error:
+        problems.append(f"the landscape left out: {error}".replace(f"{file.parent}/", ""))
+        return None
+    gone = [step for step in (*found.steps.tolist(), *found.between) if step not in snapshots]
+    if gone:
+        problems.append(f"the landscape left out: it is of step {gone[0]}, which the run does not have")
+    return None if gone else found
 
 
 def with_what_is_whole(run: Run, use: Callable[[Run], T]) -> T:

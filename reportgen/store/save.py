@@ -10,6 +10,7 @@ from typing import Any
 from reportgen.core.network import Network
 from reportgen.core.run import Run
 from reportgen.errors import expect
+from reportgen.store.landscape import write_landscape
 from reportgen.store.writer import RunWriter
 
 
@@ -34,6 +35,8 @@ def save_run(run: Run, path: str | Path, overwrite: bool = False) -> Path:
         writer.close("failed", seconds)
         raise
     writer.close(run.status, seconds)
+    if run.landscape is not None:
+        write_landscape(writer.path, run.landscape)
     return writer.path
 
 

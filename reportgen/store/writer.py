@@ -137,6 +137,8 @@ class RunWriter:
         self._evaluating = _number(run_file, "evaluating_seconds") if resume_at is not None else 0.0
         self._thinned_before = int(_number(run_file, "snapshots_thinned")) if resume_at is not None else 0
         keep = -1 if overwrite or resume_at is None else resume_at
+        # Of states that may go, and without those that come.
+        (self.path / layout.LANDSCAPE_FILE).unlink(missing_ok=True)
         if keep < 0:
             # First: if this is interrupted, the rest must not be mistaken for a run.
             run_file.unlink(missing_ok=True)
