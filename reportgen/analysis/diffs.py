@@ -7,12 +7,12 @@ Everything is computed in float64 whatever the parameters' dtype. Elements whose
 infinite are counted in `non_finite` and excluded from every other number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from reportgen.analysis.numerics import as_float64, correlation, mean
+from reportgen.analysis.numerics import as_float64, correlation, correlation_of_parts, mean, parts
 from reportgen.core.arrays import Float64Array
 from reportgen.core.run import Snapshot
 from reportgen.errors import DataError, OptionError, choices
@@ -22,10 +22,8 @@ from reportgen.errors import DataError, OptionError, choices
 class ParamDiff:
     """One parameter's change from a snapshot to a later one: delta = after - before.
 
-    before, after  the parameter in the earlier and in the later snapshot, its own shape, float64
-    delta          the change, same shape, float64; NaN or infinite where either value is
-    size           number of elements; `non_finite` of them have no finite difference, and the numbers below
-                   are over the others
+    shape          of the parameter; `size` is the number of its elements, and `non_finite` of them have no finite
+                   difference: the numbers below are over the others
     mean, mean_abs, max_abs   of the change; None where no element is finite
     increased, decreased      number of elements that rose and that fell; the others did not change
     correlation    Pearson's, between value before and change; None where either is constant or fewer than
@@ -33,9 +31,12 @@ class ParamDiff:
     away, toward   number of elements that moved away from zero (positive that rose, negative that fell) and
                    toward or through it (positive that fell, negative that rose). Elements that started at
                    exactly 0, as biases do, are in neither.
+    relative       mean absolute change / mean absolute value before; None where either is missing or the latter 0
+    read           gives the parameter in the earlier and in the later snapshot
     """
 
     name: str
+    shape: tuple[int, ...]
     size: int
     non_finite: int
     mean: float | None
@@ -46,20 +47,23 @@ class ParamDiff:
     correlation: float | None
     away: int
     toward: int
-    before: Float64Array = field(repr=False)
-    after: Float64Array = field(repr=False)
+    relative: float | None
+    read: Callable[[], tuple[np.ndarray, np.ndarray]] = field(repr=False)
+
+    @property
+    def before(self) -> np.ndarray:
+        """The parameter in the earlier snapshot, of its own type, read anew."""
+        return self.read()[0]
+
+    @property
+    def after(self) -> np.ndarray:
+        """The parameter in the later snapshot, likewise."""
+        return self.read()[1]
 
     @property
     def delta(self) -> Float64Array:
-        """after - before."""
-        return _change(self.before, self.after)
-
-    @property
-    def relative(self) -> float | None:
-        """Mean absolute change / mean absolute value before; None where either is missing or the latter 0."""
-        finite = np.abs(self.before[np.isfinite(self.before)])
-        size = float(finite.mean()) if finite.size else 0.0
-        return None if self.mean_abs is None or size == 0 else self.mean_abs / size
+        """after - before, same shape, float64; NaN or infinite where either value is."""
+        return _change(*self.read())
 
 
 def difference(before: np.ndarray, after: np.ndarray, name: str = "parameter") -> ParamDiff:
@@ -67,38 +71,72 @@ def difference(before: np.ndarray, after: np.ndarray, name: str = "parameter") -
 
     Raises DataError when the shapes differ or the values are not real numbers.
     """
-    start, end = as_float64(before, name), as_float64(after, name)
+    return _difference(lambda: (before, after), name)
+
+
+def _difference(read: Callable[[], tuple[np.ndarray, np.ndarray]], name: str) -> ParamDiff:
+    """Of arrays that are read when they are needed: those of a large network do not fit in memory side by side."""
+    start, end = map(np.asarray, read())
+    for values in (start, end):
+        as_float64(values.reshape(-1)[:0], name)
     if start.shape != end.shape:
         raise DataError(
             f"{name} has shape {start.shape} in the first snapshot and {end.shape} in the second; expected one shape.",
             code="A101",
         )
-    delta = _change(start, end)
-    finite = np.isfinite(delta)
-    initial, change = start[finite], delta[finite]
-    rose, fell = change > 0, change < 0
-    positive, negative = initial > 0, initial < 0
+
+    def moved() -> Iterator[tuple[Float64Array, Float64Array]]:
+        """Value before and change of the elements that have both."""
+        for first, second in parts(start, end):
+            delta = _change(first, second)
+            finite = np.isfinite(delta)
+            initial = first.astype(np.float64)
+            yield (initial, delta) if finite.all() else (initial[finite], delta[finite])
+
+    counts = np.zeros(4, np.int64)
+    means: list[tuple[int, float | None, float | None]] = []
+    largest = 0.0
+    for initial, change in moved():
+        rose, fell, positive, negative = change > 0, change < 0, initial > 0, initial < 0
+        away, toward = (positive & rose) | (negative & fell), (positive & fell) | (negative & rose)
+        counts += [np.count_nonzero(which) for which in (rose, fell, away, toward)]
+        size = np.abs(change)
+        means.append((change.size, mean(change), mean(size)))
+        largest = max(largest, float(size.max(initial=0.0)))
+    known = sum(count for count, *_ in means)
+    mean_abs = _together([(count, value) for count, _, value in means])
+    sizes = (np.abs(part[np.isfinite(part)].astype(np.float64)) for (part,) in parts(start))
+    initially = _together([(values.size, mean(values)) for values in sizes])
+    increased, decreased, away_from, towards = counts.tolist()
     return ParamDiff(
         name=name,
-        size=delta.size,
-        non_finite=delta.size - change.size,
-        mean=mean(change),
-        mean_abs=mean(np.abs(change)),
-        max_abs=float(np.abs(change).max()) if change.size else None,
-        increased=int(rose.sum()),
-        decreased=int(fell.sum()),
-        correlation=correlation(initial, change),
-        away=int((positive & rose).sum() + (negative & fell).sum()),
-        toward=int((positive & fell).sum() + (negative & rose).sum()),
-        before=start,
-        after=end,
+        shape=start.shape,
+        size=start.size,
+        non_finite=start.size - known,
+        mean=_together([(count, value) for count, value, _ in means]),
+        mean_abs=mean_abs,
+        max_abs=largest if known else None,
+        increased=increased,
+        decreased=decreased,
+        correlation=correlation(*next(moved())) if len(means) == 1 else correlation_of_parts(moved),
+        away=away_from,
+        toward=towards,
+        relative=None if mean_abs is None or not initially else mean_abs / initially,
+        read=read,
     )
+
+
+def _together(means: Sequence[tuple[int, float | None]]) -> float | None:
+    """The mean of all, of (number, mean) of parts; None without any element."""
+    count = sum(number for number, _ in means)
+    return sum(value * (number / count) for number, value in means if value is not None) if count else None
 
 
 def _change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     # `non_finite` counts inf - inf and differences beyond float64.
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.asarray(after - before)
+        change: np.ndarray = np.subtract(after, before, dtype=np.float64, casting="unsafe")
+    return change
 
 
 def differences(
@@ -125,4 +163,8 @@ def differences(
                     f"the snapshot of step {snapshot.step} has no parameter {name!r}: {choices(name, snapshot.params)}",
                     code="O105",
                 )
-    return tuple(difference(snapshot_a.params[name], snapshot_b.params[name], name) for name in names)
+
+    def reader(name: str) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+        return lambda: (snapshot_a.params[name], snapshot_b.params[name])
+
+    return tuple(_difference(reader(name), name) for name in names)

@@ -7,12 +7,21 @@ float16 and bfloat16 arrays are converted before anything is added; float64 valu
 number are scaled before they are summed.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from reportgen.core.arrays import Float64Array
+from reportgen.core.numbers import PART
 from reportgen.errors import DataError
+
+
+def parts(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Arrays of one size, flat, `PART` elements of each at a time; one part for empty ones."""
+    flat = [array.reshape(-1) for array in arrays]
+    for begin in range(0, max(flat[0].size, 1), PART):
+        yield tuple(array[begin : begin + PART] for array in flat)
 
 
 def as_float64(values: Any, what: str) -> Float64Array:
@@ -64,3 +73,32 @@ def correlation(first: Float64Array, second: Float64Array) -> float | None:
         sides.append(centred - centred.mean())
     product = float((sides[0] * sides[1]).sum())
     return float(np.clip(product / (norm(sides[0]) * norm(sides[1])), -1.0, 1.0))
+
+
+def correlation_of_parts(sides: Callable[[], Iterable[tuple[Float64Array, Float64Array]]]) -> float | None:
+    """As `correlation`, of sides that `sides()` gives part by part, each time anew."""
+    reach, first, count = np.zeros(2), np.full(2, np.nan), 0
+    for part in sides():
+        if part[0].size:
+            first = np.where(np.isnan(first), [values[0] for values in part], first)
+            reach = np.maximum(reach, [np.abs(values).max() for values in part])
+            count += part[0].size
+    if count < 2:
+        return None
+    scale = np.maximum(reach, np.finfo(np.float64).tiny)
+
+    def shifted() -> Iterator[np.ndarray]:
+        for both in sides():
+            yield np.stack([values / scale[i] - first[i] / scale[i] for i, values in enumerate(both)])
+
+    total, far = np.zeros(2), np.zeros(2)
+    for rows in shifted():
+        total += rows.sum(axis=1)
+        far = np.maximum(far, np.abs(rows).max(axis=1, initial=0.0))
+    if not far.all():
+        return None
+    products = np.zeros((2, 2))
+    for rows in shifted():
+        centred = (rows - (total / count)[:, None]) / far[:, None]
+        products += centred @ centred.T
+    return float(np.clip(products[0, 1] / np.sqrt(products[0, 0] * products[1, 1]), -1.0, 1.0))

@@ -1,6 +1,9 @@
-"""The notation of numbers in tables, captions and charts."""
+"""The notation of numbers in tables, captions and charts; and how many of a large array are worked on at once."""
 
 import math
+
+PART = 1 << 20
+"""Elements of a large array that are worked on at once; what is computed meanwhile takes a few times as much."""
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

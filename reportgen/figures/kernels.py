@@ -11,10 +11,12 @@ kernel one heatmap; a bias one row. A kernel too large to show value by value is
 extremes: the weight of each group furthest from zero, so that no large weight is lost.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from reportgen.core.numbers import PART
 from reportgen.core.report import Grid
 from reportgen.errors import DataError
 from reportgen.figures.mosaic import best_columns
@@ -52,13 +54,14 @@ def kernel_tiles(kernel: np.ndarray) -> KernelTiles:
         return _heatmap(kernel)
     *positions, inputs, outputs = kernel.shape
     if len(positions) == 1:
+        if kernel.size > MOSAIC_PIXELS:
+            return _extremes(kernel)
         tiles = np.moveaxis(kernel, -1, 0)
-        return _limited(
-            kernel,
-            tiles,
+        reading = (
             f"One block per output channel ({outputs}); rows are the kernel's {positions[0]} positions, "
-            f"columns its {inputs} input channels.",
+            f"columns its {inputs} input channels."
         )
+        return KernelTiles(tiles, _counted(tiles), reading)
     # A volume's depth becomes further inputs: [depth, h, w, in, out] -> [h, w, depth * in, out].
     *depth, height, width = positions
     slices = int(np.prod(depth, dtype=int))
@@ -71,8 +74,12 @@ def kernel_tiles(kernel: np.ndarray) -> KernelTiles:
         reading = (
             f"One block per output channel ({outputs}); inside it, row by row, {within}, {height}×{width} weights each."
         )
+    grid = _block_grid(slices * inputs, height, width)
+    if outputs * math.prod(_block_size(grid, slices * inputs)) > MOSAIC_PIXELS:
+        return _extremes(kernel)
     # Wider than the gaps inside a block, so that blocks are distinguishable.
-    return _limited(kernel, _blocks(stacked), reading, gap=3 if slices * inputs > 1 else None)
+    tiles = _blocks(stacked, grid)
+    return KernelTiles(tiles, _counted(tiles), reading, 3 if slices * inputs > 1 else None)
 
 
 def head_tiles(kernel: np.ndarray, heads: int) -> KernelTiles:
@@ -88,23 +95,36 @@ def head_tiles(kernel: np.ndarray, heads: int) -> KernelTiles:
     return KernelTiles(tiles, tuple(f"head {head}" for head in range(count)), reading)
 
 
-def _blocks(kernel: np.ndarray) -> np.ndarray:
+def _block_grid(inputs: int, height: int, width: int) -> Grid:
+    """The input channels inside an output's block."""
+    return Grid(best_columns(inputs, height, width), height, width, 0 if height == width == 1 else 1)
+
+
+def _block_size(grid: Grid, inputs: int) -> tuple[int, int]:
+    """(height, width) of a block; the mosaic adds its own gaps around the blocks."""
+    wide, tall = grid.size(inputs)
+    return tall - 2 * grid.gap, wide - 2 * grid.gap
+
+
+def _blocks(kernel: np.ndarray, grid: Grid) -> np.ndarray:
     """[h, w, in, out] -> [out, H, W]: the input channels as a small grid inside each output's block."""
     height, width, inputs, outputs = kernel.shape
-    gap = 0 if height == width == 1 else 1
-    grid = Grid(best_columns(inputs, height, width), height, width, gap)
-    wide, tall = grid.size(inputs)
-    blocks = np.ma.array(np.zeros((outputs, tall, wide), kernel.dtype), mask=True)
+    size = _block_size(grid, inputs)
+    blocks, empty = np.zeros((outputs, *size), kernel.dtype), np.ones(size, bool)
+    by_output = np.moveaxis(kernel, -1, 0)
     for index in range(inputs):
-        left, top = grid.origin(index)
-        blocks[:, top : top + height, left : left + width] = np.moveaxis(kernel[:, :, index], -1, 0)
-    # The mosaic adds its own gaps around the blocks.
-    return blocks[:, gap : tall - gap, gap : wide - gap]
+        left, top = (place - grid.gap for place in grid.origin(index))
+        blocks[:, top : top + height, left : left + width] = by_output[:, :, :, index]
+        empty[top : top + height, left : left + width] = False
+    return np.ma.array(blocks, mask=np.broadcast_to(empty, blocks.shape))
 
 
-def _limited(kernel: np.ndarray, tiles: np.ndarray, reading: str, gap: int | None = None) -> KernelTiles:
-    if tiles.size <= MOSAIC_PIXELS:
-        return KernelTiles(tiles, tuple(str(index) for index in range(len(tiles))), reading, gap)
+def _counted(tiles: np.ndarray) -> tuple[str, ...]:
+    return tuple(str(index) for index in range(len(tiles)))
+
+
+def _extremes(kernel: np.ndarray) -> KernelTiles:
+    """A convolution's kernel that is too large for a block per output: the largest weight between two channels."""
     *positions, inputs, outputs = kernel.shape
     extremes = signed_extremes(kernel.reshape(-1, inputs * outputs), (int(np.prod(positions)), 1))
     shown = _heatmap(extremes.reshape(inputs, outputs))
@@ -148,6 +168,11 @@ def signed_extremes(matrix: np.ndarray, group: tuple[int, int]) -> np.ndarray:
     if not np.issubdtype(matrix.dtype, np.floating):
         matrix = matrix.astype(np.float64)
     rows, columns = (-(-length // size) for length, size in zip(matrix.shape, group, strict=True))
+    # Some rows of blocks at a time: what a large kernel takes is the kernel and little more.
+    many = max(1, PART // (group[0] * matrix.shape[1]))
+    if rows > many:
+        taken = range(0, matrix.shape[0], many * group[0])
+        return np.concatenate([signed_extremes(matrix[row : row + many * group[0]], group) for row in taken])
     padding = ((0, rows * group[0] - matrix.shape[0]), (0, columns * group[1] - matrix.shape[1]))
     blocks = np.pad(matrix, padding).reshape(rows, group[0], columns, group[1])
     members = np.moveaxis(blocks, 2, 1).reshape(rows, columns, -1)

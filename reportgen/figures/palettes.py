@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from reportgen.core.numbers import short_number
+from reportgen.core.numbers import PART, short_number
 from reportgen.core.report import ColorBar
 from reportgen.errors import DataError
 
@@ -187,8 +187,10 @@ def symmetric(*arrays: np.ndarray) -> tuple[float, float]:
     """(-m, m), where m is the largest finite absolute value in the arrays; (0, 0) where there is none."""
     largest = 0.0
     for values in arrays:
-        numbers = np.abs(np.asarray(np.ma.filled(values, 0)).astype(np.float64))
-        largest = max(largest, float(np.max(numbers, where=np.isfinite(numbers), initial=0.0)))
+        flat = np.ma.filled(values, 0).reshape(-1)
+        for begin in range(0, flat.size, PART):
+            numbers = np.abs(flat[begin : begin + PART].astype(np.float64))
+            largest = max(largest, float(np.max(numbers, where=np.isfinite(numbers), initial=0.0)))
     return -largest, largest
 
 

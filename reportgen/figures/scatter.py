@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from reportgen.core.numbers import PART
 from reportgen.errors import DataError
 from reportgen.figures.axes import (
     HAIR,
@@ -158,30 +159,31 @@ def scatter_change(initial: np.ndarray, change: np.ndarray, title: str, correlat
     `correlation` (NaN or None: "not defined") and the number of weights are printed at the top. Non-finite
     weights are omitted, and counted.
     """
-    initial = np.asarray(initial).reshape(-1).astype(np.float64)
-    change = np.asarray(change).reshape(-1).astype(np.float64)
+    initial, change = (np.asarray(values).reshape(-1) for values in (initial, change))
     if initial.shape != change.shape:
         raise DataError(
             f"one change per weight is needed; got {initial.size} weights, {change.size} changes", code="A101"
         )
-    finite = np.isfinite(initial) & np.isfinite(change)
-    left_out = int((~finite).sum())
-    initial, change = initial[finite], change[finite]
+    finite, reach = 0, [0.0, 0.0]
+    for part in _pairs(initial, change):
+        finite += len(part[0])
+        reach = [max(far, float(np.abs(values).max(initial=0.0))) for far, values in zip(reach, part, strict=True)]
+    reach = [far * 1.06 or 1.0 for far in reach]
+    left_out = initial.size - finite
     frame = Frame(64, 46, 256, 216)
     r = "not defined" if correlation is None or not np.isfinite(correlation) else f"{correlation:.2f}"
-    note = f"r = {r.replace('-', '−')}, n = {len(initial):,}" + (f", {left_out:,} not finite" if left_out else "")
+    note = f"r = {r.replace('-', '−')}, n = {finite:,}" + (f", {left_out:,} not finite" if left_out else "")
     parts: list[Part] = [
         Words(frame.left, 18, shorten(title, 34), bold=True),
         Words(frame.left, 35, note, "muted", SMALL),
     ]
-    reach = [float(np.abs(values).max(initial=0.0)) * 1.06 or 1.0 for values in (initial, change)]
     x, y = Scale(-reach[0], reach[0], frame.left, frame.right), Scale(-reach[1], reach[1], frame.bottom, frame.top)
-    if len(initial):
+    if finite:
         parts += [Lines(_cross(frame), "line"), *_weights(x, y, initial, change), *_directions(frame)]
     else:
         parts.append(no_data(frame))
-    across = fitting(x, digits=2) if len(initial) else {}
-    down = numbered(round_ticks(y.low, y.high, 8), 2) if len(initial) else {}
+    across = fitting(x, digits=2) if finite else {}
+    down = numbered(round_ticks(y.low, y.high, 8), 2) if finite else {}
     parts.append(Lines((np.array([[frame.left, frame.top], [frame.left, frame.bottom]]),), "muted", HAIR))
     parts += [*bottom_axis(frame, x, across, "value before"), *left_axis(frame, y, down)]
     parts.append(Words(14, frame.top + frame.height / 2, "change", "muted", anchor="middle", turned=True))
@@ -194,13 +196,35 @@ def _cross(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     return np.array([[frame.left, y], [frame.right, y]]), np.array([[x, frame.top], [x, frame.bottom]])
 
 
+def _pairs(*sides: np.ndarray) -> Iterator[list[np.ndarray]]:
+    """Weights of which both values are finite, some at a time, float64."""
+    for begin in range(0, len(sides[0]), PART):
+        part = [values[begin : begin + PART].astype(np.float64) for values in sides]
+        finite = np.isfinite(part[0]) & np.isfinite(part[1])
+        yield part if finite.all() else [values[finite] for values in part]
+
+
 def _weights(x: Scale, y: Scale, initial: np.ndarray, change: np.ndarray) -> Iterator[Part]:
+    """Dots, or shaded bins, of the pairs that are finite."""
+    parts = _pairs(initial, change)
     if len(initial) <= DOTS_UP_TO:
-        yield Dots(np.stack([x(initial), y(change)], axis=1), "accent", 3, 0.7)
+        for first, second in parts:
+            yield Dots(np.stack([x(first), y(second)], axis=1), "accent", 3, 0.7)
         return
     across, down = np.linspace(x.start, x.end, BINS[0] + 1), np.linspace(y.end, y.start, BINS[1] + 1)
-    counts, _, _ = np.histogram2d(y(change), x(initial), bins=[down, across])
-    yield from shaded(across, down, np.log1p(counts) / np.log1p(counts.max()), "accent")
+    counts = np.zeros(BINS[0] * BINS[1], np.int64)
+    for first, second in parts:
+        column, row = _bin(x(first), across), _bin(y(second), down)
+        counts += np.bincount(row * BINS[0] + column, minlength=len(counts))
+    shares = np.log1p(counts.reshape(BINS[1], BINS[0])) / np.log1p(counts.max())
+    yield from shaded(across, down, shares, "accent")
+
+
+def _bin(places: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """The bin of each place, of evenly spaced edges."""
+    bins = ((places - edges[0]) * ((len(edges) - 1) / (edges[-1] - edges[0]))).astype(np.int64)
+    clipped: np.ndarray = np.clip(bins, 0, len(edges) - 2, out=bins)
+    return clipped
 
 
 def _directions(frame: Frame) -> Iterator[Words]:

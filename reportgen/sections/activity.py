@@ -43,7 +43,7 @@ def build(context: PageContext) -> Section | None:
     )
     parts: list[tuple[Layer, tuple[Block, ...]]] = []
     best: list[tuple[float, str]] = []
-    for layer in _drawn(context):
+    for layer in filter(lambda layer: context.draws(layer.path), _drawn(context)):
         result, drawn = activity.get(layer.path), list[Block]()
         if layer.path in observation.top:
             drawn.append(_top(context, layer, _first(context, layer, result)))

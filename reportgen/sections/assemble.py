@@ -6,14 +6,14 @@ smaller = fitted(document, context, drawn, 10_000_000, size_of)      # what fits
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 from reportgen.core.progress import Bar
-from reportgen.core.report import Document, Section
+from reportgen.core.report import Document, Mosaic, Raster, Section
 from reportgen.errors import DamagedError, ReportgenError
+from reportgen.page.outline import figures
 from reportgen.sections.context import PageContext
-from reportgen.sections.limits import LADDER, left_out
+from reportgen.sections.limits import LADDER, Limits, left_out
 from reportgen.sections.spec import SectionSpec
 from reportgen.sections.summary import headline, key_figures, origin, page_title, subject, warnings
 from reportgen.sections.words import NBSP, megabytes
@@ -52,26 +52,58 @@ def assemble(
 def fitted(
     document: Document, context: PageContext, drawn: Drawn, max_size: int, size_of: Callable[[Document], int]
 ) -> Document:
-    """The document itself where `size_of` it is at most `max_size` bytes, else as the first rung that fits has it."""
-    whole = size = size_of(document)
-    for before, limits in pairwise(LADDER):
-        if size <= max_size:
-            break
-        context = context.limited(limits)
+    """The document itself where `size_of` it is at most `max_size` bytes, else as the first rung that fits has it.
+
+    Each rung is smaller than the one before, so that the first that fits is found by halving. A section is built once
+    for the limits that it heeds.
+    """
+    whole = None if _in_pictures(document) > FAR * max_size else size_of(document)
+    if whole is not None and whole <= max_size:
+        return document
+    all_of_it = "none" if whole is None else megabytes(whole * 1.05).replace(NBSP, "")
+    built = {(spec, _heeded(spec, LADDER[0])): section for spec, section in drawn.items()}
+
+    def at(limits: Limits) -> tuple[Document, int]:
+        within = context.limited(limits)
         for spec in drawn:
-            if any(getattr(limits, name) != getattr(before, name) for name in spec.shrinks):
-                drawn[spec] = _section(spec, context, [])
-        said = "; ".join(left_out(limits, len(context.names), _widest(context), context.crowd is not None))
-        note = (
-            f"To stay below {megabytes(max_size)}, this page leaves out: {said}. "
-            f"All of it: --max-size {megabytes(whole * 1.05).replace(NBSP, '')}."
-        )
-        document = replace(document, sections=_present(drawn), omitted=note if said else "", numbers=limits.numbers)
-        size = size_of(document)
-    if size > max_size:
-        rest = f" It still has {megabytes(size)}: nothing more can be left out."
-        document = replace(document, omitted=document.omitted + rest)
-    return document
+            if (spec, _heeded(spec, limits)) not in built:
+                built[spec, _heeded(spec, limits)] = _section(spec, within, [])
+        sections = {spec: built[spec, _heeded(spec, limits)] for spec in drawn}
+        of = len(context.names), _widest(context), context.crowd is not None, len(context.layers)
+        said = "; ".join(left_out(limits, *of))
+        note = f"To stay below {megabytes(max_size)}, this page leaves out: {said}. All of it: --max-size {all_of_it}."
+        made = replace(document, sections=_present(sections), omitted=note if said else "", numbers=limits.numbers)
+        far = _in_pictures(made)
+        return made, far if far > FAR * max_size else size_of(made)
+
+    best: Document | None = None
+    low, high = 1, len(LADDER) - 1
+    while low <= high:
+        middle = (low + high) // 2
+        made, size = at(LADDER[middle])
+        if size <= max_size:
+            best, high = made, middle - 1
+        else:
+            low = middle + 1
+    if best is not None:
+        return best
+    rest = f" It still has {megabytes(size)}: nothing more can be left out."
+    return replace(made, omitted=made.omitted + rest)
+
+
+FAR = 3
+"""Pictures of so many times the size that a page may have are not encoded for it to see that they are too large."""
+
+
+def _in_pictures(document: Document) -> int:
+    """Bytes of a page's pictures as they are before they are encoded for it, which makes none larger."""
+    pictures = [each.raster if isinstance(each, Mosaic) else each for each in (f.picture for f in figures(document))]
+    return sum(len(picture.data) * 4 // 3 for picture in pictures if isinstance(picture, Raster))
+
+
+def _heeded(spec: SectionSpec, limits: Limits) -> tuple[Any, ...]:
+    """What a section heeds of the limits."""
+    return tuple(getattr(limits, name) for name in spec.shrinks)
 
 
 def _in_order(facts: Mapping[str, Any]) -> dict[str, Any]:

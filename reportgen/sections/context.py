@@ -28,7 +28,7 @@ from reportgen.core.run import Batch, LazyArray, Observation, numbered_names
 from reportgen.errors import OptionError, ReportgenError, choices
 from reportgen.sections.beside import computed_beside
 from reportgen.sections.crowd import Crowd, crowd_of
-from reportgen.sections.limits import Limits
+from reportgen.sections.limits import Limits, in_turns
 from reportgen.sections.options import Moment, Need, Options
 from reportgen.sections.words import ranges, slug
 
@@ -97,6 +97,21 @@ class PageContext:
         """Whether a parameter, by its own name or its layer's path, is among those to show."""
         patterns = self.network.separate(self.options.layers)
         return any(matches(name, pattern) or matches(name.rpartition("/")[0], pattern) for pattern in patterns)
+
+    def draws(self, path: str) -> bool:
+        """Whether a layer has figures of its own: each has, but on a page that has room for some alone."""
+        few = self.limits.layers
+        return few is None or path in self._ranked[:few]
+
+    @cached_property
+    def _ranked(self) -> tuple[str, ...]:
+        """The layers, those first whose parameters changed most and that have the largest share of dead channels."""
+        dead = {path: len(last.dead) / last.channels for path, (*_, last) in self.checkup.channels.items()}
+        moved: dict[str, float] = {}
+        for diff in self.diffs:
+            holder = self.holders.get(diff.name, diff.name)
+            moved[holder] = max(moved.get(holder, 0.0), diff.relative or 0.0)
+        return in_turns([layer.path for layer in self.layers], moved, dead)
 
     def slug(self, path: str) -> str:
         """A stable part of an anchor for a path; paths that differ get slugs that differ."""

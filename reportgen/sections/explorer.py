@@ -29,8 +29,8 @@ def build(context: PageContext) -> Section | None:
     start, end = context.before.step, context.now.step
     kept = [step for step in context.run.snapshots if start <= step <= end]
     kernels = sorted(
-        (diff for diff in context.diffs if is_kernel(diff.name, diff.before.shape)),
-        key=lambda d: (d.before.size, d.name),
+        (diff for diff in context.diffs if is_kernel(diff.name, diff.shape)),
+        key=lambda d: (d.size, d.name),
     )
     if len(kept) < 2 or not kernels:
         return None
@@ -38,7 +38,7 @@ def build(context: PageContext) -> Section | None:
     fitting, spent = [], 0
     for diff in kernels:
         # Packed, one step of weights is never a fifth of two bytes each: such a kernel need not be read to be left out.
-        if diff.before.size > 3 * budget:
+        if diff.size > 3 * budget:
             break
         cost = len(pack([_carried(context, diff, few)[0]]))
         if spent + cost > budget:
@@ -54,12 +54,10 @@ def build(context: PageContext) -> Section | None:
     steps = _evenly(kept, count)
     carried = [_carried(context, diff, steps) for diff in ordered]
     described = [
-        ExplorerKernel(diff.name, tuple(map(int, diff.before.shape)), scale, {} if scale is None else _known(diff))
+        ExplorerKernel(diff.name, tuple(map(int, diff.shape)), scale, {} if scale is None else _known(diff))
         for diff, (_, scale) in zip(ordered, carried, strict=True)
     ]
-    left_out = [
-        diff.name for diff in context.diffs if is_kernel(diff.name, diff.before.shape) and diff.name not in names
-    ]
+    left_out = [diff.name for diff in context.diffs if is_kernel(diff.name, diff.shape) and diff.name not in names]
     rounded = {kernel.name: kernel.scale for kernel in described if kernel.scale is not None}
     known = plural(len(context.run.snapshots), "snapshot")
     among = f"the {known}" if len(steps) == len(context.run.snapshots) else f"{len(steps)} of {known}"

@@ -152,7 +152,7 @@ def _measured(context: PageContext) -> tuple[Look, str]:
     changed: dict[str, float] = {}
     for diff in context.diffs:
         layer = context.holders.get(diff.name)
-        if layer is not None and is_kernel(diff.name, diff.before.shape) and diff.relative is not None:
+        if layer is not None and is_kernel(diff.name, diff.shape) and diff.relative is not None:
             changed[layer] = max(diff.relative, changed.get(layer, 0.0))
     marks: dict[str, str] = {}
     if context.checkup.whole:

@@ -3,11 +3,14 @@
     for limits in LADDER:                          # from everything to the least
         section = maps.build(context.limited(limits))
 
-The pictures of single examples go first, then probe images, then channels by rank; then quantisation becomes coarser.
+The pictures of single examples go first, then probe images; then layers are drawn that stand for the others, then
+channels by rank; then quantisation becomes coarser.
 Numbers files and figures of the other sections are never touched.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -16,15 +19,16 @@ import numpy as np
 class Limits:
     """One rung. None is no limit.
 
-    `numbers` is whether the page carries numbers as CSV. `images` are the probe images with feature maps, `channels`
-    those of one layer in a grid or a row of charts, `levels` the colours of grids and heatmaps, `packed` the bytes of
-    parameters for the snapshot explorer, `pictures` the misclassified and the sample pictures each, `moving` whether
-    the embedding is animated, `thumbnails` the bytes of the pictures of each kind of examples that the page tells of
-    one by one: 0 leaves their pictures out, None the examples too.
+    `numbers` is whether the page carries numbers as CSV. `images` are the probe images with feature maps, `layers` the
+    layers that have figures, `channels` those of one layer in a grid or a row of charts, `levels` the colours of grids
+    and heatmaps, `packed` the bytes of parameters for the snapshot explorer, `pictures` the misclassified and the
+    sample pictures each, `moving` whether the embedding is animated, `thumbnails` the bytes of the pictures of each
+    kind of examples that the page tells of one by one: 0 leaves their pictures out, None the examples too.
     """
 
     numbers: bool = True
     images: int | None = None
+    layers: int | None = None
     channels: int | None = None
     levels: int | None = None
     packed: int = 85_000
@@ -41,18 +45,21 @@ LADDER = (
     Limits(numbers=False, thumbnails=0, images=5),
     Limits(numbers=False, thumbnails=0, images=2),
     Limits(numbers=False, thumbnails=0, images=1),
-    Limits(numbers=False, thumbnails=0, images=1, channels=64),
-    Limits(numbers=False, thumbnails=0, images=1, channels=32),
-    Limits(numbers=False, thumbnails=0, images=1, channels=16),
-    Limits(numbers=False, thumbnails=0, images=1, channels=16, levels=33, packed=60_000),
-    Limits(numbers=False, thumbnails=None, images=1, channels=8, levels=9, packed=0),
-    Limits(numbers=False, thumbnails=None, images=1, channels=6, levels=9, packed=0, pictures=20),
-    Limits(numbers=False, thumbnails=None, images=1, channels=4, levels=9, packed=0, pictures=0, moving=False),
+    Limits(numbers=False, thumbnails=0, images=1, layers=48),
+    Limits(numbers=False, thumbnails=0, images=1, layers=24, channels=64),
+    Limits(numbers=False, thumbnails=0, images=1, layers=24, channels=32),
+    Limits(numbers=False, thumbnails=0, images=1, layers=24, channels=16),
+    Limits(numbers=False, thumbnails=0, images=1, layers=24, channels=16, levels=33, packed=60_000),
+    Limits(numbers=False, thumbnails=None, images=1, layers=16, channels=8, levels=9, packed=0),
+    Limits(numbers=False, thumbnails=None, images=1, layers=16, channels=6, levels=9, packed=0, pictures=20),
+    Limits(
+        numbers=False, thumbnails=None, images=1, layers=16, channels=4, levels=9, packed=0, pictures=0, moving=False
+    ),
 )
 
 
-def left_out(limits: Limits, images: int, channels: int, examples: bool = True) -> list[str]:
-    """What the rung leaves out of a run with so many probe images and channels in its widest layer, in words.
+def left_out(limits: Limits, images: int, channels: int, examples: bool = True, layers: int = 0) -> list[str]:
+    """What the rung leaves out of a run with so many probe images, channels in its widest layer and layers, in words.
 
     `examples` says whether the page tells of single examples.
     """
@@ -65,6 +72,11 @@ def left_out(limits: Limits, images: int, channels: int, examples: bool = True) 
         said.append("the pictures of the examples that a reader can look up one by one")
     if limits.images is not None and limits.images < images:
         said.append(f"feature maps of {images - limits.images} of {images} probe images")
+    if limits.layers is not None and limits.layers < layers:
+        said.append(
+            f"figures of all but {limits.layers} of {layers} layers (kept: the first and the last, then those whose "
+            "parameters changed most and those with the most dead channels)"
+        )
     if limits.channels is not None and limits.channels < channels:
         said.append(
             f"all but {limits.channels} channels of each layer (kept: the largest values in feature maps, the largest "
@@ -83,6 +95,17 @@ def left_out(limits: Limits, images: int, channels: int, examples: bool = True) 
     if not limits.moving:
         said.append("the animation")
     return said
+
+
+def in_turns(paths: Sequence[str], *measures: Mapping[str, float]) -> tuple[str, ...]:
+    """The last path and the first, then in turns those with the largest value above 0 of each measure, then the rest.
+
+    >>> in_turns(["a", "b", "c", "d", "e"], {"b": 1.0, "d": 2.0}, {"c": 0.5, "d": 0.1})
+    ('e', 'a', 'd', 'c', 'b')
+    """
+    ranked = [sorted((path for path in by if by[path] > 0), key=lambda path: -by[path]) for by in measures]
+    turns = [path for paths_of_turn in zip_longest(*ranked) for path in paths_of_turn if path in paths]
+    return tuple(dict.fromkeys([*paths[-1:], *paths[:1], *turns, *paths]))
 
 
 def coarse(values: np.ndarray, low: float, high: float, levels: int | None) -> np.ndarray:

@@ -44,7 +44,8 @@ READ = {
 def build(context: PageContext) -> Section | None:
     """A grid per layer and example; of layers without feature maps a row of units per example, or per position."""
     # Attention weights stand where attention is told of.
-    parts = [(layer, _rows_of(context, layer)) for layer in context.layers if layer.axes != ATTENTION]
+    layers = [layer for layer in context.layers if layer.axes != ATTENTION]
+    parts = [(layer, _rows_of(context, layer)) for layer in layers if context.draws(layer.path)]
     if not parts:
         return None
     blocks = [*by_module(parts), *_ranges(context), Text(_method(context), "method")]

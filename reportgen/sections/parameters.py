@@ -38,13 +38,14 @@ def build(context: PageContext) -> Section | None:
         if not kernels and first is None:
             return None
         layers, holders = context.network.layers, context.holders
-        parts = [(layers[holders[name]], (_row(context, name, None),)) for name in kernels if name in holders]
+        named = [(name, holders[name]) for name in kernels if name in holders and context.draws(holders[name])]
+        parts = [(layers[holder], (_row(context, name, None),)) for name, holder in named]
         blocks: list[Block] = [*([_colored(context, first)] if first else []), *by_module(parts)]
         finding = _largest_filter(context, first) if first else f"The weights of {plural(len(kernels), 'kernel')}."
         return Section("parameters", "Parameters", finding, (*blocks, Text(_READING, "method")))
     if not context.diffs:
         return None
-    rows = [_row(context, diff.name, diff) for diff in context.diffs if is_kernel(diff.name, diff.before.shape)]
+    rows = [_row(context, diff.name, diff) for diff in _drawn(context)]
     method = (
         f"Change is the value at {now.name} minus the value at {before.name}, computed in 64-bit floats. {_READING}"
     )
@@ -60,11 +61,11 @@ def build(context: PageContext) -> Section | None:
 def build_scatter(context: PageContext) -> Section | None:
     """Value before against change, a panel per kernel; None when nothing moved."""
     before, now = context.before, context.now
-    kernels = [diff for diff in context.diffs if is_kernel(diff.name, diff.before.shape)]
+    kernels = [diff for diff in context.diffs if is_kernel(diff.name, diff.shape)]
     if before is None or not kernels or all(not diff.max_abs for diff in kernels):
         return None
     value = _value(before)
-    panels = tuple(_scatter(context, diff) for diff in kernels)
+    panels = tuple(_scatter(context, diff) for diff in _drawn(context))
     known = [(diff.correlation, diff.name) for diff in kernels if diff.correlation is not None]
     finding = f"No kernel has a correlation between {value} and change."
     if known:
@@ -87,6 +88,12 @@ def build_scatter(context: PageContext) -> Section | None:
     return Section("change", title, finding, (FigureRow(panels), method))
 
 
+def _drawn(context: PageContext) -> list[ParamDiff]:
+    """The kernels that are drawn."""
+    kernels = [diff for diff in context.diffs if is_kernel(diff.name, diff.shape)]
+    return [diff for diff in kernels if context.draws(context.holders.get(diff.name, diff.name))]
+
+
 def _scatter(context: PageContext, diff: ParamDiff) -> Figure:
     return chart(
         f"change-{context.slug(diff.name)}",
@@ -102,7 +109,8 @@ def _row(context: PageContext, name: str, diff: ParamDiff | None) -> FigureRow:
     values = np.asarray(now.params[name])
     slug, shape = context.slug(name), "×".join(map(str, values.shape))
     heads = _heads(context, name)
-    kept = _kept(values if diff is None else diff.delta, context.limits.channels if heads is None else None)
+    delta = None if diff is None else diff.delta
+    kept = _kept(values if delta is None else delta, context.limits.channels if heads is None else None)
     outputs = values.shape[-1]
     rule = "are largest" if diff is None else "changed most"
     fewer = "" if len(kept) == outputs else f" Shown are the {len(kept)} of {outputs} that {rule}."
@@ -120,8 +128,8 @@ def _row(context: PageContext, name: str, diff: ParamDiff | None) -> FigureRow:
             of=("kernels", context.holders[name]) if name in context.holders else None,
         )
     ]
-    if diff is not None and before is not None:
-        picture, bar, _ = _heatmap(context, diff.delta, kept, heads)
+    if diff is not None and delta is not None and before is not None:
+        picture, bar, _ = _heatmap(context, delta, kept, heads)
         figures.append(
             Figure(
                 f"parameters-{slug}-change",
@@ -144,7 +152,8 @@ def _heads(context: PageContext, name: str) -> int | None:
 
 
 def _heatmap(context: PageContext, values: np.ndarray, kept: list[int], heads: int | None) -> tuple[Mosaic, Any, str]:
-    laid_out = kernel_tiles(values[..., kept]) if heads is None else head_tiles(values, heads)
+    chosen = values if len(kept) == values.shape[-1] else values[..., kept]
+    laid_out = kernel_tiles(chosen) if heads is None else head_tiles(values, heads)
     low, high = symmetric(values)
     picture = _mosaic(laid_out, low, high, kept if heads is None else [], context.limits.levels)
     return picture, colorbar(DIVERGING, low, high), laid_out.reading
@@ -230,7 +239,7 @@ def _moved(diff: ParamDiff) -> str:
 
 
 def _finding(diffs: tuple[ParamDiff, ...], before: Moment, now: Moment) -> str:
-    moved = [diff for diff in diffs if is_kernel(diff.name, diff.before.shape) and diff.relative is not None]
+    moved = [diff for diff in diffs if is_kernel(diff.name, diff.shape) and diff.relative is not None]
     broken = sum(diff.non_finite for diff in diffs)
     if broken:
         return f"{plural(broken, 'parameter')} of {sum(diff.size for diff in diffs):,} are not finite at {now.name}."

@@ -46,7 +46,8 @@ def build(context: PageContext) -> Section | None:
                 "to see all of them enlarged."
             )
         )
-    blocks += by_module([(layer, tuple(_layer(context, layer, few, layer is drawn[0]))) for layer in drawn])
+    kept = [layer for layer in drawn if context.draws(layer.path)]
+    blocks += by_module([(layer, tuple(_layer(context, layer, few, layer is drawn[0]))) for layer in kept])
     blocks.append(
         Text(
             "Strongest means the largest single value, or where it says so the largest mean. Enlarged, a value stands "

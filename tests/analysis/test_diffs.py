@@ -141,3 +141,21 @@ def test_a_value_that_was_nan_before_and_is_finite_after_is_what_it_is_after():
     assert diff.after.tolist() == [[0.5, 2.0, 3.0]]
     np.testing.assert_array_equal(diff.delta, [[np.nan, 1.0, -np.inf]])
     assert diff.non_finite == 2 and diff.mean == 1.0
+
+
+def test_a_large_parameter_is_worked_on_in_parts(monkeypatch):
+    """With the same numbers as in one, also where a part holds nothing finite."""
+    rng = np.random.default_rng(0)
+    before = rng.normal(size=(40, 50)).astype(np.float32)
+    after = before + 0.1 * rng.normal(size=before.shape).astype(np.float32) + 0.05 * before
+    before[3] = np.nan
+    whole = difference(before, after)
+    monkeypatch.setattr("reportgen.analysis.numerics.PART", 50)
+    parts = difference(before, after)
+    for name in ("size", "non_finite", "max_abs", "increased", "decreased", "away", "toward"):
+        assert getattr(parts, name) == getattr(whole, name), name
+    for name in ("mean", "mean_abs", "correlation", "relative"):
+        assert math.isclose(getattr(parts, name), getattr(whole, name), rel_tol=1e-6), name
+    still = np.ones((3, 50))
+    assert difference(still, still).correlation is None is difference(still, still + 1).correlation
+    assert math.isclose(difference(np.full((3, 50), 1e307), np.full((3, 50), 1.1e308)).mean, 1e308)

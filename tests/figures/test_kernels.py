@@ -113,3 +113,12 @@ def test_every_rank_makes_a_mosaic(shape):
 def test_nothing_to_show_is_refused():
     with pytest.raises(DataError, match="without elements"):
         kernel_tiles(np.zeros((3, 0)))
+
+
+def test_a_large_matrix_is_reduced_some_rows_at_a_time(monkeypatch):
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(37, 23)).astype(np.float32)
+    matrix[5, 5] = np.nan
+    whole = signed_extremes(matrix, (3, 4))
+    monkeypatch.setattr("reportgen.figures.kernels.PART", 100)
+    np.testing.assert_array_equal(signed_extremes(matrix, (3, 4)), whole)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from reportgen import build
-from reportgen.core.report import Figure, FigureRow, Mosaic
+from reportgen.core.report import Figure, FigureRow, Mosaic, Section, Table, Text
 from reportgen.core.scripted import Examples, Explorer
 from reportgen.page.html import html
-from reportgen.page.outline import figures, walk
+from reportgen.page.outline import figures, figures_of, walk
 from reportgen.sections import Moment, Options, PageContext, maps
 from reportgen.sections.limits import LADDER, Limits, coarse, left_out
 from reportgen.store import open_run
@@ -69,6 +69,7 @@ def test_each_rung_is_at_most_as_large_as_the_one_before(run) -> None:
     order = [
         (
             limits.images or 999,
+            limits.layers or 999,
             limits.channels or 999,
             limits.levels or 999,
             limits.packed,
@@ -79,7 +80,7 @@ def test_each_rung_is_at_most_as_large_as_the_one_before(run) -> None:
         for index, limits in enumerate(LADDER)
     ]
     for before, after in pairwise(order):
-        assert all(a >= b for a, b in zip(before[:6], after[:6], strict=True)) and before[:6] != after[:6]
+        assert all(a >= b for a, b in zip(before[:7], after[:7], strict=True)) and before[:7] != after[:7]
 
 
 def test_fewer_images_are_the_first_ones(run) -> None:
@@ -139,3 +140,42 @@ def test_every_figure_is_still_named_once(run) -> None:
     built = build(run, embedding="pca", max_size=150_000).document
     names = [figure.name for figure in figures(built) if isinstance(figure, Figure)]
     assert len(names) == len(set(names)) > 5
+
+
+def test_layers_are_kept_that_changed_most_or_died(run) -> None:
+    """A page with room for few layers has figures of the same ones in every section, and tables of all."""
+    from reportgen.sections import activity, parameters
+
+    few, every = context(run, layers=3), context(run)
+    kept = [layer.path for layer in every.layers if few.draws(layer.path)]
+    assert len(kept) == 3 and {every.layers[0].path, every.layers[-1].path} < set(kept)
+    moved = {diff.name.rpartition("/")[0]: diff.relative for diff in every.diffs if diff.relative is not None}
+    (third,) = set(kept) - {every.layers[0].path, every.layers[-1].path}
+    assert all(moved[third] >= moved[path] for path in moved if path not in kept)
+    for section in (maps.build(few), activity.build(few), parameters.build(few)):
+        shown = {figure.of[1] for figure in figures_of(section) if figure.of}
+        assert shown and shown <= set(kept)
+    table = next(block for block in parameters.build(few).blocks if isinstance(block, Table))
+    assert len(table.rows) == len(every.diffs)
+    assert left_out(Limits(layers=3), 10, 4, layers=9)[0].startswith("figures of all but 3 of 9 layers")
+    assert left_out(Limits(layers=48), 10, 4, layers=9) == []
+
+
+def test_the_rung_is_found_by_halving_and_nothing_is_built_twice(run) -> None:
+    from reportgen.sections.assemble import assemble, fitted
+    from reportgen.sections.spec import SectionSpec
+
+    begun: list[Limits] = []
+
+    def build_one(page: PageContext) -> Section:
+        begun.append(page.limits)
+        return Section("one", "One", "", (Text("x" * (1000 * (page.limits.channels or 999))),))
+
+    page = context(run)
+    document, drawn = assemble(page, [SectionSpec(build_one, shrinks=("channels",))], "t")
+    for most, left in ((500_000, 64), (63_999, 32), (5_000, 4)):
+        begun.clear()
+        made = fitted(document, page, drawn, most, lambda d: sum(len(s.blocks[0].text) for s in d.sections))
+        assert len(made.sections[0].blocks[0].text) == 1000 * left
+        channels = [limits.channels for limits in begun]
+        assert len(channels) == len(set(channels)) <= 4
