@@ -26,6 +26,7 @@ from reportgen.capture.flatten import CapturePoint
 from reportgen.capture.interpret import REDUCTIONS, Equation, Loop, depends_on, makers, shape_of
 from reportgen.capture.jax_versions import place_of
 from reportgen.capture.marks import at, scope_of
+from reportgen.capture.mesh import jitted
 from reportgen.capture.operations import ATTENTION_WEIGHTS, MOVES, Operation
 from reportgen.capture.program import Program, evaluate, needed
 
@@ -240,7 +241,7 @@ def _proven(
             arrays = program.run(variables, images, [value, *outputs, *read])[1]
             return arrays[0], arrays[1 : 1 + len(outputs)], weighted(*arrays[1 + len(outputs) :])
 
-        summed, made, weights = jax.jit(run)(variables, images)
+        summed, made, weights = jitted(run)(variables, images)
         for output, result, shares in zip(outputs, made, weights, strict=True):
             for queries in sorted(range(1, result.ndim - 1), key=lambda axis: axis != keys):
                 if reproduces(shares, summed, result, keys, queries):

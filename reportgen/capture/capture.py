@@ -28,6 +28,7 @@ from reportgen.capture.flops import flops
 from reportgen.capture.forward import Forward, PlainForward, forward_of, name_of, variables_of
 from reportgen.capture.jax_versions import place_of
 from reportgen.capture.marks import at
+from reportgen.capture.mesh import jitted
 from reportgen.capture.names import flat_names
 from reportgen.capture.operations import ATTENTION_WEIGHTS
 from reportgen.capture.program import Program, trace
@@ -220,7 +221,7 @@ def _orders(
     if not layers:
         return {}
     wanted = [layer.variable for layer in layers]
-    run = jax.jit(lambda v, x: program.run(v, x, wanted)[1])
+    run = jitted(lambda v, x: program.run(v, x, wanted)[1])
     before, after = run(variables, _two(images, 0)), run(variables, _two(images))
     return {
         layer.path: batch.counts_slower(np.asarray(a), np.asarray(b), axes[layer.path])

@@ -40,7 +40,7 @@ def own_modes() -> Iterator[None]:
                 code="C109",
             ) from error
         if AxisType.Explicit in mesh.axis_types:
-            stack.enter_context(jax.set_mesh(_automatic(mesh)))
+            stack.enter_context(jax.set_mesh(automatic(mesh)))
         yield
 
 
@@ -67,11 +67,11 @@ def _on_this_process(place: Any, leaf: Any) -> Any:
         return leaf.addressable_data(0)
     sharding = leaf.sharding
     if isinstance(sharding, NamedSharding) and AxisType.Explicit in sharding.mesh.axis_types:
-        automatic = NamedSharding(_automatic(sharding.mesh), sharding.spec, memory_kind=sharding.memory_kind)
-        return jax.device_put(leaf, automatic)
+        placed = NamedSharding(automatic(sharding.mesh), sharding.spec, memory_kind=sharding.memory_kind)
+        return jax.device_put(leaf, placed)
     return leaf
 
 
-def _automatic(mesh: Any) -> Mesh:
+def automatic(mesh: Any) -> Mesh:
     """The same devices under the same names, placed by the compiler: any model runs on them as it is."""
     return Mesh(mesh.devices, mesh.axis_names)

@@ -26,6 +26,7 @@ from jax.extend.core import Literal
 from reportgen.capture.batch import as_computed
 from reportgen.capture.capture import Capture, count_images, prepare
 from reportgen.capture.forward import variables_of
+from reportgen.capture.mesh import jitted
 from reportgen.capture.nnx import NnxForward
 from reportgen.capture.table import CapturedLayer
 
@@ -86,7 +87,7 @@ def check(
     capture: Capture, variables: Any, images: Any, captured: tuple[Any, Mapping[str, Any]] | None = None
 ) -> Verification:
     """Verify what `capture` gave for `images`, (output, values); where it is left out, what it gives now."""
-    output, values = jax.jit(capture)(variables, images) if captured is None else captured
+    output, values = jitted(capture)(variables, images) if captured is None else captured
     program, layers = capture.program(variables, images)
     again = computed_again(capture, variables, images, values)
     failed = {path: text for path, value in again.items() if (text := difference(values[path], value))}
@@ -97,7 +98,7 @@ def check(
                 failed.pop(path, None)
     plain = jax.jit(capture.forward.plain).lower(variables, images)
     alone = jax.jit(lambda v, x: program.run(v, x, [])[0]).lower(variables, images)
-    expected = jax.tree.leaves(plain.compile()(variables, images))
+    expected = jax.tree.leaves(jitted(lambda results: results)(plain.compile()(variables, images)))
     texts = [difference(a, b) for a, b in zip(jax.tree.leaves(output), expected, strict=True)]
     if any(texts):
         failed["output"] = next(text for text in texts if text)
@@ -125,7 +126,7 @@ def _against_flax(
     missing, differing = "", {}
     if isinstance(capture.forward, NnxForward):
         try:
-            flax_results: Mapping[Any, Any] = jax.jit(capture.forward.captured)(variables, images)
+            flax_results: Mapping[Any, Any] = jitted(capture.forward.captured)(variables, images)
         except Exception as error:  # whatever nnx.capture raises on a model that the marks can follow
             return f"nnx.capture can't be used on this model: {type(error).__name__}: {error}".splitlines()[0], {}
         for call, layer in results.items():
@@ -195,7 +196,7 @@ def computed_again(
     def replay(inputs: dict[str, list[Any]]) -> dict[str, Any]:
         return {path: part(*inputs[path])[0] for path, part in parts.items()}
 
-    computed = jax.jit(replay)({path: [known[v] for v in part.inputs] for path, part in parts.items()})
+    computed = jitted(replay)({path: [known[v] for v in part.inputs] for path, part in parts.items()})
     count = count_images(images)
     return {path: capture.first(path, value, count) for path, value in computed.items()}
 

@@ -1,7 +1,8 @@
 """Batches through a captured model, each reduced inside one jitted call, the parts merged in NumPy.
 
 A batch's activations live only inside its call: what comes out is what the reducers make of it. A batch of
-100 needs a tenth of the memory of one call over all examples, and less time.
+100 needs a tenth of the memory of one call over all examples, and less time. Where the variables lie on devices of
+several processes, examples are divided among these, and all processes evaluate together.
 """
 
 import math
@@ -14,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from reportgen.capture import Capture
+from reportgen.capture import Capture, dividing, jitted
 from reportgen.evaluate.arrays import LayerValues, PerExample, PerPlace, Scores
 
 T = TypeVar("T")
@@ -84,7 +85,7 @@ class Evaluator:
         # A layer that is not selected is there all the same while the next one is computed.
         self._values: int = max([sum(values[path] for path in capture.selected), *values.values()])
         self._reducers = reducers
-        self._reduced: Callable[[Any, Examples, int], list[Any]] = jax.jit(reduced)
+        self._reduced: Callable[[Any, Examples, int], list[Any]] = jitted(reduced)
         self._looks = {r: _look(capture, r) for r in reducers if isinstance(r, SecondLook)}
 
     def __call__(
@@ -101,7 +102,7 @@ class Evaluator:
         each batch, in examples.
         """
         of = size_of(inputs)
-        size = self._batch_of(of, inputs)
+        size = self._batch_of(variables, of, inputs)
         slices = (
             jax.tree.map(lambda leaf: leaf[start : start + size], Examples(inputs, targets))  # noqa: B023
             for start in range(0, of, size)
@@ -114,16 +115,18 @@ class Evaluator:
         """The same over batches of any sizes that hold `of` examples together."""
         parts = iter(batches)
         first = next(parts)
-        size = self._batch_of(of, first.inputs)
+        size = self._batch_of(variables, of, first.inputs)
         return self._over(variables, _regrouped(chain([first], parts), size), of, size, progress)
 
-    def _batch_of(self, of: int, inputs: Any) -> int:
+    def _batch_of(self, variables: Any, of: int, inputs: Any) -> int:
         """Examples in each call: as few calls as fit into memory, of one size, so that one compilation does and the
-        last lacks less than one example for each call."""
+        last lacks less than one example for each call; as many for each device that they are divided among."""
         given: int = sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(inputs))
         fitting: int = BATCH_BYTES // (4 * max(self._values, given, 1))
         calls = -(-of // max(min(BATCH, fitting), 1))
-        return max(LEAST, -(-of // calls))
+        size = max(LEAST, -(-of // calls))
+        division = dividing(variables)
+        return size if division is None or size < division.count else -(-size // division.count) * division.count
 
     def _over(
         self,
@@ -149,15 +152,16 @@ class Evaluator:
         self, variables: Any, batches: Iterable[Examples], size: int
     ) -> Iterator[tuple[int, Examples, list[Any]]]:
         """(how many are real, examples, parts) of each batch, which the device may still work on."""
+        division = dividing(variables)
         for batch in batches:
             examples = jax.tree.map(lambda leaf: _filled(leaf, size), batch)
+            examples = examples if division is None else division.of(examples)
             count = size_of(batch.inputs)
             yield count, examples, self._reduced(variables, examples, count)
 
 
 def _look(capture: Capture, reducer: SecondLook) -> Callable[[Any, Any], Any]:
-    look: Callable[[Any, Any], Any] = jax.jit(lambda variables, inputs: reducer.look(capture(variables, inputs)[1]))
-    return look
+    return jitted(lambda variables, inputs: reducer.look(capture(variables, inputs)[1]))
 
 
 def size_of(inputs: Any) -> int:
