@@ -22,7 +22,8 @@ class Pace:
     def __init__(self, every: int, share: float | None):
         self._every = every
         self._share = None if os.environ.get("SOURCE_DATE_EPOCH") else share
-        self._stride = 1
+        self.stride = 1
+        """Only multiples of it, of the updates that are asked for, are kept."""
         self._seconds = 0.0
         self._since = -1.0
         self.note = ""
@@ -30,7 +31,7 @@ class Pace:
 
     def keeps(self, step: int) -> bool:
         """Whether the variables after this update are kept."""
-        return bool(self._every) and step % (self._every * self._stride) == 0
+        return bool(self._every) and step % (self._every * self.stride) == 0
 
     def spent(self, step: int, seconds: float) -> None:
         """Note what recording an update took of the caller's time."""
@@ -40,7 +41,7 @@ class Pace:
         self._seconds += seconds
         if self._share is None or self._seconds < max(GRACE, self._share * (time.monotonic() - self._since)):
             return
-        self._stride *= 2
+        self.stride *= 2
         self._seconds, self._since = 0.0, time.monotonic()
-        self.note = f"after update {step:,} only every {self._every * self._stride:,}th, to take at most "
+        self.note = f"after update {step:,} only every {self._every * self.stride:,}th, to take at most "
         self.note += f"{self._share:.2%}".replace(".00%", "%").replace("%", " % of the time")

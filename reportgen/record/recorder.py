@@ -32,16 +32,18 @@ from reportgen.core.run import MetricRow
 from reportgen.errors import RunError, expect, warn
 from reportgen.record.background import Background
 from reportgen.record.batches import all_batches, recorded_part
-from reportgen.record.copies import Copier, one_of
+from reportgen.record.copies import Copier, Share
 from reportgen.record.keep import Keep, Start, interval, with_earlier
 from reportgen.record.pace import Pace
 from reportgen.record.prepared import fitting, prepare_model
+from reportgen.record.processes import Processes
 from reportgen.record.provenance import provenance
-from reportgen.record.resumed import replaced, standing
-from reportgen.record.trees import OTHER_PARAMETERS, Kept, shapes_of, taken
+from reportgen.record.resumed import standing
+from reportgen.record.snapshots import OTHER_PARAMETERS, Snapshots
+from reportgen.record.trees import recordable, shapes_of, taken
 from reportgen.record.unclosed import FORKED, leave_open, status_after, wait_for_dropped
 from reportgen.record.values import NO_STEP, Metrics, configuration, history, numbers, rows_of, updates
-from reportgen.store import Packed, RunWriter, variable_tensors
+from reportgen.store import Packed, RunWriter
 
 WAITING_BYTES = 256 << 20
 """Snapshots that may wait for the disk, in bytes, before `step` waits too."""
@@ -76,9 +78,9 @@ class Recorder:
     is closed by an exception leaves a run that can be read. Networks that are trained together have a recorder each,
     into a folder each beneath one (`runs/gan/generator`), of which `build` makes one page.
 
-    Parameters may be on a mesh of devices. Of a program that runs in several processes (`jax.distributed`) every
-    one may record, as they all run the same: each evaluates its own copy of the parameters, waits for no other, and
-    the first writes the run. Parameters of which a process has a part alone are refused.
+    Parameters may be on a mesh of devices. In a program that runs in several processes (`jax.distributed`) all of them
+    open the recorder, on a folder that they share, and call it in the same order: each writes the parts of parameters
+    that it owns, they evaluate together, and the first writes the rest.
     """
 
     def __init__(
@@ -108,7 +110,6 @@ class Recorder:
         with own_modes():
             variables = taken(model, variables)
         batches = all_batches(probe, evaluation, embedding)
-        self._model = model
         self._shapes = shapes_of(variables["params"])
         self._metrics = Metrics()
         every = interval(keep.every)
@@ -121,7 +122,9 @@ class Recorder:
         """Their mean cross-entropy then, where `keep.loss` asks for it."""
         self.notes: list[str] = []
         """Sentences for the top of the page, written when the recorder is closed."""
-        with own_modes():
+        self._processes = Processes()
+        self._processes.meet(path)
+        with own_modes(), self._processes.together():
             names, task = None if classes is None else names_in_order(classes), task_named(task)
             prepared = prepare_model(model, variables, batches, names, task, vocabulary, apply, keep, verify)
         self._batches, self._observe, self._needed = prepared.batches, prepared.observe, prepared.needed
@@ -132,8 +135,8 @@ class Recorder:
         if start.resume_at is not None:
             self._step = start.resume_at
             given = self._shapes, self._recorded, prepared.classes
-            self._epoch, self._epoch_began = standing(path, self._step, *given, overwrite)
-        self._kept = Kept(-1 if start.resume_at is None else self._step)
+            with own_modes(), self._processes.together():
+                self._epoch, self._epoch_began = standing(path, self._step, *given, overwrite)
         known = (batch.fingerprints for batch in self._recorded.values())
         self._taken = sum(array.nbytes for array in known if array is not None)
         options = {"snapshot_every": every or "epoch", "layers": list(keep.layers)}
@@ -146,12 +149,17 @@ class Recorder:
         initial = Metrics()(start.initial)
         self._writer: RunWriter | None = None
         wait_for_dropped()
-        if jax.process_index() == 0:
-            self._writer = RunWriter(path, header, overwrite=overwrite, resume_at=start.resume_at, most=keep.most)
-        nbytes = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(variables["params"]))
+        with own_modes(), self._processes.together():
+            if self._processes.index == 0:
+                self._writer = RunWriter(path, header, overwrite=overwrite, resume_at=start.resume_at, most=keep.most)
+        share = Share.of({"params": recordable(variables["params"])})
+        nbytes = sum(each.value.nbytes for each in share.owned)
         capacity = int(np.clip(WAITING_BYTES // max(nbytes, 1), 2, 64))
         self._background = Background(capacity, None if self._writer is None else self._writer.flush)
-        leave_open(self, self._background, self._writer, self._started)
+        began = -1 if start.resume_at is None else self._step
+        of = self._copier, self._pace, self._background, self._writer, self._processes, began
+        self._snapshots = Snapshots(path, *of)
+        leave_open(self, self._background, self._snapshots.close, self._started)
         if start.resume_at is None:
             self._record_start(variables, initial)
 
@@ -160,7 +168,6 @@ class Recorder:
         try:
             if self._writer is not None:
                 self._writer.batches(self._recorded)
-            self._keep(variables, self._epoch)
             self._record(variables, initial)
         except BaseException as error:
             self.close(status_after(error))
@@ -187,7 +194,7 @@ class Recorder:
             copy, held = self._copier.copy(given if kept else None, held)
             self._note(copy, reported_values | held)
             if kept:
-                self._kept = Kept(self._step, set(given.trees), given.trees["params"])
+                self._snapshots.note(self._step, set(given.trees), given.trees["params"])
             self._pace.spent(self._step, time.perf_counter() - began)
 
     def steps(self, params: Any, losses: Any = None, **reported: Any) -> None:
@@ -198,26 +205,31 @@ class Recorder:
         """
         with self._guard, own_modes():
             self._check_open("steps")
-            count, trees = self._copier.stacked(params)
+            count, trees, of_update = self._copier.stacked(params)
             columns = {**({} if losses is None else {"train_loss": losses}), **reported}
             for number, row in enumerate(history(columns, count)):
                 kept = self._pace.keeps(self._step + 1)
-                self._note(partial(one_of, trees, number) if kept else None, self._metrics(row))
+                self._note(partial(of_update, number) if kept and of_update is not None else None, self._metrics(row))
                 if kept:
-                    self._kept = Kept(self._step, set(trees))
+                    self._snapshots.note(self._step, set(trees))
 
     def _note(self, copy: Callable[[], Packed] | None, row: Mapping[str, Any]) -> None:
         """Count an update, and hand the copy of its variables and its metrics to the writer thread."""
         self._step += 1
         step, epoch = self._step, self._epoch + 1
 
-        def write(writer: RunWriter) -> None:
+        snapshots, writer = self._snapshots, self._writer  # the thread must not hold the recorder, which may be dropped
+        if copy is not None:
+            snapshots.open()
+
+        def write() -> None:
             with own_modes():
                 if copy is not None:
-                    writer.record(step, epoch, copy())
-                writer.step_rows(MetricRow(step, epoch, reported=numbers(row)), flushed=False)
+                    snapshots.write(step, epoch, copy())
+                if writer is not None:
+                    writer.step_rows(MetricRow(step, epoch, reported=numbers(row)), flushed=False)
 
-        self._submit(write)
+        snapshots.submit(write)
 
     def epoch(self, variables: Any, *, steps: int | None = None, losses: Any = None, **reported: Any) -> None:
         """Close an epoch: records activations, predictions, vectors, the measured val_accuracy, and metrics.
@@ -245,7 +257,6 @@ class Recorder:
             self._submit(lambda writer: writer.step_rows(*rows))
             self._step += count
             self._epoch_began = self._step
-            self._keep(variables, self._epoch)
             self._record(variables, reported_values)
 
     def at(self, variables: Any, step: int, epoch: int, **reported: Any) -> None:
@@ -259,8 +270,6 @@ class Recorder:
             whole = self._copier.whole(variables)
             self._step = self._epoch_began = step
             self._epoch = epoch
-            self._kept = Kept(step)
-            self._submit_snapshot(self._copier.recorded(whole), epoch)
             self._record(whole, self._metrics(reported))
 
     def rows(self, rows: Mapping[int, Mapping[str, float]], epoch: int) -> None:
@@ -298,9 +307,7 @@ class Recorder:
             self._closed = True
 
         def last(failed: bool) -> None:
-            if self._writer is not None:
-                self._writer.paced = self._pace.note
-                self._writer.close("failed" if failed else status, time.monotonic() - self._started, self.notes)
+            self._snapshots.close("failed" if failed else status, time.monotonic() - self._started, self.notes)
 
         self._background.close(last)
 
@@ -310,30 +317,11 @@ class Recorder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
         self.close(status_after(error))
 
-    def _keep(self, variables: Mapping[str, Any], epoch: int) -> None:
-        """Hand a copy of the variables to the writer thread, unless they are kept at this step already."""
-        trees, more = self._copier.recorded(variables), {}
-        if self._kept.step == self._step:
-            self._background.wait()  # only then is it known whether that step was given up
-        if self._writer is not None and self._kept.step == self._step == self._writer.recorded:
-            if not self._kept.has(trees["params"]):
-                more = replaced(self._path, self._step, trees["params"])
-            if more:
-                self._warn(OTHER_PARAMETERS, code="C204")
-            elif self._kept.kinds >= set(trees):
-                return
-        self._kept = Kept(self._step, set(trees), trees["params"])
-        self._submit_snapshot({**trees, **more}, epoch)
-
-    def _submit_snapshot(self, trees: Mapping[str, Mapping[str, Any]], epoch: int) -> None:
-        """Copy the variables to the host, and hand them to the writer thread. Waits for them."""
-        if self._writer is not None:
-            step, packed = self._step, Packed.of(variable_tensors(jax.tree.map(np.asarray, trees)))
-            self._submit(lambda writer: writer.record(step, epoch, packed, end=True))
-
     def _record(self, variables: Any, reported_values: Mapping[str, Any]) -> None:
-        """Evaluate the network as it is now, and hand the results to the writer thread."""
+        """Evaluate the network as it is now, and hand it and the results to the writer thread."""
         with own_modes():
+            if self._snapshots.end(variables, self._step, self._epoch):
+                self._warn(OTHER_PARAMETERS, code="C204")
             needed = {kind: tree for kind, tree in variables.items() if kind in self._needed}
             observation = self._observe(needed, self._step, self._epoch)
         outcome, seconds = observation.outcome, self._observe.seconds
@@ -347,4 +335,4 @@ class Recorder:
     def _submit(self, write: Callable[[RunWriter], None]) -> None:
         """Have the writer thread write; of several processes, which all have the same to write, in the first one."""
         if self._writer is not None:
-            self._background.submit(partial(write, self._writer))
+            self._snapshots.submit(partial(write, self._writer))

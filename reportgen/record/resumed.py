@@ -5,15 +5,14 @@ epoch, began = standing(path, step, shapes_of(variables["params"]), batches, cla
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from reportgen.core.examples import leaves
 from reportgen.core.run import Batch
 from reportgen.errors import OptionError, RunError
-from reportgen.record.trees import Shapes, differing, same_arrays
-from reportgen.store import open_run, snapshot, snapshot_at
+from reportgen.record.trees import Shapes, differing
+from reportgen.store import open_run, snapshot_at
 
 COMPARED = 16
 """Inputs of a batch that are compared with those of the run."""
@@ -55,14 +54,6 @@ def standing(
     ends += [(at, run.observations[at].epoch) for at in run.observations if at <= step]
     began, epoch = max(ends, default=(0, 0))
     return epoch, began
-
-
-def replaced(path: Path, step: int, params: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
-    """What is to be kept beside `params` at `step` of the run: the parameters recorded there, unless they are these."""
-    before = snapshot(path, step).params
-    if same_arrays(before, params):
-        return {}
-    return {"step_params": {name: np.array(array) for name, array in before.items()}}
 
 
 def _same(batch: Batch, recorded: Batch) -> bool:

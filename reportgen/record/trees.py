@@ -5,7 +5,6 @@ variables = taken(model, state)                          # refuses what can't be
 check_same(variables["params"], shapes)                  # refuses another network's
 """
 
-import weakref
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -15,16 +14,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
-from reportgen.capture import Capture, flat_names, on_this_process, variables_of
+from reportgen.capture import Capture, flat_names, on_one_mesh, variables_of
 from reportgen.capture.program import needed
 from reportgen.errors import OptionError
-from reportgen.store import stored
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 def taken(model: Any, source: Any) -> dict[str, Any]:
-    """The variables by collection, as `variables_of` has them, with arrays of this process.
+    """The variables by collection, with arrays that the model can be called on. Raises OptionError as `checked`."""
+    return on_one_mesh(checked(model, source))  # type: ignore[no-any-return]
+
+
+def checked(model: Any, source: Any) -> dict[str, Any]:
+    """The variables by collection, as `variables_of` has them.
 
     Raises OptionError, naming the leaf, for what is no array of numbers, or has no values: of a trace, or deleted.
     """
@@ -45,7 +48,7 @@ def taken(model: Any, source: Any) -> dict[str, Any]:
         raise OptionError(
             "the parameters hold no array: give the variables that model.init returned, or a TrainState", code="C104"
         )
-    return on_this_process(variables)  # type: ignore[no-any-return]
+    return variables
 
 
 def _problem(leaf: Any) -> str | None:
@@ -97,18 +100,6 @@ def check_same(kind: str, tree: Any, expected: Shapes) -> None:
     raise OptionError(f"{kind} are of another network than the recording began with: {difference}{hint}", code="C104")
 
 
-OTHER_PARAMETERS = (
-    "epoch() was given other parameters than the last step(): these are evaluated, and kept as those of this step; "
-    "those of step() stand beside them as the collection step_params"
-)
-
-
-def same_arrays(recorded: Mapping[str, np.ndarray], given: Mapping[str, Any]) -> bool:
-    """Whether arrays are, bit for bit, those that were recorded."""
-    pairs = [(recorded[name], stored(np.asarray(leaf))) for name, leaf in given.items()]
-    return all(before.dtype == now.dtype and before.tobytes() == now.tobytes() for before, now in pairs)
-
-
 def needed_collections(capture: Capture, variables: Mapping[str, Any], example: Any) -> Set[str]:
     """The collections that the model reads when it is evaluated; others need not be handed over for it."""
     if set(variables) == {"params"}:
@@ -128,21 +119,3 @@ def needed_collections(capture: Capture, variables: Mapping[str, Any], example: 
             continue
         kept = fewer
     return set(kept)
-
-
-class Kept:
-    """Which variables were kept last: their step and collections, and whether they are those at hand."""
-
-    def __init__(self, step: int, kinds: Set[str] = frozenset(), params: Any = None):
-        self.step = step
-        self.kinds = kinds
-        # The arrays themselves are the loop's, to be freed when it goes on.
-        arrays = [leaf for leaf in jax.tree.leaves(params) if isinstance(leaf, jax.Array)]
-        self._arrays = [weakref.ref(array) for array in arrays]
-
-    def has(self, params: Any) -> bool:
-        """Whether these very arrays were kept; False does not say that others were."""
-        leaves = jax.tree.leaves(params)
-        return len(leaves) == len(self._arrays) and all(
-            ref() is leaf for ref, leaf in zip(self._arrays, leaves, strict=True)
-        )

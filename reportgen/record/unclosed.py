@@ -1,6 +1,6 @@
 """How recordings end: their status, and what is written of those that nobody closes, when dropped or at the exit.
 
-leave_open(recorder, background, writer, started)
+leave_open(recorder, background, snapshots.close, started)
 status_after(KeyboardInterrupt())         # "interrupted"
 wait_for_dropped()                  # before their directories are opened again
 """
@@ -9,10 +9,10 @@ import atexit
 import os
 import time
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from reportgen.record.background import Background
-from reportgen.store import RunWriter
 
 STATUS = "not closed"
 """Of a run whose recorder was never closed."""
@@ -35,8 +35,8 @@ def status_after(error: BaseException | None) -> str:
     return "failed" if isinstance(error, Exception | SystemExit) else "interrupted"
 
 
-def leave_open(recorder: Any, background: Background, writer: RunWriter | None, started: float) -> None:
-    """See to it that the recorder's run is complete, and released, if `close` is never called.
+def leave_open(recorder: Any, background: Background, close: Callable[[str, float], None], started: float) -> None:
+    """See to it that the recorder's run is complete, and released, if its `close` is never called.
 
     A forked child ends or drops copies of its parent's recorders: these are left alone.
     """
@@ -44,9 +44,9 @@ def leave_open(recorder: Any, background: Background, writer: RunWriter | None, 
 
     def dropped() -> None:
         # Called wherever the last reference goes, in the writer thread too: nothing is waited for here.
-        if writer is not None and os.getpid() == process and not background.closed:
+        if os.getpid() == process and not background.closed:
             _ending.add(background)
-            background.end(lambda: writer.close(STATUS, time.monotonic() - started))
+            background.end(lambda: close(STATUS, time.monotonic() - started))
 
     _open.add(recorder)
     weakref.finalize(recorder, dropped).atexit = False

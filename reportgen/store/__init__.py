@@ -6,7 +6,9 @@ run = open_run("demo/run")
 
 from reportgen.store.batches import as_bytes
 from reportgen.store.files import raw_bytes, stored
+from reportgen.store.log import part_folder, recorded_pieces
 from reportgen.store.packed import Layout, Packed, Piece, order
+from reportgen.store.parts import PartWriter
 from reportgen.store.reader import networks, open_run, snapshot, snapshot_at, with_all_whole, with_what_is_whole
 from reportgen.store.rows import RESERVED
 from reportgen.store.save import network_header, save_run
@@ -17,6 +19,7 @@ __all__ = [
     "RESERVED",
     "Layout",
     "Packed",
+    "PartWriter",
     "Piece",
     "RunWriter",
     "as_bytes",
@@ -24,7 +27,9 @@ __all__ = [
     "networks",
     "open_run",
     "order",
+    "part_folder",
     "raw_bytes",
+    "recorded_pieces",
     "save_run",
     "snapshot",
     "snapshot_at",

@@ -17,7 +17,7 @@ import numpy as np
 
 from reportgen.errors import DamagedError, RunError
 from reportgen.store.files import Lazy, damage_named
-from reportgen.store.packed import DTYPES, Described, Layout, Place, kind_of
+from reportgen.store.packed import DTYPES, Described, Layout, Piece, Place, kind_of
 from reportgen.store.segments import BLOCK, RECORD, Head, Segment, read_head, read_payload, read_segment, segment_files
 
 
@@ -242,3 +242,19 @@ def _segments(folder: Path, problems: list[str], shown: Path) -> list[Segment]:
         name = path.relative_to(shown)
         problems += [f"{shown.name}: {size:,} bytes of {name} are damaged" for _, size in segment.gaps]
     return segments
+
+
+def recorded_pieces(folder: Path, step: int) -> dict[Piece, np.ndarray]:
+    """The pieces of arrays that one process wrote of a step into a folder. Raises RunError where they can't be read."""
+    for path in reversed(segment_files(folder)):
+        segment = read_segment(path)
+        for at in np.flatnonzero(np.array(segment.steps) == step)[::-1]:
+            places = segment.layouts[segment.numbers[at]].places
+            arrays = {str(number): [(0, place)] for number, (_, place) in enumerate(places)}
+            described = {str(number): (place.dtype, place.shape) for number, (_, place) in enumerate(places)}
+            record = Record([(path, segment.offsets[at])], step, segment.epochs[at], Joined(arrays, described))
+            return {
+                Piece(name, DTYPES[place.dtype], place.shape, place.start, place.whole): record[str(number)]
+                for number, (name, place) in enumerate(places)
+            }
+    return {}

@@ -53,6 +53,18 @@ class Piece(NamedTuple):
         sizes = tuple(map(int, shape))
         return cls(name, dtype, sizes, (0,) * len(sizes), sizes)
 
+    def whole_of(self) -> "Piece":
+        """All of the array that it is a piece of."""
+        return self.all_of(self.name, self.dtype, self.whole)
+
+    def of(self, kind: str) -> "Piece":
+        """The piece of an array of that name in another collection."""
+        return self._replace(name=f"{kind}/{self.name.partition('/')[2]}")
+
+    def within(self) -> "Piece":
+        """The piece of one entry of the first axis."""
+        return self._replace(shape=self.shape[1:], start=self.start[1:], whole=self.whole[1:])
+
 
 class Place(NamedTuple):
     """Where a piece of an array stands in a payload: the name of its type, its shape, the offset of its first byte;
@@ -84,18 +96,19 @@ class Layout:
     beside: int = 0
 
     @classmethod
-    def of(cls, pieces: Iterable[Piece], parts: int = 1, everything: Described | None = None) -> "Layout":
-        """The layout of such pieces, one after the other in this order; of several `parts`, which have `everything`
-        together, of one."""
+    def of(cls, pieces: Iterable[Piece], parts: int = 1, everything: Iterable[Piece] = ()) -> "Layout":
+        """The layout of such pieces, one after the other in this order; where there are several `parts`, which have
+        the whole arrays of `everything` together, of one of them."""
         places: list[tuple[str, Place]] = []
         offset = 0
         for name, dtype, shape, start, whole in pieces:
             places.append((name, Place(_NAMES[np.dtype(dtype)], shape, offset, start, whole)))
             offset += places[-1][1].nbytes
-        if parts == 1 or everything is None:
+        if parts == 1:
             return cls(places)
-        total = sum(math.prod(shape) * DTYPES[dtype].itemsize for dtype, shape in everything.values())
-        return cls(places, parts, kind_of(parts, everything), total - offset)
+        described = {each.name: (_NAMES[np.dtype(each.dtype)], each.whole) for each in everything}
+        total = sum(math.prod(shape) * DTYPES[dtype].itemsize for dtype, shape in described.values())
+        return cls(places, parts, kind_of(parts, described), total - offset)
 
     @cached_property
     def content(self) -> bytes:

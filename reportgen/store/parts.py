@@ -35,7 +35,7 @@ class PartWriter:
         self.recorded = recorded
         """The step that was written last."""
         self._ends: set[int] = set()
-        self._lock = FileLock(self._folder / LOCK_FILE)
+        self._lock = FileLock(self._folder / LOCK_FILE, thread_local=False)  # the writer thread may release it
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
@@ -54,8 +54,9 @@ class PartWriter:
         if self._log.append(step, epoch, packed, end=end):
             self.recorded = step
 
-    def follow(self, stage: int) -> None:
-        """Give up what the first process has, which has thinned its log so often."""
+    def follow(self, stage: int, end: int) -> None:
+        """Give up what the first process has, which has thinned its log so often; the `end` of an epoch stays."""
+        self._ends.add(end)
         self._log.thin_to(stage, self._ends)
 
     def close(self) -> None:

@@ -82,7 +82,7 @@ class RunWriter:
         except OSError as error:
             why = "it is a file" if self.path.is_file() else error.strerror or error
             raise RunError(f"{self.path} can't be made a run directory: {why}", code="F105") from error
-        self._lock = FileLock(self.path / layout.LOCK_FILE)
+        self._lock = FileLock(self.path / layout.LOCK_FILE, thread_local=False)  # the writer thread may release it
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:

@@ -1,7 +1,6 @@
-"""Recording in programs that set JAX's modes, put parameters on a mesh of devices, or run in several processes."""
+"""Recording in programs that set JAX's modes, or put parameters on a mesh of devices."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -122,37 +121,6 @@ for axes, parted, inside in (EXPLICIT, False, False), (EXPLICIT, True, True), (A
         assert jax.sharding.get_mesh() == before
 """
 
-IN_TWO_PROCESSES = """
-import sys
-import jax
-import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
-
-number, port, folder = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-jax.config.update("jax_cpu_collectives_implementation", "gloo")
-jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=number)
-from reportgen.errors import OptionError
-from reportgen.record import Recorder
-from tests.record.test_modes import DATA, Net, X
-
-mesh = Mesh(np.array(jax.devices()), ("d",))
-values = jax.tree.map(np.asarray, Net().init(jax.random.key(0), X[:1]))
-def put(leaf, spec=P()):
-    return jax.make_array_from_callback(leaf.shape, NamedSharding(mesh, spec), lambda part: leaf[part])
-try:
-    parted = {"params": {**values["params"], "hidden": {"kernel": put(values["params"]["hidden"]["kernel"], P("d"))}}}
-    Recorder(f"{folder}/parted", Net(), parted, **DATA)
-except OptionError as error:
-    assert "params/hidden/kernel (64, 8) is spread over 2 processes" in str(error), error
-else:
-    raise AssertionError
-variables = jax.tree.map(put, values)
-with Recorder(f"{folder}/run", Net(), variables, **DATA) as recorder:
-    recorder.step(variables, loss=put(np.float32(0.5)))
-    recorder.epoch(variables)
-print("accuracy", recorder.accuracy)
-"""
-
 
 def started(code, *arguments, devices):
     environment = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
@@ -165,17 +133,3 @@ def test_parameters_may_be_on_a_mesh(tmp_path):
     output, _ = process.communicate()
     assert process.returncode == 0, output
     assert len(list(tmp_path.iterdir())) == 6
-
-
-def test_of_several_processes_the_first_writes_and_none_waits(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = [started(IN_TWO_PROCESSES, number, port, tmp_path, devices=2) for number in (0, 1)]
-    outputs = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    said = [next(line for line in output.splitlines() if line.startswith("accuracy")) for output in outputs]
-    assert said[0] == said[1]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
-    run = open_run(tmp_path / "run", verify=True)
-    assert list(run.snapshots) == [0, 1] and run.status == "finished" and run.steps[0]["train_loss"] == 0.5

@@ -44,8 +44,7 @@ def pieces(values: dict[str, np.ndarray], process: int) -> list[tuple[Piece, np.
 
 
 def packed(values: dict[str, np.ndarray], process: int) -> Packed:
-    kinds = {"float32": "F32", "float16": "F16", "int32": "I32"}
-    everything = {name: (kinds[array.dtype.name], array.shape) for name, array in values.items()}
+    everything = [Piece.all_of(name, array.dtype, array.shape) for name, array in values.items()]
     found = pieces(values, process)
     layout = Layout.of([piece for piece, _ in found], PARTS, everything)
     return Packed(layout, memoryview(b"".join(raw_bytes(cut) for _, cut in found)))
@@ -197,7 +196,7 @@ def test_the_other_processes_give_up_what_the_first_one_does(tmp_path):
     log, problems = read_log(tmp_path)
     assert not problems and set(log) == {*range(0, 64, 4), 7, 21}
     for part in logs[1:]:
-        part.follow(logs[0].stage)
+        part.follow(logs[0].stage, 7)
     for each in logs:
         each.close()
     assert not list(tmp_path.glob("process-*/00-*")) and list(tmp_path.glob("process-1/02-*"))
