@@ -77,7 +77,7 @@ class Evaluator:
     def __init__(self, capture: Capture, reducers: Sequence[Reducer]):
         def reduced(variables: Any, examples: Examples, count: Any) -> list[Any]:
             output, captured = capture(variables, examples.inputs)
-            values = {path: jnp.abs(value) if jnp.iscomplexobj(value) else value for path, value in captured.items()}
+            values = _magnitudes(captured)
             real = jnp.arange(size_of(examples.inputs)) < count
             return [reducer.batch(values, output, examples, real) for reducer in reducers]
 
@@ -161,7 +161,12 @@ class Evaluator:
 
 
 def _look(capture: Capture, reducer: SecondLook) -> Callable[[Any, Any], Any]:
-    return jitted(lambda variables, inputs: reducer.look(capture(variables, inputs)[1]))
+    return jitted(lambda variables, inputs: reducer.look(_magnitudes(capture(variables, inputs)[1])))
+
+
+def _magnitudes(captured: Mapping[str, LayerValues]) -> dict[str, LayerValues]:
+    """Complex values by their magnitudes, the others as they are."""
+    return {path: jnp.abs(value) if jnp.iscomplexobj(value) else value for path, value in captured.items()}
 
 
 def size_of(inputs: Any) -> int:

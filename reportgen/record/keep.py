@@ -27,7 +27,7 @@ class Keep:
               beyond it every other update is kept, and so on. None: any
     layers    glob patterns on layer paths: whose activations are kept
     embed     path of the layer to embed; None: the last hidden vector before the output
-    top       also the examples with the largest activations of each channel; evaluating then takes about twice as long
+    top       also the examples with the largest activations of each channel; evaluating then takes up to twice as long
     loss      also the mean cross-entropy of the evaluation examples in nats, as val_loss, where there is a score per
               class: of outputs that are there anyway, so that a loop needs no forward pass of its own
     compare   also what `reportgen compare` needs to look inside: fingerprints of examples whose inputs are not kept,
