@@ -7,7 +7,7 @@ A network's `Task` says which of its outputs is compared with what; an `Outcome`
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -102,6 +102,8 @@ class Classification:
     input_sums    [label] float64: the input's values summed over the same examples
     labels        [summed label] int64, ascending: the labels that `label_sums` have a row for; None: all of them
     loss          mean cross-entropy in nats of all examples, where it was asked for; a run has it among its metrics
+    missed_sums   as `label_sums`, over the examples of the label that are not correctly predicted: both together are
+                  over all of them. Empty in runs of earlier releases
 
     Where the network has labels and no scores for them, `predictions` and `logit_gap` are empty, and the sums are
     over all examples.
@@ -114,6 +116,7 @@ class Classification:
     input_sums: PerLabel
     labels: SummedLabels | None = None
     loss: float | None = None
+    missed_sums: Mapping[str, BySummedLabel] = field(default_factory=dict)
 
     @property
     def summed(self) -> SummedLabels:

@@ -56,7 +56,8 @@ class Observer:
         self.network = capture.network
         self._batches = batches
         channels = sum(capture.network.layers[path].channels for path in capture.selected)
-        summed = summed_labels(batches.get("evaluation", Batch()).labels, channels)
+        # Two sums of each channel: over the examples that are predicted correctly, and over the others.
+        summed = summed_labels(batches.get("evaluation", Batch()).labels, 2 * channels)
         self._scoring = scoring_of(task, classes, capture.network, summed, loss=loss)
         shown: dict[str, Reducer] = {"probe": self._scoring.probe} if self._scoring.probe is not None else {}
         shows = capture if mapped is None else replace(capture, selected=tuple(mapped))

@@ -60,7 +60,8 @@ def scoring_of(task: Task, classes: int, network: Network, summed: SummedLabels,
         case Kind.CLASSIFICATION:
             scores = functools.partial(_class_scores, output, likely)
             sums = LabelSums(classes, summed, scores)
-            reducers: dict[str, Reducer] = {"sums": sums, "predictions": Predictions(scores)}
+            missed = LabelSums(classes, summed, scores, missed=True)
+            reducers: dict[str, Reducer] = {"sums": sums, "missed": missed, "predictions": Predictions(scores)}
             if loss:
                 reducers["loss"] = CrossEntropy(scores, likely)
             return Scoring(
@@ -136,7 +137,8 @@ def _classified(summed: SummedLabels, results: Mapping[str, Any]) -> Outcome | N
         return None
     predictions, gap = results.get("predictions", (np.zeros(0, np.int64), np.zeros(0, np.float32)))
     sums, counts, inputs = results["sums"]
-    return Classification(predictions, gap, counts, sums, inputs, summed, results.get("loss"))
+    missed = results["missed"][0] if "missed" in results else {}
+    return Classification(predictions, gap, counts, sums, inputs, summed, results.get("loss"), missed)
 
 
 def _dense(results: Mapping[str, Any]) -> Outcome | None:

@@ -150,18 +150,21 @@ class LabelSums:
     """(sums by layer path [summed label, channel] float64, examples [label] int64, input sums [label] float64).
 
     Channels are summed over positions and over the examples of each of the labels `summed`; where `scores` gives
-    scores [example, label] of the model's output, over those that are predicted correctly. Counts and input sums are
-    of all `labels`. What a batch takes does not grow with the labels.
+    scores [example, label] of the model's output, over those that are predicted correctly, or over those that are
+    `missed`. Counts and input sums are of all `labels`. What a batch takes does not grow with the labels.
     """
 
-    def __init__(self, labels: int, summed: SummedLabels, scores: Callable[[Any], Scores] | None = None):
+    def __init__(
+        self, labels: int, summed: SummedLabels, scores: Callable[[Any], Scores] | None = None, missed: bool = False
+    ):
         self._labels = labels
         self.summed = summed
         self._scores = scores
+        self._missed = missed
 
     def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
         truth = examples.targets
-        counted = real if self._scores is None else real & (predicted(self._scores(output)) == truth)
+        counted = real if self._scores is None else real & ((predicted(self._scores(output)) == truth) ^ self._missed)
         # The sums of a batch have a row per label, or per example where these are fewer: that of a label's first one.
         first = jnp.argmax(truth[:, None] == truth[None], axis=1)
         few = len(self.summed) <= len(truth)

@@ -186,7 +186,7 @@ def _layers_problem(described: Mapping[str, Any], labels: tuple[int, ...], expec
     probes = set()
     for name, (dtype, shape) in described.items():
         prefix = name[: name.find("/") + 1]
-        if prefix not in (schema.MAPS, schema.LABEL_SUMS, schema.RANGES):
+        if prefix not in (schema.MAPS, schema.LABEL_SUMS, schema.MISSED_SUMS, schema.RANGES):
             continue
         layer = expected.layers.get(name.removeprefix(prefix))
         if layer is None:
@@ -196,6 +196,7 @@ def _layers_problem(described: Mapping[str, Any], labels: tuple[int, ...], expec
         shapes = {
             schema.MAPS: (*shape[:1], *layer.shape),
             schema.LABEL_SUMS: (*labels, layer.channels),
+            schema.MISSED_SUMS: (*labels, layer.channels),
             schema.RANGES: (2, layer.channels),
         }
         if shape != shapes[prefix] or dtype not in REAL:

@@ -27,7 +27,8 @@ from reportgen.errors import DamagedError
 from reportgen.store.files import Lazy, Tensors
 from reportgen.store.log import Record
 
-MAPS, LABEL_SUMS, RANGES, VARIABLES, TOP = "maps/", "label_sums/", "extremes/", "variables/", "top/"
+MAPS, RANGES, VARIABLES, TOP = "maps/", "extremes/", "variables/", "top/"
+LABEL_SUMS, MISSED_SUMS = "label_sums/", "missed_sums/"
 TOP_PARTS = ("values", "examples", "positions")
 OUTCOME = ("predictions", "margins", "label_counts", "input_sums")
 SUMMED = "summed_labels"
@@ -110,6 +111,7 @@ def observation_tensors(observation: Observation) -> dict[str, np.ndarray]:
         tensors["input_sums"] = outcome.input_sums
         tensors[SUMMED] = outcome.summed
         tensors |= {f"{LABEL_SUMS}{path}": value for path, value in outcome.label_sums.items()}
+        tensors |= {f"{MISSED_SUMS}{path}": value for path, value in outcome.missed_sums.items()}
     tensors |= {f"{RANGES}{path}": value for path, value in observation.ranges.items()}
     if isinstance(outcome, Classification):
         fixed = (outcome.label_counts, outcome.predictions, outcome.logit_gap)
@@ -184,14 +186,15 @@ def _read_outcome(tensors: Tensors) -> Outcome | None:
     predictions, gap, counts, sums = (tensors[name] for name in OUTCOME)
     # Formats 1 and 2 have a row for every label.
     summed = _as(np.int64, tensors[SUMMED]) if SUMMED in tensors.described else None
-    by_label = renamed(tensors, LABEL_SUMS)
+    right, missed = (renamed(tensors, prefix) for prefix in (LABEL_SUMS, MISSED_SUMS))
     return Classification(
         _as(np.int64, predictions),
         _as(np.float32, gap),
         _as(np.int64, counts),
-        Lazy(by_label, lambda path: _as(np.float64, by_label[path])),
+        Lazy(right, lambda path: _as(np.float64, right[path])),
         _as(np.float64, sums),
         summed,
+        missed_sums=Lazy(missed, lambda path: _as(np.float64, missed[path])),
     )
 
 

@@ -139,6 +139,8 @@ def test_activations_equal_plain_numpy(recorded, step):
                     expected[label, channel] += value[number, ..., channel].sum()
         assert found.outcome.label_sums[path].dtype == np.float64
         near(found.outcome.label_sums[path], expected)
+        every = value.reshape(len(LABELS), -1, value.shape[-1]).sum(axis=1)
+        near(found.outcome.missed_sums[path], [every[~correct & (label == LABELS)].sum(axis=0) for label in range(4)])
     sums = [IMAGES[correct & (label == LABELS)].sum(dtype=np.float64) for label in range(4)]
     np.testing.assert_allclose(found.outcome.input_sums, sums, rtol=1e-5)
 
