@@ -31,6 +31,9 @@ from reportgen.figures.scene import (
     rectangle,
 )
 
+PHONE = 376
+"""Width in CSS pixels that a phone shows, shrunk a little, with text that can be read."""
+
 
 def confusion(
     matrix: np.ndarray, classes: Sequence[str], unpredicted: Sequence[int] = (), numbers: Sequence[int] = ()
@@ -136,11 +139,13 @@ def _plan(names: Sequence[str], most: int) -> _Plan:
     text_size = SMALL if count <= 12 else 9 if count <= 20 else 8
     name_size = SMALL if count <= 20 else 8
     longest = max(text_width(name, name_size) for name in names)
-    left, right = math.ceil(longest) + 34, 74 if written else 12
-    across = min(46.0, max((WIDTH - left - right) / count, 2.0))
-    # Whole pixels: edges that fall between two leave seams.
+    left, right = math.ceil(longest) + 34, 60 if written else 12
     digits = text_width(str(most), text_size)
-    across = float(max(math.floor(across), math.ceil(digits + 2) if written else 2))
+    least = math.ceil(digits + 2) if written else 2
+    # Where it fits, as wide as a phone, which then shows the whole of it.
+    room = PHONE if (PHONE - left - right) / count >= least else WIDTH
+    # Whole pixels: edges that fall between two leave seams.
+    across = float(max(math.floor(min(46.0, (room - left - right) / count)), least))
     upright = longest > across - 4
     top = math.ceil(longest if upright else name_size) + 34
     return _Plan(names, written, text_size, name_size, left, top, right, across, min(across, 32.0), upright)
@@ -179,7 +184,7 @@ def _changes(plan: _Plan, change: np.ndarray) -> Iterator[Words]:
 
 def _correct(plan: _Plan, shares: np.ndarray, totals: np.ndarray) -> Iterator[Words]:
     """The share of correct answers at the end of each row."""
-    size, right = max(plan.text_size, 9.0), plan.left + len(plan.names) * plan.across + 64
+    size, right = max(plan.text_size, 9.0), plan.left + len(plan.names) * plan.across + 54
     for row in range(len(plan.names)):
         text = _percent(float(shares[row, row])) if totals[row] else "no data"
         y = middle(plan.top + (row + 0.5) * plan.down, size)

@@ -3,7 +3,7 @@
 chart("iou", share_rows(classes, {"IoU": (values, low, high)}), alt="...", caption="...")
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -31,21 +31,32 @@ def share_rows(names: Sequence[str], measures: Mapping[str, Intervals]) -> Scene
     left = max((text_width(name, SMALL) for name in shown), default=0.0) + 12
     whole = min((WIDTH - left) / len(measures), 260.0)
     bottom = 24 + ROW * len(names)
-    parts: list[Part] = [
+    named = [
         Words(left - 8, middle(24 + (row + 0.5) * ROW, SMALL), name, size=SMALL, anchor="end")
         for row, name in enumerate(shown)
     ]
-    for place, (title, (values, low, high)) in enumerate(measures.items()):
-        frame = Frame(left + place * whole + 4, 24, whole - 28, bottom - 24)
-        scale = Scale(start, 1, frame.left, frame.right)
-        y = frame.top + (np.arange(len(names)) + 0.5) * ROW
-        grid = tuple(np.array([[x, frame.top], [x, bottom]]) for x in scale(np.array(ticks)))
-        parts += [Words(frame.left, 12, title, size=SMALL, bold=True), Lines(grid, "line", HAIR)]
-        parts += [Words(float(scale(at)), bottom + 14, f"{at:g}", "muted", SMALL, anchor="middle") for at in ticks]
-        known = np.isfinite(values)
-        sure = known & np.isfinite(low) & np.isfinite(high)
-        spans = tuple(np.array([[a, at], [b, at]]) for a, b, at in zip(scale(low), scale(high), y, strict=True))
-        parts.append(Lines(tuple(line for line, is_sure in zip(spans, sure, strict=True) if is_sure), "muted", 2))
-        parts.append(Dots(np.stack([scale(values[known]), y[known]], axis=1), "accent", 6))
-        parts += [Words(frame.left + 4, middle(float(at), SMALL), "no data", "muted", SMALL) for at in y[~known]]
-    return Scene(left + whole * len(measures), bottom + 24, tuple(parts))
+
+    def drawn(at: float, title: str) -> Iterator[Part]:
+        return _panel(Frame(at, 24, whole - 28, bottom - 24), title, measures[title], ticks)
+
+    parts = [part for place, title in enumerate(measures) for part in drawn(left + place * whole + 4, title)]
+    cells = tuple(Scene(left + whole, bottom + 24, (*named, *drawn(left + 4, title))) for title in measures)
+    return Scene(left + whole * len(measures), bottom + 24, (*named, *parts), cells if len(measures) > 1 else ())
+
+
+def _panel(frame: Frame, title: str, measure: Intervals, ticks: Sequence[float]) -> Iterator[Part]:
+    values, low, high = measure
+    scale = Scale(ticks[0], ticks[-1], frame.left, frame.right)
+    y = frame.top + (np.arange(len(values)) + 0.5) * ROW
+    grid = tuple(np.array([[x, frame.top], [x, frame.bottom]]) for x in scale(np.array(ticks)))
+    yield Words(frame.left, 12, title, size=SMALL, bold=True)
+    yield Lines(grid, "line", HAIR)
+    for at in ticks:
+        yield Words(float(scale(at)), frame.bottom + 14, f"{at:g}", "muted", SMALL, anchor="middle")
+    known = np.isfinite(values)
+    sure = known & np.isfinite(low) & np.isfinite(high)
+    spans = tuple(np.array([[a, at], [b, at]]) for a, b, at in zip(scale(low), scale(high), y, strict=True))
+    yield Lines(tuple(line for line, is_sure in zip(spans, sure, strict=True) if is_sure), "muted", 2)
+    yield Dots(np.stack([scale(values[known]), y[known]], axis=1), "accent", 6)
+    for at in y[~known]:
+        yield Words(frame.left + 4, middle(float(at), SMALL), "no data", "muted", SMALL)

@@ -36,6 +36,14 @@ def test_what_is_wider_than_its_place_says_so(visit, page_file: Path, width: int
         assert "scrolls sideways" in page.evaluate(sign)
 
 
+def test_a_phone_shows_the_whole_confusion_matrix_of_ten_classes(visit, page_file: Path) -> None:
+    page = visit(page_file, viewport={"width": 380, "height": 900})
+    box = page.locator("#mistakes-confusion .scroll")
+    assert box.evaluate("(e) => e.scrollWidth <= e.clientWidth && !e.matches('.over')")
+    sizes = box.evaluate("(e) => [...e.querySelectorAll('text')].map((t) => t.getBoundingClientRect().height)")
+    assert min(sizes) >= 9
+
+
 def test_panels_stand_side_by_side_or_below_one_another(visit, tmp_path: Path) -> None:
     at = np.arange(4)
     figures = (
