@@ -44,7 +44,7 @@ class TestCommands:
             *("metrics.csv", "layers.csv", "confusion.csv", "diffs.csv", "activity.csv", "channels.csv"),
             *("channel_ranges.csv", "embedding_quality.csv", "overlay.csv", "predictions.csv", "activity_channels.csv"),
             *("embedding.csv", "health_layers.csv", "health_updates.csv", "health_parameters.csv", "report.json"),
-            *("calibration.csv", "classes.csv", ".reportgen.json"),
+            *("calibration.csv", "classes.csv", "excitations.csv", "score.csv", "score_breaks.csv", ".reportgen.json"),
         }
         figures = {file.suffix for file in (tmp_path / "figures").glob("[!.]*")}
         assert figures == {".svg", ".gif", ".txt", ".tex"}

@@ -161,6 +161,41 @@ def test_activity(forward, numbers):
     assert checked > 100
 
 
+def test_activity_around_its_mean(recorded, forward, numbers):
+    """Over all evaluation images, also before training, where few are classified correctly."""
+    _, labels, values = forward
+    first = raw(recorded, "activations", 0)
+    total = {name: first[f"label_sums/{name}"] + first[f"missed_sums/{name}"] for name in values}
+    counts = np.bincount(labels, minlength=10)
+    checked = 0
+    for row in rows(numbers, "activity.csv"):
+        if row["layer"] not in values:
+            continue
+        channel, label = int(row["channel"]), CLASSES.index(row["label"])
+        sums = values[row["layer"]][..., channel].reshape(len(labels), -1).sum(axis=1)
+        now = np.array([sums[labels == each].mean() for each in range(10)])
+        before = total[row["layer"]][:, channel] / counts
+        for name, each in (("around_mean", now), ("before", before)):
+            size = np.abs(each).mean()
+            expected = (each[label] - each.mean()) / size if size else 0.0
+            assert float(row[name]) == pytest.approx(expected, rel=1e-3, abs=1e-3)
+        checked += 1
+    assert checked > 100
+
+
+def test_excitations(forward, numbers):
+    _, labels, values = forward
+    checked = 0
+    for row in rows(numbers, "excitations.csv"):
+        if row["layer"] in values:
+            maps = values[row["layer"]][..., int(row["channel"])].reshape(len(labels), -1).max(axis=1)
+            assert float(row["value"]) == pytest.approx(np.sort(maps)[-int(row["rank"])], rel=1e-4, abs=1e-4)
+            assert float(row["value"]) == pytest.approx(maps[int(row["image"])], rel=1e-4, abs=1e-4)
+            assert row["label"] == CLASSES[labels[int(row["image"])]]
+            checked += 1
+    assert checked > 100
+
+
 def test_channels(recorded, forward, numbers):
     maps = raw(recorded, "activations", 12)
     _, labels, values = forward

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from reportgen.analysis.numerics import as_float64
-from reportgen.core.arrays import ByLabel, ChannelFlags, ChannelNumbers, LabelCounts, PerChannel, PerLabel
+from reportgen.core.arrays import ByLabel, ChannelFlags, ChannelNumbers, LabelCounts, Labels, PerChannel, PerLabel
 from reportgen.core.outcome import Classification
 from reportgen.core.run import Observation
 from reportgen.errors import DataError, OptionError, choices
@@ -131,6 +131,32 @@ def layer_activity(observation: Observation, path: str) -> LabelActivity:
         raise OptionError(f"no activity was recorded for {path!r}: {choices(path, existing)}", code="O105")
     labels = outcome.summed
     return label_activity(outcome.label_sums[path], outcome.label_counts[labels], outcome.input_sums[labels])
+
+
+def activity_of_all(outcome: Classification, labels: Labels, path: str) -> ByLabel | None:
+    """Activity of the layer `path` per label of `Classification.summed`, over all evaluation examples of the `labels`.
+
+    None where the run has sums over the correctly predicted ones alone.
+    """
+    if path not in outcome.label_sums or (path not in outcome.missed_sums and len(outcome.predictions)):
+        return None
+    counts = np.bincount(labels, minlength=len(outcome.label_counts))[outcome.summed]
+    sums = as_float64(outcome.label_sums[path], "the activity sums")
+    if path in outcome.missed_sums:
+        sums = sums + as_float64(outcome.missed_sums[path], "the activity sums")
+    return _divide(sums, counts.astype(np.float64)[:, None])
+
+
+def around_mean(activity: ByLabel) -> ByLabel:
+    """Each channel's activity minus its mean over labels, as a share of its mean magnitude over labels.
+
+    0 for a channel that is 0 for every label; of non-negative activity -1 is none, and 1 twice the mean. NaN where
+    there is no activity.
+    """
+    size = _mean(np.abs(activity))
+    with np.errstate(invalid="ignore", over="ignore"):
+        share: ByLabel = np.clip((activity - _mean(activity)) / np.where(size > 0, size, 1.0), -1e6, 1e6)
+    return share
 
 
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:

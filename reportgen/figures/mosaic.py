@@ -136,18 +136,20 @@ def _lay_out(tiles: np.ndarray, grid: Grid, ground: np.ndarray) -> np.ndarray:
 
 
 def small_png(pixels: np.ndarray) -> bytes:
-    """Colours [height, width, 3 or 4] as a PNG: half a byte a pixel where they are few, a byte where a palette holds
-    them."""
+    """Colours [height, width, 3 or 4] as a PNG: of half a byte a pixel where they are at most 16, of one where 256."""
     from PIL import Image
 
-    counted = Image.fromarray(pixels).getcolors(256) if pixels.shape[2] == 3 else None
-    if counted is None:
+    packed = np.zeros((*pixels.shape[:2], 4), np.uint8)
+    packed[..., : pixels.shape[2]] = pixels
+    colors, entries = np.unique(packed.view(np.uint32)[..., 0], return_inverse=True)
+    if len(colors) > 256:
         return png(pixels)
-    colors, entries = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
+    table = colors.view(np.uint8).reshape(-1, 4)
     picture = Image.fromarray(entries.reshape(pixels.shape[:2]).astype(np.uint8))
-    picture.putpalette(colors.tobytes())
+    picture.putpalette(table[:, :3].tobytes())
+    opacity = {"transparency": table[:, 3].tobytes()} if pixels.shape[2] == 4 else {}
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", bits=4 if len(counted) <= FEW else 8)
+    picture.save(buffer, "PNG", bits=4 if len(colors) <= FEW else 8, **opacity)
     return buffer.getvalue()
 
 

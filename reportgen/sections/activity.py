@@ -7,26 +7,21 @@ import numpy as np
 
 from reportgen.analysis.activity import CLEAR, ENOUGH, LabelActivity, layer_activity
 from reportgen.core.network import PASSING, Layer, Role
-from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Table, Text
-from reportgen.figures.bars import label_bars
-from reportgen.figures.chart import chart
-from reportgen.figures.matrices import heatmap
-from reportgen.figures.palettes import DIVERGING
-from reportgen.figures.scene import Scene
+from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
 from reportgen.sections.context import PageContext
+from reportgen.sections.examples import CHANNELS, example_rows, patches, top_table
 from reportgen.sections.examples import COLUMNS as EXAMPLES
-from reportgen.sections.examples import example_rows, patches, top_table
 from reportgen.sections.maps import by_module
+from reportgen.sections.selectivity import drawn, responses
 from reportgen.sections.words import NBSP, NOT_DEFINED, noun, plural, those
 
-CHANNELS = 128
 LISTED = 10
-BARS = 20
-"""Labels up to which a channel's response is drawn as bars, and as a table; beyond that, as a heatmap."""
+ROWS = 20
+"""Labels up to which their counts stand in an open table."""
 
 
 def build(context: PageContext) -> Section | None:
-    """For each layer, the top-activating examples where they were recorded, and bars by label for every channel."""
+    """For each layer, its channels by labels, and the top-activating examples where they were recorded."""
     observation, outcome = context.observation, context.classification
     if observation is None or (outcome is None and not observation.top):
         return None
@@ -44,17 +39,22 @@ def build(context: PageContext) -> Section | None:
     parts: list[tuple[Layer, tuple[Block, ...]]] = []
     best: list[tuple[float, str]] = []
     for layer in filter(lambda layer: context.draws(layer.path), _drawn(context)):
-        result, drawn = activity.get(layer.path), list[Block]()
-        if layer.path in observation.top:
-            drawn.append(_top(context, layer, _first(context, layer, result)))
+        result, shown = activity.get(layer.path), list[Block]()
+        order = _first(context, layer, result)
         if result is not None:
-            drawn.append(_figure(context, layer, result))
+            shown += drawn(context, layer, result, order, _alt(context, layer, result))
+        elif layer.path in observation.top and len(context.evaluation_pictures[0]):
+            shown.append(patches(context, layer, order[: min(CHANNELS, context.limits.channels or CHANNELS)]))
+        if layer.path in observation.top and not len(context.evaluation_pictures[0]):
+            title = f"Top-activating {noun(context.run)}s of {layer.path}"
+            shown.append(Fold(title, (top_table(context, layer, order),)))
+        if result is not None:
             title = f"Channels of {layer.path} by how much their response depends on the label"
-            drawn.append(Fold(title, (_table(context, layer, result),)))
+            shown.append(Fold(title, (_table(context, layer, result),)))
             if (channel := _clearest(context, layer, result)) is not None:
                 best.append((float(result.selectivity[channel]), _preference(context, layer, result, channel)))
-        if drawn:
-            parts.append((layer, tuple(drawn)))
+        if shown:
+            parts.append((layer, tuple(shown)))
     blocks = by_module(parts)
     if not blocks:
         return None
@@ -62,7 +62,7 @@ def build(context: PageContext) -> Section | None:
     if activity and len(context.run.batch("evaluation").labels):
         blocks.append(_counts(context))
     blocks.append(Text(" ".join([*([_EXAMPLES] if pictures else []), *([_METHOD] if activity else [])]), "method"))
-    columns = ("layer", "channel", "label", "images", "activity", "input_mean_sum", "ratio")
+    columns = ("layer", "channel", "label", "images", "activity", "input_mean_sum", "ratio", "around_mean", "before")
     by_channel = (
         *("layer", "channel", "rank", "answers_most_to", "multiple", "difference_between_labels"),
         *("most_active_for", "times_its_mean", "selectivity", "clear"),
@@ -74,13 +74,6 @@ def build(context: PageContext) -> Section | None:
     ]
     kept = (*(numbers[:2] if activity else ()), *(numbers[2:] if observation.top else ()))
     return Section("activity", "What channels respond to", _finding(context, best), tuple(blocks), kept)
-
-
-def _top(context: PageContext, layer: Layer, order: list[int]) -> Block:
-    """The top-activating examples: what was seen of pictures, else a table."""
-    if len(context.evaluation_pictures[0]):
-        return patches(context, layer, order)
-    return Fold(f"Top-activating {noun(context.run)}s of {layer.path}", (top_table(context, layer, order),))
 
 
 _EXAMPLES = (
@@ -128,33 +121,11 @@ def _first(context: PageContext, layer: Layer, result: LabelActivity | None) -> 
     return list(dict.fromkeys([*asked, *order]))
 
 
-def _figure(context: PageContext, layer: Layer, result: LabelActivity) -> Figure:
-    values = (result.ratio if result.compared == "ratio" else result.activity).T
-    order = _first(context, layer, result)[: min(CHANNELS, context.limits.channels or CHANNELS)]
-    shown = "" if len(order) == layer.channels else f" The first {len(order)} of {layer.channels} channels."
-    what = "comparison value (activity / input sum)" if result.compared == "ratio" else "activity"
-    names = _names(context)
-    if len(names) <= BARS:
-        scene = label_bars(values, names, order, own_scale=True)
-        form = "a panel per channel, each from 0 to its own largest value, which is printed with its label"
-    else:
-        scene = _heatmap(values[order], order)
-        form = (
-            f"a row per channel, a column per label {_columns(context)}, each row from white at 0 to its own largest "
-            "magnitude"
-        )
+def _alt(context: PageContext, layer: Layer, result: LabelActivity) -> str:
     channel = _clearest(context, layer, result)
-    return chart(
-        f"activity-{context.slug(layer.path)}",
-        scene,
-        alt=f"No channel of {layer.path} clearly prefers a label."
-        if channel is None
-        else f"{_preference(context, layer, result, channel)}.",
-        caption=f"{layer.path}, {what} by label, {form}. The channels whose response depends most on the label come "
-        f"first.{shown}",
-        wide=True,
-        of=("channels", layer.path),
-    )
+    if channel is None:
+        return f"No channel of {layer.path} clearly prefers a label."
+    return f"{_preference(context, layer, result, channel)}."
 
 
 def _labels(context: PageContext) -> np.ndarray:
@@ -166,18 +137,6 @@ def _labels(context: PageContext) -> np.ndarray:
 
 def _names(context: PageContext) -> list[str]:
     return [context.run.classes[label] for label in _labels(context).tolist()]
-
-
-def _columns(context: PageContext) -> str:
-    labels, of = _labels(context), len(context.run.classes)
-    return f"(0 to {of - 1:,})" if len(labels) == of else f"({len(labels):,} of {of:,})"
-
-
-def _heatmap(values: np.ndarray, channels: list[int]) -> Scene:
-    largest = np.abs(np.nan_to_num(values)).max(axis=1, keepdims=True)
-    scaled = values / np.where(largest > 0, largest, 1.0)
-    names = [str(channel) for channel in channels]
-    return heatmap(scaled, -1, 1, DIVERGING, x_label="label", y_label="channel", y_names=names)
 
 
 def _clearest(context: PageContext, layer: Layer, result: LabelActivity) -> int | None:
@@ -255,16 +214,21 @@ def _counts(context: PageContext) -> Block:
         tuple((n, int(c), int(t)) for n, c, t in zip(context.run.classes, counted, total, strict=True) if t),
         "lrr",
     )
-    return table if len(table.rows) <= BARS else Fold(f"{one.capitalize()}s behind each label", (table,))
+    return table if len(table.rows) <= ROWS else Fold(f"{one.capitalize()}s behind each label", (table,))
 
 
 def _rows(context: PageContext, activity: Mapping[str, LabelActivity]) -> Iterator[tuple[Any, ...]]:
+    """A row per layer, channel and label; `around_mean` and `before` are what the matrices show."""
     names = _names(context)
     for path, result in activity.items():
+        told = responses(context, context.network.layers[path], result)
+        around, before = told[-1].around, told[0].around if len(told) > 1 else None
         for channel in range(result.activity.shape[1]):
             for label, name in enumerate(names):
                 numbers = (result.activity[label, channel], result.input_mean[label], result.ratio[label, channel])
-                yield path, channel, name, int(result.images[label]), *map(_known, numbers)
+                count = int(result.images[label])
+                shown = (_known(around[label, channel]), None if before is None else _known(before[label, channel]))
+                yield path, channel, name, count, *map(_known, numbers), *shown
 
 
 def _channel_rows(context: PageContext, activity: Mapping[str, LabelActivity]) -> Iterator[tuple[Any, ...]]:

@@ -31,32 +31,41 @@ BEFORE = 16
 COLUMNS = ("layer", "channel", "rank", "image", "label", "value", "y", "x")
 
 
-def patches(context: PageContext, layer: Layer, order: list[int]) -> Figure:
-    """A row per channel, of the first of `order`: the examples with its largest values, the largest first."""
+SMALL = 48
+"""Longest side of patches that stand beside a matrix."""
+
+
+def tiles(context: PageContext, layer: Layer, top: TopExamples, channels: list[int]) -> np.ma.MaskedArray:
+    """What each channel's largest values saw: [channel, rank, y, x] or [channel, rank, y, x, 3] from 0 to 255, masked
+    beyond the picture."""
+    field = layer.field if layer.has_maps else None
+    found = [_patch(context, top, field, rank, channel) for channel in channels for rank in range(len(top.values))]
+    stacked: np.ma.MaskedArray = np.ma.stack(found)
+    return stacked.reshape(len(channels), -1, *stacked.shape[1:])
+
+
+def patches(context: PageContext, layer: Layer, channels: list[int]) -> Figure:
+    """A row per channel: the examples with its largest values, the largest first."""
     observation = context.observation
     assert observation is not None
     top = observation.top[layer.path]
-    channels = order[: min(CHANNELS, context.limits.channels or CHANNELS)]
-    field = layer.field if layer.has_maps else None
     ranks = range(len(top.values))
-    tiles = np.ma.stack([_patch(context, top, field, rank, c) for c in channels for rank in ranks])
+    shown = tiles(context, layer, top, channels)
+    shown = shown.reshape(-1, *shown.shape[2:])
     labels = [f"{channel}" if rank == 0 else "" for channel in channels for rank in ranks]
     values = [
         f"{_name(context, int(top.examples[rank, c]))}: {short_number(float(top.values[rank, c]))}"
         for c in channels
         for rank in ranks
     ]
-    height, width = tiles.shape[1:3]
-    first_image = context.evaluation_pixels(0)
-    whole = first_image is None or (height, width) == first_image.shape[:2]
-    what = "whole images" if whole else f"{height}×{width} pixels around the place of the value"
-    step = -(-max(height, width) // LARGEST)
+    what = seen(context, shown.shape[1:3])
+    step = -(-max(shown.shape[1:3]) // LARGEST)
     if step > 1:
-        tiles, what = tiles[:, ::step, ::step], f"{what} (every {ordinal(step)} pixel)"
+        shown, what = shown[:, ::step, ::step], f"{what} (every {ordinal(step)} pixel)"
     layout: dict[str, Any] = {"labels": labels, "columns": len(ranks), "values": values}
     # A photograph has no empty colour: beyond the image it is mid-grey.
-    colored = tiles.ndim == 4
-    picture = photos(tiles.filled(127.5), **layout) if colored else mosaic(tiles, 0, 255, **layout)
+    colored = shown.ndim == 4
+    picture = photos(shown.filled(127.5), **layout) if colored else mosaic(shown, 0, 255, **layout)
     more = "" if len(channels) == layer.channels else f" {len(channels)} of {layer.channels} channels."
     first = _name(context, int(top.examples[0, channels[0]]))
     return Figure(
@@ -68,6 +77,14 @@ def patches(context: PageContext, layer: Layer, order: list[int]) -> Figure:
         export=picture_export(picture),
         wide=True,
     )
+
+
+def seen(context: PageContext, shape: tuple[int, ...]) -> str:
+    """What patches of [y, x] show, in words."""
+    whole = context.evaluation_pixels(0)
+    if whole is None or shape == whole.shape[:2]:
+        return "whole images"
+    return f"{shape[0]}×{shape[1]} pixels around the place of the value"
 
 
 def top_table(context: PageContext, layer: Layer, order: list[int]) -> Table:
@@ -131,7 +148,8 @@ def _patch(
         patch[rows[0] : rows[1], columns[0] : columns[1]] = image[
             top_row + rows[0] : top_row + rows[1], left + columns[0] : left + columns[1]
         ]
-    if index < 0:
+    # What answers to nothing answers to no example: a dead channel's largest values are 0.
+    if index < 0 or top.values[rank, channel] == 0:
         patch = _masked(patch.shape)
     return patch[..., 0] if patch.shape[2] == 1 else patch
 

@@ -173,7 +173,7 @@ class _Training:
             embedding=(data.train_images[: config.embed_size], data.train_labels[: config.embed_size]),
             classes=data.classes,
             task=Task(Kind.CLASSIFICATION),
-            keep=Keep(every=config.snapshot_every, embed=config.embed_layer, loss=True),
+            keep=Keep(every=config.snapshot_every, embed=config.embed_layer, loss=True, top=True),
             config=config.as_json(),
             overwrite=overwrite,
             start=Start(

@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from reportgen.figures.bars import label_bars
+from reportgen.figures.bars import pair_bars
 from reportgen.figures.curves import curves
 from reportgen.figures.marks import class_dots, shaded
 from reportgen.figures.matrices import confusion, heatmap
@@ -20,10 +20,9 @@ RANDOM = np.random.default_rng(0)
 POINTS = RANDOM.normal(size=(200, 2))
 LABELS = RANDOM.integers(0, 10, 200)
 DIGITS = [str(digit) for digit in range(10)]
-BARS = RANDOM.random((6, 10))
 CHARTS = {
     "curves": lambda: curves([0, 1, 2], {"train": [2, 1, 0.5]}, {"train": [0.1, 0.5, 0.9]}, [1, 2], [2, 1]),
-    "bars": lambda: label_bars(BARS, DIGITS),
+    "bars": lambda: pair_bars([("cat", "dog", 3), ("dog", "bird", 1)]),
     "confusion": lambda: confusion(np.eye(10, dtype=int) + 1, DIGITS),
     "heatmap": lambda: heatmap(np.eye(4), -1, 1, DIVERGING, x_label="unit", y_label="image"),
     "multiples": lambda: embedding_multiples([POINTS, POINTS / 2], ["a", "b"], LABELS, DIGITS),
@@ -117,7 +116,7 @@ def test_two_processes_draw_the_same_bytes_without_pyplot():
         "import reportgen.figures.bars as c, reportgen.figures.svg as d, reportgen.figures.export as p\n"
         "import reportgen.figures.animation, reportgen.figures.kernels, reportgen.figures.matrices\n"
         "assert 'matplotlib' not in sys.modules and 'PIL' not in sys.modules\n"
-        "scene = c.label_bars(np.arange(20.).reshape(4, 5), ['a', 'b', 'c', 'd', 'é'])\n"
+        "scene = c.pair_bars([('a', 'é', 4), ('c', 'a', 2)])\n"
         "parts = [d.drawing(scene).svg.encode()] + [p.export(scene, f) for f in ('svg', 'pdf', 'png')]\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
         "print([hashlib.sha256(part).hexdigest() for part in parts])\n"

@@ -1,9 +1,13 @@
 """What is claimed of channels: only what the activity, the comparison value and the top examples say together."""
 
+import base64
+import io
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from reportgen.core.network import Role
 from reportgen.core.outcome import Classification
@@ -21,7 +25,10 @@ RELU = "conv1/relu"
 
 def built(recorded, sums, layer=RELU, classes=None, top=None):
     """The section for label sums [label, channel] of one layer, 24 counted images per label."""
-    run = open_run(recorded)
+    return built_of(open_run(recorded), sums, layer, classes, top)
+
+
+def built_of(run, sums, layer=RELU, classes=None, top=None):
     labels = len(sums)
     counts = np.full(labels, IMAGES)
     last = run.observations[12]
@@ -81,14 +88,62 @@ def test_top_examples_of_another_label_take_the_claim_back(recorded):
     assert built(recorded, selective(), top=other).finding.startswith("No channel")
 
 
-def test_many_labels_are_a_heatmap_and_their_counts_a_sentence(recorded):
-    for labels, drawn in ((20, "a panel per channel"), (21, "a row per channel"), (1000, "a row per channel")):
-        section = built(recorded, selective(labels))
+@pytest.mark.parametrize("labels", [10, 100, 1000])
+def test_any_number_of_labels_is_one_matrix_and_their_counts_a_sentence(recorded, labels):
+    section = built(recorded, selective(labels), classes=[f"kind {i} of a long name" for i in range(labels)])
+    (figure,) = (block for block in section.blocks if isinstance(block, Figure))
+    assert "a row per channel, a column per class" in figure.caption and figure.of == ("channels", RELU)
+    assert ("300 of 1,000 classes: those with the largest differences." in figure.caption) == (labels == 1000)
+    assert figure.picture.width <= 720 and figure.picture.height < 400
+    words = re.findall(r">([^<]+)</text>", figure.picture.svg)
+    if labels > 40:
+        assert any(re.fullmatch(r"2: .*3.*", word) for word in words), "channel 2 prefers label 3"
+    else:
+        assert {"0", "3", "9"} <= {word.strip("…") for word in words}
+    texts = [block.text for block in section.blocks if isinstance(block, Text)]
+    assert "Of each label, 24 of 24 evaluation images are counted." in texts
+    assert not [b for b in walk(section.blocks) if isinstance(b, Table) and b.name == "activity-counts"]
+
+
+def test_channels_stand_by_class_and_those_that_prefer_none_last(recorded):
+    sums = np.full((3, 4), 2.0)
+    sums[2, 0], sums[0, 1], sums[1, 3] = 6, 6, 6
+    (figure,) = (b for b in built(recorded, sums).blocks if isinstance(b, Figure))
+    words = re.findall(r">([^<]+)</text>", figure.picture.svg)
+    assert [word for word in words if word in "0123"][:4] == ["1", "3", "0", "2"]
+
+
+def test_wide_layers_are_drawn_whole_up_to_512_channels_and_named_by_class(recorded):
+    run = open_run(recorded)
+    rng = np.random.default_rng(0)
+    for channels, said in ((512, ""), (600, "The 512 of 600 channels whose response depends most on the class.")):
+        layer = replace(run.network.layers["hidden/relu"], shape=(channels,))
+        network = replace(run.network, layers={**run.network.layers, "hidden/relu": layer})
+        wide = replace(run, network=network)
+        section = built_of(wide, rng.random((10, channels)), "hidden/relu")
         (figure,) = (block for block in section.blocks if isinstance(block, Figure))
-        assert drawn in figure.caption
-        texts = [block.text for block in section.blocks if isinstance(block, Text)]
-        assert "Of each label, 24 of 24 evaluation images are counted." in texts
-        assert not [b for b in walk(section.blocks) if isinstance(b, Table) and b.name == "activity-counts"]
+        assert said in figure.caption and (said or " of 512 channels" not in figure.caption)
+        assert figure.picture.height < 620 and "whose name they have" in figure.caption
+        (data,) = re.findall(r'href="data:image/png;base64,([^"]+)"', figure.picture.svg)
+        assert Image.open(io.BytesIO(base64.b64decode(data))).size == (10, 512)
+
+
+def test_before_training_stands_beside_after_over_the_same_examples(recorded):
+    """Before training nothing is predicted correctly: what there is to see are the missed ones."""
+    run = open_run(recorded)
+    section = activity.build(PageContext(Moment(run, 12), Moment(run, 0), Options(layers=("hidden/relu",))))
+    figures = [block for block in walk(section.blocks) if isinstance(block, Figure)]
+    assert len(figures) == 1, "a dense layer, its channels few: matrix and pictures are one figure"
+    before, after = figures[0].picture.cells
+    assert "Before training" in before and "After step 12" in after
+    assert before.count("<image") == after.count("<image") == 2, "a matrix and the strongest examples"
+    assert "over all evaluation images of the class" in figures[0].caption
+    earlier = {
+        step: replace(seen, outcome=replace(seen.outcome, missed_sums={})) for step, seen in run.observations.items()
+    }
+    section = activity.build(PageContext(Moment(replace(run, observations=earlier), 12), Moment(run, 0), Options()))
+    captions = [block.caption for block in walk(section.blocks) if isinstance(block, Figure)]
+    assert captions and all("over the correctly classified evaluation images" in text for text in captions)
 
 
 def test_the_table_has_both_preferences(recorded):
