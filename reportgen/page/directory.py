@@ -42,7 +42,7 @@ def directory(report: Document, folder: Path) -> Path:
     policy = POLICY.format(data=" data:" if embedded else "")
     with Built(folder, "index.html") as built:
         page = render(report, beside(built), policy, **links, linked=True)
-        built.write("report.css", styles())
+        built.write("report.css", styles(report))
         built.write("early.js", scripts(EARLY_SCRIPTS))
         built.write("report.js", scripts(SCRIPTS))
         return built.write(built.main, page)

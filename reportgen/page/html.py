@@ -9,6 +9,7 @@ the same bytes.
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from reportgen.core.report import Document
 from reportgen.errors import ReportgenError
 from reportgen.page.blocks import Emit, Pen, embed, section
 from reportgen.page.encoded import deflated, lean_script, lean_style
-from reportgen.page.loader import asset, environment
+from reportgen.page.loader import asset, clean, environment
 from reportgen.page.outline import needs_script, outline, parts, targets
 
 STYLES = ("colors", "page", "blocks", "charts", "print")
@@ -42,7 +43,7 @@ SCRIPTS = (
     "take",
     "search",
     "scrolls",
-    "paper",
+    "stops",
 )
 
 
@@ -52,7 +53,7 @@ def html(report: Document) -> str:
     Raises ReportgenError where ids are not unique, a drawing holds more than shapes and text, a
     table's rows do not fit its columns, or the templates can't be found.
     """
-    style = styles()
+    style = styles(report)
     early, late = scripts(EARLY_SCRIPTS), scripts(SCRIPTS)
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(early)} {_hash(late)}; "
@@ -61,14 +62,23 @@ def html(report: Document) -> str:
     return render(report, embed, policy, style=Markup(style), early=Markup(early), late=Markup(late), linked=False)
 
 
-def styles() -> str:
-    """All style sheets as one text."""
-    return _joined(f"css/{name}.css" for name in STYLES)
+def styles(report: Document) -> str:
+    """All style sheets as one text, and the report's title and day for the head of each printed page."""
+    day = str(report.provenance.get("date", ""))
+    head = f"@page{{@top-left{{content:{_quoted(report.title[:100])}}}@top-right{{content:{_quoted(day)}}}}}\n"
+    return _joined(f"css/{name}.css" for name in STYLES) + head
+
+
+def _quoted(text: str) -> str:
+    """A text as a string of CSS, in which nothing can end it."""
+    safe = re.sub(r"[^A-Za-z0-9 ,.-]", lambda found: f"\\{ord(found[0]):x} ", " ".join(clean(text).split()))
+    return f'"{safe}"'
 
 
 def scripts(names: tuple[str, ...]) -> str:
-    """The named scripts as one text."""
-    return _joined(f"js/{name}.js" for name in names)
+    """The named scripts as one text, strict as a whole."""
+    strict = '"use strict";'
+    return strict + _joined(f"js/{name}.js" for name in names).replace(strict, "")
 
 
 def render(report: Document, emit: Emit, policy: str, **assets: Any) -> str:

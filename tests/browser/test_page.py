@@ -93,7 +93,7 @@ def test_the_theme_follows_the_reader_until_the_switch_is_used(visit, report_fil
     assert page.evaluate(ground) == grounds[scheme]
 
 
-def test_paper_is_light_with_folds_open_and_controls_gone(visit, report_file: Path) -> None:
+def test_paper_is_light_with_folds_as_they_are_and_controls_gone(visit, report_file: Path) -> None:
     page = visit(report_file, color_scheme="dark")
     page.get_by_role("button", name="Light theme").click()
     page.get_by_role("button", name="Dark theme").click()
@@ -101,6 +101,8 @@ def test_paper_is_light_with_folds_open_and_controls_gone(visit, report_file: Pa
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     for gone in ("nav.side", ".top-bar", ".theme-switch", ".player", ".enlarge", ".filter", ".moving"):
         assert not page.locator(gone).locator("visible=true").count(), gone
+    assert not page.locator("details.fold:visible").count(), "closed folds stay closed"
+    page.evaluate("document.querySelectorAll('details.fold').forEach((fold) => { fold.open = true; })")
     for fold in page.locator("details.fold").all():
         assert fold.locator(".fold-body").is_visible()
     assert page.locator("#dense-maps svg.tiles").is_visible()

@@ -25,7 +25,7 @@ def test_everything_is_a_file_beside_the_page(tmp_path: Path) -> None:
     assert on_disk == files | {"index.html", ".reportgen.json", "figures/known-1.png"}
     report = sample()
     assert (tmp_path / "figures/embedding.gif").read_bytes() == report.sections[0].blocks[0].picture.gif
-    assert (tmp_path / "report.css").read_text("utf-8") == styles()
+    assert (tmp_path / "report.css").read_text("utf-8") == styles(sample())
     assert (tmp_path / "early.js").read_text("utf-8") == scripts(EARLY_SCRIPTS)
     assert (tmp_path / "report.js").read_text("utf-8") == scripts(SCRIPTS)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reportgen.core.report import Document
 from reportgen.figures.mosaic import png, small_png
 from reportgen.figures.palettes import DIVERGING, GAP
 from reportgen.page.blocks import embed
@@ -89,4 +90,4 @@ def test_every_word_of_the_scripts_is_still_there() -> None:
 
 
 def test_scripts_and_styles_stay_below_their_limit() -> None:
-    assert len((styles() + scripts(EARLY_SCRIPTS) + scripts(SCRIPTS)).encode()) < 90_000
+    assert len((styles(Document("", "", (), (), {})) + scripts(EARLY_SCRIPTS) + scripts(SCRIPTS)).encode()) < 90_000

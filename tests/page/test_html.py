@@ -12,6 +12,7 @@ import pytest
 from reportgen.core.report import Document, Drawing, Figure, FigureRow, Fold, Section, Table, Text
 from reportgen.errors import ReportgenError
 from reportgen.page.html import flat, html
+from reportgen.page.loader import clean
 from tests.page.parsing import Element, parse
 from tests.page.sample import HOSTILE, curves, hostile, maps, mosaic, sample
 
@@ -280,3 +281,14 @@ def test_provenance_is_flat_text() -> None:
 def test_paragraphs_are_split_at_empty_lines() -> None:
     page = parse(html(report_of(Text("One\nline.\n\n  Two.  "))))
     assert [p.text for p in by_id(page, "only").find("p") if p.attributes["class"] == "body"] == ["One\nline.", "Two."]
+
+
+@pytest.mark.parametrize("title", HOSTILE)
+def test_the_head_of_a_printed_page_is_a_text_and_nothing_else(title: str) -> None:
+    style = html(replace(sample(), title=title, provenance={"date": title})).split("<style>")[1].split("</style>")[0]
+    head = style[style.rindex("@page") :]
+    told = r'"((?:[A-Za-z0-9 ,.-]|\\[0-9a-f]+ )*)"'
+    found = re.fullmatch(rf"@page\{{@top-left\{{content:{told}\}}@top-right\{{content:{told}\}}\}}\n", head)
+    assert found is not None
+    shown = re.sub(r"\\([0-9a-f]+) ", lambda code: chr(int(code[1], 16)), found[1])
+    assert shown == " ".join(clean(title[:100]).split())
