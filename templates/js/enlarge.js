@@ -44,17 +44,10 @@
       part.before(place);
       return place;
     });
-    const close = document.createElement("button");
-    close.type = "button";
-    close.className = "plain close";
-    close.textContent = "Close";
+    const close = make("button", { type: "button", class: "plain close" }, "Close");
     close.addEventListener("click", () => dialog.close());
-    const said = document.createElement("p");
-    said.className = "said";
-    said.textContent = figure.querySelector("figcaption > .number").textContent + " " + figure.querySelector("figcaption > span").textContent;
-    const holder = document.createElement("div");
-    holder.className = `${figure.className} holder`;
-    holder.append(...moved, said);
+    const [number, words] = [".number", "span"].map((part) => figure.querySelector(`figcaption > ${part}`).textContent);
+    const holder = make("div", { class: `${figure.className} holder` }, ...moved, make("p", { class: "said" }, `${number} ${words}`));
     dialog.replaceChildren(close, holder);
     const restore = grow(element, shown);
     dialog.addEventListener("close", () => {
@@ -67,12 +60,8 @@
   };
 
   for (const figure of document.querySelectorAll(".figure:not(.animation, .explorer, [data-live], [data-shades])")) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "plain enlarge";
-    button.textContent = "Enlarge";
     const name = figure.querySelector("figcaption .number").textContent.replace(/\.$/, "");
-    button.setAttribute("aria-label", `Enlarge ${name}`);
+    const button = make("button", { type: "button", class: "plain enlarge", "aria-label": `Enlarge ${name}` }, "Enlarge");
     figure.querySelector("figcaption").append(button);
     button.addEventListener("click", () => enlarge(figure));
     const picture = figure.querySelector(".picture");

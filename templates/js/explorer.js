@@ -94,11 +94,7 @@
     svg.setAttribute("height", height * scale);
     if (!tiles.length || tiles[0].width * scale < NUMBERED) return;
     tiles.forEach(({ left, top }, tile) => {
-      const text = document.createElementNS(svg.namespaceURI, "text");
-      text.setAttribute("x", left * scale + 2);
-      text.setAttribute("y", top * scale + 10);
-      text.textContent = tile;
-      svg.append(text);
+      svg.append(shape("text", { x: left * scale + 2, y: top * scale + 10 }, tile));
     });
   };
 
@@ -126,8 +122,7 @@
     const controls = make("div", { class: "explorer-controls" }, make("label", {}, "Kernel ", kernel), from.whole, to.whole, swap);
 
     const canvas = make("canvas", { class: "pixelated", role: "img" });
-    const labels = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    labels.setAttribute("aria-hidden", "true");
+    const labels = shape("svg", { "aria-hidden": "true" });
     const heatmap = make("div", { class: "scroll", role: "group", "aria-label": "Change", tabindex: 0 }, make("div", { class: "explorer-tiles" }, canvas, labels));
     const ramp = make("canvas", { width: colors.length, height: 1, "aria-hidden": "true" });
     const strip = new ImageData(colors.length, 1);

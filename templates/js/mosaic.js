@@ -2,15 +2,6 @@
 // picture is wider than its place, its tiles go into more rows.
 (() => {
   "use strict";
-  const SVG = "http://www.w3.org/2000/svg";
-
-  const draw = (tag, attributes, ...content) => {
-    const element = document.createElementNS(SVG, tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.append(...content);
-    return element;
-  };
-
   // The same tiles in rows of so many: a function of the columns, that puts them back for the picture's own number.
   const wrapper = (svg, at, labelOf) => {
     const own = [...svg.childNodes];
@@ -33,7 +24,7 @@
         const last = Math.min(first + columns, at.count);
         const [left, top] = place(first, columns);
         const across = (last - first) * at.pitchX - (at.pitchX - at.tileWidth);
-        parts.push(draw("rect", { x: left - 1, y: top - 1, width: across + 2, height: at.tileHeight + 2, fill: frame }));
+        parts.push(shape("rect", { x: left - 1, y: top - 1, width: across + 2, height: at.tileHeight + 2, fill: frame }));
         // Runs of tiles that stand in one row of the picture, which is one raster.
         for (let tile = first; tile < last; ) {
           const [row, column] = [Math.floor(tile / at.ownColumns), tile % at.ownColumns];
@@ -41,11 +32,11 @@
           const [x, y] = place(tile, columns);
           const wide = run * at.pitchX - (at.pitchX - at.tileWidth);
           const box = [boxes[row][0] + (column * at.pitchX) / at.scale, boxes[row][1], wide / at.scale, boxes[row][3]];
-          parts.push(draw("svg", { x, y, width: wide, height: at.tileHeight, viewBox: box.join(" ") }, draw("use", { href: use })));
+          parts.push(shape("svg", { x, y, width: wide, height: at.tileHeight, viewBox: box.join(" ") }, shape("use", { href: use })));
           tile += run;
         }
         if (gutter) {
-          const text = draw("text", { x: at.left - 6, y: top + Math.floor((at.tileHeight + 7) / 2), class: "gutter" });
+          const text = shape("text", { x: at.left - 6, y: top + Math.floor((at.tileHeight + 7) / 2), class: "gutter" });
           const label = labelOf(first);
           text.textContent = label.length > 9 ? `${label.slice(0, 8)}…` : label;
           parts.push(text);
@@ -73,9 +64,7 @@
 
   for (const svg of document.querySelectorAll("svg.tiles")) {
     const box = svg.closest(".picture");
-    const readout = document.createElement("p");
-    readout.className = "readout";
-    readout.setAttribute("role", "status");
+    const readout = make("p", { class: "readout", role: "status" });
     const bar = box.nextElementSibling;
     if (bar?.classList.contains("colorbar")) bar.append(readout);
     else box.after(readout);
@@ -104,7 +93,7 @@
         readout.textContent = "";
         return;
       }
-      cursor ??= draw("rect", { class: "cursor", width: at.tileWidth, height: at.tileHeight });
+      cursor ??= shape("rect", { class: "cursor", width: at.tileWidth, height: at.tileHeight });
       cursor.setAttribute("x", at.left + (tile % at.columns) * at.pitchX);
       cursor.setAttribute("y", at.top + Math.floor(tile / at.columns) * at.pitchY);
       svg.append(cursor);

@@ -2,16 +2,13 @@
 // drawScatter(values, changes) -> <svg>; both are Float64Arrays of finite numbers, one per weight.
 const drawScatter = (() => {
   "use strict";
-  const SVG = "http://www.w3.org/2000/svg";
   const DOTS_UP_TO = 2000;
   const BINS = [64, 54];
   const SHADES = 12;
   const [LEFT, TOP, WIDE, TALL] = [64, 14, 256, 216];
 
   const add = (parent, tag, attributes, text) => {
-    const element = document.createElementNS(SVG, tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    if (text !== undefined) element.textContent = text;
+    const element = shape(tag, attributes, text ?? "");
     parent.append(element);
     return element;
   };
@@ -61,10 +58,7 @@ const drawScatter = (() => {
   };
 
   return (values, changes, readable) => {
-    const svg = document.createElementNS(SVG, "svg");
-    for (const [name, value] of Object.entries({ viewBox: "0 0 344 278", width: 344, class: "chart", role: "img" })) {
-      svg.setAttribute(name, value);
-    }
+    const svg = shape("svg", { viewBox: "0 0 344 278", width: 344, class: "chart", role: "img" });
     const [reachX, reachY] = [largest(values), largest(changes)];
     const x = (value) => LEFT + ((value / reachX + 1) / 2) * WIDE;
     const y = (change) => TOP + ((1 - change / reachY) / 2) * TALL;

@@ -35,11 +35,7 @@
         const row = read[group](byToken ? index * count + token : index);
         const paths = new Map();
         row.forEach((step, at) => step && paths.set(step, (paths.get(step) ?? "") + path(at)));
-        next = [...paths].map(([step, shape]) => {
-          const part = document.createElementNS(drawing.namespaceURI, "path");
-          for (const [name, value] of [["d", shape], ["class", step > 0 ? "accent-fill" : "c2-fill"], ["fill-opacity", (STRONGEST * Math.abs(step)) / STEPS]]) part.setAttribute(name, value);
-          return part;
-        });
+        next = [...paths].map(([step, d]) => shape("path", { d, class: step > 0 ? "accent-fill" : "c2-fill", "fill-opacity": (STRONGEST * Math.abs(step)) / STEPS }));
       }
       for (const part of shown) part.remove();
       hook.before(...next);

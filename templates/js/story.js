@@ -1,17 +1,10 @@
 // One example at a time: found by its classes, its number, a point, a tile or a cell, and told in its panel.
 (() => {
   "use strict";
-  const SVG = "http://www.w3.org/2000/svg";
   const LISTED = 60;
   const ANCHOR = /^#((?:.+-)?example-t?\d+)$/;
 
-  const draw = (parent, tag, attributes, text) => {
-    const element = document.createElementNS(SVG, tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    if (text !== undefined) element.textContent = text;
-    parent.append(element);
-    return element;
-  };
+  const draw = (parent, tag, attributes, text = "") => parent.append(shape(tag, attributes, text));
 
   // When it was right, in a sentence.
   const learned = (data, place) => {
@@ -31,9 +24,8 @@
     if (data.last < 1 || !heights.some((height) => Number.isFinite(height) && height >= 0)) return null;
     const most = scored ? Math.max(...heights.filter(Number.isFinite)) || 1 : 1;
     const wide = Math.max(4, Math.min(44, Math.floor(560 / data.frames.length)));
-    const svg = document.createElementNS(SVG, "svg");
     const [width, height] = [Math.max(220, wide * data.frames.length), 96]; // room for the names of first and last
-    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height, class: "chart", role: "img" })) svg.setAttribute(name, value);
+    const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, width, height, class: "chart", role: "img" });
     draw(svg, "path", { d: `M0 64.5H${width}`, class: "line-stroke" });
     heights.forEach((share, frame) => {
       if (!(share >= 0)) return;

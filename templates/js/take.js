@@ -7,11 +7,6 @@
   const LOOK = ["fill", "stroke", "stroke-width", "stroke-opacity", "font-size", "font-weight", "text-anchor", "paint-order", "image-rendering"];
   const carried = document.getElementById("page-numbers");
   const [files, sections] = carried ? [new Map(JSON.parse(carried.dataset.files)), JSON.parse(carried.dataset.sections)] : [new Map(), {}];
-  const shape = (tag, attributes) => {
-    const element = document.createElementNS(NS, tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    return element;
-  };
 
   // The picture behind a URL as a PNG in a data: URI, which every program reads.
   const loaded = async (url) => {
@@ -63,9 +58,8 @@
     const height = Math.ceil(Math.max(...boxes.map((box) => box.bottom)) - top + MARGIN);
     const look = getComputedStyle(document.body);
     const root = shape("svg", { xmlns: NS, width, height, viewBox: `0 0 ${width} ${height}`, "font-family": look.fontFamily.replaceAll('"', "'"), "font-size": look.fontSize });
-    root.append(shape("rect", { width, height, fill: look.backgroundColor }));
-    const ramps = shape("defs", {});
-    root.append(ramps);
+    const ramps = shape("defs");
+    root.append(shape("rect", { width, height, fill: look.backgroundColor }), ramps);
     for (const [index, part] of parts.entries()) {
       const box = boxes[index];
       const place = { x: box.left - left, y: box.top - top, width: box.width, height: box.height };
@@ -82,8 +76,7 @@
         root.append(shape("image", { ...place, href, preserveAspectRatio: "none", "image-rendering": getComputedStyle(part).imageRendering }));
       } else {
         const own = getComputedStyle(part);
-        const words = shape("text", { x: place.x, y: place.y + box.height * 0.85, fill: own.color, "font-size": own.fontSize });
-        words.append(part.textContent);
+        const words = shape("text", { x: place.x, y: place.y + box.height * 0.85, fill: own.color, "font-size": own.fontSize }, part.textContent);
         root.append(words);
       }
     }

@@ -25,10 +25,11 @@ const unpack = (() => {
   };
 })();
 
-// make("p", { class: "said" }, "text", element) -> the element with its attributes and contents
-const make = (tag, attributes = {}, ...content) => {
-  const element = document.createElement(tag);
+// make("p", { class: "said" }, "text", element) -> the element with its attributes and contents; shape(...) one of SVG
+const dressed = (element, attributes, content) => {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...content);
   return element;
 };
+const make = (tag, attributes = {}, ...content) => dressed(document.createElement(tag), attributes, content);
+const shape = (tag, attributes = {}, ...content) => dressed(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, content);
