@@ -86,3 +86,13 @@ def test_what_the_accuracy_is_drawn_as_is_said(recorded):
         ([0.1, 0.5, 1.0], "Error: share of images classified wrongly, at the lower edge where it is 0. Epoch 0"),
     ):
         assert said in curves.build(with_accuracies(run, values, 1000)).blocks[0].caption
+
+
+def test_a_loop_that_forgot_epoch_is_told(recorded):
+    run = open_run(recorded)
+    assert not [warning for warning in summary.warnings(context(run)) if "epoch()" in warning]
+    first, *_, last = run.snapshots
+    metrics = replace(run.metrics, epochs=run.metrics.epochs[:1])
+    forgotten = replace(run, observations={first: run.observations[first]}, metrics=metrics)
+    (warning,) = (warning for warning in summary.warnings(context(forgotten)) if "epoch()" in warning)
+    assert warning.endswith(f"of step {first}, not of step {last}.")
