@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.activity import CLEAR, ENOUGH, LabelActivity, layer_activity
-from reportgen.core.network import PASSING, Layer, Role
+from reportgen.core.network import ATTENTION, PASSING, Layer, Role
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
 from reportgen.sections.context import PageContext
 from reportgen.sections.examples import CHANNELS, example_rows, patches, top_table
@@ -33,7 +33,7 @@ def build(context: PageContext) -> Section | None:
         else {
             layer.path: layer_activity(observation, layer.path)
             for layer in context.layers
-            if layer.path in outcome.label_sums
+            if layer.path in outcome.label_sums and layer.axes != ATTENTION
         }
     )
     parts: list[tuple[Layer, tuple[Block, ...]]] = []
@@ -61,7 +61,11 @@ def build(context: PageContext) -> Section | None:
     pictures = bool(observation.top) and len(context.evaluation_pictures[0]) > 0
     if activity and len(context.run.batch("evaluation").labels):
         blocks.append(_counts(context))
-    blocks.append(Text(" ".join([*([_EXAMPLES] if pictures else []), *([_METHOD] if activity else [])]), "method"))
+    blocks.append(
+        Text(
+            " ".join([*([_EXAMPLES] if pictures else []), *([_METHOD] if activity else []), *_heads(context)]), "method"
+        )
+    )
     columns = ("layer", "channel", "label", "images", "activity", "input_mean_sum", "ratio", "around_mean", "before")
     by_channel = (
         *("layer", "channel", "rank", "answers_most_to", "multiple", "difference_between_labels"),
@@ -93,6 +97,16 @@ _METHOD = (
     "label. Nothing is said of layers before their activation function, nor of the scores. A cross stands where "
     "activity is not defined: no counted example, or an input sum of 0."
 )
+
+
+def _heads(context: PageContext) -> list[str]:
+    """What a channel is where there are heads, and that attention weights have none."""
+    said = []
+    if any("head" in layer.axes and layer.axes != ATTENTION for layer in _drawn(context)):
+        said.append("Where a layer has heads, a channel is one feature of a head, added up over all of them.")
+    if any(layer.axes == ATTENTION for layer in context.layers):
+        said.append("Attention weights have no channels and are left out: where heads read has a section of its own.")
+    return said
 
 
 def _drawn(context: PageContext) -> tuple[Layer, ...]:

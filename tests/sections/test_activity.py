@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen.core.network import Role
+from reportgen.core.network import ATTENTION, INPUT, Layer, Role
 from reportgen.core.outcome import Classification
 from reportgen.core.report import Figure, Fold, Table, Text
 from reportgen.core.run import TopExamples
@@ -158,3 +158,24 @@ def test_every_layer_with_channels_that_makes_new_values_is_drawn(recorded):
     roles = {layer.role for layer in run.network.distinct if f"activity-{layer.path.replace('/', '-')}" in drawn}
     assert roles == {Role.CONV, Role.DENSE, Role.ACTIVATION}
     assert {layer.role for layer in run.network.distinct} > roles
+
+
+def test_attention_weights_have_no_channels_which_is_said(recorded):
+    run = open_run(recorded)
+    read = Layer("block/query", "Dense", Role.DENSE, (5, 2, 4), ("t", "head", "channel"), inputs=(INPUT,))
+    weights = Layer("block/attention_weights", "attention_weights", Role.ATTENTION, (2, 5, 5), ATTENTION)
+    last, sums = run.observations[12], run.observations[12].outcome.label_sums
+    maps = {x.path: np.zeros((8, *x.shape), np.float32) for x in (read, weights)}
+    sums = {**sums, read.path: np.ones((10, 4)), weights.path: np.ones((10, 5))}
+    outcome = replace(last.outcome, label_sums=sums)
+    network = replace(run.network, layers={**run.network.layers, read.path: read, weights.path: weights})
+    seen = replace(last, maps={**last.maps, **maps}, outcome=outcome)
+    for shown, layers, said in (
+        (replace(run, network=network, observations={12: seen}), {read.path}, True),
+        (run, set(), False),
+    ):
+        section = activity.build(PageContext(Moment(shown, 12), Moment(shown, 0), Options()))
+        assert ("Attention weights have no channels and are left out" in section.blocks[-1].text) is said
+        assert ("a channel is one feature of a head, added up over all" in section.blocks[-1].text) is said
+        named = {row[0] for row in section.numbers[0].rows()}
+        assert named & {read.path, weights.path} == layers
