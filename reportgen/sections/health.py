@@ -140,7 +140,8 @@ def _finding(context: PageContext) -> str:
     if known:
         (least, _), (most, name) = min(known), max(known)
         count = next(u[-1].updates for u in found.updates.values() if u)
-        span = f"{_share(least)} ({min(known)[1]}) to {_share(most)} ({name})" if len(known) > 1 else _share(most)
+        alike = _share(least) == _share(most)
+        span = _share(most) if alike else f"{_share(least)} ({min(known)[1]}) to {_share(most)} ({name})"
         what = "update" if count == 1 else f"{count} updates"
         parts.append(f"the last {what} changed kernels by {span} of their size")
     return "; ".join(parts) + "."

@@ -10,7 +10,7 @@ from reportgen.core.outcome import MultiLabel
 from reportgen.core.report import Block, Numbers, Section, Table, Text
 from reportgen.sections.classes import INTERVALS, ClassScores
 from reportgen.sections.context import PageContext
-from reportgen.sections.words import NBSP, interval, listed, noun, plural, scored_output
+from reportgen.sections.words import NBSP, listed, noun, plural, scored_output
 from reportgen.sections.worst import worst
 
 CLASSES = 60
@@ -60,7 +60,11 @@ def _finding(context: PageContext, true: np.ndarray, predicted: np.ndarray) -> s
     if value is None:
         return f"Over {of}, no class is true and none is predicted: F1 is not defined."
     within = share_interval(2.0 * (true & predicted).sum(axis=1), true.sum(axis=1) + predicted.sum(axis=1, dtype=float))
-    text = f"F1 is {value:.3f}" + (f" ({interval(*within)})" if within else "") + f" over {of}"
+    text = (
+        f"F1 is {value:.3f}"
+        + (f" (95{NBSP}% interval {within[0]:.3f} to {within[1]:.3f})" if within else "")
+        + f" over {of}"
+    )
     share = float(true.mean())
     always = 2 * share / (1 + share)
     if within is None or within[0] <= always:

@@ -85,7 +85,7 @@ def _said(found: Score) -> str:
     if found.breaks:
         return f"The training broke: {listed([f'{_words(one)} from step {one.step:,} on' for one in found.breaks])}."
     return (
-        "Nothing broke during the training: no value examined is not finite, the loss does not jump, and no layer has "
+        "Nothing broke during the training: every value examined is finite, the loss does not jump, and no layer has "
         "only dead channels."
     )
 

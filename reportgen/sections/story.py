@@ -161,8 +161,15 @@ def _texts(context: PageContext, batch: Batch, numbers: np.ndarray) -> list[str]
     if len(images.shape) != 2:
         return []
     rows = np.asarray(images[numbers[numbers < len(images)]])
-    more = "…" if rows.shape[1] > FEATURES else ""
-    return [", ".join(short_number(float(value)) for value in row[:FEATURES]) + more for row in rows]
+    return [_numbers(row) for row in rows]
+
+
+def _numbers(row: np.ndarray) -> str:
+    """Numbers in a few words: the first ones, or which one of many is not 0."""
+    places = np.flatnonzero(row)
+    if len(row) > FEATURES and len(places) == 1:
+        return f"{short_number(float(row[places[0]]))} at {places[0]}, else 0"
+    return ", ".join(short_number(float(value)) for value in row[:FEATURES]) + ("…" if len(row) > FEATURES else "")
 
 
 def _maps(context: PageContext, crowd: Crowd) -> dict[int, tuple[tuple[str, str], ...]]:

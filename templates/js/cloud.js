@@ -213,7 +213,7 @@
       const place = under >= 0 ? under : chosen;
       card.replaceChildren();
       if (place < 0) {
-        const range = data.values && most > least ? ` From pale to dark: true values from ${data.value(least)} to ${data.value(most)}.` : "";
+        const range = data.values && most > least ? ` The stronger the colour, the larger the true value: ${data.value(least)} to ${data.value(most)}.` : "";
         card.append(make("p", { class: "hint" }, `Point at an example, or choose one.${range}`));
         return;
       }

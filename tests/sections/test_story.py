@@ -126,6 +126,12 @@ def test_a_run_that_knows_no_probabilities_still_has_its_predictions(run):
     assert "Predicted" in block(section, Table).columns
 
 
+def test_which_of_many_numbers_is_not_0_is_told():
+    assert [story._numbers(row) for row in np.eye(9)[[0, 7]]] == ["1 at 0, else 0", "1 at 7, else 0"]
+    assert story._numbers(np.arange(9.0)) == "0, 1, 2, 3, 4, 5…"
+    assert story._numbers(np.array([0.0, 2.5])) == "0, 2.5"
+
+
 def test_pictures_without_labels_are_told_apart_by_their_numbers(run):
     errors = np.arange(100, dtype=np.float32)
     unlabelled = {

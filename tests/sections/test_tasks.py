@@ -239,7 +239,9 @@ def test_several_classes_are_told_by_precision_recall_and_f1():
     section = multilabel.build(multilabel_run())
     rows = rows_of(section, "multilabel.csv")
     both, guessed, have = (sum(row[name] for row in rows) for name in ("both", "predicted", "true"))
-    assert section.finding.startswith(f"F1 is {2 * both / (guessed + have):.3f} (95{NBSP}% interval")
+    said = re.match(rf"F1 is (0.\d{{3}}) \(95{NBSP}% interval (0.\d{{3}}) to (0.\d{{3}})\)", section.finding)
+    value, low, high = map(float, said.groups())
+    assert value == pytest.approx(2 * both / (guessed + have), abs=5e-4) and low < value < high
     for row in rows:
         assert row["precision"] == row["both"] / row["predicted"]
         assert row["recall"] == row["both"] / row["true"]
