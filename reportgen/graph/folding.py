@@ -35,12 +35,14 @@ class Chain:
 class Module:
     """What is computed within one call of a module, or, without a path, one period of what repeats.
 
-    `own` are the layers that stand for its result and repeat values of a layer inside.
+    `own` are the layers that stand for its result and repeat values of a layer inside. A `stretch` is no module of the
+    network: its parts follow one another, and its `path` says from which to which (`graph.stretches`).
     """
 
     path: str
     own: tuple[Layer, ...]
     parts: "tuple[Part, ...]"
+    stretch: bool = False
 
 
 @dataclass(frozen=True)

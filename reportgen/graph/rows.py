@@ -51,6 +51,7 @@ def rows(part: Part, network: Network, look: Look, module: str = "") -> tuple[Ro
         result = network.layers.get(part.path, (part.own or layers)[-1])
         count = sum(layer.parameters for layer in (*layers, *part.own))
         said = _said(result.op if part.own or result.path == part.path else "", result.shape, count)
+        said = f"{len(layers)} layers · {said}" if part.stretch else said
         inside = look.insides.get(shape_of(part, network, sizes=False))
         last = (part.own or layers)[-1]
         target = ("", inside) if inside else ("layer", last.alias_of or last.path)

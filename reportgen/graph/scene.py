@@ -81,15 +81,15 @@ def graph(parts: Sequence[Part], network: Network, look: Look) -> Scene:
     return Scene(max(width, wanted), height + GAP + 16, (*ink.parts(), *_scale(look.scale, height + GAP)))
 
 
-def blocks(repeats: Sequence[tuple[str, Repeat]], network: Network, look: Look) -> Scene:
-    """Every part of each repeat by its name, in rows, under the title that comes with it."""
+def blocks(groups: Sequence[tuple[str, Sequence[Part]]], network: Network, look: Look) -> Scene:
+    """Every part of each group by its name, in rows, under the title that comes with it."""
     titles: list[Drawn] = []
     ink = _Ink()
     top = 0.0
-    for title, repeat in repeats:
+    for title, parts in groups:
         titles.append(Words(0, top + 12, title, size=SMALL, bold=True))
         left, top = 1.0, top + 20
-        for part in repeat.parts:
+        for part in parts:
             card = _Plan(network, look).card(part)
             row = replace(card.rows[0], said="")
             card = _Card((row,), None, 0, round(_across(row) + 2 * PAD), ROW + 4)

@@ -18,6 +18,7 @@ from reportgen.graph.folding import Chain, Module, Part, Repeat, fold, layers_of
 from reportgen.graph.ranks import rank
 from reportgen.graph.rows import Look, rows, times
 from reportgen.graph.scene import blocks, graph
+from reportgen.graph.stretches import stretched
 from reportgen.sections.context import PageContext
 from reportgen.sections.enlarged import range_of
 from reportgen.sections.limits import coarse
@@ -53,7 +54,7 @@ def section(
     `said` is what its tints are, for the caption, and `finding` a sentence to add. `pictures` are made for what is
     drawn as nodes, with words on them.
     """
-    parts = fold(network, shape)
+    parts = stretched(fold(network, shape), network)
     if not parts:
         return None
     opened = _opened(parts, network)
@@ -63,25 +64,30 @@ def section(
     scene = graph(parts, network, replace(look, pictures=shown))
     picture = replace(drawing(scene), outline=tuple(_outline(parts, network, look, {})))
     finding = f"{_finding(network, parts, opened)}{finding}"
-    caption = f"{_caption(look)}{said}{words}"
+    stretches = any(isinstance(group, Module) for group in _groups(parts, network, opened))
+    caption = f"{_caption(look, stretches)}{said}{words}"
     drawn: list[Block] = [Figure("graph-whole", picture, finding, caption, export=partial(export, scene), wide=True)]
     if insides:
         figures = [_inside(module, network, replace(look, opened=within)) for module, within in insides.values()]
         names = listed([module.path for module, _ in insides.values()], 3)
         drawn.append(Fold(f"Inside {names}", tuple(figures)))
-    repeats = [*_repeats(parts, network, opened)]
-    repeats += [each for module, within in insides.values() for each in _repeats(module.parts, network, within)]
-    if repeats:
-        drawn.append(Fold("Every block of one shape", (_every(repeats, network, look),)))
+    groups = [*_groups(parts, network, opened)]
+    groups += [each for module, within in insides.values() for each in _groups(module.parts, network, within)]
+    if groups:
+        drawn.append(Fold("Every block of one shape or stretch", (_every(groups, network, look),)))
     return Section("graph", "The network, drawn", finding, tuple(drawn))
 
 
-def _every(repeats: Sequence[Repeat], network: Network, look: Look) -> Figure:
+def _every(groups: Sequence[Repeat | Module], network: Network, look: Look) -> Figure:
     words = (
-        "Every block of those of one shape by its name, in call order; each leads to what the page has of its result."
+        "Every block of those of one shape, or of a stretch, by its name, in call order; each leads to what the page "
+        "has of its result."
     )
-    scene = blocks([(_repeated(repeat), repeat) for repeat in repeats], network, look)
-    return chart("graph-blocks", scene, alt=words, caption=words, wide=True)
+    titled = [
+        (_repeated(group) if isinstance(group, Repeat) else f"{group.path}: one after the other", group.parts)
+        for group in groups
+    ]
+    return chart("graph-blocks", blocks(titled, network, look), alt=words, caption=words, wide=True)
 
 
 def _opened(parts: Sequence[Part], network: Network) -> frozenset[object]:
@@ -130,14 +136,16 @@ def _insides(
     return found
 
 
-def _repeats(parts: Iterable[Part], network: Network, opened: frozenset[object]) -> Iterator[Repeat]:
-    """What is folded because it repeats, of what is drawn."""
+def _groups(parts: Iterable[Part], network: Network, opened: frozenset[object]) -> Iterator[Repeat | Module]:
+    """What is folded because it repeats, or is long, of what is drawn."""
     for part in parts:
         shown = part.parts[0] if isinstance(part, Repeat) else part
         if isinstance(part, Repeat):
             yield part
         if isinstance(shown, Module) and shape_of(shown, network, sizes=False) in opened:
-            yield from _repeats(shown.parts, network, opened)
+            yield from _groups(shown.parts, network, opened)
+        elif isinstance(shown, Module) and shown.stretch:
+            yield shown
 
 
 def _inside(module: Module, network: Network, look: Look) -> Figure:
@@ -214,6 +222,8 @@ def _outline(
         shown = part.parts[0] if isinstance(part, Repeat) else part
         more = "".join(f"; {row.said}: {row.name}" for row in lines if not row.layers)
         key = shape_of(shown, network, sizes=False) if isinstance(shown, Module) else None
+        if isinstance(shown, Module) and shown.stretch:
+            key = None
         if key in told:
             more += f"; inside as {told[key]}"
         for row in lines:
@@ -224,7 +234,8 @@ def _outline(
                     entry += _reading(layer, shown)
                 yield Entry(depth, entry + (more if row is lines[0] else ""), layer.alias_of or layer.path)
         if isinstance(shown, Module) and key not in told:
-            told[key] = shown.path
+            if key is not None:
+                told[key] = shown.path
             yield from _outline(shown.parts, network, look, told, shown.path or module, depth + 1)
 
 
@@ -257,17 +268,19 @@ def _finding(network: Network, parts: Sequence[Part], opened: frozenset[object])
     if longest == layers and all(len(layer.inputs) <= 1 for layer in network.layers.values()):
         ways = "one after the other"
     text = f"{called(network.name)} has {plural(layers, 'layer')}" + (f"; {ways}" if layers > 1 else "")
-    repeats = [_repeated(repeat) for repeat in _repeats(parts, network, opened)]
-    return f"{text}. Folded: {listed(repeats, 2)}." if repeats else f"{text}."
+    folded = [_repeated(group) for group in _groups(parts, network, opened) if isinstance(group, Repeat)]
+    return f"{text}. Folded: {listed(folded, 2)}." if folded else f"{text}."
 
 
-def _caption(look: Look) -> str:
+def _caption(look: Look, stretches: bool) -> str:
     text = (
         "A row is a layer: its name, operation, the shape of one example's output, and after the dot the number of its "
         "parameters; bold: it has some. Arrows lead from values to what reads them."
     )
     if look.opened:
         text += " Dashed: a module with what is in it."
+    if stretches:
+        text += " From one name to another: layers, of many, that each read the one before alone."
     if look.insides:
         text += " With a rim: a module whose inside is in a fold below; with two, several of one shape."
     return text

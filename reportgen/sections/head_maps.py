@@ -22,8 +22,8 @@ from reportgen.sections.overlay import laid_over, registered, thumbnail
 from reportgen.sections.reading import ROOM, Shown, packed
 from reportgen.sections.words import noun, plural
 
-PIXELS = 500_000
-"""Pixels of all grids of heads together: at FEW shades some 350 KB of a page at most."""
+PIXELS = 400_000
+"""Pixels of all grids of heads together: at FEW shades some 280 KB of a page at most."""
 
 SIDE = 64
 """Longest side of a picture under patches, in pixels."""

@@ -94,7 +94,7 @@ def test_names_from_anywhere_are_text_and_cut_in_their_middle():
 
 def test_every_block_of_a_repeat_is_there():
     (repeat,) = [part for part in fold(SKIPS) if isinstance(part, Repeat)]
-    scene = blocks([("two", repeat)], SKIPS, Look())
+    scene = blocks([("two", repeat.parts)], SKIPS, Look())
     assert words(scene) == ["two", "b0", "b1"]
     assert [link.target for link in scene.parts if isinstance(link, Link)] == [("layer", "b0/add"), ("layer", "b1/add")]
 
