@@ -13,6 +13,7 @@ BENCHMARKS = (
     "comparing",
     "pictures",
     "drawing",
+    "heads",
     "animation",
     "embedding",
     "reading",
