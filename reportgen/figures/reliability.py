@@ -82,11 +82,8 @@ def _reliability(left: float, bins: Bins, noun: str) -> Iterator[Part]:
 
 def _histograms(left: float, confidence: np.ndarray, right: Correct, noun: str) -> Iterator[Part]:
     width, logarithmic = WIDTH / 2 - 70, surest(confidence)
-    x = (
-        Scale(1.0, LEAST, left + 50, left + 50 + width, True)
-        if logarithmic
-        else Scale(1, 0, left + 50 + width, left + 50)
-    )
+    # Of what is left to 1, so that the axis can be logarithmic; the surest answers stand at the right either way.
+    x = Scale(1.0, LEAST if logarithmic else 0.0, left + 50, left + 50 + width, logarithmic)
     edges = np.geomspace(1, LEAST, _STEPS + 1) if logarithmic else np.linspace(1, 0, _STEPS + 1)
     names = (
         {1 - at: f"{at:g}" for at in (0, 0.9, 0.99, 0.999, 0.9999)} | {1e-5: "1−10⁻⁵", LEAST: "1"}

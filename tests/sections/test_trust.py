@@ -8,7 +8,7 @@ import pytest
 from reportgen.core.outcome import Classification, Kind
 from reportgen.core.report import Table
 from reportgen.core.run import Batch, TopClasses
-from reportgen.figures.reliability import surest
+from reportgen.figures.reliability import Bins, reliability, surest
 from reportgen.figures.scene import Boxes, Dots, Words
 from reportgen.sections import trust
 from tests.sections.made import made, rows_of
@@ -34,6 +34,16 @@ def context(confidence, right, classes=3, ranks=3):
 
 RNG = np.random.default_rng(0)
 SURE = RNG.random(800) * 0.4 + 0.6
+
+
+@pytest.mark.parametrize("sure", [0.9, 0.9999999])
+def test_the_surest_answers_stand_at_the_right(sure):
+    confidence = np.repeat([sure, 0.2], [60, 20])
+    none = Bins(np.zeros(15, int), *np.full((4, 15), np.nan))
+    parts = reliability(none, confidence, np.arange(80) % 2 == 0, "images").parts
+    for boxes in (part.boxes for part in parts if isinstance(part, Boxes) and part.color in ("accent", "c2")):
+        tallest = boxes[np.argmin(boxes[:, 1])]
+        assert tallest[0] == boxes[:, 0].max() > boxes[:, 0].min()
 
 
 @pytest.mark.parametrize(
