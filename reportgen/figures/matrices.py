@@ -140,7 +140,7 @@ def _plan(names: Sequence[str], most: int) -> _Plan:
     name_size = SMALL if count <= 20 else 8
     longest = max(text_width(name, name_size) for name in names)
     left, right = math.ceil(longest) + 34, 60 if written else 12
-    digits = text_width(str(most), text_size)
+    digits = text_width(f"{most:,}", text_size)
     least = math.ceil(digits + 2) if written else 2
     # Where it fits, as wide as a phone, which then shows the whole of it.
     room = PHONE if (PHONE - left - right) / count >= least else WIDTH
@@ -171,7 +171,7 @@ def _class_names(plan: _Plan) -> Iterator[Words]:
 def _counts(plan: _Plan, matrix: np.ndarray) -> Iterator[Words]:
     for row, column in zip(*np.nonzero(matrix), strict=True):
         x, y = plan.left + (column + 0.5) * plan.across, plan.top + (row + 0.5) * plan.down
-        color, text = "muted" if row == column else "ink", str(int(matrix[row, column]))
+        color, text = "muted" if row == column else "ink", f"{int(matrix[row, column]):,}"
         yield Words(float(x), middle(float(y), plan.text_size), text, color, plan.text_size, anchor="middle")
 
 

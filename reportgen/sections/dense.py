@@ -114,13 +114,14 @@ def _probe(context: PageContext, outcome: Dense) -> list[Block]:
     legend = [(class_role(label), shorten(context.run.classes[label], 18)) for label in shown if label >= 0]
     repeated = " Colours repeat after ten classes." if len(context.run.classes) > len(CLASS_COLORS) else ""
     wrong = " Under “wrong”, positions whose class is wrong are dark." if truth is not None else ""
+    none = " Left of that, positions without a class are grey." if shown[0] < 0 else ""
     return [
         chart(
             "dense-probe",
             picture_rows(list(columns), list(zip(*columns.values(), strict=True)), context.names, legend),
             alt=f"The classes of each position of {plural(count, f'probe {noun(context.run)}')}.",
-            caption=f"{plural(count, f'probe {noun(context.run)}').capitalize()}, a colour per class.{wrong} "
-            f"Positions without a class are grey.{repeated}",
+            caption=f"{plural(count, f'probe {noun(context.run)}').capitalize()}, a colour per class.{wrong}"
+            f"{none}{repeated}",
             wide=True,
         )
     ]

@@ -50,7 +50,7 @@ def test_only_mistakes_are_shaded_by_their_share_of_the_row():
 def test_rows_end_with_their_share_of_correct_answers():
     matrix = np.array([[99_999, 1, 0], [1, 2, 0], [0, 0, 0]])
     drawn = texts(drawing(confusion(matrix, ["a", "b", "c"])).svg)
-    assert "> 99.9 %" in drawn and "66.7 %" in drawn and "no data" in drawn
+    assert "99,999" in drawn and "> 99.9 %" in drawn and "66.7 %" in drawn and "no data" in drawn
 
 
 def test_a_perfect_and_an_empty_matrix():

@@ -89,6 +89,11 @@ def test_a_segmentation_shows_masks_and_says_how_many_positions_are_right():
     assert {"dense-probe", "dense-iou", "dense-confusion", "dense-worst"} <= {
         block.name for block in section.blocks[:-1]
     }
+    assert "Left of that, positions without a class are grey." in section.blocks[0].caption
+    whole = replace(context.run.batch("probe"), targets=np.abs(context.run.batch("probe").targets))
+    run = replace(context.run, batches={**context.run.batches, "probe": whole})
+    shown = dense.build(PageContext(Moment(run, 10), Moment(run, 0), Options())).blocks[0]
+    assert shown.caption.endswith("positions whose class is wrong are dark.")
     table = next(block for block in section.blocks if isinstance(block, Table) and block.name == "dense-classes")
     both = np.diag(outcome.matrix)
     united = both / (outcome.matrix.sum(axis=0) + outcome.matrix.sum(axis=1) - both)
