@@ -49,7 +49,7 @@ def build(context: PageContext) -> Section | None:
     points, (labels, marked, coloured) = plural(len(found.points), _embedded(context)), _marks(context, found)
     how = f"{points} in {layer}{_averaged(context)}, {_method_name(found)}"
     colours, ordered = f" Each point is one {noun(run)}{coloured}.", bool(len(labels)) and not marked
-    finding, blocks = _finding(context, found, epochs), list[Block]()
+    finding, blocks = _finding(context, found, axis, called), list[Block]()
     live = story.NAME if context.limits.thumbnails is not None else ""
     if several and context.limits.moving:
         film = np.unique(np.linspace(0, len(names) - 1, min(FILMED, len(names))).round().astype(int))
@@ -228,33 +228,35 @@ def _method(found: Embedding) -> str:
     return f"{how}{colours} The axes have no meaning.{dropped}{source}"
 
 
-def _finding(context: PageContext, found: Embedding, epochs: list[int]) -> str:
+def _finding(context: PageContext, found: Embedding, axis: str, called: list[int]) -> str:
+    """What the frames show; each is called by its place on the axis, an epoch or a step."""
     stage, layer, points = context.run.stage, context.run.embed_layer, plural(len(found.points), _embedded(context))
-    start = "before training" if epochs[0] == 0 else f"after {stage} {epochs[0]}"
-    through = f", {start} and after each {stage}" if len(epochs) > 1 else ""
+    start = "before training" if called[0] == 0 else f"after {axis} {called[0]:,}"
+    through = f", {start} and after each {stage}" if len(called) > 1 else ""
     if not faithful.rated(found):
         return f"{points} in {layer}{through}: too few to say how far the layout can be believed."
     first, last = (found.accuracy[0], found.accuracy[-1]) if len(labels_of(found)) else (None, None)
-    moved = f"; {_moved(found, epochs, stage)}" if len(epochs) > 1 else ""
+    moved = f"; {_moved(found, axis, called, stage)}" if len(called) > 1 else ""
     if first is None or last is None:
         return f"{points} in {layer}{through}{moved}."
     if not moved:
         return f"In {layer}, {percent(last)} of {points} lie among {noun(context.run)}s of their own class, {start}."
     return (
         f"In {layer}, {percent(first)} of {points} lay among {noun(context.run)}s of their own class {start} and "
-        f"{percent(last)} after {stage} {epochs[-1]}{moved}."
+        f"{percent(last)} after {axis} {called[-1]:,}{moved}."
     )
 
 
-def _moved(found: Embedding, epochs: list[int], stage: str) -> str:
+def _moved(found: Embedding, axis: str, called: list[int], stage: str) -> str:
     """Until when the points move by more than they do where nothing changes."""
     noise = max(found.noise or 0.0, LEAST)
     moving = [i for i, moved in enumerate(found.movement) if moved is not None and moved > noise]
     if not moving:
         return "the layout does not change"
-    if moving[-1] < len(epochs) - 1:
-        return f"the layout stops changing after {stage} {epochs[moving[-1]]}"
-    still = f"points still moved {found.movement[-1]:.2f} of the radius in the last {stage}"
+    if moving[-1] < len(called) - 1:
+        return f"the layout stops changing after {axis} {called[moving[-1]]:,}"
+    before = "in" if stage == "epoch" else "before"
+    still = f"points still moved {found.movement[-1]:.2f} of the radius {before} the last {stage}"
     return still + (f", where a standing layout moves {found.noise:.2f}" if found.noise else "")
 
 

@@ -213,9 +213,12 @@ def _updates(found: Checkup, stage: str) -> Table:
 
 def _intervals(found: Checkup, stage: str) -> str:
     counts = {update.updates for updates in found.updates.values() for update in updates}
+    replayed = stage == "checkpoint"
     if counts == {1}:
-        return f"the last update of each {stage}"
+        return "the last update before each checkpoint" if replayed else f"the last update of each {stage}"
     many = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    if replayed:
+        return f"the {many} updates between each checkpoint and the one before"
     return f"the {many} updates before the end of each {stage} that lie between kept snapshots"
 
 

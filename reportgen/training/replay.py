@@ -189,7 +189,11 @@ class _Replay:
         """What stands on top of the page: what it was made of and what it lacks, then what gives reason to doubt."""
         facts = [self._facts[step] for step in sorted(self._facts)]
         known = self._reader.epochs_known
-        unit = "" if known else f" An epoch on this page is a checkpoint, step {facts[0].step} the first."
+        unit = (
+            ""
+            if known
+            else f" The column epoch of its tables of numbers counts checkpoints, step {facts[0].step} the first."
+        )
         return [
             f"Replayed from {len(facts)} checkpoints: what only a live recording has, the parameters and the loss of "
             f"every batch, is left out.{unit}",

@@ -67,7 +67,7 @@ def test_a_manager_of_train_states(manager, states, tmp_path):
     assert run.config["preprocess"] == "grey, 0 to 1" and run.status == "finished"
     assert run.notes == (
         "Replayed from 5 checkpoints: what only a live recording has, the parameters and the loss of every batch, is "
-        "left out. An epoch on this page is a checkpoint, step 0 the first.",
+        "left out. The column epoch of its tables of numbers counts checkpoints, step 0 the first.",
     )
     page = reportgen.build(run, embedding="pca")
     assert page.document.warnings[0] == run.notes[0]
