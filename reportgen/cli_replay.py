@@ -78,7 +78,7 @@ def replay(
         model,
         output,
         dataset=load_dataset(dataset, data_dir),
-        keep=Keep(layers=patterns or ("*",), embed=embed_layer),
+        keep=Keep(layers=patterns or ("*",), embed=embed_layer, top=True),
         progress=not quiet,
         **options,
     )

@@ -50,7 +50,7 @@ def replay(
     preprocess: str | Callable[[Any], Any] | None = None,
     steps: str | None = None,
     metrics: str | Path | None = None,
-    keep: Keep = Keep(),  # noqa: B008 (frozen)
+    keep: Keep = Keep(top=True),  # noqa: B008 (frozen)
     skip_bad: bool = False,
     overwrite: bool = False,
     progress: bool = False,
@@ -65,6 +65,7 @@ def replay(
     preprocess      from the dataset's pixels to the model's inputs, as for `inspect`
     steps           which of them: "0,1000:10000:500" (both ends belong to a range)
     metrics         what was reported while training: TensorBoard's event files, .csv or .jsonl with a column "step"
+    keep            what is recorded of each, as for the recorder; the loss always is, where there is a score per class
     skip_bad        pass over checkpoints that are damaged or do not fit, and say so on the page
     overwrite       replace the run; without it a replay of the same checkpoints goes on where it stopped
 
