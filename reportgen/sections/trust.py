@@ -82,7 +82,7 @@ def _figure(context: PageContext, found: Calibration, sure: np.ndarray, right: n
         reliability(bins, sure, right, f"{one}s"),
         alt=alt,
         caption=f"Left: of the evaluation {one}s in each of {BINS} bins of equal width, the share classified correctly "
-        f"over their mean confidence, with 95{NBSP}% intervals; the number under each bar counts them. "
+        f"over their mean confidence, with 95{NBSP}% intervals; n: their number. "
         "On the dashed line accuracy is confidence, under it the network is overconfident. Right: confidence where the "
         "answer is correct and where it is wrong, each to its own scale.",
         wide=True,
