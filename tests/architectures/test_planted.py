@@ -12,7 +12,7 @@ from tests.architectures.registry import ARCHITECTURES
 from tests.architectures.variables import variables_for
 from tests.reliability import SOAK
 
-FEW = ("lenet", "lstm", "deepfm", "siren", "complex_net", "neox")
+FEW = ("lenet", "lstm", "deepfm", "siren", "complex_net", "neox", "vqvae")
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES if SOAK else FEW)
@@ -37,9 +37,10 @@ def test_an_error_planted_in_any_layer_is_found(name):
 
 
 def _planted(value, random):
-    """The value with an error of a thousandth of its scale at one place."""
+    """The value with an error of a thousandth of its scale at one place; of whole numbers, by 1."""
     wrong = value.copy()
     finite = np.isfinite(value)  # masked scores are not
     place = tuple(random.choice(np.argwhere(finite)))
-    wrong[place] += np.asarray(1e-3 * np.abs(value[finite]).max(), value.dtype)
+    error = 1 if value.dtype.kind in "iu" else 1e-3 * np.abs(value[finite]).max()
+    wrong[place] += np.asarray(error, value.dtype)
     return wrong
