@@ -76,20 +76,26 @@ def same_table(one: list[list[str]], other: list[list[str]], name: str) -> None:
             np.testing.assert_allclose(float(a), float(b), rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize(("number", "kind"), [(2, "nnx"), (2, "replicated"), (4, "linen")])
-def test_several_processes_record_what_one_does(tmp_path, number, kind):
-    with begun(number, tmp_path / "several", kind) as processes:
-        with pytest.warns(UserWarning, match="other parameters") if kind != "nnx" else nullcontext():
-            together.train(tmp_path / "one", kind)
+@pytest.mark.parametrize(("number", "kinds"), [(2, "nnx+replicated"), (4, "linen")])
+def test_several_processes_record_what_one_does(tmp_path, number, kinds):
+    with begun(number, tmp_path / "several", kinds) as processes:
+        for kind in kinds.split("+"):
+            with pytest.warns(UserWarning, match="other parameters") if kind != "nnx" else nullcontext():
+                together.train(tmp_path / "one" / kind, kind)
         said = ended(processes)
-    assert len({line for output in said for line in output.splitlines() if line.startswith("accuracy")}) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "several"]
+    accuracies = [[line for line in output.splitlines() if line.startswith("accuracy")] for output in said]
+    assert accuracies == [accuracies[0]] * number
+    assert sorted(path.name for path in (tmp_path / "several").iterdir()) == sorted(kinds.split("+"))
+    for kind in kinds.split("+"):
+        same_runs(tmp_path / "one" / kind, tmp_path / "several" / kind, number, kind)
 
-    one, several = (open_run(tmp_path / name, verify=True) for name in ("one", "several"))
+
+def same_runs(alone: Path, together: Path, number: int, kind: str) -> None:
+    one, several = (open_run(path, verify=True) for path in (alone, together))
     # What every process has whole the first one writes, as if it were alone.
-    parts = sorted(path.name for path in (tmp_path / "several" / "snapshots").glob("process-*"))
+    parts = sorted(path.name for path in (together / "snapshots").glob("process-*"))
     assert parts == [f"process-{process}" for process in range(1, number if kind != "replicated" else 1)]
-    assert json.loads((tmp_path / "several" / "run.json").read_text())["format"] == (4 if parts else 3)
+    assert json.loads((together / "run.json").read_text())["format"] == (4 if parts else 3)
     assert not several.problems and several.status == "finished" and several.network == one.network
     assert len(several.steps) == 6 and [row["epoch"] for row in several.epochs] == [0, 1, 2]
     for a, b in zip((*one.steps, *one.epochs), (*several.steps, *several.epochs), strict=True):
@@ -107,7 +113,7 @@ def test_several_processes_record_what_one_does(tmp_path, number, kind):
         for name, array in expected.items():
             close(found[name], array, f"{step} {name}")
     if kind == "linen":
-        expected, found = (numbers(tmp_path / name, tmp_path / f"{name}-numbers") for name in ("one", "several"))
+        expected, found = (numbers(path, path.with_name("numbers")) for path in (alone, together))
         assert set(found) == set(expected)
         for name, table in expected.items():
             same_table(table, found[name], name)
@@ -135,7 +141,7 @@ def test_a_process_that_is_killed_costs_nothing_that_all_had_written(tmp_path):
                 written |= steps_in(process.stdout)
         both = acknowledged[0] & acknowledged[1]
         assert both
-        run = open_run(folder, verify=True)
+        run = open_run(folder / "kill", verify=True)
         assert not run.problems and set(run.snapshots) >= both
         assert list(run.snapshots) == list(range(len(run.snapshots)))
         scaled = dict(run.snapshots[0].params)
@@ -145,18 +151,14 @@ def test_a_process_that_is_killed_costs_nothing_that_all_had_written(tmp_path):
                 scaled[name] = array * together.FACTOR
 
 
-@pytest.mark.parametrize(("do", "message"), [("alone", "but 1 did not within 2 s"), ("apart", "did not within 2 s")])
-def test_a_process_that_records_without_the_others_is_refused(tmp_path, do, message):
-    with begun(2, tmp_path / "run", do) as processes:
-        said = ended(processes)
-    refusals = [line for output in said for line in output.splitlines() if line.startswith("refused")]
-    assert len(refusals) == (1 if do == "alone" else 2)
-    assert all(message in line and "open it in every process" in line for line in refusals)
-    assert not list(tmp_path.rglob(".*.processes")) and not list(tmp_path.rglob("run.json"))
-
-
-def test_what_one_process_fails_with_all_are_told(tmp_path):
-    with begun(2, tmp_path / "run", "broken") as processes:
-        said = ended(processes)
-    refusals = [line for output in said for line in output.splitlines() if line.startswith("refused")]
-    assert len(refusals) == 2 and all("process-1" in line for line in refusals), said
+def test_a_process_that_records_alone_is_refused_and_what_one_fails_with_all_are_told(tmp_path):
+    with begun(2, tmp_path, "refused") as processes:
+        refusals = [[line for line in said.splitlines() if " refused: " in line] for said in ended(processes)]
+    assert [[line.split()[0] for line in lines] for lines in refusals] == [
+        ["alone", "apart", "broken"],
+        ["apart", "broken"],
+    ]
+    for line in (*refusals[0][:2], refusals[1][0]):
+        assert "did not within 2 s: open it in every process" in line
+    assert all("process-1" in lines[-1] for lines in refusals)
+    assert not list(tmp_path.rglob(".*.processes")) and not list(tmp_path.rglob("a*/run.json"))

@@ -1,6 +1,6 @@
 """A training in one of several processes of two devices each, or in one alone, recorded.
 
-    python -m tests.record.together RANK COUNT PORT FOLDER DO        # DO: see main
+    python -m tests.record.together RANK COUNT PORT FOLDER nnx+linen    # or kill, or refused
 
 Of a process that is told to `kill`, lines on stdout say what it has written: `ack STEP`.
 """
@@ -123,36 +123,41 @@ def scaled(path: Path, steps: int = 2000) -> None:
                 recorder.epoch(variables)
 
 
-def refused(path: Path, do: str) -> None:
-    """What must end in a sentence: one process that records alone, or elsewhere, or whose part can't be written."""
+def refused(folder: Path) -> None:
+    """What must end in a sentence: a process that records alone, or elsewhere, or whose part can't be written."""
+    from jax.experimental import multihost_utils
+
     from reportgen.errors import RunError
     from reportgen.record import Recorder, processes
 
-    mesh, model = mesh_of_all(), Linen()
+    rank, mesh, model = jax.process_index(), mesh_of_all(), Linen()
     variables = jax.tree.map(lambda leaf: put(mesh, leaf), model.init(jax.random.key(0), X[:1]))
-    processes.PATIENCE = 2.0 if do != "broken" else 60.0
-    if do == "alone" and jax.process_index():
-        return
-    if do == "broken":
-        (path / "snapshots").mkdir(parents=True, exist_ok=True)
-        (path / ".lock").touch()
-        (path / "snapshots" / "process-1").touch()  # a file where process 1 needs a folder
-    try:
-        Recorder(path / str(jax.process_index()) if do == "apart" else path, model, variables, **DATA)
-    except RunError as error:
-        print("refused", str(error).splitlines()[0], flush=True)
+    broken = folder / "broken"
+    (broken / "snapshots").mkdir(parents=True, exist_ok=True)
+    (broken / ".lock").touch()
+    (broken / "snapshots" / "process-1").touch()  # a file where process 1 needs a folder
+    for name, path in {"alone": folder / "alone", "apart": folder / f"apart{rank}", "broken": broken}.items():
+        processes.PATIENCE = 60.0 if name == "broken" else 2.0
+        if name == "broken":
+            multihost_utils.sync_global_devices(name)
+        try:
+            if name != "alone" or rank == 0:
+                Recorder(path, model, variables, **DATA)
+        except RunError as error:
+            print(name, "refused:", str(error).splitlines()[0], flush=True)
 
 
 def main() -> None:
     rank, count, port, folder, do = sys.argv[1:]
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=int(count), process_id=int(rank))
-    if do == "kill":
-        scaled(Path(folder))
-    elif do in ("linen", "nnx", "replicated"):
-        train(Path(folder), do)
-    else:
-        refused(Path(folder), do)
+    for kind in do.split("+"):
+        if kind == "kill":
+            scaled(Path(folder) / kind)
+        elif kind == "refused":
+            refused(Path(folder))
+        else:
+            train(Path(folder) / kind, kind)
 
 
 if __name__ == "__main__":
