@@ -82,7 +82,8 @@ class Embedded(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         name = self.arguments[0]
         if not (ROOT / "gallery" / f"{name}.html").is_file():
-            return [nodes.paragraph("", f"`make gallery` makes gallery/{name}.html; this site was built without.")]
+            made = nodes.Text(f" makes gallery/{name}.html, which was not there when this site was built.")
+            return [nodes.paragraph("", "", nodes.literal("", "make gallery"), made)]
         up = "../" * self.env.docname.count("/")
         target = f"{up}gallery/{name}.html"
         frame = f'<iframe src="{target}" title="The report {name}" width="100%" height="640" loading="lazy"></iframe>'

@@ -99,8 +99,8 @@ def choices(wanted: str, existing: Iterable[str]) -> str:
     names, wanted = list(existing), str(wanted)
     close = difflib.get_close_matches(wanted, names, n=3)
     listed = ", ".join(names[:40]) + (f", and {len(names) - 40} more" if len(names) > 40 else "")
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
-    return f"{hint}Existing: {listed or 'none'}"
+    hint = f"did you mean {' or '.join(close)}? Existing" if close else "existing"
+    return f"{hint}: {listed or 'none'}"
 
 
 def warn(message: str, category: type[Warning] = UserWarning, *, code: str) -> None:

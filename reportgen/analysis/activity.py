@@ -128,7 +128,7 @@ def layer_activity(observation: Observation, path: str) -> LabelActivity:
     outcome = observation.outcome
     if not isinstance(outcome, Classification) or path not in outcome.label_sums:
         existing = outcome.label_sums if isinstance(outcome, Classification) else ()
-        raise OptionError(f"no activity was recorded for {path!r}: {choices(path, existing)}", code="O105")
+        raise OptionError(f"no activity was recorded for {path!r}; {choices(path, existing)}", code="O105")
     labels = outcome.summed
     return label_activity(outcome.label_sums[path], outcome.label_counts[labels], outcome.input_sums[labels])
 

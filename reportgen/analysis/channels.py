@@ -102,7 +102,7 @@ def ranking(stats: ChannelStats, image: int, by: Literal["max", "mean"] = "max",
     Channels without a finite value are not ranked. Raises OptionError for another `by`.
     """
     if by not in ("max", "mean"):
-        raise OptionError(f"channels cannot be ranked by {by!r}: {choices(by, ('max', 'mean'))}", code="O102")
+        raise OptionError(f"channels cannot be ranked by {by!r}; {choices(by, ('max', 'mean'))}", code="O102")
     values = (stats.maximum if by == "max" else stats.mean)[image]
     order = np.argsort(-values, kind="stable")[: max(top, 0)]
     return tuple(

@@ -160,7 +160,7 @@ def differences(
         for snapshot in (snapshot_a, snapshot_b):
             if name not in snapshot.params:
                 raise OptionError(
-                    f"the snapshot of step {snapshot.step} has no parameter {name!r}: {choices(name, snapshot.params)}",
+                    f"the snapshot of step {snapshot.step} has no parameter {name!r}; {choices(name, snapshot.params)}",
                     code="O105",
                 )
 

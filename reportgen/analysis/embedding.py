@@ -123,7 +123,7 @@ def embed(
     every frame, OptionError for another method.
     """
     if method not in METHODS:
-        raise OptionError(f"unknown embedding {method!r}: {choices(method, METHODS)}", code="O102")
+        raise OptionError(f"unknown embedding {method!r}; {choices(method, METHODS)}", code="O102")
     frames, labels = _matching([np.asarray(frame) for frame in vectors], np.asarray(labels))
     finite = [np.isfinite(frame).all(axis=1) for frame in frames]
     points = np.flatnonzero(np.all(finite, axis=0))

@@ -114,7 +114,7 @@ def _operated(operate: Callable[[float, float], float], left: float, right: floa
 
 def _known(name: str, values: Mapping[str, Any], side: str) -> float:
     if name not in values:
-        raise OptionError(f"{side} has no number {name!r}: {choices(name, sorted(values))}", code="O107")
+        raise OptionError(f"{side} has no number {name!r}; {choices(name, sorted(values))}", code="O107")
     value = float(values[name])
     if not isfinite(value):
         raise OptionError(f"{name} of {side} is not finite, so that no condition on it can be checked", code="O107")

@@ -169,7 +169,9 @@ def _pictures(network: LoadedNetwork, pictures: Sequence[Picture] | None) -> Seq
     images = np.asarray(pictures_of(network.run, probe))
     if not len(images):
         raise DataError(
-            f"the run's probe inputs are {list(probe.images.shape[1:])}: not pictures that can be shown", code="D102"
+            f"the run's probe inputs are {list(probe.images.shape[1:])}, and only pictures are inspected; "
+            "reportgen build shows the activations that were recorded",
+            code="D102",
         )
     names = numbered_names(len(images), probe.labels, network.run.classes)
     pixels = to_pixels(images, image_range(images))

@@ -32,4 +32,4 @@ def save(report: Document, target: str | Path, format: str = "html") -> Path:
         return directory(report, target)
     if format == "md":
         return markdown(report, target.parent, target.name) if target.suffix == ".md" else markdown(report, target)
-    raise OptionError(f"unknown format {format!r}: {choices(format, FORMATS)}", code="O102")
+    raise OptionError(f"unknown format {format!r}; {choices(format, FORMATS)}", code="O102")

@@ -61,12 +61,12 @@ class Recorder:
     apply               (model, variables, inputs) -> output, for a model that needs more arguments
     classes             names of the labels; default: "0", "1", ...
     task                what is scored: a `reportgen.Task` or its kind ("regression", "tokens", ...); default: what
-                        output and targets say (`evaluate.task` has the rules). "none" scores nothing
+                        output and targets say (docs/tasks.md has the rules). "none" scores nothing
     vocabulary          the text of each token: a list, or a function of the token's number
     keep                what of the training is kept, see `Keep`
-    config              settings to show in the report: see `record.values.plain` for the types accepted
+    config              settings to show in the report: numbers, texts, lists, mappings and what becomes these
     overwrite           replace a run that is there; without it such a directory is refused
-    verify              compute every captured value of the probe again (`capture.verify`); the result is
+    verify              compute every captured value of the probe again (docs/capture.md); the result is
                         noted in the run's provenance, and warned about when something differs
     start               how the recording begins, for a training that resumes: see `Start`
 

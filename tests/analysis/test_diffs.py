@@ -120,7 +120,7 @@ def test_differences_follow_the_snapshot_or_the_names_asked_for():
     last = Snapshot(4, 1, {"params": {"a": np.ones(3), "b": np.ones(2)}})
     assert [d.name for d in differences(first, last)] == ["b", "a"]
     assert [d.name for d in differences(first, last, ["a"])] == ["a"]
-    with pytest.raises(OptionError, match=r"step 0 has no parameter 'c'.*Existing: b, a"):
+    with pytest.raises(OptionError, match=r"step 0 has no parameter 'c'.*existing: b, a"):
         differences(first, last, ["c"])
 
 

@@ -139,7 +139,7 @@ def test_of_several_outputs_one_is_scored():
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        (Task("classification", "c"), r"no output 'c' to score; Existing: a, b"),
+        (Task("classification", "c"), r"no output 'c' to score; existing: a, b"),
         (Task("classification"), r"several outputs fit task='classification'; name one"),
         (
             Task("regression"),

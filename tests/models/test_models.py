@@ -112,7 +112,7 @@ def test_the_number_of_classes_goes_to_the_argument_that_is_called_so(nets, argu
             "lenat",
             r"no model 'lenat'; did you mean lenet.*Existing: lenet, lenet_nnx, mnist_cnn, squeezenet, ",
         ),
-        ("", r"no model ''; Existing: lenet"),
+        ("", r"no model ''; existing: lenet"),
         (":make", "not of the form MODULE:FACTORY"),
         ("nets:", "not of the form MODULE:FACTORY"),
         (".nets:make", "not of the form MODULE:FACTORY"),

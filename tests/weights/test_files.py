@@ -103,8 +103,8 @@ def test_reading_needs_no_device(tmp_path: Path) -> None:
         ("a.h5", "Keras' format is not read; convert it with Keras: numpy.savez"),
         ("a.keras", "Keras' format"),
         ("a.pkl", "pickles can run code and are never read"),
-        ("a.onnx", r"no reader for '.onnx'; .*Existing: .safetensors, .npz, .msgpack, folder \(Orbax\)"),
-        ("weights", r"no reader for ''; Existing"),
+        ("a.onnx", r"no reader for '.onnx'; .*existing: .safetensors, .npz, .msgpack, folder \(Orbax\)"),
+        ("weights", r"no reader for ''; existing"),
     ],
 )
 def test_other_formats(tmp_path: Path, name: str, message: str) -> None:

@@ -138,7 +138,7 @@ def test_rename(rules: list[str]) -> None:
     [
         (["conv1"], OptionError, "rename 'conv1' is not of the form OLD=NEW"),
         (["=conv1"], OptionError, "not of the form"),
-        (["conv=block"], WeightsError, "no entry to rename: conv; .*Existing: conv1/kernel, conv1/bias, output"),
+        (["conv=block"], WeightsError, "no entry to rename: conv; .*existing: conv1/kernel, conv1/bias, output"),
         (["output=conv1"], WeightsError, "renaming output to conv1 gives two entries the name 'conv1/kernel'"),
         (["conv1/bias="], WeightsError, r"1 missing, 0 unexpected"),
     ],

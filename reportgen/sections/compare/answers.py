@@ -137,7 +137,7 @@ def _finding(comparison: Comparison, per_class: list[tuple[int, Paired]], adjust
     classes = comparison.base.classes
     clear = [(result, classes[label]) for (label, result), p in zip(per_class, adjusted, strict=True) if p < LEVEL]
     if not clear:
-        return f"No class is classified better or worse beyond chance ({len(per_class)}, corrected for their number)."
+        return f"None of {len(per_class)} classes is better or worse beyond chance, corrected for their number."
     if comparison.origins.one_configuration:
         return (
             f"No class is better by configuration: {len(clear)} of {len(per_class)} differ by chance of the training."
