@@ -84,7 +84,7 @@ def command_holds(command: list[str], parsed: bool, where: str) -> None:
             assert arguments[0] in TARGETS, where
         case "pip":
             assert arguments[0] == "install", where
-            for extra in re.findall(r"reportgen-jax\[(\w+)\]", " ".join(arguments)):
+            for extra in re.findall(r"(?:reportgen-jax|\.)\[(\w+)\]", " ".join(arguments)):
                 assert extra in EXTRAS, where
         case _:
             pytest.fail(f"{where}: {program} is not run here; mark the block <!-- not run: why -->")
