@@ -23,4 +23,4 @@ with reportgen.Recorder("runs/autoencoder", model, variables, **data, overwrite=
             variables = optax.apply_updates(variables, change)
             recorder.step(variables, loss=loss)
         recorder.epoch(variables)
-reportgen.build("runs/autoencoder").save("autoencoder.html")
+reportgen.build("runs/autoencoder", title="Digits through six numbers and back").save("autoencoder.html")

@@ -26,4 +26,4 @@ with reportgen.Recorder("runs/contrastive", model, variables, **data, overwrite=
         recorder.step(variables, loss=loss)
         if step % 30 == 29:
             recorder.epoch(variables)
-reportgen.build("runs/contrastive").save("contrastive.html")
+reportgen.build("runs/contrastive", title="Digits told apart by contrast alone").save("contrastive.html")

@@ -27,4 +27,4 @@ with generator, discriminator:
             discriminator.step(d, loss=missed)
         generator.epoch(g)
         discriminator.epoch(d)
-build("runs/gan").save("gan.html")
+build("runs/gan", title="A GAN on digits: discriminator and generator").save("gan.html")

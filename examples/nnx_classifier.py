@@ -27,4 +27,4 @@ with reportgen.Recorder("runs/nnx", model, **data, overwrite=True) as recorder:
             loss = update(model, optimizer, images[at : at + 50], labels[at : at + 50])
             recorder.step(model, loss=loss)
         recorder.epoch(model)
-reportgen.build("runs/nnx").save("nnx.html")
+reportgen.build("runs/nnx", title="Digits, classified in NNX").save("nnx.html")

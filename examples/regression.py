@@ -22,4 +22,4 @@ with reportgen.Recorder("runs/regression", model, variables, **data, overwrite=T
             variables = optax.apply_updates(variables, change)
             recorder.step(variables, loss=loss)
         recorder.epoch(variables)
-reportgen.build("runs/regression").save("regression.html")
+reportgen.build("runs/regression", title="How diabetes progresses within a year").save("regression.html")

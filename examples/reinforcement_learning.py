@@ -27,4 +27,4 @@ with reportgen.Recorder("runs/policy", model, variables, probe=places, evaluatio
         recorder.step(variables, loss=loss, episode_return=returns[0].mean())
         if step % 10 == 9:
             recorder.epoch(variables)
-reportgen.build("runs/policy").save("policy.html")
+reportgen.build("runs/policy", title="A walk to the right end of a line").save("policy.html")

@@ -26,4 +26,4 @@ with reportgen.Recorder("runs/segmentation", model, variables, **data) as record
             variables = optax.apply_updates(variables, change)
             recorder.step(variables, loss=loss)
         recorder.epoch(variables)
-reportgen.build("runs/segmentation").save("segmentation.html")
+reportgen.build("runs/segmentation", title="Paper, ink and bright ink of noisy digits").save("segmentation.html")

@@ -37,6 +37,7 @@ def test_an_example_runs_as_it_stands(tmp_path, monkeypatch, capsys, name, page)
     runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
     text = (tmp_path / page).read_text(encoding="utf-8")
     assert 'overview"' in text
+    assert "<title>A network with" not in text
     if name == "foreign_checkpoint":
         theirs, ours = (part.rpartition(" ")[2] for part in capsys.readouterr().out.strip().split(", "))
         assert theirs == ours
