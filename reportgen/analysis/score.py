@@ -35,6 +35,9 @@ POINTS = 80
 BEFORE, AFTER, SIGMAS, SHARE = 50, 5, 6.0, 0.1
 """When a loss jumps (`loss_jump`)."""
 
+LOSS_JUMPS = "loss jumps"
+"""What happened there."""
+
 Quantity = Literal["loss", "gradient", "weights", "activations", "dead", "update", "similarity"]
 
 
@@ -121,7 +124,7 @@ def breaks(run: Run, found: Checkup) -> tuple[Break, ...]:
     rows = [(row["step"], row["train_loss"]) for row in run.steps if "train_loss" in row]
     jump = loss_jump(np.array([loss for _, loss in rows], np.float64))
     if jump is not None:
-        broken.append(Break(int(rows[jump][0]), "loss jumps"))
+        broken.append(Break(int(rows[jump][0]), LOSS_JUMPS))
     died = [
         (found.steps[place], path)
         for path, health in found.channels.items()

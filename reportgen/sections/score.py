@@ -10,6 +10,7 @@ from reportgen.analysis.score import (
     AFTER,
     BEFORE,
     EXAMPLES,
+    LOSS_JUMPS,
     QUANTILES,
     STAVES,
     STEPS,
@@ -82,6 +83,10 @@ def _words(one: Break) -> str:
 
 
 def _said(found: Score) -> str:
+    if [one.what for one in found.breaks] == [LOSS_JUMPS]:
+        # Of an adversary, say, which is no harm: nothing else broke.
+        step = f"{found.breaks[0].step:,}"
+        return f"The loss jumps at step {step}; every value examined is finite, and no layer has only dead channels."
     if found.breaks:
         return f"The training broke: {listed([f'{_words(one)} from step {one.step:,} on' for one in found.breaks])}."
     return (
@@ -103,7 +108,7 @@ def _caption(context: PageContext, found: Score) -> str:
         "similarity": "similarity: of the representation to the one at the last step (1 is the same)",
     }
     parts = "; ".join(text for name, text in said.items() if name in lanes)
-    broke = " Dashed lines mark where it broke." if found.breaks else ""
+    broke = " Dashed: what the sentence above names." if found.breaks else ""
     return f"{parts}. The numbers at the right are least and largest value of the strip.{broke}{few}"
 
 

@@ -46,6 +46,15 @@ def test_what_broke_is_said_and_marked_across_all_strips():
     assert len(lines) == 2 and all(bottom - top > height - 100 for top, bottom in lines)
 
 
+def test_a_loss_that_jumps_is_no_broken_training():
+    losses = falling(300)
+    losses[220:] += 5 * losses[0]
+    section = shown(run(3, 300, 3, losses=losses))
+    sentence = "The loss jumps at step 221; every value examined is finite, and no layer has only dead channels."
+    assert sentence in said(section)
+    assert "stroke-dasharray" in chart_of(section)
+
+
 def test_many_layers_are_chosen_by_a_stated_rule_and_the_rest_is_folded():
     section = shown(run(300, 40, 20))
     fold = next(block for block in section.blocks if isinstance(block, Fold))
