@@ -16,6 +16,25 @@ from reportgen.core.files import is_full
 from reportgen.errors import RunError, warn
 
 
+class Turn:
+    """A lock for one call at a time, which a thread may take again: `depth` says how often it holds it.
+
+    More than once is a call from inside another one, as a signal handler makes it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.depth = 0
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self.depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.depth -= 1
+        self._lock.release()
+
+
 class Background:
     """Runs submitted functions one after the other in a thread of its own.
 

@@ -12,7 +12,6 @@ device and returns; a thread fetches and writes them.
 """
 
 import os
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -30,7 +29,7 @@ from reportgen.core.outcome import Task, task_named
 from reportgen.core.paths import lasting_path
 from reportgen.core.run import MetricRow
 from reportgen.errors import RunError, expect, warn
-from reportgen.record.background import Background
+from reportgen.record.background import Background, Turn
 from reportgen.record.batches import all_batches, recorded_part
 from reportgen.record.copies import Copier, Share
 from reportgen.record.keep import Keep, Start, interval, with_earlier
@@ -41,7 +40,7 @@ from reportgen.record.provenance import provenance
 from reportgen.record.resumed import standing
 from reportgen.record.snapshots import OTHER_PARAMETERS, Snapshots
 from reportgen.record.trees import recordable, shapes_of, taken
-from reportgen.record.unclosed import FORKED, leave_open, status_after, wait_for_dropped
+from reportgen.record.unclosed import FORKED, INSIDE, leave_open, status_after, wait_for_dropped
 from reportgen.record.values import NO_STEP, Metrics, configuration, history, numbers, rows_of, updates
 from reportgen.store import Packed, RunWriter
 
@@ -115,7 +114,7 @@ class Recorder:
         every = interval(keep.every)
         self._pace = Pace(every, keep.share_of_time if keep.every is None else None)
         self._closed, self._warned = False, set[str]()
-        self._guard, self._process = threading.RLock(), os.getpid()
+        self._guard, self._process = Turn(), os.getpid()
         self.accuracy: float | None = None
         """Share of the evaluation examples that were predicted correctly when they were last evaluated."""
         self.loss: float | None = None
@@ -283,6 +282,8 @@ class Recorder:
             raise RunError(FORKED.format(call=call, path=self._path), code="C107")
         if self._closed:
             raise RunError(f"the recorder of {self._path} is closed: nothing more can be recorded with it", code="C107")
+        if self._guard.depth > 1:
+            raise RunError(INSIDE.format(call=call), code="C107")
 
     def _warn(self, text: str, *, code: str) -> None:
         """Warn the caller of `epoch`, once."""

@@ -27,6 +27,12 @@ FORKED = (
 )
 
 
+INSIDE = (
+    "{call}() was called while another call of this recorder was at work, as a signal handler does; "
+    "have the handler set a flag, and call it between two steps (close() may be called at any time)"
+)
+
+
 def status_after(error: BaseException | None) -> str:
     """The status of a run whose recording ended with this; None for its own end."""
     if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):

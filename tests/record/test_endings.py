@@ -1,6 +1,7 @@
 """How recordings end: closed or not, dropped, left, forked, from several threads."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -151,3 +152,45 @@ def test_workers_beside_a_recording_end_and_take_nothing_from_it(tmp_path, metho
     assert done.returncode == 0, done.stderr
     run = open_run(tmp_path / "run", verify=True)
     assert (run.status, list(run.snapshots), run.problems) == ("finished", [0, 1, 2, 3], ())
+
+
+HANDLERS = {
+    """
+counted = {"handler": 0, "loop": 1, "refused": 0}
+def handler(*_):
+    try:
+        recorder.step(params)
+        counted["handler"] += 1
+    except RunError as error:
+        counted["refused"] += "as a signal handler does" in str(error)
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+while not counted["refused"]:
+    recorder.step(params, loss=1.0)
+    counted["loop"] += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+recorder.close()
+assert len(open_run(sys.argv[1]).snapshots) == 1 + counted["handler"] + counted["loop"]
+""": "records nothing while a call is at work",
+    """
+def handler(*_):
+    recorder.close("preempted")
+    sys.exit(0)
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+while True:
+    recorder.step(params, loss=1.0)
+""": "may close it",
+}
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no signals of a timer")
+@pytest.mark.parametrize("body", HANDLERS, ids=HANDLERS.get)
+def test_a_signal_handler(tmp_path, body):
+    begin = "import signal\nfrom reportgen import open_run\n"
+    code = f"{begin}{BEGIN}\nrecorder = new()\nrecorder.step(params)\nrecorder.flush()\n{body}"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    run = open_run(tmp_path / "run", verify=True)
+    assert run.problems == () and run.status in ("finished", "preempted")
+    assert [row["step"] for row in run.steps] == sorted({row["step"] for row in run.steps})
