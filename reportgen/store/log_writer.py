@@ -46,8 +46,11 @@ class LogWriter:
         self._open: dict[str, _Appended] = {}
         self.size = 0
         """Bytes of all segments, and of what other processes have of their records."""
+        self._ends: set[int] = set()
         for path in segment_files(folder):
             segment = _cut(read_segment(path), until)
+            if path.stem.startswith(ENDS):
+                self._ends.update(segment.steps)
             if segment.size:
                 self.size += segment.taken
                 level, _, number = path.stem.partition("-")
@@ -77,12 +80,14 @@ class LogWriter:
 
     def thin_to(self, stage: int, ends: Set[int]) -> None:
         """Give up the steps that 2 to the power of `stage` does not divide, but the `ends`."""
+        # One that was written as an end may have been written anew, and the last of a step counts.
+        copied = ends - self._ends
         for path in segment_files(self._folder):
             level = path.stem.partition("-")[0]
             if level != ENDS and int(level) < stage:
                 self._end(level)
                 segment = read_segment(path)
-                self._copy(segment, [at for at, step in enumerate(segment.steps) if step in ends], ENDS)
+                self._copy(segment, [at for at, step in enumerate(segment.steps) if step in copied], ENDS)
                 self.size -= segment.taken
                 _delete(segment)
         self.stage = max(self.stage, stage)
@@ -103,6 +108,8 @@ class LogWriter:
             self._end(level)
             path = self._folder / f"{level}-{number:06d}{SEGMENT}"
             appended = self._open[level] = _Appended(Segment(path), number)
+        if level == ENDS:
+            self._ends.add(step)
         before = appended.segment.size
         appended.append(step, epoch, packed)
         self.size += appended.segment.size - before + packed.layout.beside

@@ -141,6 +141,21 @@ def test_a_log_goes_on_after_a_step_as_if_never_stopped(tmp_path):
     assert {f.name: f.read_bytes() for f in once.iterdir()} == {f.name: f.read_bytes() for f in twice.iterdir()}
 
 
+def test_an_end_that_was_written_anew_is_not_replaced_by_what_it_was_before(tmp_path):
+    writer = written(tmp_path, 9)
+    writer.append(7, 0, Packed.of(arrays(70)), end=True)
+    assert writer.thin({0, 7})
+    writer.close()
+    log, _ = read_log(tmp_path)
+    assert list(log) == [0, 2, 4, 6, 7, 8] and log[7]["batch_stats/count"] == 70
+    writer = LogWriter(tmp_path, 8, 1)
+    writer.append(6, 0, Packed.of(arrays(60)), end=True)
+    assert writer.thin({0, 6, 7})
+    writer.close()
+    log, _ = read_log(tmp_path)
+    assert list(log) == [0, 4, 6, 7, 8] and [log[step]["batch_stats/count"] for step in (6, 7)] == [60, 70]
+
+
 def test_thinning_keeps_powers_of_two_and_ends(tmp_path):
     writer = written(tmp_path, 64)
     size = writer.size
