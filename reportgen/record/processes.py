@@ -82,6 +82,7 @@ class Processes:
             if first and everyone[:1] == [first] and everyone[self.index : self.index + 1] == [own]:
                 return []
             if first != answered:
+                folder.mkdir(parents=True, exist_ok=True)  # who gave up before may have deleted it
                 write_bytes(folder / str(self.index), f"{first} {own}".encode())
                 answered = first
             time.sleep(POLLED)
@@ -103,7 +104,7 @@ class Processes:
             return [said]
         from jax.experimental import multihost_utils
 
-        content = np.frombuffer(json.dumps(said).encode(), np.uint8)
+        content = np.frombuffer(json.dumps(said, ensure_ascii=False).encode("utf-8", "replace"), np.uint8)
         rows = multihost_utils.process_allgather(np.pad(content, (0, MESSAGE - len(content))))
         self._leave()
         return [json.loads(np.asarray(row, np.uint8).tobytes().rstrip(b"\0")) for row in rows]

@@ -112,7 +112,8 @@ class Recorder:
         self._shapes = shapes_of(variables["params"])
         self._metrics = Metrics()
         every = interval(keep.every)
-        self._pace = Pace(every, keep.share_of_time if keep.every is None else None)
+        leads = jax.process_index() == 0  # the other processes follow: none may keep less than the first
+        self._pace = Pace(every, keep.share_of_time if keep.every is None and leads else None)
         self._closed, self._warned = False, set[str]()
         self._guard, self._process = Turn(), os.getpid()
         self.accuracy: float | None = None
