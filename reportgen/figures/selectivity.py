@@ -20,10 +20,10 @@ from reportgen.figures.scene import SMALL, WIDTH, Lines, Part, Picture, Scene, W
 ABOVE, BELOW = (56, 128, 204), (208, 64, 42)
 """Both have 3:1 on a white and on a black ground."""
 
-MOST = 2.0
-"""Times its mean by which a response differs from it, from which on the colour grows no stronger."""
+LEAST, MOST = 0.1, 2.0
+"""Times its mean by which a response differs from it, from which on the colour grows no stronger: from, up to."""
 
-NAMED = 40
+NAMED = 20
 """Classes up to which each column is named."""
 
 TALL = 480.0
@@ -49,9 +49,10 @@ class Panel:
 
 
 def strongest(panels: Sequence[Panel]) -> float:
-    """The difference that has the strongest colour: the largest of all panels, at most `MOST`."""
-    found = max((float(np.nanmax(np.abs(panel.values), initial=0.0)) for panel in panels), default=0.0)
-    return min(found, MOST) or 1.0
+    """The difference from which on the colour is strongest: 1.5 times the median of the rows' largest ones, so that a
+    few channels with a mean near 0 do not leave the others pale."""
+    largest = np.concatenate([np.nanmax(np.abs(panel.values), axis=1, initial=0.0) for panel in panels])
+    return float(np.clip(1.5 * np.median(largest[largest > 0]), LEAST, MOST)) if largest.any() else MOST
 
 
 def selectivity(panels: Sequence[Panel], rows: Sequence[str], classes: Sequence[str]) -> Scene:
@@ -100,7 +101,7 @@ def _plan(panels: Sequence[Panel], rows: Sequence[str], classes: Sequence[str]) 
         scale = max(1, round(_SIDE / height))
         gap = max(1, round(2 / scale))
         down, room = float((height + gap) * scale), float((wide + gap) * scale * ranks)
-    across = _COLUMN if count <= NAMED else max(1.0, math.floor(300 / count))
+    across = _COLUMN if count <= NAMED else max(1.0, math.floor(240 / count))
     names = distinct(tuple(classes), 18) if count <= NAMED else ()
     widest = max((text_width(name, SMALL) for name in names), default=0.0)
     upright = widest > across - 3
@@ -138,7 +139,7 @@ def _panel(panel: Panel, plan: _Plan, limit: float, left: float, top: float) -> 
             yield Words(middle_x, y - 5, name, "muted", SMALL, anchor="middle")
     if not plan.names:
         yield Words(x, y - 5, f"{count:,} classes", "muted", SMALL)
-    yield Words(x, y + tall + 16, f"strongest: ±{short_number(limit, 2)} × mean", "muted", SMALL)
+    yield Words(x, y + tall + 16, f"strongest: ±{short_number(limit, 2)} × mean or more", "muted", SMALL)
     if panel.pictures is not None:
         yield from _pictures(panel.pictures, plan, left + plan.pictures, y)
 

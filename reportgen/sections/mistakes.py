@@ -88,7 +88,7 @@ def _finding(context: PageContext, result: Confusion) -> str:
     most = result.mistakes[:2]
     if most and (len(most) == 1 or most[0].count > most[1].count):
         true, predicted = result.classes[most[0].true], result.classes[most[0].predicted]
-        text += f"; most often {true} is taken for {predicted} ({most[0].count:,} times)"
+        text += f"; most often {true} is taken for {predicted} ({plural(most[0].count, 'time')})"
     label = hardest(result)
     if label is None:
         return f"{text}."

@@ -60,11 +60,13 @@ def _finding(context: PageContext, found: Calibration, right: np.ndarray, record
     if len(right) < FEW:
         return f"{of[0].upper()}{of[1:]} are too few to say how far the confidence can be trusted."
     low, high = wilson(hits, len(right))
+    # As many digits as show which is larger.
+    digits = 3 if f"{found.error:.3f}" != f"{found.chance[1]:.3f}" else 5
     numbers = (
         f"{percent(found.mean)} confident on average, it is right in {percent(hits / len(right))} of {of} "
-        f"({interval(low, high)}); ECE {found.error:.3f}"
+        f"({interval(low, high)}); ECE {found.error:.{digits}f}"
     )
-    limit = f"{found.chance[1]:.3f}"
+    limit = f"{found.chance[1]:.{digits}f}"
     if found.error <= found.chance[1]:
         return f"{numbers}, no more than perfect calibration can show on as many (up to {limit})."
     beyond = f"{numbers}, beyond what perfect calibration can show (up to {limit})"
