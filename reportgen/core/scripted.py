@@ -95,15 +95,18 @@ SHADES = 12
 
 @dataclass(frozen=True)
 class Shades:
-    """What a script can show behind the tokens of a text, or over the patches of a picture, in place of what the
-    drawing shows there; their places are its `Hook` "tokens".
+    """What a script can show behind the tokens of a text, over the patches of a picture or on the rows of a graph, in
+    place of what the drawing shows there; their places are its `Hook` "tokens".
 
     `groups` have a title, a name for each thing to choose, and whether its shades depend on the token that reads.
     `data` is the result of `analysis.quantise.pack` of int16 for each group: [name, token], or [name and reading token,
-    token] where they depend on it; from -SHADES, the most negative, to SHADES. `chosen` is the token that reads first.
+    token] where they depend on it; from -SHADES, the most negative, to SHADES. `chosen` is the token that reads first,
+    `strongest` the opacity of SHADES, `words` what it stands for.
     """
 
     count: int
     chosen: int
     groups: tuple[tuple[str, tuple[str, ...], bool], ...]
     data: bytes = field(repr=False)
+    strongest: float = 0.6
+    words: str = "The strongest shade is the largest magnitude of a row: blue positive, red negative."

@@ -103,7 +103,9 @@ def _part(part: Part, style: _Style) -> str:
         case Boxes(boxes, color, alpha):
             if not len(boxes):
                 return ""
-            look = {**paint(fill=color), "shape-rendering": "crispEdges", **_opacity("fill-opacity", alpha)}
+            # Of boxes that are there to be pointed at, nobody sees the edges.
+            edges = {"shape-rendering": "crispEdges"} if alpha else {}
+            look = {**paint(fill=color), **edges, **_opacity("fill-opacity", alpha)}
             return _element("path", {"d": _box_path(boxes), **look})
         case Lines(lines, color, width, alpha, dashes):
             look = {"fill": "none", **paint(stroke=color), "stroke-width": number(width)}

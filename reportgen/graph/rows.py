@@ -4,7 +4,7 @@ for row in rows(part, network, look):
     row.name, row.said                         # "conv1", "Conv 28×28×32 · 320"
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,8 +15,19 @@ from reportgen.graph.folding import Module, Part, Repeat, layers_of, owner, shap
 
 
 @dataclass(frozen=True)
+class Measure:
+    """Shares from 0 to 1 of layers by path at several moments, by their names; NaN where a layer has none."""
+
+    title: str
+    names: tuple[str, ...]
+    shares: Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True)
 class Look:
     """What is shown of the layers by path: a tint from 0 to 1 with words on it, a short mark, a small colour picture.
+
+    `measures` are what a script can tint them by instead.
 
     `scale` has the words at the weakest and at the strongest tint. `opened` are the structures of the modules that are
     drawn with what is in them, and `insides` has for one that is not the id of the figure that shows it.
@@ -29,6 +40,7 @@ class Look:
     pictures: Mapping[str, np.ndarray] = field(default_factory=dict)
     opened: frozenset[object] = frozenset()
     insides: Mapping[object, str] = field(default_factory=dict)
+    measures: tuple[Measure, ...] = ()
 
 
 @dataclass(frozen=True)

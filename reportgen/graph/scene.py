@@ -13,11 +13,11 @@ import numpy as np
 
 from reportgen.core.network import Network
 from reportgen.figures.fonts import text_width
-from reportgen.figures.scene import SMALL, WIDTH, Arrows, Boxes, Lines, Link, Picture, Scene, Words, rectangle
+from reportgen.figures.scene import SMALL, WIDTH, Arrows, Boxes, Hook, Lines, Link, Picture, Scene, Words, rectangle
 from reportgen.figures.scene import Part as Drawn
 from reportgen.graph.folding import Module, Part, Repeat, joins, layers_of, shape_of
 from reportgen.graph.layout import layout
-from reportgen.graph.rows import Look, Row, middle_cut, rows
+from reportgen.graph.rows import Look, Measure, Row, middle_cut, rows
 
 ROW, PAD, GAP = 17.0, 7.0, 12.0
 """Height of a node's row; space at its sides; least space between a name and what follows it."""
@@ -75,10 +75,24 @@ def graph(parts: Sequence[Part], network: Network, look: Look) -> Scene:
     ink = _Ink()
     _draw(panel, 1.0, 1.0, look, ink)
     width, height = panel.width + 2 + 2 * RIM, panel.height + 2 + 2 * RIM
+    hook = [Hook("tokens", tuple(np.round([box for _, box in ink.rows], 1).ravel().tolist()))] if look.measures else []
     if look.scale is None:
-        return Scene(width, height, ink.parts())
+        return Scene(width, height, ink.parts(hook))
     wanted = sum(text_width(words, SMALL) for words in look.scale) + SHADES * 14 + 2 * PAD
-    return Scene(max(width, wanted), height + GAP + 16, (*ink.parts(), *_scale(look.scale, height + GAP)))
+    return Scene(max(width, wanted), height + GAP + 16, ink.parts([*_scale(look.scale, height + GAP), *hook]))
+
+
+def row_shares(parts: Sequence[Part], network: Network, look: Look, measure: Measure) -> np.ndarray:
+    """[moment, row] of the whole network's drawing: the mean share of each row's layers, NaN where none has one."""
+    ink = _Ink()
+    _draw(_Plan(network, look).panel(parts, None, "", [], []), 1.0, 1.0, look, ink)
+    found = np.full((len(measure.names), len(ink.rows)), np.nan)
+    for place, (row, _) in enumerate(ink.rows):
+        known = np.array([measure.shares[layer.path] for layer in row.layers if layer.path in measure.shares], float)
+        counts = np.isfinite(known).sum(axis=0)
+        if counts.any():
+            np.divide(np.nan_to_num(known).sum(axis=0), counts, out=found[:, place], where=counts > 0)
+    return found
 
 
 def blocks(groups: Sequence[tuple[str, Sequence[Part]]], network: Network, look: Look) -> Scene:
@@ -247,15 +261,19 @@ class _Ink:
     paths: dict[bool, list[np.ndarray]] = field(default_factory=lambda: {True: [], False: []})
     rims: list[np.ndarray] = field(default_factory=list)
     grounds: list[tuple[float, float, float, float]] = field(default_factory=list)
+    tints: dict[float, list[tuple[float, float, float, float]]] = field(default_factory=dict)
+    rows: list[tuple[Row, tuple[float, float, float, float]]] = field(default_factory=list)
     words: list[Drawn] = field(default_factory=list)
     outlines: list[np.ndarray] = field(default_factory=list)
 
-    def parts(self) -> tuple[Drawn, ...]:
-        """In drawing order: edges behind the nodes."""
+    def parts(self, between: Sequence[Drawn] = ()) -> tuple[Drawn, ...]:
+        """In drawing order: edges behind the nodes; `between` behind the words."""
         behind: list[Drawn] = [Lines(tuple(self.boxes), "muted", 0.8, dashes=(4, 3))] if self.boxes else []
         behind += [Arrows(tuple(found), "muted", head=HEAD * ends) for ends, found in self.paths.items() if found]
         behind += [Lines(tuple(self.rims), "muted", 0.8)] if self.rims else []
-        return (*behind, Boxes(np.array(self.grounds), "ground"), *self.words, Lines(tuple(self.outlines), "ink", 0.8))
+        behind.append(Boxes(np.array(self.grounds), "ground"))
+        behind += [Boxes(np.array(boxes), "accent", alpha) for alpha, boxes in sorted(self.tints.items())]
+        return (*behind, *between, *self.words, Lines(tuple(self.outlines), "ink", 0.8))
 
 
 def _draw(panel: _Panel, left: float, top: float, look: Look, ink: _Ink) -> None:
@@ -300,10 +318,12 @@ def _card(card: _Card, left: float, top: float, look: Look, ink: _Ink) -> None:
             continue
         above, below = top if number == 0 else y, bottom if row is card.rows[-1] else y + ROW
         tints = [look.tints[layer.path] for layer in row.layers if layer.path in look.tints]
-        shade = ("accent", STRONGEST * sum(tints) / len(tints)) if tints else ("ground", 1.0)
-        ink.words.append(
-            Link(row.target, (Boxes(np.array([[left, above, edge, below]]), *shade), *words), _note(row, look))
-        )
+        box = left, above, edge, below
+        ink.rows.append((row, box))
+        if any(tints):
+            ink.tints.setdefault(round(STRONGEST * sum(tints) / len(tints), 3), []).append(box)
+        # Nothing is seen of the link's own box, but it is where a pointer finds it.
+        ink.words.append(Link(row.target, (Boxes(np.array([box]), "ground", 0.0), *words), _note(row, look)))
     if card.picture is not None:
         tall, wide = (PICTURE * side / max(card.picture.shape[:2]) for side in card.picture.shape[:2])
         x, y = right - 2 - (PICTURE + wide) / 2, top + (card.height - tall) / 2

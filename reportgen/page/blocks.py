@@ -262,11 +262,11 @@ def figure(pen: Pen, part: Figure) -> Markup:
 
 def _shades(part: Figure) -> dict[str, Any] | None:
     """What the script needs to show them, with the packed numbers."""
-    if part.shades is None:
+    if (shades := part.shades) is None:
         return None
-    groups = [(clean(title), [clean(name) for name in names], reads) for title, names, reads in part.shades.groups]
-    packed = base64.b64encode(part.shades.data).decode("ascii")
-    return {"stated": {"count": part.shades.count, "chosen": part.shades.chosen, "groups": groups}, "packed": packed}
+    groups = [(clean(title), [clean(name) for name in names], reads) for title, names, reads in shades.groups]
+    stated = {name: getattr(shades, name) for name in ("count", "chosen", "strongest", "words")} | {"groups": groups}
+    return {"stated": stated, "packed": base64.b64encode(shades.data).decode("ascii")}
 
 
 def _picture(pen: Pen, part: Figure) -> Markup:

@@ -7,22 +7,25 @@ from functools import partial
 import numpy as np
 
 from reportgen.analysis.channels import strongest
+from reportgen.analysis.quantise import pack
 from reportgen.core.network import INPUT, Layer, Network, is_kernel
 from reportgen.core.report import Block, Entry, Figure, Fold, Section
+from reportgen.core.scripted import Shades
 from reportgen.figures.chart import chart
 from reportgen.figures.export import export
 from reportgen.figures.mosaic import FEW
 from reportgen.figures.palettes import to_indices
 from reportgen.figures.svg import drawing
+from reportgen.figures.text import shades
 from reportgen.graph.folding import Chain, Module, Part, Repeat, fold, layers_of, shape_of
 from reportgen.graph.ranks import rank
-from reportgen.graph.rows import Look, rows, times
-from reportgen.graph.scene import blocks, graph
+from reportgen.graph.rows import Look, Measure, rows, times
+from reportgen.graph.scene import STRONGEST, blocks, graph, row_shares
 from reportgen.graph.stretches import stretched
 from reportgen.sections.context import PageContext
 from reportgen.sections.enlarged import range_of
 from reportgen.sections.limits import coarse
-from reportgen.sections.words import called, listed, percent, plural
+from reportgen.sections.words import called, listed, moment, percent, plural
 
 MOST = 24
 """Nodes up to which modules are drawn with what is in them."""
@@ -66,7 +69,8 @@ def section(
     finding = f"{_finding(network, parts, opened)}{finding}"
     stretches = any(isinstance(group, Module) for group in _groups(parts, network, opened))
     caption = f"{_caption(look, stretches)}{said}{words}"
-    drawn: list[Block] = [Figure("graph-whole", picture, finding, caption, export=partial(export, scene), wide=True)]
+    whole = Figure("graph-whole", picture, finding, caption, export=partial(export, scene), wide=True)
+    drawn: list[Block] = [replace(whole, shades=_shades(parts, network, look))]
     if insides:
         figures = [_inside(module, network, replace(look, opened=within)) for module, within in insides.values()]
         names = listed([module.path for module, _ in insides.values()], 3)
@@ -76,6 +80,15 @@ def section(
     if groups:
         drawn.append(Fold("Every block of one shape or stretch", (_every(groups, network, look),)))
     return Section("graph", "The network, drawn", finding, tuple(drawn))
+
+
+def _shades(parts: Sequence[Part], network: Network, look: Look) -> Shades | None:
+    """The measures, row by row, as the page's script shows them."""
+    if not look.measures:
+        return None
+    levels = [shades(row_shares(parts, network, look, measure), 1.0) for measure in look.measures]
+    groups = tuple((measure.title, measure.names, False) for measure in look.measures)
+    return Shades(levels[0].shape[1], 0, groups, pack(levels), STRONGEST, "White: none, or not known.")
 
 
 def _every(groups: Sequence[Repeat | Module], network: Network, look: Look) -> Figure:
@@ -170,6 +183,7 @@ def _measured(context: PageContext) -> tuple[Look, str]:
     if not most > 0 or context.before is None:
         return Look(marks=marks), ""
     look = Look(
+        measures=tuple(_measures(context)),
         tints={path: value / most for path, value in changed.items()},
         notes={path: f"changed by {percent(value)}" for path, value in changed.items()},
         scale=(f"change of the kernel: {percent(0.0)}", percent(most)),
@@ -179,6 +193,26 @@ def _measured(context: PageContext) -> tuple[Look, str]:
         f" The bluer, the more the kernel changed from {context.before.name} to {context.now.name}: mean absolute "
         "change / mean absolute value before."
     )
+
+
+def _measures(context: PageContext) -> Iterator[Measure]:
+    """Of every layer at the end of each epoch: the last update of its kernel, and its share of dead channels."""
+    run, health = context.run, context.checkup
+    updates = {name: each for name, each in health.updates.items() if name in context.holders and each}
+    if updates:
+        ratios = [float(update.ratio) for each in updates.values() for update in each]
+        most = max(filter(np.isfinite, ratios), default=0.0)
+        shares: dict[str, Sequence[float]] = {}
+        for name, each in updates.items():
+            ratios = [float(update.ratio) / (most or 1.0) for update in each]
+            layer = context.holders[name]
+            shares[layer] = [max(pair) for pair in zip(ratios, shares.get(layer, ratios), strict=True)]
+        names = tuple(moment(run, update.epoch) for update in next(iter(updates.values())))
+        yield Measure(f"last update of the kernel: bluest {percent(most)} of its size", names, shares)
+    dead = {path: [len(at.dead) / max(at.channels, 1) for at in each] for path, each in health.channels.items()}
+    if health.whole and any(any(each) for each in dead.values()):
+        names = tuple("untrained" if epoch == 0 else moment(run, epoch) for epoch in health.epochs)
+        yield Measure("dead channels: bluest all of a layer", names, dead)
 
 
 def _pictures(context: PageContext, parts: Sequence[Part], look: Look) -> tuple[dict[str, np.ndarray], str]:

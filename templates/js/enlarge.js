@@ -59,7 +59,7 @@
     dialog.showModal();
   };
 
-  for (const figure of document.querySelectorAll(".figure:not(.animation, .explorer, [data-live], [data-shades])")) {
+  for (const figure of document.querySelectorAll(".figure:not(.animation, .explorer, [data-live], .chooses)")) {
     const name = figure.querySelector("figcaption .number").textContent.replace(/\.$/, "");
     const button = make("button", { type: "button", class: "plain enlarge", "aria-label": `Enlarge ${name}` }, "Enlarge");
     figure.querySelector("figcaption").append(button);

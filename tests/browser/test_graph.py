@@ -86,3 +86,18 @@ def test_paper_has_the_drawing_whole_and_no_list_of_links(visit, page_file):
     page.emulate_media(media="print")
     assert page.locator("#graph-whole svg").is_visible()
     assert not page.locator("#graph-whole .as-text").is_visible()
+
+
+def test_an_epochs_measure_is_chosen_and_put_back(visit, page_file):
+    page = visit(page_file, viewport={"width": 1280, "height": 900})
+    figure = page.locator("#graph-whole")
+    tints = "[...document.querySelectorAll('#graph-whole svg > path.accent-fill')].map((x) => x.getAttribute('d'))"
+    printed, caption = page.evaluate(tints), figure.locator("figcaption > span").inner_text()
+    figure.get_by_role("combobox").select_option("0 0")
+    page.wait_for_function("document.querySelector('#graph-whole figcaption').textContent.includes('last update')")
+    chosen = page.evaluate(tints)
+    assert chosen and chosen != printed
+    assert figure.locator("svg > a").first.get_attribute("href").startswith("#maps-")
+    figure.get_by_role("combobox").select_option("as printed")
+    page.wait_for_function(f"JSON.stringify({tints}) === JSON.stringify({printed!r})")
+    assert figure.locator("figcaption > span").inner_text() == caption

@@ -9,15 +9,17 @@ import pytest
 from reportgen import build, open_run
 from reportgen.core.network import INPUT
 from reportgen.core.report import Document, Figure, Raster, Section
+from reportgen.core.scripted import SHADES
 from reportgen.graph.rows import Look
 from reportgen.page.html import html
 from reportgen.page.markdown import markdown
 from reportgen.page.outline import walk
-from reportgen.sections import graph
+from reportgen.sections import Moment, Options, PageContext, graph
 from tests.graph.test_folding import add, conv, network
 from tests.graph.test_scene import captured
 from tests.page.parsing import parse
 from tests.sections.test_inspection import inspect
+from tests.sections.test_reading import unpacked
 
 
 def section_of(report):
@@ -61,6 +63,24 @@ def test_the_text_form_has_every_layer_and_what_it_reads(recorded, page):
 def test_a_changed_kernel_is_tinted_and_says_so(recorded, page):
     notes = [title.whole() for title in drawn(page).find("title")]
     assert notes and all(re.fullmatch(r"changed by \d+\.\d\N{NO-BREAK SPACE}%", note) for note in notes)
+
+
+def test_rows_can_be_tinted_by_a_measure_of_an_epoch(recorded):
+    context = PageContext(
+        Moment(run := open_run(recorded), max(run.snapshots)), Moment(run, 0), Options(embedding="pca")
+    )
+    whole = graph.build(context).blocks[0]
+    (title, names, by_token), *_ = whole.shades.groups
+    assert title.startswith("last update of the kernel") and not by_token
+    updates = context.checkup.updates
+    assert list(names) == [f"epoch {update.epoch}" for update in next(iter(updates.values()))]
+    hooked = re.search(r'data-tokens="([^"]+)"', whole.picture.svg)[1]
+    assert len(hooked.split()) == 4 * whole.shades.count
+    found = unpacked(whole.shades)[0]
+    most = max(update.ratio for each in updates.values() for update in each)
+    for place in range(len(names)):
+        expected = sorted(round(SHADES * each[place].ratio / most) for each in updates.values())
+        assert sorted(found[place].tolist())[-len(expected) :] == expected
 
 
 def test_markdown_has_the_picture_and_the_text(recorded, tmp_path):
