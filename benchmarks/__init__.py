@@ -10,6 +10,8 @@ BENCHMARKS = (
     "step",
     "activity",
     "building",
+    "many",
+    "large",
     "comparing",
     "pictures",
     "drawing",

@@ -13,15 +13,15 @@ def measure(settings: Settings) -> list[Row]:
     if settings.tiny:
         write_run(run, images=30)
     else:
-        _train(run)
+        record(run)
     with contestant(settings, "benchmarks.building:page", run=str(run), out=str(settings.folder / "page.html")) as side:
         first = side.run()["seconds"]
         taken = tuple(side.run()["seconds"] for _ in range(settings.rounds))
     return [Row("`build` of the demo run", taken, 6.0, "s", f"the first in a process {spoken(first)}")]
 
 
-def _train(run: Path) -> None:
-    """As `reportgen demo` does."""
+def record(run: Path) -> None:
+    """Train as `reportgen demo` does."""
     from reportgen.data import load_dataset
     from reportgen.models import build
     from reportgen.training import train

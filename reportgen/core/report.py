@@ -259,6 +259,11 @@ class Fold:
     blocks: "tuple[Block, ...]"
 
 
+def folded(table: Table, summary: str) -> Table | Fold:
+    """The table, in a fold where it has more than 40 rows."""
+    return table if len(table.rows) <= 40 else Fold(summary, (table,))
+
+
 Block = Text | Table | Figure | FigureRow | Fold | Explorer | Examples
 
 

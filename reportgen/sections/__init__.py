@@ -64,7 +64,7 @@ _TASKS = (
 _GRAPH = SectionSpec(graph.build)
 _PARAMETERS = SectionSpec(parameters.build, shrinks=("layers", "channels", "levels"))
 _EXPLORER = SectionSpec(explorer.build, frozenset({Need.BEFORE}), shrinks=("packed",))
-_SCATTER = SectionSpec(parameters.build_scatter, frozenset({Need.BEFORE}))
+_SCATTER = SectionSpec(parameters.build_scatter, frozenset({Need.BEFORE}), shrinks=("layers",))
 _LANDSCAPE = SectionSpec(landscape.build)
 _IMAGES = SectionSpec(images.build, frozenset({Need.PICTURES}))
 _CHANGES = SectionSpec(changes.build, frozenset({Need.MAPS, Need.COMPARABLE}))

@@ -8,7 +8,7 @@ import numpy as np
 
 from reportgen.analysis.checkup import Checkup, Update
 from reportgen.analysis.health import LayerHealth
-from reportgen.core.report import Block, Numbers, Section, Table, Text
+from reportgen.core.report import Block, Numbers, Section, Table, Text, folded
 from reportgen.sections import score
 from reportgen.sections.context import PageContext
 from reportgen.sections.words import NOT_DEFINED, listed, moment, noun, percent, plural
@@ -34,9 +34,9 @@ def build(context: PageContext) -> Section:
     drawn, way, behind = score.blocks(context) if context.before is not None else ([], "", ())
     blocks += drawn
     if found.channels:
-        blocks.append(_layers(context))
+        blocks.append(folded(_layers(context), "Channels of every layer"))
     if any(found.updates.values()):
-        blocks.append(_updates(found, context.run.stage))
+        blocks.append(folded(_updates(found, context.run.stage), "Updates of every kernel"))
     blocks += [Text(text, "method") for text in (_method(context), way) if text]
     numbers = (
         Numbers("health_layers.csv", _LAYER_COLUMNS, lambda: _layer_rows(found)),

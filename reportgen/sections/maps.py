@@ -91,6 +91,8 @@ def _finding(context: PageContext) -> str:
     noun = "feature map" if context.map_layers else "unit"
     text = f"{plural(channels * len(names), noun)}: {plural(channels, 'channel')} in {plural(len(layers), 'layer')}"
     text += f" for each of {len(names)} inputs." if len(names) > 1 else f" for {names[0]}."
+    if context.limits.layers is not None and context.limits.layers < len(context.layers):
+        text += f" {context.limits.layers} of {plural(len(context.layers), 'layer')} are drawn."
     known = [(x, peak) for x in layers if (peak := strongest(context.stats[x.path])[0]) is not None]
     if known:
         layer, peak = known[-1]

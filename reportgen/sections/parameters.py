@@ -9,7 +9,7 @@ import numpy as np
 from reportgen.analysis.diffs import ParamDiff
 from reportgen.core.network import Layer, Role, is_kernel
 from reportgen.core.numbers import short_number
-from reportgen.core.report import Block, Figure, FigureRow, Mosaic, Numbers, Section, Table, Text
+from reportgen.core.report import Block, Figure, FigureRow, Mosaic, Numbers, Section, Table, Text, folded
 from reportgen.figures.chart import chart
 from reportgen.figures.export import picture_export
 from reportgen.figures.kernels import KernelTiles, head_tiles, kernel_tiles
@@ -53,7 +53,12 @@ def build(context: PageContext) -> Section | None:
         "parameters",
         f"Parameters and their change, {before.name} to {now.name}",
         _finding(context.diffs, before, now),
-        (*([_colored(context, first)] if first else []), *rows, _table(context.diffs, before), Text(method, "method")),
+        (
+            *([_colored(context, first)] if first else []),
+            *rows,
+            folded(_table(context.diffs, before), "Every parameter"),
+            Text(method, "method"),
+        ),
         (Numbers("diffs.csv", _COLUMNS, lambda: _rows(context.diffs, before, now)),),
     )
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from reportgen.core.numbers import short_number
 from reportgen.core.outcome import Kind
-from reportgen.core.report import Block, Figure, FigureRow, Section, Table
+from reportgen.core.report import Block, Figure, FigureRow, Section, Table, folded
 from reportgen.figures.chart import chart
 from reportgen.figures.export import picture_export
 from reportgen.figures.matrices import heatmap
@@ -36,14 +36,16 @@ def build(context: PageContext) -> Section | None:
         one = plural(context.run.batch("evaluation").size, noun(context.run))
         return Section("samples", "Samples of the data", f"The evaluation set has {one}.", tuple(blocks))
     counts = np.bincount(labels, minlength=len(classes))
+    one = noun(context.run)
     table = Table(
         "samples-counts",
-        f"Evaluation {noun(context.run)}s per class.",
-        ("Class", f"{noun(context.run).capitalize()}s"),
-        tuple((name, int(n)) for name, n in zip(classes, counts, strict=True)),
+        f"Evaluation {one}s per class.{'' if counts.all() else ' Classes without any are left out.'}",
+        ("Class", f"{one.capitalize()}s"),
+        tuple((name, int(n)) for name, n in zip(classes, counts, strict=True) if n),
         "lr",
     )
-    return Section("samples", "Samples of the data", _finding(context, counts), (*blocks, table))
+    counted = folded(table, f"{one.capitalize()}s per class")
+    return Section("samples", "Samples of the data", _finding(context, counts), (*blocks, counted))
 
 
 def _finding(context: PageContext, counts: np.ndarray) -> str:
