@@ -1,12 +1,13 @@
 """`replay` of 20 checkpoints of the four-conv network, against a loop that restores and evaluates them by itself.
 
-What limits it, in seconds of processor time for 20 checkpoints and 1,000 images (2 cores, jax 0.10.2), of 7.1 against
+What limits it, in seconds of processor time for 20 checkpoints and 1,000 images (2 cores, jax 0.10.2), of 19 against
 3.8 of the bare loop:
 
-    evaluating, every layer captured and reduced   5.1    the plain pass: 2.5
-    reading each checkpoint, twice                 1.1    Orbax: 1.3
-    tracing and compiling                          0.6
-    digests and sketches                           0.3
+    the examples that each channel responds to most   12      as `reportgen train` keeps them; `Keep()` does not
+    evaluating, every layer captured and reduced       5.1    the plain pass: 2.5
+    reading each checkpoint, twice                     1.1    Orbax: 1.3
+    tracing and compiling                              0.6
+    digests and sketches                               0.3
 
 XLA compiles the plain pass into one fusion whose values never leave the cache. A captured value has to be written out,
 and the fusion ends there: that alone, without any reduction, doubles the time (returning all layers takes 2.2 of it).
