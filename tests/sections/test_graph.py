@@ -8,8 +8,9 @@ import pytest
 
 from reportgen import build, open_run
 from reportgen.core.network import INPUT
-from reportgen.core.report import Document, Figure, Raster, Section
+from reportgen.core.report import Document, Figure, Section
 from reportgen.core.scripted import SHADES
+from reportgen.figures.mosaic import image
 from reportgen.graph.rows import Look
 from reportgen.page.html import html
 from reportgen.page.markdown import markdown
@@ -109,7 +110,7 @@ def test_what_no_figure_shows_is_no_link(recorded):
 def test_networks_of_real_depth_take_few_bytes_with_all_their_links(name, most):
     net = captured(name)
     shown = graph.section(net, (32, 32, 3), Look(tints=dict.fromkeys(net.layers, 0.5), scale=("0", "1")), "")
-    picture = Raster(b"", "image/png", 1, 1)
+    picture = image(np.zeros((1, 1, 1)), 0, 1)
     figures = tuple(
         Figure(f"{aspect}-{layer.path.replace('/', '-').replace('#', '-')}", picture, "", "", of=(aspect, layer.path))
         for layer in net.distinct
