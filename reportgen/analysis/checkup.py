@@ -20,7 +20,7 @@ from reportgen.analysis.health import (
     ranges_health,
     update_ratio,
 )
-from reportgen.core.network import PASSING, Layer, is_kernel
+from reportgen.core.network import ATTENTION, PASSING, Layer, is_kernel
 from reportgen.core.outcome import Classification
 from reportgen.core.run import Observation, Run
 
@@ -86,7 +86,7 @@ def checkup(run: Run) -> Checkup:
         steps=tuple(steps),
         images=max((health[-1].images for health in channels.values()), default=0),
         whole=whole,
-        channels={layer.path: channels[layer.path] for layer in layers if layer.role not in PASSING},
+        channels={layer.path: channels[layer.path] for layer in layers if _judged(layer)},
         updates=_updates(run, ends),
     )
 
@@ -97,8 +97,13 @@ def final_health(run: Run) -> tuple[LayerHealth, ...]:
     if not steps:
         return ()
     last = run.observations[steps[-1]]
-    layers = [layer for layer in run.network.distinct if layer.role not in PASSING and _recorded([last], layer)]
+    layers = [layer for layer in run.network.distinct if _judged(layer) and _recorded([last], layer)]
     return tuple(_channels(run, last, layer) for layer in layers)
+
+
+def _judged(layer: Layer) -> bool:
+    """Whether it has channels of its own: pooling hands on what died before, and attention weights have keys."""
+    return layer.role not in PASSING and layer.axes != ATTENTION
 
 
 def last_updates(run: Run) -> dict[str, Update]:

@@ -273,7 +273,7 @@ def _ranges(context: PageContext) -> list[Block]:
     rows = tuple(
         (
             layer.path,
-            layer.channels,
+            layer.channels if layer.axes != ATTENTION else plural(layer.channels, "key"),
             *(short_number(float(at)) if np.isfinite(at) else None for at in (low.min(), high.max())),
             short_number(float(np.median(high - low))) if np.isfinite([low, high]).all() else None,
         )
@@ -295,6 +295,8 @@ def _ranges(context: PageContext) -> list[Block]:
 
 def _range_rows(context: PageContext) -> Iterator[tuple[Any, ...]]:
     for layer, (low, high) in _known_ranges(context):
+        if layer.axes == ATTENTION:
+            continue
         for channel, ends in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
             yield layer.path, channel, *(at if np.isfinite(at) else None for at in ends)
 

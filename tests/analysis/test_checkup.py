@@ -1,13 +1,14 @@
 """The look over a whole run, on runs made by hand: what is found, and how little is read for it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reportgen.analysis.checkup import EPOCHS, checkup
+from reportgen.analysis.checkup import EPOCHS, checkup, final_health
 from reportgen.analysis.health import first_non_finite, ranges_health
-from reportgen.core.network import Layer, Network, role_of
+from reportgen.core.network import ATTENTION, Layer, Network, role_of
 from reportgen.core.outcome import Classification
 from reportgen.core.run import MetricRow, Metrics, Observation, Run, Snapshot
 from reportgen.errors import DataError
@@ -131,6 +132,13 @@ def test_hundreds_of_epochs_are_thinned_and_the_first_broken_one_is_still_found(
     assert found.broken_layer[0] == 137
     assert len(activations.asked) <= EPOCHS + 2 * (400 // EPOCHS)
     assert len(snapshots.asked) <= 5 * EPOCHS
+
+
+def test_keys_that_no_query_reads_are_no_dead_channels():
+    weights = Layer("w", "attention_weights", role_of("attention_weights"), (2, 3, 3), axes=ATTENTION)
+    made = run(kept(3), {2: answers(2, 1, {"w": np.array([[0, 0, 0], [0, 1, 1]], np.float32), "a": GOOD})}, ("a",))
+    made = replace(made, network=Network("net", {**made.network.layers, "w": weights}))
+    assert list(checkup(made).channels) == ["a"] and [health.path for health in final_health(made)] == ["a"]
 
 
 def test_without_ranges_the_probe_images_judge():
