@@ -62,6 +62,7 @@ def section(
         return None
     opened = _opened(parts, network)
     insides = _insides(parts, network, opened)
+    look = replace(look, measures=(*look.measures, *_sizes(network)))
     look = replace(look, opened=opened, insides={key: f"graph-inside-{i}" for i, key in enumerate(insides)})
     shown, words = pictures(parts, look) if pictures is not None else ({}, "")
     scene = graph(parts, network, replace(look, pictures=shown))
@@ -213,6 +214,15 @@ def _measures(context: PageContext) -> Iterator[Measure]:
     if health.whole and any(any(each) for each in dead.values()):
         names = tuple("untrained" if epoch == 0 else moment(run, epoch) for epoch in health.epochs)
         yield Measure("dead channels: bluest all of a layer", names, dead)
+
+
+def _sizes(network: Network) -> Iterator[Measure]:
+    """The number of each layer's parameters."""
+    counts = {path: layer.parameters for path, layer in network.layers.items() if layer.parameters}
+    if counts:
+        most = max(counts.values())
+        shares = {path: (count / most,) for path, count in counts.items()}
+        yield Measure(f"parameters: bluest {most:,}", ("of each layer",), shares)
 
 
 def _pictures(context: PageContext, parts: Sequence[Part], look: Look) -> tuple[dict[str, np.ndarray], str]:

@@ -82,6 +82,11 @@ def test_rows_can_be_tinted_by_a_measure_of_an_epoch(recorded):
     for place in range(len(names)):
         expected = sorted(round(SHADES * each[place].ratio / most) for each in updates.values())
         assert sorted(found[place].tolist())[-len(expected) :] == expected
+    most = max(layer.parameters for layer in run.network.layers.values())
+    assert whole.shades.groups[-1] == (f"parameters: bluest {most:,}", ("of each layer",), False)
+    expected = [round(SHADES * x.parameters / most) for x in run.network.layers.values() if x.parameters]
+    sizes = unpacked(whole.shades)[-1][0]
+    assert sorted(sizes[sizes > 0].tolist()) == sorted(step for step in expected if step)
 
 
 def test_markdown_has_the_picture_and_the_text(recorded, tmp_path):
