@@ -44,6 +44,9 @@ def folder(tmp_path_factory):
     """A run, its comparison with itself, and files to read."""
     path = tmp_path_factory.mktemp("calls")
     Recorder(path / "run", NET, VARIABLES, **DATA).close()
+    with Recorder(path / "trained", NET, VARIABLES, **DATA) as recorder:
+        for step in (1, 2):
+            recorder.step(jax.tree.map(lambda leaf, step=step: leaf + 0.1 * step**2 * jnp.cos(leaf), VARIABLES))
     names = ("train_images", "train_labels", "test_images", "test_labels")
     np.savez(path / "data.npz", **dict(zip(names, (X, Y, X, Y), strict=True)), classes=["a", "b"])
     (path / "checkpoints").mkdir()
@@ -139,6 +142,7 @@ def calls(folder, tmp_path):
         "compare": called(reportgen.compare, base=run, new=run, embedding="pca"),
         "inspect": called(reportgen.inspect, model=NET, images=[X[0]], variables=VARIABLES),
         "inspect a run": called(reportgen.inspect, model=NET, run=run),
+        "landscape": called(reportgen.landscape, path=folder / "trained", model=NET, points=3),
         "load_dataset": called(reportgen.load_dataset, name_or_path=folder / "data.npz"),
         "open_run": called(open_run, path=run),
         "replay": called(reportgen.replay, checkpoints=folder / "checkpoints", dataset=DATASET, **replayed),
@@ -158,7 +162,7 @@ NAMES = (
     """
 Checkpoint/ComparisonReport.crossed/Figure/Keep/Recorder/Recorder.at/Recorder.close/Recorder.epoch/Recorder.flush
 Recorder.rows/Recorder.step/Recorder.steps/Report.save/Report.with_section/Report.write_figures/Report.write_numbers/Run.batch/Section
-Start/Table/Task/Text/build/build_site/compare/inspect/inspect a run/load_dataset/open_run/replay/replay pairs
+Start/Table/Task/Text/build/build_site/compare/inspect/inspect a run/landscape/load_dataset/open_run/replay/replay pairs
 replay a step/save_run/train
 """.replace("\n", "/")
     .strip("/")

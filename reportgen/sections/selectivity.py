@@ -143,8 +143,8 @@ def _caption(context: PageContext, layer: Layer, now: Response, rows: int, colum
     over = f"all evaluation {one}s" if now.of_all else f"the correctly classified evaluation {one}s"
     text = (
         f"{layer.path}: a row per channel, a column per class. Activity over {over} of the class, around the channel's "
-        "mean over classes: blue above it, red below, as a share of the mean. Channels stand in the order of the class "
-        "that they respond to most"
+        "mean over classes: blue for more, red for less, as a share of the mean. Channels stand in the order of the "
+        "class that they respond to most"
     )
     text += "." if rows <= NUMBERED else ", whose name they have (“none”: to no class more than to another)."
     if rows < layer.channels:

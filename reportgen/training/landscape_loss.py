@@ -16,7 +16,7 @@ from reportgen.capture import Capture
 from reportgen.capture.forward import forward_of
 from reportgen.core.outcome import Kind, Task
 from reportgen.core.run import Batch, Run
-from reportgen.errors import DataError, OptionError
+from reportgen.errors import DataError, ModelError, OptionError
 from reportgen.evaluate import Evaluator, loss_of
 from reportgen.evaluate.parts import named_leaves
 from reportgen.record.batches import examples, scored
@@ -32,7 +32,8 @@ STATISTICS = ("batch_stats", "BatchStat")
 class Loss:
     """The mean loss of the examples, of parameters with the other variables as they were at the last snapshot.
 
-    `name` is what the loss is called. Raises OptionError or DataError for a run of which there is none.
+    `name` is what the loss is called. Raises OptionError or DataError for a run of which there is none, ModelError for
+    a model that can't take the examples.
     """
 
     def __init__(
@@ -48,7 +49,13 @@ class Loss:
             )
         if batch.targets is None and task.kind in (Kind.CLASSIFICATION, Kind.REGRESSION):
             raise DataError("the loss needs targets: give data=(inputs, targets)", code="C101")
-        outputs = named_leaves(jax.eval_shape(forward.plain, variables, examples(batch.inputs, 2)))
+        try:
+            outputs = named_leaves(jax.eval_shape(forward.plain, variables, examples(batch.inputs, 2)))
+        except Exception as problem:  # whatever the user's code and the library beneath it raise
+            reason = str(problem).strip().partition("\n")[0][:300] or type(problem).__name__
+            raise ModelError(
+                f"the model can't take the examples with the run's variables: {reason}", code="M104"
+            ) from problem
         if task.output not in outputs:
             raise OptionError(f"the model has no output {task.output!r}, which the run scores", code="C103")
         batch = scored(batch, task, outputs[task.output].shape)
