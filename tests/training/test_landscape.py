@@ -216,7 +216,7 @@ def test_of_a_run_of_train_the_training_images_are_taken(tmp_path):
         ({"model": Dense(), "points": 2}, OptionError, "points"),
         ({"model": Dense(), "dataset": tiny_dataset()}, OptionError, "holds its own examples"),
         ({"model": Dense(), "data": X}, DataError, "needs targets"),
-        ({"model": Dense(), "data": (np.ones((4, 3, 7), np.float32), Y[:4])}, ModelError, "can't take the examples"),
+        ({"model": Dense(), "data": (X, Y), "apply": lambda *given: 1 / 0}, ModelError, "can't take the examples"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_the_run_untouched(options, error, message, dense):
