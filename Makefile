@@ -5,7 +5,7 @@
 # make ledger  capture, verify, record and build each architecture of the tests, into docs/ledger.md; goes on where it was
 # make docs    the documentation, as site/index.html
 # make gallery six reports into gallery/; REPORTGEN_DATA=folder with mnist/ and squeezenet/
-# make soak    the long form of the reliability tests: 200 kills, thousands of damaged runs; at most 10 minutes
+# make soak    the long form of the reliability tests: 200 kills, thousands of damaged runs; a quarter of an hour
 .PHONY: demo test check docs gallery bench ledger soak clean
 PYTHON ?= python3
 BIN := .venv/bin
