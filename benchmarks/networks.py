@@ -94,7 +94,7 @@ class GPT(nn.Module):
     def __call__(self, tokens):
         embed = nn.Embed(self.vocabulary, self.width)
         positions = self.param("positions", nn.initializers.normal(0.02), (self.length, self.width))
-        x = embed(tokens) + positions[: tokens.shape[1]]
+        x = embed(tokens) + positions[None, : tokens.shape[1]]
         for _ in range(self.depth):
             x = Block(self.heads, causal=True)(x)
         return embed.attend(nn.LayerNorm()(x))

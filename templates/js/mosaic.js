@@ -147,17 +147,20 @@
     if (svg.dataset.count === "1") continue;
     const own = Number(svg.getAttribute("width"));
     let wrap = null;
+    // In a row the picture makes its own box as narrow as it is itself: the row says what room there is.
+    const place = box.closest(".row-figures") ?? box;
     new ResizeObserver(() => {
+      const wide = place.clientWidth;
       // In the dialog it stands as it did in the page.
-      if (svg.closest("dialog") || (!wrap && box.clientWidth >= own) || !box.clientWidth) return;
+      if (svg.closest("dialog") || (!wrap && wide >= own) || !wide) return;
       read();
       wrap ??= wrapper(svg, at, labelOf);
-      const room = box.clientWidth - 4 - at.left - at.tileWidth;
-      const columns = box.clientWidth >= own ? at.ownColumns : Math.min(at.ownColumns, Math.max(1, 1 + Math.floor(room / at.pitchX)));
+      const room = wide - 4 - at.left - at.tileWidth;
+      const columns = wide >= own ? at.ownColumns : Math.min(at.ownColumns, Math.max(1, 1 + Math.floor(room / at.pitchX)));
       if (columns === at.columns) return;
       show(-1);
       at.columns = columns;
       wrap(columns);
-    }).observe(box);
+    }).observe(place);
   }
 })();

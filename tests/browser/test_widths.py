@@ -36,6 +36,18 @@ def test_what_is_wider_than_its_place_says_so(visit, page_file: Path, width: int
         assert "scrolls sideways" in page.evaluate(sign)
 
 
+def test_a_window_that_was_narrow_is_as_wide_again(visit, page_file: Path) -> None:
+    def widths(page) -> list[str]:
+        page.wait_for_timeout(300)
+        return page.evaluate("[...document.querySelectorAll('svg.tiles')].map((svg) => svg.getAttribute('width'))")
+
+    fresh = widths(visit(page_file, viewport={"width": 1400, "height": 900}))
+    page = visit(page_file, viewport={"width": 200, "height": 900})
+    assert widths(page) != fresh
+    page.set_viewport_size({"width": 1400, "height": 900})
+    assert widths(page) == fresh
+
+
 def test_a_phone_shows_the_whole_confusion_matrix_of_ten_classes(visit, page_file: Path) -> None:
     page = visit(page_file, viewport={"width": 380, "height": 900})
     box = page.locator("#mistakes-confusion .scroll")
