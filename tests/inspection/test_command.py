@@ -139,7 +139,7 @@ def test_labelled_images(recorded, files, monkeypatch, capsys):
     assert code == 0, err
     page = (files / "page.html").read_text(encoding="utf-8")
     activity = page.split('<section id="activity"')[1].split("</section>")[0]
-    assert 'id="excite-conv1"' in activity and 'id="activity-conv1-relu"' in activity
+    assert 'id="activity-conv1"' in activity and 'id="activity-conv1-relu"' in activity
     excited = rows(files / "numbers" / "excitations.csv")
     assert len(excited) == (4 + 4 + 10) * 9
     assert len(rows(files / "numbers" / "activity.csv")) == (4 + 4 + 10) * 10
