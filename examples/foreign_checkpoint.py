@@ -28,4 +28,4 @@ params = load_into(read("other.npz"), expected, rename=rules, layout="oihw")
 probe, test = (images[1500:1508], labels[1500:1508]), (images[1500:], labels[1500:])
 with reportgen.Recorder("runs/foreign", model, params, probe=probe, evaluation=test, overwrite=True) as recorder:
     print(f"accuracy in scikit-learn {other.score(*test):.4f}, in Flax {recorder.accuracy:.4f}")
-reportgen.build("runs/foreign").save("foreign.html")
+reportgen.build("runs/foreign", title="A perceptron of scikit-learn").save("foreign.html")
