@@ -132,7 +132,9 @@ def _part(part: Part, style: _Style) -> str:
         case Picture(left, top, width, height, pixels):
             place = {"x": left, "y": top, "width": width, "height": height}
             look = {name: number(value) for name, value in place.items()}
-            look |= {"preserveAspectRatio": "none", "image-rendering": "pixelated"}
+            if width * len(pixels) != height * pixels.shape[1]:
+                look["preserveAspectRatio"] = "none"
+            look["image-rendering"] = "pixelated"
             data = base64.b64encode(small_png(pixels)).decode("ascii")
             return _element("image", {**look, "href" if themed else "xlink:href": f"data:image/png;base64,{data}"})
 
