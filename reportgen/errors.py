@@ -90,6 +90,15 @@ def expect(name: str, value: Any, kinds: Any, words: str) -> None:
         raise OptionError(f"{name} must be {words}, not {value!r:.80}", code="O101")
 
 
+def reason_of(problem: Exception) -> str:
+    """What another library raised, for a sentence of ours: its first line, at most 300 characters, or its kind.
+
+    >>> reason_of(ValueError("shapes differ\\nat line 3")), reason_of(KeyError())
+    ('shapes differ', 'KeyError')
+    """
+    return str(problem).strip().partition("\n")[0][:300] or type(problem).__name__
+
+
 def choices(wanted: str, existing: Iterable[str]) -> str:
     """End of a message about an unknown name: the closest existing names, then all of them.
 

@@ -103,10 +103,7 @@ class Evaluator:
         """
         of = size_of(inputs)
         size = self._batch_of(variables, of, inputs)
-        slices = (
-            jax.tree.map(lambda leaf: leaf[start : start + size], Examples(inputs, targets))  # noqa: B023
-            for start in range(0, of, size)
-        )
+        slices = (examples_from(Examples(inputs, targets), start, size) for start in range(0, of, size))
         return self._over(variables, slices, of, size, progress)
 
     def stream(
@@ -172,6 +169,11 @@ def _magnitudes(captured: Mapping[str, LayerValues]) -> dict[str, LayerValues]:
 def size_of(inputs: Any) -> int:
     """How many examples the inputs hold."""
     return int(jax.tree.leaves(inputs)[0].shape[0])
+
+
+def examples_from(tree: Any, start: int, count: int) -> Any:
+    """So many examples of every array of a pytree, from `start` on."""
+    return jax.tree.map(lambda leaf: leaf[start : start + count], tree)
 
 
 def predicted(scores: Scores) -> PerPlace:

@@ -18,7 +18,7 @@ import numpy as np
 from reportgen.capture import variables_of
 from reportgen.capture.linen import evaluation_arguments
 from reportgen.core.run import Run
-from reportgen.errors import ModelError, OptionError, ReportgenError, RunError, WeightsError
+from reportgen.errors import ModelError, OptionError, ReportgenError, RunError, WeightsError, reason_of
 from reportgen.models import MODELS
 from reportgen.models import build as build_model
 from reportgen.store import open_run
@@ -237,8 +237,7 @@ def initial_variables(model: Any, example: Any, *, name: str = "", values: bool 
 
 def cannot_take(name: str, shape: Sequence[int], problem: Exception) -> ModelError:
     """The error for a model that fails on images of that shape."""
-    first = str(problem).strip().partition("\n")[0][:300]
     size = "x".join(map(str, shape))
     return ModelError(
-        f"{name} can't take images of {size} (height, width, channels): {first or type(problem).__name__}", code="M104"
+        f"{name} can't take images of {size} (height, width, channels): {reason_of(problem)}", code="M104"
     )

@@ -16,8 +16,9 @@ from reportgen.capture import Capture
 from reportgen.capture.forward import forward_of
 from reportgen.core.outcome import Kind, Task
 from reportgen.core.run import Batch, Run
-from reportgen.errors import DataError, ModelError, OptionError
+from reportgen.errors import DataError, ModelError, OptionError, reason_of
 from reportgen.evaluate import Evaluator, loss_of
+from reportgen.evaluate.evaluator import examples_from, size_of
 from reportgen.evaluate.parts import named_leaves
 from reportgen.record.batches import examples, scored
 from reportgen.training import forward as training
@@ -52,9 +53,8 @@ class Loss:
         try:
             outputs = named_leaves(jax.eval_shape(forward.plain, variables, examples(batch.inputs, 2)))
         except Exception as problem:  # whatever the user's code and the library beneath it raise
-            reason = str(problem).strip().partition("\n")[0][:300] or type(problem).__name__
             raise ModelError(
-                f"the model can't take the examples with the run's variables: {reason}", code="M104"
+                f"the model can't take the examples with the run's variables: {reason_of(problem)}", code="M104"
             ) from problem
         if task.output not in outputs:
             raise OptionError(f"the model has no output {task.output!r}, which the run scores", code="C103")
@@ -79,10 +79,11 @@ class Loss:
     def __call__(self, params: Any) -> float:
         others = self._others
         if self._statistics is not None:
-            size = min(BATCH, len(jax.tree.leaves(self._inputs)[0]))
+            of = size_of(self._inputs)
+            size = min(BATCH, of)
             parts = [
-                self._statistics(params, others, jax.tree.map(lambda leaf: leaf[at : at + size], self._inputs))  # noqa: B023
-                for at in range(0, len(jax.tree.leaves(self._inputs)[0]) - size + 1, size)
+                self._statistics(params, others, examples_from(self._inputs, at, size))
+                for at in range(0, of - size + 1, size)
             ]
             others = {**others, **jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *parts)}
         return self._mean(self._evaluate({"params": params, **others}, self._inputs, self._targets)[0])
