@@ -45,7 +45,7 @@ check: .venv-docs/.installed
 	scripts/check
 
 soak: $(BIN)/.installed
-	REPORTGEN_SOAK=1 $(PYTEST) tests/reliability tests/record/test_processes.py tests/architectures tests/test_calls.py tests/comparison
+	REPORTGEN_SOAK=1 $(PYTEST) -o faulthandler_timeout=0 tests/reliability tests/record/test_processes.py tests/architectures tests/test_calls.py tests/comparison
 
 bench: $(BIN)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'

@@ -3,17 +3,25 @@
 background = Background(capacity=8)
 background.submit(lambda: writer.snapshot(...))   # returns at once while fewer than 8 wait
 background.flush()                                # waits for all until now, raises what failed
-background.close()                                # waits for all, raises what failed
-background.end(writer.close)                      # waits for nothing: the thread does this last and ends
+background.close()                                # waits for all, ends the thread, raises what failed
+background.end(lambda failed: writer.close())     # waits for nothing: the thread does this last and ends
+
+A signal handler may call any of it, also in the midst of another call of the same thread. Python's bounded queues,
+conditions and Thread.join hold locks of their own, for which that would wait forever; so there are only plain locks
+here, each waited for once, and a queue that may be entered again.
 """
 
-import queue
+import os
 import threading
+from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from queue import SimpleQueue
 
 from reportgen.core.files import is_full
-from reportgen.errors import RunError, warn
+from reportgen.errors import warn
+
+LOOKED = 1.0
+"""Seconds between two looks at whether the thread is still there, for who waits for it."""
 
 
 class Turn:
@@ -44,55 +52,67 @@ class Background:
     """
 
     def __init__(self, capacity: int, idle: Callable[[], None] | None = None):
+        self._capacity = capacity
         self._idle = idle
-        self._work: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=capacity)
+        # Each function with a lock that is held until it is done.
+        self._work: SimpleQueue[tuple[Callable[[], None], threading.Lock]] = SimpleQueue()
+        self._recent: deque[threading.Lock] = deque()
         self._failure: BaseException | None = None
+        self._unfinished: BaseException | None = None
         self._warned = False
-        self._last: Callable[[], None] | None = None
-        self._thread = threading.Thread(target=self._run, name="reportgen-writer", daemon=True)
-        self._thread.start()
+        self._last: Callable[[bool], None] | None = None
+        self._ended, self._over, self._process = _held(), False, os.getpid()
+        threading.Thread(target=self._run, name="reportgen-writer", daemon=True).start()
 
     def submit(self, work: Callable[[], None]) -> None:
         """Have `work` run after what was submitted before. Raises the failure of earlier work."""
-        if not self._failed():
-            self._work.put(work)
+        if self._failed():
+            return
+        self._recent.append(self._put(work))
+        if len(self._recent) > self._capacity + 1:  # one is at work
+            self._wait_for(self._recent.popleft())
 
     def flush(self) -> None:
         """Wait until all that was submitted is done. Raises the failure of earlier work."""
-        self._work.join()
+        self._wait_for(self._put(_nothing))
         if self._failure is not None:
             raise self._failure
 
     def wait(self) -> None:
         """Wait as `flush` does. Raises as `submit` does."""
-        self._work.join()
+        self._wait_for(self._put(_nothing))
         self._failed()
 
     def close(self, last: Callable[[bool], None] = lambda failed: None) -> None:
-        """Wait until all is done, and end the thread; then call `last` with whether anything failed."""
-        self._work.put(None)
-        self._thread.join()
-        try:
-            last(self._failure is not None)
-        except RunError as error:
-            if self._failure is None or not is_full(error):
-                raise
+        """Wait until all is done and the thread has ended, as `end` has it do. Raises as `submit` and `last` do."""
+        self.end(last)
+        self._wait_for(self._ended)
+        if self._unfinished is not None:
+            raise self._unfinished
         self._failed()
 
     @property
     def closed(self) -> bool:
-        """Whether the thread has ended."""
-        return not self._thread.is_alive()
+        """Whether the thread has ended; a forked process has none."""
+        return self._over or os.getpid() != self._process
 
-    def end(self, last: Callable[[], None]) -> None:
-        """Have the thread end when all is done, with `last`. May be called from any thread, also from this one."""
-        self._last = last
-        with suppress(queue.Full):  # then there is work after which the thread looks
-            self._work.put_nowait(lambda: None)
+    def end(self, last: Callable[[bool], None]) -> None:
+        """Have the thread end when all is done, with `last`, which is told whether anything failed.
 
-    def join(self) -> None:
-        """Wait for the thread, which was told to end."""
-        self._thread.join()
+        May be called from any thread, also from this one. The first `last` counts.
+        """
+        self._last = self._last or last
+        self._put(_nothing)
+
+    def _put(self, work: Callable[[], None]) -> threading.Lock:
+        done = _held()
+        self._work.put((work, done))
+        return done
+
+    def _wait_for(self, done: threading.Lock) -> None:
+        # What is submitted while the thread ends is never done.
+        while not self.closed and not done.acquire(timeout=LOOKED):
+            pass
 
     def _failed(self) -> bool:
         """Whether nothing more is run, because of a full disk. Raises another failure."""
@@ -106,7 +126,8 @@ class Background:
         return True
 
     def _run(self) -> None:
-        while (work := self._work.get()) is not None:
+        while True:
+            work, done = self._work.get()
             if self._failure is None:
                 try:
                     work()
@@ -114,7 +135,24 @@ class Background:
                         self._idle()
                 except BaseException as error:  # handed to the thread that can act on it
                     self._failure = error
-            self._work.task_done()
+            done.release()
             if self._last is not None and self._work.empty():
-                self._last()
-                return
+                break
+        failed = self._failure is not None
+        try:
+            self._last(failed)
+        except BaseException as error:
+            if not failed or not is_full(error):  # a full disk fails once more here
+                self._unfinished = error
+        self._over = True
+        self._ended.release()
+
+
+def _held() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
+def _nothing() -> None:
+    pass

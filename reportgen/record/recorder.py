@@ -303,9 +303,9 @@ class Recorder:
         A recorder that is never closed is flushed when the program ends; the run's status is "not closed" then.
         """
         expect("status", status, str, "a text, such as finished or failed")
+        if os.getpid() != self._process or self._background.closed:
+            return
         with self._guard:
-            if self._closed or os.getpid() != self._process:
-                return
             self._closed = True
 
         def last(failed: bool) -> None:

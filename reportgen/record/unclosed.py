@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from reportgen.errors import ReportgenError, warn
 from reportgen.record.background import Background
 
 STATUS = "not closed"
@@ -52,16 +53,19 @@ def leave_open(recorder: Any, background: Background, close: Callable[[str, floa
         # Called wherever the last reference goes, in the writer thread too: nothing is waited for here.
         if os.getpid() == process and not background.closed:
             _ending.add(background)
-            background.end(lambda: close(STATUS, time.monotonic() - started))
+            background.end(lambda failed: close("failed" if failed else STATUS, time.monotonic() - started))
 
     _open.add(recorder)
     weakref.finalize(recorder, dropped).atexit = False
 
 
 def wait_for_dropped() -> None:
-    """Wait until the runs of recorders that were dropped are complete and released."""
+    """Wait until the runs of recorders that were dropped are complete and released. Warns of those that can't be."""
     while _ending:
-        _ending.pop().join()
+        try:
+            _ending.pop().close()
+        except ReportgenError as error:
+            warn(f"{error}; nobody closed its recorder", code=error.code or "F105")
 
 
 @atexit.register

@@ -194,3 +194,54 @@ def test_a_signal_handler(tmp_path, body):
     run = open_run(tmp_path / "run", verify=True)
     assert run.problems == () and run.status in ("finished", "preempted")
     assert [row["step"] for row in run.steps] == sorted({row["step"] for row in run.steps})
+
+
+# Closes a recorder before one line after the other of what `step` and `close` run of these modules, as a signal that
+# arrives just then; the handler ends the program, or returns into the call that it interrupted.
+EVERY_LINE = """
+import reportgen.record.background, reportgen.record.recorder, reportgen.record.snapshots, queue
+from reportgen import open_run
+modules = queue, threading, reportgen.record.background, reportgen.record.recorder, reportgen.record.snapshots
+files = {module.__file__ for module in modules}
+
+def interrupted(number, leaves):
+    recorder, lines = new(overwrite=True), 0
+    def trace(frame, event, _):
+        nonlocal lines
+        if frame.f_code.co_filename not in files:
+            return None
+        if event == "line":
+            lines += 1
+            if lines == number:
+                sys.settrace(None)
+                recorder.close("preempted")
+                if leaves:
+                    sys.exit(0)
+        return trace
+    recorder.step(params)
+    sys.settrace(trace)
+    try:
+        recorder.step(params, loss=1.0)
+        recorder.close()
+    except (SystemExit, RunError):
+        pass
+    finally:
+        sys.settrace(None)
+    recorder.close()
+    run = open_run(sys.argv[1], verify=True)
+    assert run.problems == () and run.status in ("finished", "preempted"), (number, run.status, run.problems)
+    assert len(run.snapshots) in (2, 3), number
+    return lines >= number
+
+for leaves in (True, False):
+    number = 1
+    while interrupted(number, leaves):
+        number += 1
+    assert number > 50, number
+"""
+
+
+def test_a_signal_may_close_it_at_any_moment(tmp_path):
+    command = [sys.executable, "-c", BEGIN + EVERY_LINE, str(tmp_path / "run")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
