@@ -20,7 +20,7 @@ from reportgen.analysis.health import (
     ranges_health,
     update_ratio,
 )
-from reportgen.core.network import ATTENTION, PASSING, Layer, is_kernel
+from reportgen.core.network import PASSING, Layer, is_kernel
 from reportgen.core.outcome import Classification
 from reportgen.core.run import Observation, Run
 
@@ -103,7 +103,7 @@ def final_health(run: Run) -> tuple[LayerHealth, ...]:
 
 def _judged(layer: Layer) -> bool:
     """Whether it has channels of its own: pooling hands on what died before, and attention weights have keys."""
-    return layer.role not in PASSING and layer.axes != ATTENTION
+    return layer.role not in PASSING and not layer.has_attention
 
 
 def last_updates(run: Run) -> dict[str, Update]:

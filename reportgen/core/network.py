@@ -124,6 +124,11 @@ class Layer:
         return self.axes == MAPS
 
     @property
+    def has_attention(self) -> bool:
+        """Whether one example's output is the weights of an attention, [head, query, key]."""
+        return self.axes == ATTENTION
+
+    @property
     def channels(self) -> int:
         """Size of the last axis; 1 for a scalar output."""
         return self.shape[-1] if self.shape else 1

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.activity import CLEAR, ENOUGH, LabelActivity, layer_activity
-from reportgen.core.network import ATTENTION, PASSING, Layer, Role
+from reportgen.core.network import PASSING, Layer, Role
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
 from reportgen.sections.context import PageContext
 from reportgen.sections.examples import CHANNELS, example_rows, patches, top_table
@@ -33,7 +33,7 @@ def build(context: PageContext) -> Section | None:
         else {
             layer.path: layer_activity(observation, layer.path)
             for layer in context.layers
-            if layer.path in outcome.label_sums and layer.axes != ATTENTION
+            if layer.path in outcome.label_sums and not layer.has_attention
         }
     )
     parts: list[tuple[Layer, tuple[Block, ...]]] = []
@@ -102,9 +102,9 @@ _METHOD = (
 def _heads(context: PageContext) -> list[str]:
     """What a channel is where there are heads, and that attention weights have none."""
     said = []
-    if any("head" in layer.axes and layer.axes != ATTENTION for layer in _drawn(context)):
+    if any("head" in layer.axes and not layer.has_attention for layer in _drawn(context)):
         said.append("Where a layer has heads, a channel is one feature of a head, added up over all of them.")
-    if any(layer.axes == ATTENTION for layer in context.layers):
+    if any(layer.has_attention for layer in context.layers):
         said.append("Attention weights have no channels and are left out: where heads read has a section of its own.")
     return said
 

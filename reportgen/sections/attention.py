@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.core.network import ATTENTION
 from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
 from reportgen.figures.chart import chart
@@ -28,7 +27,7 @@ SHOWN = 64
 
 def build(context: PageContext) -> Section | None:
     """What the recorded heads read; None for a network without recorded attention weights."""
-    layers = [layer for layer in context.layers if layer.axes == ATTENTION]
+    layers = [layer for layer in context.layers if layer.has_attention]
     if not layers:
         return None
     states = [Weights(context, each, layers) for each in context.run.observations.values()]

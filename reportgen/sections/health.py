@@ -8,7 +8,6 @@ import numpy as np
 
 from reportgen.analysis.checkup import Checkup, Update
 from reportgen.analysis.health import LayerHealth
-from reportgen.core.network import ATTENTION
 from reportgen.core.report import Block, Numbers, Section, Table, Text, folded
 from reportgen.sections import score
 from reportgen.sections.context import PageContext
@@ -230,7 +229,7 @@ def _method(context: PageContext) -> str:
     )
     epochs = len(context.run.observations)
     text = "Pooling and flattening layers are left out: they hand on what died before."
-    if any(layer.axes == ATTENTION for layer in context.network.distinct):
+    if any(layer.has_attention for layer in context.network.distinct):
         text += " Attention weights are, too: they have no channels."
     if context.before is not None:
         text = (

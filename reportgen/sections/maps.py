@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.analysis.channels import Peak, strongest
-from reportgen.core.network import ATTENTION, MAPS, Layer
+from reportgen.core.network import MAPS, Layer
 from reportgen.core.numbers import short_number
 from reportgen.core.pictures import LEAST_SIDE, are_pictures
 from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Table, Text
@@ -44,7 +44,7 @@ READ = {
 def build(context: PageContext) -> Section | None:
     """A grid per layer and example; of layers without feature maps a row of units per example, or per position."""
     # Attention weights stand where attention is told of.
-    layers = [layer for layer in context.layers if layer.axes != ATTENTION]
+    layers = [layer for layer in context.layers if not layer.has_attention]
     parts = [(layer, _rows_of(context, layer)) for layer in layers if context.draws(layer.path)]
     if not parts:
         return None
@@ -86,7 +86,7 @@ def _method(context: PageContext) -> str:
 
 
 def _finding(context: PageContext) -> str:
-    layers, names = context.map_layers or [x for x in context.layers if x.axes != ATTENTION], context.names
+    layers, names = context.map_layers or [x for x in context.layers if not x.has_attention], context.names
     channels = sum(layer.channels for layer in layers)
     noun = "feature map" if context.map_layers else "unit"
     text = f"{plural(channels * len(names), noun)}: {plural(channels, 'channel')} in {plural(len(layers), 'layer')}"
@@ -273,7 +273,7 @@ def _ranges(context: PageContext) -> list[Block]:
     rows = tuple(
         (
             layer.path,
-            layer.channels if layer.axes != ATTENTION else plural(layer.channels, "key"),
+            layer.channels if not layer.has_attention else plural(layer.channels, "key"),
             *(short_number(float(at)) if np.isfinite(at) else None for at in (low.min(), high.max())),
             short_number(float(np.median(high - low))) if np.isfinite([low, high]).all() else None,
         )
@@ -295,7 +295,7 @@ def _ranges(context: PageContext) -> list[Block]:
 
 def _range_rows(context: PageContext) -> Iterator[tuple[Any, ...]]:
     for layer, (low, high) in _known_ranges(context):
-        if layer.axes == ATTENTION:
+        if layer.has_attention:
             continue
         for channel, ends in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
             yield layer.path, channel, *(at if np.isfinite(at) else None for at in ends)

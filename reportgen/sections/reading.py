@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reportgen.analysis.quantise import pack
-from reportgen.core.network import ATTENTION
 from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Figure, Fold, Section, Text
 from reportgen.core.scripted import Shades
@@ -102,7 +101,7 @@ def _place(names: Sequence[str], at: int) -> str:
 
 def _heads(context: PageContext, length: int, index: int) -> list[Shown]:
     """The heads whose queries and keys are the tokens: those first that are named, then the most focused."""
-    layers = [layer for layer in context.layers if layer.axes == ATTENTION and layer.shape[1:] == (length, length)]
+    layers = [layer for layer in context.layers if layer.has_attention and layer.shape[1:] == (length, length)]
     assert context.observation is not None
     weights = Weights(context, context.observation, layers)
     ranked = [(layer, head) for layer in weights.layers for head in range(layer.shape[0])]
