@@ -58,6 +58,12 @@ class Snapshot:
         """The parameters: name -> array."""
         return self.variables["params"]
 
+    @property
+    def forms(self) -> Mapping[str, np.ndarray]:
+        """Name -> an array of the parameter's shape and type, whose values say nothing: none is read from disk."""
+        forms: Mapping[str, np.ndarray] = getattr(self.params, "forms", self.params)
+        return forms
+
 
 @dataclass(frozen=True)
 class TopExamples:

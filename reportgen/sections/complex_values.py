@@ -25,8 +25,8 @@ def with_real_parts(run: Run) -> Run:
     """
     steps = list(run.snapshots)
     # A parameter may have become complex on the way.
-    ends = [run.snapshots[step].params for step in dict.fromkeys((*steps[:1], *steps[-1:]))]
-    names = {name for params in ends for name, array in params.items() if np.iscomplexobj(array)}
+    ends = [run.snapshots[step].forms for step in dict.fromkeys((*steps[:1], *steps[-1:]))]
+    names = {name for forms in ends for name, array in forms.items() if np.iscomplexobj(array)}
     layers = [path for path, layer in run.network.layers.items() if layer.dtype.startswith("complex")]
     if not names and not layers:
         return run

@@ -282,7 +282,7 @@ class PageContext:
     def kernels(self) -> tuple[str, ...]:
         """Names of the chosen parameters in the layers' order, a layer's kernel before its bias."""
         placed = {name: i for i, layer in enumerate(self.network.layers.values()) for name in layer.params}
-        names = [name for name in self.now.params if self.chosen(name) and self.now.params[name].size]
+        names = [name for name, form in self.now.forms.items() if self.chosen(name) and form.size]
         return tuple(sorted(names, key=lambda n: (placed.get(n, len(placed)), n.endswith("bias"), n)))
 
     @cached_property

@@ -46,6 +46,11 @@ class Moment:
         """The parameters by name, read from disk when asked for."""
         return self.run.snapshots[self.step].params
 
+    @property
+    def forms(self) -> Mapping[str, np.ndarray]:
+        """Arrays of their shapes and types, whose values say nothing."""
+        return self.run.snapshots[self.step].forms
+
 
 @dataclass(frozen=True)
 class Options:

@@ -32,7 +32,7 @@ _READING = (
 def build(context: PageContext) -> Section | None:
     """Every kernel as a heatmap, and its change since the moment before where there is one."""
     before, now = context.before, context.now
-    kernels = [name for name in context.kernels if is_kernel(name, now.params[name].shape)]
+    kernels = [name for name in context.kernels if is_kernel(name, now.forms[name].shape)]
     first = _first_layer(context)
     if before is None:
         if not kernels and first is None:
@@ -153,7 +153,7 @@ def _heads(context: PageContext, name: str) -> int | None:
     """The axis of heads of an attention's kernel: 1 of queries, keys and values, 0 of what its output is made with."""
     owner = context.network.layers.get(name.rpartition("/")[0].rpartition("/")[0])
     attends = owner is not None and owner.role is Role.ATTENTION
-    return (0 if "/out/" in name else 1) if attends and context.now.params[name].ndim == 3 else None
+    return (0 if "/out/" in name else 1) if attends and context.now.forms[name].ndim == 3 else None
 
 
 def _heatmap(context: PageContext, values: np.ndarray, kept: list[int], heads: int | None) -> tuple[Mosaic, Any, str]:

@@ -105,6 +105,14 @@ class Lazy(Mapping[K, T], Generic[K, T]):
         return len(self._keys)
 
 
+class Unread(Lazy[str, np.ndarray]):
+    """Arrays that are read when they are asked for; `forms` are arrays of their shapes and types, without values."""
+
+    def __init__(self, keys: Mapping[str, Any], read: Callable[[str], np.ndarray], form: Callable[[str], np.ndarray]):
+        super().__init__(keys, read)
+        self.forms = Lazy(keys, form)
+
+
 class Tensors(Lazy[str, np.ndarray]):
     """The arrays of one file, each read and checked when asked for.
 

@@ -102,7 +102,7 @@ class Record(Lazy[str, np.ndarray]):
                     f"{path} is damaged: {name} of step {self._step} lies outside of its record", code="R103"
                 )
             raw = read_payload(file, offset, head, place.offset, place.nbytes, path)
-        return np.frombuffer(bytearray(raw), DTYPES[place.dtype]).reshape(place.shape)
+        return raw.view(DTYPES[place.dtype]).reshape(place.shape)
 
     def _head(self, file: BinaryIO, part: int) -> Head:
         path, offset = self._sources[part]

@@ -121,7 +121,7 @@ class LogWriter:
             for at in chosen:
                 if (head := read_head(file, segment.offsets[at], segment.size)) is not None:
                     payload = read_payload(file, segment.offsets[at], head, 0, head.length, segment.path)
-                    packed = Packed(segment.layouts[head.layout], memoryview(payload))
+                    packed = Packed(segment.layouts[head.layout], payload.data)
                     self._append(level, head.step, head.epoch, packed)
 
 

@@ -24,8 +24,9 @@ from reportgen.core.outcome import (
 )
 from reportgen.core.run import LayerVectors, Observation, Snapshot, TopClasses, TopExamples
 from reportgen.errors import DamagedError
-from reportgen.store.files import Lazy, Tensors
+from reportgen.store.files import Lazy, Tensors, Unread
 from reportgen.store.log import Record
+from reportgen.store.packed import DTYPES
 
 MAPS, RANGES, VARIABLES, TOP = "maps/", "extremes/", "variables/", "top/"
 LABEL_SUMS, MISSED_SUMS = "label_sums/", "missed_sums/"
@@ -198,7 +199,12 @@ def _read_outcome(tensors: Tensors) -> Outcome | None:
     )
 
 
-def renamed(tensors: Stored, prefix: str) -> Lazy[str, np.ndarray]:
+def renamed(tensors: Stored, prefix: str) -> Unread:
     """The tensors whose names begin with a prefix, under the rest of their names, in file order."""
     names = dict.fromkeys(name.removeprefix(prefix) for name in tensors if name.startswith(prefix))
-    return Lazy(names, lambda name: tensors[prefix + name])
+
+    def form(name: str) -> np.ndarray:
+        dtype, shape = tensors.described[prefix + name]
+        return np.broadcast_to(np.zeros((), DTYPES[dtype]), shape)
+
+    return Unread(names, lambda name: tensors[prefix + name], form)

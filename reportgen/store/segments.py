@@ -75,16 +75,18 @@ def read_head(file: BinaryIO, offset: int, end: int) -> Head | None:
     return Head(magic, length, step, epoch, layout, np.frombuffer(blocks, "<u4"))
 
 
-def read_payload(file: BinaryIO, offset: int, head: Head, start: int, count: int, path: Path) -> bytes:
+def read_payload(file: BinaryIO, offset: int, head: Head, start: int, count: int, path: Path) -> np.ndarray:
     """`count` bytes of the payload of the record at `offset`, from `start`, checked. Raises DamagedError."""
-    first, last = start // BLOCK, -(-(start + count) // BLOCK)
-    begin, end = first * BLOCK, min(last * BLOCK, head.length)
-    raw = os.pread(file.fileno(), end - begin, offset + head.size + begin)
-    for number in range(first, last):
-        at = (number - first) * BLOCK
-        if zlib.crc32(memoryview(raw)[at : at + BLOCK]) != head.blocks[number]:
+    found = np.empty(count, np.uint8)
+    # Block by block: of a large array there is never a second copy.
+    for number in range(start // BLOCK, -(-(start + count) // BLOCK)):
+        begin = number * BLOCK
+        raw = os.pread(file.fileno(), min(BLOCK, head.length - begin), offset + head.size + begin)
+        if zlib.crc32(raw) != head.blocks[number]:
             raise DamagedError(f"{path} is damaged: step {head.step} does not match its checksum", code="R103")
-    return raw[start - begin : start - begin + count]
+        first, last = max(start, begin), min(start + count, begin + BLOCK)
+        found[first - start : last - start] = np.frombuffer(raw, np.uint8)[first - begin : last - begin]
+    return found
 
 
 @dataclass
@@ -166,7 +168,7 @@ def _walked(segment: Segment, file: BinaryIO, size: int) -> Segment:
             continue
         if head.magic == LAYOUT:
             try:
-                layout = Layout.parsed(read_payload(file, offset, head, 0, head.length, segment.path))
+                layout = Layout.parsed(read_payload(file, offset, head, 0, head.length, segment.path).tobytes())
                 segment.layouts[layout.number] = layout
             except (ValueError, TypeError, RecursionError, RunError):
                 offset = _next_head(file, offset + 1, size)

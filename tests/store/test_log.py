@@ -13,6 +13,7 @@ from reportgen.store import log_writer
 from reportgen.store.log import read_log
 from reportgen.store.log_writer import LogWriter
 from reportgen.store.packed import Packed
+from reportgen.store.schema import read_snapshot
 from reportgen.store.segments import HEAD, read_segment
 from tests.snapshots import raw, records
 
@@ -58,6 +59,21 @@ def test_what_is_appended_is_read_with_and_without_indexes(tmp_path, closed):
         same(log[step], step)
         assert log[step].metadata["epoch"] == str(step // 10)
     writer.close()
+
+
+def test_an_array_that_begins_and_ends_within_blocks_is_whole_and_its_form_is_known_unread(tmp_path, monkeypatch):
+    values = {f"params/{name}": np.arange(size, dtype=np.int32) for name, size in (("a", 5), ("b", 70_000), ("c", 3))}
+    writer = LogWriter(tmp_path, -1)
+    writer.append(0, 0, Packed.of(values), end=True)
+    writer.close()
+    snapshot = read_snapshot(read_log(tmp_path)[0][0])
+    for name, array in snapshot.params.items():
+        np.testing.assert_array_equal(array, values[f"params/{name}"])
+        array[0] = 1  # it is the reader's own
+    monkeypatch.setattr("reportgen.store.log.read_payload", None)
+    assert {name: (form.shape, form.dtype) for name, form in snapshot.forms.items()} == {
+        name.removeprefix("params/"): (array.shape, array.dtype) for name, array in values.items()
+    }
 
 
 def test_a_record_is_read_by_numpy_alone(tmp_path):
