@@ -15,6 +15,7 @@ import numpy as np
 from reportgen.analysis.health import (
     LayerHealth,
     NonFinite,
+    all_finite,
     first_non_finite,
     layer_health,
     ranges_health,
@@ -68,7 +69,8 @@ def checkup(run: Run) -> Checkup:
     """Check a run. Raises DataError for arrays that do not hold real numbers."""
     recorded = [step for step in run.observations if step in run.snapshots] or list(run.snapshots)
     ends = sorted({*_evenly(recorded), min(run.snapshots), max(run.snapshots)})
-    broken, looked = first_non_finite(run.snapshots, ends)
+    updates, finite = _walked(run, ends)
+    broken, looked = ((), tuple(ends)) if finite else first_non_finite(run.snapshots, ends)
     losses = [int(row["step"]) for row in run.steps if not isfinite(row.get("train_loss", 0.0))]
     steps = _evenly(list(run.observations))
     observations = [run.observations[step] for step in steps]
@@ -87,7 +89,7 @@ def checkup(run: Run) -> Checkup:
         images=max((health[-1].images for health in channels.values()), default=0),
         whole=whole,
         channels={layer.path: channels[layer.path] for layer in layers if _judged(layer)},
-        updates=_updates(run, ends),
+        updates=updates,
     )
 
 
@@ -108,7 +110,7 @@ def _judged(layer: Layer) -> bool:
 
 def last_updates(run: Run) -> dict[str, Update]:
     """The last interval between kept snapshots, of every kernel; empty for a single snapshot."""
-    return {name: updates[-1] for name, updates in _updates(run, [max(run.snapshots)]).items() if updates}
+    return {name: updates[-1] for name, updates in _walked(run, [max(run.snapshots)])[0].items() if updates}
 
 
 def _recorded(observations: list[Observation], layer: Layer) -> bool:
@@ -142,20 +144,35 @@ def _first_broken(
     return None
 
 
-def _updates(run: Run, ends: list[int]) -> dict[str, tuple[Update, ...]]:
-    """For every kernel, the last interval between recorded snapshots before each of the steps."""
+def _walked(run: Run, ends: list[int]) -> tuple[dict[str, tuple[Update, ...]], bool]:
+    """For every kernel, the last interval between recorded snapshots before each of the steps; and whether all
+    parameters are finite at these.
+
+    One parameter after the other, so that what ends one interval and begins the next is read once.
+    """
     steps = list(run.snapshots)
-    params = run.snapshots[steps[0]].params
-    updates: dict[str, list[Update]] = {name: [] for name in params if is_kernel(name, params[name].shape)}
-    for end in ends:
-        place = steps.index(end)
-        if not place:
-            continue
-        before, after = run.snapshots[steps[place - 1]], run.snapshots[end]
-        for name, intervals in updates.items():
-            ratio = update_ratio(before.params[name], after.params[name], name)
-            intervals.append(Update(end, after.epoch, end - before.step, ratio))
-    return {name: tuple(intervals) for name, intervals in updates.items()}
+    intervals = [(steps[place - 1] if place else None, end) for end in ends for place in [steps.index(end)]]
+    snapshots = {
+        step: run.snapshots[step] for step in {step for pair in intervals for step in pair if step is not None}
+    }
+    updates: dict[str, tuple[Update, ...]] = {}
+    finite = True
+    for name, form in snapshots[ends[0]].forms.items():
+        found: list[Update] = []
+        last: tuple[int | None, np.ndarray] = None, np.zeros(0)
+        kernel = is_kernel(name, form.shape)
+        for start, end in intervals:
+            before = (
+                last[1] if start == last[0] else snapshots[start].params[name] if kernel and start is not None else None
+            )
+            last = end, snapshots[end].params[name]
+            finite = finite and all_finite(last[1], name)
+            if kernel and before is not None and start is not None:
+                ratio = update_ratio(before, last[1], name)
+                found.append(Update(end, snapshots[end].epoch, end - start, ratio))
+        if kernel:
+            updates[name] = tuple(found)
+    return updates, finite
 
 
 def _evenly(steps: list[int]) -> list[int]:

@@ -7,13 +7,13 @@ Everything is computed in float64 whatever the parameters' dtype. Elements whose
 infinite are counted in `non_finite` and excluded from every other number.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from reportgen.analysis.numerics import as_float64, correlation, correlation_of_parts, mean, parts
-from reportgen.core.arrays import Float64Array
+from reportgen.analysis.numerics import Correlation, as_float64, correlation, mean, parts
+from reportgen.core.numbers import PART
 from reportgen.core.run import Snapshot
 from reportgen.errors import DataError, OptionError, choices
 
@@ -61,9 +61,17 @@ class ParamDiff:
         return self.read()[1]
 
     @property
-    def delta(self) -> Float64Array:
-        """after - before, same shape, float64; NaN or infinite where either value is."""
-        return _change(*self.read())
+    def delta(self) -> np.ndarray:
+        """after - before, same shape; NaN or infinite where either value is.
+
+        float64; float32 of more than a million elements of four bytes or fewer.
+        """
+        before, after = self.read()
+        small = before.size > PART and before.itemsize <= 4
+        delta = np.empty(before.shape, np.float32 if small else np.float64)
+        for first, second, part in parts(before, after, delta):
+            part[...] = _change(first, second)
+        return delta
 
 
 def difference(before: np.ndarray, after: np.ndarray, name: str = "parameter") -> ParamDiff:
@@ -85,43 +93,47 @@ def _difference(read: Callable[[], tuple[np.ndarray, np.ndarray]], name: str) ->
             code="A101",
         )
 
-    def moved() -> Iterator[tuple[Float64Array, Float64Array]]:
-        """Value before and change of the elements that have both."""
-        for first, second in parts(start, end):
-            delta = _change(first, second)
-            finite = np.isfinite(delta)
-            initial = first.astype(np.float64)
-            yield (initial, delta) if finite.all() else (initial[finite], delta[finite])
-
     counts = np.zeros(4, np.int64)
     means: list[tuple[int, float | None, float | None]] = []
-    largest = 0.0
-    for initial, change in moved():
-        rose, fell, positive, negative = change > 0, change < 0, initial > 0, initial < 0
+    initially: list[tuple[int, float | None]] = []
+    largest, together = 0.0, Correlation()
+    alone: float | None = None
+    for first, second in parts(start, end):
+        before, change = first.astype(np.float64), _change(first, second)
+        known = np.isfinite(before)
+        size = np.abs(before if known.all() else before[known])
+        initially.append((size.size, mean(size)))
+        # Value before and change of the elements that have both.
+        finite = np.isfinite(change)
+        if not finite.all():
+            before, change = before[finite], change[finite]
+        rose, fell, positive, negative = change > 0, change < 0, before > 0, before < 0
         away, toward = (positive & rose) | (negative & fell), (positive & fell) | (negative & rose)
         counts += [np.count_nonzero(which) for which in (rose, fell, away, toward)]
         size = np.abs(change)
         means.append((change.size, mean(change), mean(size)))
         largest = max(largest, float(size.max(initial=0.0)))
-    known = sum(count for count, *_ in means)
-    mean_abs = _together([(count, value) for count, _, value in means])
-    sizes = (np.abs(part[np.isfinite(part)].astype(np.float64)) for (part,) in parts(start))
-    initially = _together([(values.size, mean(values)) for values in sizes])
+        if first.size == start.size:
+            alone = correlation(before, change)
+        else:
+            together.add(before, change)
+    count = sum(number for number, *_ in means)
+    mean_abs, size_before = _together([(number, value) for number, _, value in means]), _together(initially)
     increased, decreased, away_from, towards = counts.tolist()
     return ParamDiff(
         name=name,
         shape=start.shape,
         size=start.size,
-        non_finite=start.size - known,
-        mean=_together([(count, value) for count, value, _ in means]),
+        non_finite=start.size - count,
+        mean=_together([(number, value) for number, value, _ in means]),
         mean_abs=mean_abs,
-        max_abs=largest if known else None,
+        max_abs=largest if count else None,
         increased=increased,
         decreased=decreased,
-        correlation=correlation(*next(moved())) if len(means) == 1 else correlation_of_parts(moved),
+        correlation=together.result() if alone is None else alone,
         away=away_from,
         toward=towards,
-        relative=None if mean_abs is None or not initially else mean_abs / initially,
+        relative=None if mean_abs is None or not size_before else mean_abs / size_before,
         read=read,
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reportgen.analysis.numerics import as_float64, norm
+from reportgen.analysis.numerics import as_float64, norm, parts
 from reportgen.core.run import Snapshot
 from reportgen.errors import DataError
 
@@ -65,11 +65,19 @@ def non_finite_parameters(snapshot: Snapshot) -> tuple[NonFinite, ...]:
     """The snapshot's parameters that hold NaN or infinity, in its order; one array is read at a time."""
     found = []
     for name in snapshot.params:
-        values = as_float64(snapshot.params[name], name)
-        nan, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
+        array, counts = np.asarray(snapshot.params[name]), np.zeros(2, np.int64)
+        for (part,) in parts(array):
+            values = as_float64(part, name)
+            counts += [np.count_nonzero(np.isnan(values)), np.count_nonzero(np.isinf(values))]
+        nan, infinite = counts.tolist()
         if nan or infinite:
-            found.append(NonFinite(snapshot.step, snapshot.epoch, name, nan, infinite, values.size))
+            found.append(NonFinite(snapshot.step, snapshot.epoch, name, nan, infinite, array.size))
     return tuple(found)
+
+
+def all_finite(values: np.ndarray, name: str = "parameter") -> bool:
+    """Whether it holds neither NaN nor infinity. Raises DataError for what are no real numbers."""
+    return all(np.isfinite(as_float64(part, name)).all() for (part,) in parts(np.asarray(values)))
 
 
 def first_non_finite(
@@ -104,16 +112,20 @@ def update_ratio(before: np.ndarray, after: np.ndarray, name: str = "parameter")
     Healthy training with Adam or SGD lies around 1e-3 per update (Karpathy, CS231n notes, "Ratio of
     weights:updates"). Raises DataError for two shapes.
     """
-    before, after = as_float64(before, name), as_float64(after, name)
+    before, after = np.asarray(before), np.asarray(after)
     if before.shape != after.shape:
         raise DataError(
             f"{name} changes its shape from {before.shape} to {after.shape} between snapshots.", code="A101"
         )
-    with np.errstate(all="ignore"):
-        change = after - before
-    if not np.isfinite(change).all():
-        return np.nan
-    size, moved = norm(before), norm(change)
+    size = moved = 0.0
+    for first, second in parts(before, after):
+        values = as_float64(first, name)
+        with np.errstate(all="ignore"):
+            change = as_float64(second, name) - values
+        if not np.isfinite(change).all():
+            return np.nan
+        with np.errstate(over="ignore"):
+            size, moved = float(np.hypot(size, norm(values))), float(np.hypot(moved, norm(change)))
     return moved / size if size > 0 and np.isfinite(size) and np.isfinite(moved) else np.nan
 
 

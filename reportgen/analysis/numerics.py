@@ -7,7 +7,7 @@ float16 and bfloat16 arrays are converted before anything is added; float64 valu
 number are scaled before they are summed.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,16 @@ from reportgen.core.arrays import Float64Array
 from reportgen.core.numbers import PART
 from reportgen.errors import DataError
 
+CACHED = 1 << 14
+"""Elements of an array of more than `PART` that are worked on at once: what is computed of them stays in the cache."""
+
 
 def parts(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """Arrays of one size, flat, `PART` elements of each at a time; one part for empty ones."""
+    """Arrays of one size, flat, whole up to `PART` elements, of more some at a time; one part for empty ones."""
     flat = [array.reshape(-1) for array in arrays]
-    for begin in range(0, max(flat[0].size, 1), PART):
-        yield tuple(array[begin : begin + PART] for array in flat)
+    step = PART if flat[0].size <= PART else CACHED
+    for begin in range(0, max(flat[0].size, 1), step):
+        yield tuple(array[begin : begin + step] for array in flat)
 
 
 def as_float64(values: Any, what: str) -> Float64Array:
@@ -75,30 +79,45 @@ def correlation(first: Float64Array, second: Float64Array) -> float | None:
     return float(np.clip(product / (norm(sides[0]) * norm(sides[1])), -1.0, 1.0))
 
 
-def correlation_of_parts(sides: Callable[[], Iterable[tuple[Float64Array, Float64Array]]]) -> float | None:
-    """As `correlation`, of sides that `sides()` gives part by part, each time anew."""
-    reach, first, count = np.zeros(2), np.full(2, np.nan), 0
-    for part in sides():
-        if part[0].size:
-            first = np.where(np.isnan(first), [values[0] for values in part], first)
-            reach = np.maximum(reach, [np.abs(values).max() for values in part])
-            count += part[0].size
-    if count < 2:
-        return None
-    scale = np.maximum(reach, np.finfo(np.float64).tiny)
+class Correlation:
+    """As `correlation`, of sides that come part by part: `add` takes them, `result` is what is known by then."""
 
-    def shifted() -> Iterator[np.ndarray]:
-        for both in sides():
-            yield np.stack([values / scale[i] - first[i] / scale[i] for i, values in enumerate(both)])
+    def __init__(self) -> None:
+        self._count = 0
+        self._scale, self._first, self._mean = np.full(2, np.finfo(np.float64).tiny), np.zeros(2), np.zeros(2)
+        self._products = np.zeros((2, 2))
 
-    total, far = np.zeros(2), np.zeros(2)
-    for rows in shifted():
-        total += rows.sum(axis=1)
-        far = np.maximum(far, np.abs(rows).max(axis=1, initial=0.0))
-    if not far.all():
-        return None
-    products = np.zeros((2, 2))
-    for rows in shifted():
-        centred = (rows - (total / count)[:, None]) / far[:, None]
-        products += centred @ centred.T
-    return float(np.clip(products[0, 1] / np.sqrt(products[0, 0] * products[1, 1]), -1.0, 1.0))
+    def add(self, first: Float64Array, second: Float64Array) -> None:
+        """Take a further part of both sides."""
+        if not first.size:
+            return
+        if not self._count:
+            self._first[:] = first[0], second[0]
+        scale = np.maximum(self._scale, [max(values.max(), -values.min()) for values in (first, second)])
+        shrunk = self._scale / scale
+        self._mean *= shrunk
+        self._products *= np.outer(shrunk, shrunk)
+        self._scale = scale
+        # Shifted by the first value of all, a constant is recognised exactly.
+        rows = [values * unit for values, unit in zip((first, second), 1 / scale, strict=True)]
+        for values, shift in zip(rows, self._first * (1 / scale), strict=True):
+            values -= shift
+        mean = np.array([values.mean() for values in rows])
+        for values, middle in zip(rows, mean, strict=True):
+            values -= middle
+        apart, total = mean - self._mean, self._count + first.size
+        # Without BLAS, whose threads cost more than they save on what is so short.
+        mixed = float((rows[0] * rows[1]).sum())
+        own = [float(np.square(values).sum()) for values in rows]
+        # What two parts have in common is moved to the mean of both (Chan, Golub, LeVeque 1979).
+        self._products += np.array([[own[0], mixed], [mixed, own[1]]])
+        self._products += np.outer(apart, apart) * (self._count / total * first.size)
+        self._mean += apart * (first.size / total)
+        self._count = total
+
+    def result(self) -> float | None:
+        """Pearson's correlation of what was taken; None where it is undefined."""
+        if self._count < 2 or not np.diagonal(self._products).all():
+            return None
+        sizes = np.sqrt(np.diagonal(self._products))
+        return float(np.clip(self._products[0, 1] / sizes[0] / sizes[1], -1.0, 1.0))

@@ -80,6 +80,13 @@ def test_the_first_broken_snapshot_is_found_among_hundreds_by_reading_few(broken
     assert len(snapshots.asked) == len(looked) <= 61 + 5
 
 
+def test_each_parameter_of_a_whole_run_is_read_once():
+    params = {step: Counted({"k": np.full((2, 2), 1.0 + step), "b": np.zeros(2)}) for step in range(4)}
+    found = checkup(run({step: Snapshot(step, step, {"params": params[step]}) for step in params}, {}))
+    assert found.looked == (0, 1, 2, 3) and [update.ratio for update in found.updates["k"]] == [1.0, 0.5, 1 / 3]
+    assert all(sorted(each.asked) == ["b", "k"] for each in params.values())
+
+
 def test_whole_snapshots_are_whole():
     snapshots = kept(21)
     assert first_non_finite(snapshots, [0, 10, 20]) == ((), (0, 10, 20))

@@ -151,11 +151,17 @@ def test_a_large_parameter_is_worked_on_in_parts(monkeypatch):
     before[3] = np.nan
     whole = difference(before, after)
     monkeypatch.setattr("reportgen.analysis.numerics.PART", 50)
+    monkeypatch.setattr("reportgen.analysis.numerics.CACHED", 50)
+    monkeypatch.setattr("reportgen.analysis.diffs.PART", 50)
     parts = difference(before, after)
+    assert parts.delta.dtype == np.float32 and not np.shares_memory(parts.delta, after)
+    np.testing.assert_array_equal(parts.delta, (after.astype(float) - before).astype(np.float32))
     for name in ("size", "non_finite", "max_abs", "increased", "decreased", "away", "toward"):
         assert getattr(parts, name) == getattr(whole, name), name
     for name in ("mean", "mean_abs", "correlation", "relative"):
         assert math.isclose(getattr(parts, name), getattr(whole, name), rel_tol=1e-6), name
+    far = difference(before.astype(float) * 1e300, after.astype(float) * 1e300).correlation
+    assert math.isclose(far, whole.correlation, rel_tol=1e-6)
     still = np.ones((3, 50))
     assert difference(still, still).correlation is None is difference(still, still + 1).correlation
     assert math.isclose(difference(np.full((3, 50), 1e307), np.full((3, 50), 1.1e308)).mean, 1e308)

@@ -1,12 +1,14 @@
 """Health of parameters and layers on hand-made cases, and on anything hypothesis finds."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from reportgen.analysis.health import layer_health, non_finite_parameters, update_ratio
+from reportgen.analysis.health import all_finite, layer_health, non_finite_parameters, update_ratio
 from reportgen.core.run import Snapshot
 from reportgen.errors import DataError
 
@@ -42,6 +44,21 @@ def test_update_ratio_of_broken_or_huge_parameters():
     assert update_ratio(np.full(9, 6e4, np.float16), np.full(9, -6e4, np.float16)) == pytest.approx(2.0)
     with pytest.raises(DataError, match="k changes its shape"):
         update_ratio(np.ones(2), np.ones(3), "k")
+
+
+def test_large_parameters_are_worked_on_in_parts(monkeypatch):
+    rng = np.random.default_rng(0)
+    before = rng.normal(size=(7, 11)).astype(np.float32)
+    after = before + rng.normal(size=before.shape).astype(np.float32)
+    broken = after.copy()
+    broken[6, 10], broken[0, 0] = np.inf, np.nan
+    whole = update_ratio(before, after)
+    for name in ("PART", "CACHED"):
+        monkeypatch.setattr(f"reportgen.analysis.numerics.{name}", 10)
+    assert math.isclose(update_ratio(before, after), whole, rel_tol=1e-12)
+    assert math.isnan(update_ratio(before, broken)) and all_finite(after) and not all_finite(broken)
+    (found,) = non_finite_parameters(Snapshot(3, 1, {"params": {"k": broken, "b": np.zeros(3, np.int32)}}))
+    assert (found.name, found.nan, found.infinite, found.size) == ("k", 1, 1, 77)
 
 
 def test_channels_that_carry_nothing():
