@@ -121,11 +121,11 @@ def _channels(run: Run, observation: Observation, layer: Layer) -> LayerHealth:
     outcome = observation.outcome if isinstance(observation.outcome, Classification) else None
     if layer.path not in observation.ranges:
         sums = None if outcome is None else outcome.label_sums.get(layer.path)
-        return layer_health(layer.path, observation.maps[layer.path], layer.op, sums)
+        return layer_health(layer.path, layer.by_channel(observation.maps[layer.path]), layer.op, sums)
     # Without the file that holds them, the examples are known by their predictions alone.
     images = run.batch("evaluation").size or (0 if outcome is None else len(outcome.predictions))
     maps = observation.maps.get(layer.path, np.zeros((0, *layer.shape)))
-    return ranges_health(layer.path, observation.ranges[layer.path], images, maps, layer.op)
+    return ranges_health(layer.path, observation.ranges[layer.path], images, layer.by_channel(maps), layer.op)
 
 
 def _first_broken(

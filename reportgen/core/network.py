@@ -14,9 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from reportgen.errors import warn
+
+Array = TypeVar("Array", bound=Any)
+"""An array of NumPy's or JAX's."""
 
 Axis = Literal["t", "z", "y", "x", "head", "query", "key", "channel", "?"]
 """The meaning of an axis of a layer's output: positions in a sequence (t) or in space (z, y, x), heads, the
@@ -129,9 +132,29 @@ class Layer:
         return self.axes == ATTENTION
 
     @property
+    def head_channels(self) -> int | None:
+        """Channels of each head where the last axes are heads and their channels, [..., head, channel]."""
+        return self.shape[-1] if self.axes[-2:] == ("head", "channel") else None
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Sizes of the axes before the channels."""
+        return self.shape[: -1 if self.head_channels is None else -2]
+
+    @property
     def channels(self) -> int:
-        """Size of the last axis; 1 for a scalar output."""
-        return self.shape[-1] if self.shape else 1
+        """Size of the last axis, and where heads stand before it, of all heads' together; 1 for a scalar output."""
+        return math.prod(self.shape[len(self.positions) :])
+
+    def by_channel(self, values: Array) -> Array:
+        """Values [..., *shape] as [..., *positions, channel], the channels of one head after those of another.
+
+        A scalar output's are left as they are, [...].
+        """
+        if self.head_channels is None:
+            return values
+        shaped: Array = values.reshape(*values.shape[:-2], self.channels)
+        return shaped
 
     @property
     def parameters(self) -> int:

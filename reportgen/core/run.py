@@ -72,7 +72,7 @@ class TopExamples:
     values       [rank, channel] float32: the largest values of each channel, one per example, descending; NaN
                  where there are fewer examples
     examples     [rank, channel] int64: the example of each, -1 where there is none
-    positions    [rank, channel, axis] int64: the value's position in the layer's output
+    positions    [rank, channel, axis] int64: the value's position among `Layer.positions`
     """
 
     values: RankedValues

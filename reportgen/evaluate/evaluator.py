@@ -43,8 +43,9 @@ class Reducer(Protocol):
     def batch(self, values: Mapping[str, LayerValues], output: Any, examples: Examples, real: PerExample) -> Any:
         """A pytree of arrays made of one batch. Runs inside jit.
 
-        `values` maps layer path -> [example, *layer.shape], magnitudes where they are complex; `real` [example]
-        is False for the copies of the last example that fill the last batch up.
+        `values` maps layer path -> [example, *layer.positions, channel], magnitudes where they are complex, and
+        [example] for a layer of scalars; `real` [example] is False for the copies of the last example that fill the
+        last batch up.
         """
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
@@ -77,7 +78,7 @@ class Evaluator:
     def __init__(self, capture: Capture, reducers: Sequence[Reducer]):
         def reduced(variables: Any, examples: Examples, count: Any) -> list[Any]:
             output, captured = capture(variables, examples.inputs)
-            values = _magnitudes(captured)
+            values = _by_channel(capture, captured)
             real = jnp.arange(size_of(examples.inputs)) < count
             return [reducer.batch(values, output, examples, real) for reducer in reducers]
 
@@ -158,12 +159,14 @@ class Evaluator:
 
 
 def _look(capture: Capture, reducer: SecondLook) -> Callable[[Any, Any], Any]:
-    return jitted(lambda variables, inputs: reducer.look(_magnitudes(capture(variables, inputs)[1])))
+    return jitted(lambda variables, inputs: reducer.look(_by_channel(capture, capture(variables, inputs)[1])))
 
 
-def _magnitudes(captured: Mapping[str, LayerValues]) -> dict[str, LayerValues]:
-    """Complex values by their magnitudes, the others as they are."""
-    return {path: jnp.abs(value) if jnp.iscomplexobj(value) else value for path, value in captured.items()}
+def _by_channel(capture: Capture, captured: Mapping[str, LayerValues]) -> dict[str, LayerValues]:
+    """Layer path -> [example, *layer.positions, channel], complex values by their magnitudes."""
+    layers = capture.network.layers
+    real = {path: jnp.abs(value) if jnp.iscomplexobj(value) else value for path, value in captured.items()}
+    return {path: layers[path].by_channel(value) for path, value in real.items()}
 
 
 def size_of(inputs: Any) -> int:

@@ -105,6 +105,7 @@ class Observer:
         elif vectors:
             vectors["embedding"] = vectors["evaluation"]
         maps, *shown = self._maps(variables, probe.inputs, progress=note("probe"))
+        maps = {path: array.reshape(len(array), *self.network.layers[path].shape) for path, array in maps.items()}
         results |= dict(zip(("probe",), shown, strict=False))
         ranges, top = results.get("ranges", {}), results.get("top", {})
         means = results.get("means")

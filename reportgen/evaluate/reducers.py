@@ -226,7 +226,10 @@ class Vectors:
 
 
 class Maps:
-    """Layer path -> [example, *layer.shape], whole; float32 as float16 if `halved`, where that can hold the values."""
+    """Layer path -> [example, *layer.positions, channel], whole.
+
+    float32 as float16 if `halved`, where that can hold the values.
+    """
 
     def __init__(self, halved: bool = False):
         self._halved = halved

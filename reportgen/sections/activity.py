@@ -102,8 +102,10 @@ _METHOD = (
 def _heads(context: PageContext) -> list[str]:
     """What a channel is where there are heads, and that attention weights have none."""
     said = []
-    if any("head" in layer.axes and not layer.has_attention for layer in _drawn(context)):
-        said.append("Where a layer has heads, a channel is one feature of a head, added up over all of them.")
+    sizes = {each for layer in _drawn(context) if (each := layer.head_channels) is not None}
+    if sizes:
+        of = plural(max(sizes), "channel") if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)} channels"
+        said.append(f"Where a layer has heads, of {of} each, channels are numbered head after head.")
     if any(layer.has_attention for layer in context.layers):
         said.append("Attention weights have no channels and are left out: where heads read has a section of its own.")
     return said

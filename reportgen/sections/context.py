@@ -234,14 +234,14 @@ class PageContext:
         return image_range(self.probe.images)
 
     def maps(self, layer: Layer) -> np.ndarray:
-        """[example, *layer.shape]: the layer's activations for the probe, [example, 1] where that is one number.
+        """[example, *layer.positions, channel]: the layer's activations for the probe.
 
         Read from disk once per layer in a row.
         """
         path, maps = self._maps
         if path != layer.path:
             assert self.observation is not None
-            maps = np.asarray(self.observation.maps[layer.path])
+            maps = layer.by_channel(np.asarray(self.observation.maps[layer.path]))
             maps = maps[:, None] if maps.ndim == 1 else maps  # one number per example is one channel
             self._maps = layer.path, maps
         return maps

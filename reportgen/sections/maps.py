@@ -126,7 +126,7 @@ def open_images(context: PageContext) -> int:
 def _rows_of(context: PageContext, layer: Layer) -> tuple[Block, ...]:
     if _tiles(layer) is not None:
         figures = [_grid(context, layer, index) for index in range(shown_images(context))]
-    elif len(layer.shape) == 2:
+    elif len(layer.positions) == 1:
         figures = [_sequence(context, layer, index) for index in range(shown_images(context))]
     else:
         return (FigureRow((_vectors(context, layer),), layer.path),)
@@ -210,18 +210,19 @@ def _kept(maxima: np.ndarray, limit: int | None) -> list[int]:
 
 def _sequence(context: PageContext, layer: Layer, index: int) -> Figure:
     """One example's [position, channel]: a row per position, named by its token where the input is tokens."""
-    values, name, positions = context.maps(layer)[index], context.names[index], layer.shape[0]
+    values, name, (positions,) = context.maps(layer)[index], context.names[index], layer.positions
     low, high, palette = _one_range(context, context.maps(layer))
     tokens = token_inputs(context.probe)
     names = [str(place) for place in range(positions)]
     if tokens is not None and tokens.shape[1] == positions:
         names = position_names(context.run, tokens[index])
     peak = strongest(context.stats[layer.path])[index]
+    heads = "" if layer.head_channels is None else f", head after head ({layer.head_channels} each)"
     return chart(
         f"maps-{context.slug(layer.path)}-{index}",
         heatmap(values, low, high, palette, x_label="channel", y_label="position", y_names=names),
         alt=f"{layer.path}, {plural(layer.channels, 'channel')} for {name}: {peak_words(peak)}.",
-        caption=f"{name}: {layer.path}, {plural(layer.channels, 'channel')}, a row per position; "
+        caption=f"{name}: {layer.path}, {plural(layer.channels, 'channel')}{heads}, a row per position; "
         f"{short_number(low)} to {short_number(high)}, one range for the layer.{_broken(values)}",
         wide=True,
         of=("maps", layer.path),

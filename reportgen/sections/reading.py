@@ -118,7 +118,7 @@ def _channels(context: PageContext, length: int, index: int) -> list[Shown]:
     """The channels with the largest values of each layer that has values for each token; a layer's largest first."""
     ranked: list[tuple[int, Shown]] = []
     for layer in context.layers:
-        if len(layer.shape) == 2 and layer.shape[0] == length:
+        if layer.positions == (length,):
             values = np.asarray(context.maps(layer)[index, :SHOWN], np.float64)
             values = np.where(np.isfinite(values), values, np.nan)
             largest = np.max(np.abs(np.nan_to_num(values)), axis=0)

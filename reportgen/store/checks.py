@@ -221,13 +221,13 @@ def _top_problem(tensors: Tensors, expected: Expected) -> str | None:
         ranks = tensors.described[names[0]][1][:1]
         shape = (*ranks, layer.channels)
         for name, expect, kinds in zip(
-            names, (shape, shape, (*shape, max(len(layer.shape) - 1, 0))), (FLOATING, WHOLE, WHOLE), strict=True
+            names, (shape, shape, (*shape, len(layer.positions))), (FLOATING, WHOLE, WHOLE), strict=True
         ):
             if tensors.described[name][1] != expect or tensors.described[name][0] not in kinds:
                 return f"{_shown(name)} is {tensors.described[name][0]}{list(tensors.described[name][1])}"
         examples, positions = tensors[names[1]], tensors[names[2]]
         size = expected.sizes.get("evaluation", 0)
-        outside = positions.size and (positions.max(axis=(0, 1)) >= layer.shape[:-1]).any()
+        outside = positions.size and (positions.max(axis=(0, 1)) >= layer.positions).any()
         if (examples.size and not -1 <= examples.min() <= examples.max() < size) or outside:
             return f"the top examples of {_shown(path)} are not of the run"
     return None

@@ -166,7 +166,7 @@ def test_attention_weights_have_no_channels_which_is_said(recorded):
     weights = Layer("block/attention_weights", "attention_weights", Role.ATTENTION, (2, 5, 5), ATTENTION)
     last, sums = run.observations[12], run.observations[12].outcome.label_sums
     maps = {x.path: np.zeros((8, *x.shape), np.float32) for x in (read, weights)}
-    sums = {**sums, read.path: np.ones((10, 4)), weights.path: np.ones((10, 5))}
+    sums = {**sums, read.path: np.ones((10, 8)), weights.path: np.ones((10, 5))}
     outcome = replace(last.outcome, label_sums=sums)
     network = replace(run.network, layers={**run.network.layers, read.path: read, weights.path: weights})
     seen = replace(last, maps={**last.maps, **maps}, outcome=outcome)
@@ -176,6 +176,6 @@ def test_attention_weights_have_no_channels_which_is_said(recorded):
     ):
         section = activity.build(PageContext(Moment(shown, 12), Moment(shown, 0), Options()))
         assert ("Attention weights have no channels and are left out" in section.blocks[-1].text) is said
-        assert ("a channel is one feature of a head, added up over all" in section.blocks[-1].text) is said
+        assert ("heads, of 4 channels each, channels are numbered head after head" in section.blocks[-1].text) is said
         named = {row[0] for row in section.numbers[0].rows()}
         assert named & {read.path, weights.path} == layers
