@@ -22,7 +22,7 @@ from reportgen.errors import OptionError, RunError, expect, naming_the_extra, wa
 from reportgen.page.html import html
 from reportgen.reported import Report
 from reportgen.sections import PAGES, Moment, Options, PageContext
-from reportgen.sections.assemble import assemble, fitted
+from reportgen.sections.assemble import Pages
 from reportgen.sections.complex_values import with_real_parts
 from reportgen.sections.installed import installed
 from reportgen.sections.options import chosen
@@ -93,7 +93,7 @@ def build(
 
     return Report(
         together(lambda report: report.document),
-        together(lambda report: report.whole or report.document),
+        lambda: together(lambda report: report.whole),
         fit=lambda size: together(lambda report: report.fit(size) if report.fit else report.document),
     )
 
@@ -120,14 +120,13 @@ def _built(
     specs = (*PAGES[now.run.kind], *installed())
     with Bar("report", len(specs), "section", shown=progress) as bar:
         context = PageContext(now, before, replace(options, progress=bar.note if progress else None))
-        whole, drawn = assemble(context, specs, title, bar)
+        pages = Pages(context, specs, title, bar)
 
         def fit(size: int) -> Document:
-            return fitted(whole, context, dict(drawn), size, lambda x: share * len(html(x).encode()))
+            return pages.within(size, lambda document: share * len(html(document).encode()))
 
-        if max_size is None:
-            return Report(whole, run=now.run, fit=fit)
-        return Report(fit(max_size), whole, now.run, fit)
+        document = pages.whole if max_size is None else fit(max_size)
+    return Report(document, (lambda: pages.whole) if document.omitted else None, now.run, fit)
 
 
 def inspect(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -27,16 +28,21 @@ NOTEBOOK_SIZE = 2_500_000
 class Report:
     """A report, ready to be saved in any of its forms. In a notebook it shows itself.
 
-    `document` is what the page as one file shows; `whole` the same with nothing left out for the page's size, of which
-    the other forms are made, None where nothing was left out. `run` is what it was made of. `fit` gives the page within
-    so many bytes, None where it is what it is; `added` are the sections of `with_section`.
+    `document` is what the page as one file shows, `run` what it was made of. `draw` gives the same with nothing left
+    out for the page's size, None where nothing was; `fit` the page within so many bytes, None where it is what it is;
+    `added` are the sections of `with_section`.
     """
 
     document: Document
-    whole: Document | None = None
+    draw: Callable[[], Document] | None = field(default=None, repr=False)
     run: Run | None = field(default=None, repr=False)
     fit: Callable[[int], Document] | None = field(default=None, repr=False)
     added: tuple[Section, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def whole(self) -> Document:
+        """The document with nothing left out for the page's size, of which the forms but the one file are made."""
+        return self.draw() if self.draw is not None else self.document
 
     @property
     def sections(self) -> Mapping[str, "Report"]:
@@ -61,7 +67,7 @@ class Report:
         """
         expect("format", format, str | None, "html, dir or md")
         form = format or ("md" if local_path(path).suffix == ".md" else "html")
-        return save(self.document if form == "html" else self._whole, path, form)
+        return save(self.document if form == "html" else self.whole, path, form)
 
     def with_section(self, title: str, *content: Any, finding: str = "") -> Self:
         """The same report with one more section at its end.
@@ -72,8 +78,12 @@ class Report:
         """
         taken = {section.anchor for section in self.document.sections}
         section = custom(title, content, finding, taken)
-        document, whole = (replace(form, sections=(*form.sections, section)) for form in (self.document, self._whole))
-        return replace(self, document=document, whole=whole, added=(*self.added, section))
+
+        def longer(form: Document) -> Document:
+            return replace(form, sections=(*form.sections, section))
+
+        draw = None if self.draw is None else lambda: longer(self.whole)
+        return replace(self, document=longer(self.document), draw=draw, added=(*self.added, section))
 
     def write_numbers(self, folder: str | Path) -> list[Path]:
         """What the figures show as CSV files (UTF-8, full precision, no data empty), and report.json.
@@ -81,7 +91,7 @@ class Report:
         Files of an earlier build in the folder are deleted.
         """
         with Built(local_path(folder), "report.json") as built:
-            files = {each.filename: each for section in self._whole.sections for each in section.numbers}
+            files = {each.filename: each for section in self.whole.sections for each in section.numbers}
             for name, numbers in files.items():
                 built.write(name, "".join(csv_lines(numbers)))
             provenance = json.dumps(self.document.provenance, indent=1, sort_keys=True, ensure_ascii=False)
@@ -95,7 +105,7 @@ class Report:
         Figures of an earlier build in the folder are deleted, those of another format too.
         """
         expect("format", format, str, "svg, pdf or png")
-        return paper(self._whole, local_path(folder), format)
+        return paper(self.whole, local_path(folder), format)
 
     @property
     def report(self) -> Document:
@@ -107,10 +117,6 @@ class Report:
         """The earlier name of `with_section`."""
         warn("Report.add_section is called with_section now", DeprecationWarning, code="N101")
         return self.with_section(title, *content, finding=finding)
-
-    @property
-    def _whole(self) -> Document:
-        return self.whole or self.document
 
     def __repr__(self) -> str:
         document = self.document

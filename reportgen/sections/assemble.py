@@ -1,134 +1,179 @@
-"""From a context to the whole document: every section that the run allows, in order, within a size.
+"""From a context to its pages: every section that the run allows, in order; all of it, or what fits into a size.
 
-document, drawn = assemble(context, (*PAGES["training"], *installed()), title=None)
-smaller = fitted(document, context, drawn, 10_000_000, size_of)      # what fits into so many bytes
+pages = Pages(context, (*PAGES["training"], *installed()))
+pages.whole                                    # nothing is left out
+pages.within(10_000_000, size_of)              # what fits into so many bytes
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
+from reportgen.core.network import is_kernel
 from reportgen.core.progress import Bar
-from reportgen.core.report import Document, Mosaic, Raster, Section
+from reportgen.core.report import Document, Drawing, Figure, Mosaic, Raster, Section
 from reportgen.errors import DamagedError, ReportgenError
 from reportgen.page.outline import figures
 from reportgen.sections.context import PageContext
 from reportgen.sections.limits import LADDER, Limits, left_out
+from reportgen.sections.maps import shown_images
+from reportgen.sections.options import Need
 from reportgen.sections.spec import SectionSpec
 from reportgen.sections.summary import headline, key_figures, origin, page_title, subject, warnings
 from reportgen.sections.words import NBSP, megabytes
 
-Drawn = dict[SectionSpec, Section | None]
-
-
-def assemble(
-    context: PageContext, specs: Sequence[SectionSpec], title: str | None, bar: Bar | None = None
-) -> tuple[Document, Drawn]:
-    """The document with nothing left out, and its sections by their specs."""
-    drawn: Drawn = {}
-    failed: list[str] = []
-    with context.embedding_begun():
-        for spec in sorted(specs, key=lambda spec: spec.late):
-            drawn[spec] = section = _section(spec, context, failed)
-            if bar is not None:
-                bar.advance()
-                if section is not None:
-                    bar.part(f"{len(drawn)}/{len(specs)} {section.title}")
-    drawn = {spec: drawn[spec] for spec in specs}  # in reading order
-    run = context.run
-    document = Document(
-        title=title or page_title(context),
-        headline=headline(context),
-        key_figures=key_figures(context),
-        sections=_present(drawn),
-        provenance=_in_order({"config": dict(run.config)} | dict(run.provenance) | {"status": run.status}),
-        warnings=(*warnings(context), *failed),
-        origin=origin(context),
-        subject=subject(context),
-    )
-    return document, drawn
-
-
-def fitted(
-    document: Document, context: PageContext, drawn: Drawn, max_size: int, size_of: Callable[[Document], int]
-) -> Document:
-    """The document itself where `size_of` it is at most `max_size` bytes, else as the first rung that fits has it.
-
-    Each rung is smaller than the one before, so that the first that fits is found by halving. A section is built once
-    for the limits that it heeds.
-    """
-    whole = None if _in_pictures(document) > FAR * max_size else size_of(document)
-    if whole is not None and whole <= max_size:
-        return document
-    all_of_it = "none" if whole is None else megabytes(whole * 1.05).replace(NBSP, "")
-    built = {(spec, _heeded(spec, LADDER[0])): section for spec, section in drawn.items()}
-
-    def at(limits: Limits) -> tuple[Document, int]:
-        within = context.limited(limits)
-        for spec in drawn:
-            if (spec, _heeded(spec, limits)) not in built:
-                built[spec, _heeded(spec, limits)] = _section(spec, within, [])
-        sections = {spec: built[spec, _heeded(spec, limits)] for spec in drawn}
-        of = len(context.names), _widest(context), context.crowd is not None, len(context.layers)
-        said = "; ".join(left_out(limits, *of))
-        note = f"To stay below {megabytes(max_size)}, this page leaves out: {said}. All of it: --max-size {all_of_it}."
-        made = replace(document, sections=_present(sections), omitted=note if said else "", numbers=limits.numbers)
-        far = _in_pictures(made)
-        return made, far if far > FAR * max_size else size_of(made)
-
-    best: Document | None = None
-    low, high = 1, len(LADDER) - 1
-    while low <= high:
-        middle = (low + high) // 2
-        made, size = at(LADDER[middle])
-        if size <= max_size:
-            best, high = made, middle - 1
-        else:
-            low = middle + 1
-    if best is not None:
-        return best
-    rest = f" It still has {megabytes(size)}: nothing more can be left out."
-    return replace(made, omitted=made.omitted + rest)
-
-
 FAR = 3
 """Pictures of so many times the size that a page may have are not encoded for it to see that they are too large."""
+
+LARGE = 0.5
+"""Values of layers for each byte that a page may have, from which on not all of them are drawn to see what they take: a
+rung that leaves layers out is drawn first, and tells what a value takes."""
+
+LEAST = 0.5
+"""A value takes at least so much of what one took on a rung that was drawn: other layers' compress otherwise."""
+
+HEATMAP = 320_000
+"""Pixels of a kernel's picture, at most."""
+
+
+class Pages:
+    """The pages of a context. A section is built once for the limits that it heeds."""
+
+    def __init__(
+        self, context: PageContext, specs: Sequence[SectionSpec], title: str | None = None, bar: Bar | None = None
+    ):
+        self._context, self._specs, self._title, self._bar = context, tuple(specs), title, bar
+        self._built: dict[tuple[Any, ...], Section | None] = {}
+        self._failed: dict[SectionSpec, str] = {}
+
+    @property
+    def whole(self) -> Document:
+        """The document with nothing left out."""
+        return self._at(LADDER[0])
+
+    def within(self, max_size: int, size_of: Callable[[Document], int]) -> Document:
+        """The document of which `size_of` is at most `max_size` bytes, as the first rung that fits has it.
+
+        Each rung is smaller than the one before, so that the first that fits is found by halving. A rung whose layers
+        would take far more than there is room for, by what those of another one took, is not drawn.
+        """
+        values = [_values(self._context.limited(limits)) for limits in LADDER]
+        fewer = next(rung for rung, limits in enumerate(LADDER) if limits.channels is not None)
+        low, high, rung = 0, len(LADDER) - 1, 0 if values[0] <= LARGE * max_size else fewer
+        best, least, all_of_it = None, 0.0, "none"
+        while low <= high:
+            made = self._noted(LADDER[rung], max_size, all_of_it)
+            least = max(least, LEAST * _of_layers(made) / max(values[rung], 1))
+            far = _in_pictures(made)
+            size = far if far > FAR * max_size else size_of(made)
+            if size <= max_size:
+                best, high = made, rung - 1
+            else:
+                low = rung + 1
+            if rung == 0 and far <= FAR * max_size:
+                all_of_it = megabytes(size * 1.05).replace(NBSP, "")
+            # Without a page that fits, the smallest one is drawn in any case.
+            while low < high + (best is not None) and not LADDER[low].levels and values[low] * least > max_size:
+                low += 1
+            rung = (low + high) // 2
+        if best is not None:
+            return best
+        rest = f" It still has {megabytes(size)}: nothing more can be left out."
+        return replace(made, omitted=made.omitted + rest)
+
+    def _noted(self, limits: Limits, max_size: int, all_of_it: str) -> Document:
+        """The document within the limits, with a note on what it leaves out."""
+        context = self._context
+        widest = max((layer.channels for layer in context.map_layers), default=0)
+        document = self._at(limits)
+        said = "; ".join(left_out(limits, len(context.names), widest, context.crowd is not None, len(context.layers)))
+        if not said:
+            return document
+        note = f"To stay below {megabytes(max_size)}, this page leaves out: {said}. All of it: --max-size {all_of_it}."
+        return replace(document, omitted=note)
+
+    def _at(self, limits: Limits) -> Document:
+        within, drawn = self._context.limited(limits), dict[SectionSpec, Section | None]()
+        with nullcontext() if self._built else self._context.embedding_begun():
+            for spec in sorted(self._specs, key=lambda spec: spec.late):
+                heeded = (spec, *(getattr(limits, name) for name in spec.shrinks))
+                if heeded not in self._built:
+                    self._built[heeded] = self._section(spec, within)
+                drawn[spec] = self._built[heeded]
+        sections = (drawn[spec] for spec in self._specs)  # in reading order
+        present = tuple(section for section in sections if section is not None)
+        return replace(self._frame, sections=present, numbers=limits.numbers)
+
+    @cached_property
+    def _frame(self) -> Document:
+        """The document without its sections."""
+        context, run = self._context, self._context.run
+        return Document(
+            title=self._title or page_title(context),
+            headline=headline(context),
+            key_figures=key_figures(context),
+            sections=(),
+            provenance=_in_order({"config": dict(run.config)} | dict(run.provenance) | {"status": run.status}),
+            warnings=(*warnings(context), *self._failed.values()),
+            origin=origin(context),
+            subject=subject(context),
+        )
+
+    def _section(self, spec: SectionSpec, context: PageContext) -> Section | None:
+        """The section; None where what the run holds does not allow it, which is noted where it should have."""
+        section, first = None, len(self._built) < len(self._specs)
+        if spec.needs <= context.offers:
+            try:
+                section = spec.build(context)
+            except DamagedError:
+                raise  # everything is made anew, without the damaged file
+            except ReportgenError as error:
+                name = spec.build.__module__.rpartition(".")[2]
+                self._failed[spec] = f"A section ({name}) is left out: {str(error).rstrip('.')}."
+        if first and self._bar is not None:
+            self._bar.advance()
+            if section is not None:
+                self._bar.part(f"{len(self._built) + 1}/{len(self._specs)} {section.title}")
+        return section
+
+
+def _values(context: PageContext) -> int:
+    """How many values the figures of single layers show."""
+    images, most, count = shown_images(context), context.limits.channels, 0.0
+    for layer in context.layers if Need.MAPS in context.offers else ():
+        if context.draws(layer.path):
+            shown = min(layer.channels, most) / layer.channels if most and layer.has_maps else 1
+            count += math.prod(layer.shape) * images * shown
+    forms = context.now.forms
+    for name in context.kernels:
+        form = forms[name]
+        if is_kernel(name, form.shape) and context.draws(context.holders.get(name, name)):
+            shown = min(form.shape[-1], most) / form.shape[-1] if most and form.ndim > 2 else 1
+            count += min(form.size * shown, HEATMAP)
+    return int(count)
+
+
+def _of_layers(document: Document) -> int:
+    """Bytes of the figures that show those values."""
+    return sum(_bytes(figure) for figure in figures(document) if figure.of and figure.of[0] != "channels")
 
 
 def _in_pictures(document: Document) -> int:
     """Bytes of a page's pictures as they are before they are encoded for it, which makes none larger."""
-    pictures = [each.raster if isinstance(each, Mosaic) else each for each in (f.picture for f in figures(document))]
-    return sum(len(picture.data) * 4 // 3 for picture in pictures if isinstance(picture, Raster))
+    return sum(_bytes(figure) for figure in figures(document) if not isinstance(figure.picture, Drawing))
 
 
-def _heeded(spec: SectionSpec, limits: Limits) -> tuple[Any, ...]:
-    """What a section heeds of the limits."""
-    return tuple(getattr(limits, name) for name in spec.shrinks)
+def _bytes(figure: Figure) -> int:
+    picture = figure.picture.raster if isinstance(figure.picture, Mosaic) else figure.picture
+    if isinstance(picture, Drawing):
+        return len(picture.svg)
+    return len(picture.data) * 4 // 3 if isinstance(picture, Raster) else 0
 
 
 def _in_order(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The facts by their names, so that a run has them alike in memory and on disk; what was asked for comes first."""
     names = sorted(facts, key=lambda name: (name != "config", name))
     return {name: _in_order(facts[name]) if isinstance(facts[name], Mapping) else facts[name] for name in names}
-
-
-def _present(drawn: Drawn) -> tuple[Section, ...]:
-    return tuple(section for section in drawn.values() if section is not None)
-
-
-def _widest(context: PageContext) -> int:
-    return max((layer.channels for layer in context.map_layers), default=0)
-
-
-def _section(spec: SectionSpec, context: PageContext, failed: list[str]) -> Section | None:
-    """The section; None, with a sentence in `failed`, where what the run holds does not allow it."""
-    if not spec.needs <= context.offers:
-        return None
-    try:
-        return spec.build(context)
-    except DamagedError:
-        raise  # everything is made anew, without the damaged file
-    except ReportgenError as error:
-        name = spec.build.__module__.rpartition(".")[2]
-        failed.append(f"A section ({name}) is left out: {str(error).rstrip('.')}.")
-        return None

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
 from threading import Event
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from reportgen.sections.beside import computed_beside
 from reportgen.sections.crowd import Crowd, crowd_of
 from reportgen.sections.limits import Limits, in_turns
 from reportgen.sections.options import Moment, Need, Options
+from reportgen.sections.shared import shared
 from reportgen.sections.words import ranges, slug
 
 
@@ -57,6 +58,7 @@ class PageContext:
                         "counted from 0",
                         code="O105",
                     )
+        self.found: dict[str, Any] = {}
         self._slugs: dict[str, str] = {}
         self._embedding: Future[Embedding | str | None] | None = None
 
@@ -73,12 +75,12 @@ class PageContext:
         return self.options.limits
 
     def limited(self, limits: Limits) -> "PageContext":
-        """The same moments, options and analyses under other limits; what was computed is not computed again."""
+        """The same moments, options and analyses under other limits: what either computes, the other has."""
         other = copy.copy(self)
         other.options = replace(self.options, limits=limits)
         return other
 
-    @cached_property
+    @shared
     def offers(self) -> frozenset[Need]:
         """Which needs of sections the run meets."""
         met = {
@@ -103,7 +105,7 @@ class PageContext:
         few = self.limits.layers
         return few is None or path in self._ranked[:few]
 
-    @cached_property
+    @shared
     def _ranked(self) -> tuple[str, ...]:
         """The layers, those first whose parameters changed most and that have the largest share of dead channels."""
         dead = {path: len(last.dead) / last.channels for path, (*_, last) in self.checkup.channels.items()}
@@ -122,7 +124,7 @@ class PageContext:
             self._slugs[path] = name
         return self._slugs[path]
 
-    @cached_property
+    @shared
     def observation(self) -> Observation | None:
         """The observation recorded last, None for a run without any."""
         steps = list(self.run.observations)
@@ -138,7 +140,7 @@ class PageContext:
         """The outcome of a network that classifies, or the sums by label of one that does not."""
         return self.outcome if isinstance(self.outcome, Classification) else None
 
-    @cached_property
+    @shared
     def layers(self) -> tuple[Layer, ...]:
         """The layers to show, in call order, each value once: those whose activations were recorded."""
         recorded = None if self.observation is None else self.observation.maps
@@ -149,17 +151,17 @@ class PageContext:
             if layer.alias_of is None and all(layer.shape) and (recorded is None or layer.path in recorded)
         )
 
-    @cached_property
+    @shared
     def map_layers(self) -> tuple[Layer, ...]:
         """Those of them that give 2-D feature maps."""
         return tuple(layer for layer in self.layers if layer.has_maps)
 
-    @cached_property
+    @shared
     def convolutions(self) -> tuple[Layer, ...]:
         """The convolutions that give feature maps."""
         return tuple(layer for layer in self.map_layers if layer.role is Role.CONV)
 
-    @cached_property
+    @shared
     def pairs(self) -> tuple[tuple[Layer | None, Layer], ...]:
         """The layers with feature maps, each activation function together with the layer whose values it takes.
 
@@ -190,7 +192,7 @@ class PageContext:
         """The examples whose activations were recorded whole."""
         return self.run.batch("probe")
 
-    @cached_property
+    @shared
     def names(self) -> tuple[str, ...]:
         """A name per probe example."""
         if self.probe.names:
@@ -200,7 +202,7 @@ class PageContext:
         count = self.probe.size or len(next(iter(maps.values()), ()))
         return numbered_names(count, self.probe.labels, self.run.classes)
 
-    @cached_property
+    @shared
     def pixels(self) -> np.ndarray | None:
         """The probe as pictures [example, height, width, 1 or 3] from 0 to 255; None where it holds none."""
         images = np.asarray(pictures_of(self.run, self.probe))
@@ -216,19 +218,19 @@ class PageContext:
         pixels: np.ndarray = to_pixels(images[example : example + 1], shades)[0]
         return pixels
 
-    @cached_property
+    @shared
     def evaluation_pictures(self) -> tuple[np.ndarray | LazyArray, tuple[float, float]]:
         """The evaluation's pictures, empty where it has none, with the values of black and of white."""
         batch = self.run.batch("evaluation")
         images = pictures_of(self.run, batch)
         return images, (0.0, 255.0) if batch.pictures is not None else image_range(images)
 
-    @cached_property
+    @shared
     def size(self) -> tuple[int, int] | None:
         """(height, width) of the network's input where it is pictures."""
         return (self.probe.images.shape[1], self.probe.images.shape[2]) if self.pixels is not None else None
 
-    @cached_property
+    @shared
     def probe_range(self) -> tuple[float, float]:
         """What is black and what is white in a picture of a probe input."""
         return image_range(self.probe.images)
@@ -248,7 +250,7 @@ class PageContext:
 
     _maps: tuple[str | None, np.ndarray] = (None, np.zeros(0))
 
-    @cached_property
+    @shared
     def stats(self) -> dict[str, ChannelStats]:
         """For each recorded layer, the statistics of every channel on every probe example."""
         if self.observation is None:
@@ -256,7 +258,7 @@ class PageContext:
         maps = self.observation.maps
         return {x.path: channel_stats(self.maps(x)) for x in self.network.distinct if x.path in maps}
 
-    @cached_property
+    @shared
     def changes(self) -> dict[str, tuple[Changes, ...]]:
         """For each recorded layer, every further probe example against the first."""
         found = {}
@@ -267,7 +269,7 @@ class PageContext:
 
     # Analyses.
 
-    @cached_property
+    @shared
     def confusion(self) -> Confusion | None:
         """Predictions of the final network against the evaluation labels; None where either is missing, or
         for more classes than a matrix of them fits into memory."""
@@ -278,19 +280,19 @@ class PageContext:
             return None
         return confusion(targets, outcome.predictions, self.run.classes, outcome.logit_gap)
 
-    @cached_property
+    @shared
     def kernels(self) -> tuple[str, ...]:
         """Names of the chosen parameters in the layers' order, a layer's kernel before its bias."""
         placed = {name: i for i, layer in enumerate(self.network.layers.values()) for name in layer.params}
         names = [name for name, form in self.now.forms.items() if self.chosen(name) and form.size]
         return tuple(sorted(names, key=lambda n: (placed.get(n, len(placed)), n.endswith("bias"), n)))
 
-    @cached_property
+    @shared
     def holders(self) -> dict[str, str]:
         """Name of each parameter -> path of the layer that holds it."""
         return {name: layer.path for layer in self.network.layers.values() for name in layer.params}
 
-    @cached_property
+    @shared
     def diffs(self) -> tuple[ParamDiff, ...]:
         """Change of each chosen parameter from the moment before; () without one."""
         if self.before is None:
@@ -298,17 +300,17 @@ class PageContext:
         before, now = self.before, self.now
         return differences(before.run.snapshots[before.step], now.run.snapshots[now.step], self.kernels)
 
-    @cached_property
+    @shared
     def checkup(self) -> Checkup:
         """Health of all parameters and layers, whatever was chosen to be shown."""
         return checkup(self.run)
 
-    @cached_property
+    @shared
     def embedding(self) -> Embedding | str | None:
         """The embedding over all recorded steps; a sentence where it can't be had; None without a layer."""
         return self._embed(Event()) if self._embedding is None else self._embedding.result()
 
-    @cached_property
+    @shared
     def crowd(self) -> Crowd | None:
         """The examples that the page knows one by one, with their places in the embedding."""
         found = self.embedding

@@ -11,7 +11,7 @@ from reportgen.core.outcome import Kind, Outcome, Task
 from reportgen.core.report import Document, Section
 from reportgen.core.run import Batch, MetricRow, Metrics, Observation, Run, Snapshot
 from reportgen.sections import PAGES, Moment, Options, PageContext
-from reportgen.sections.assemble import assemble
+from reportgen.sections.assemble import Pages
 
 HEAD = Layer("head", "Dense", Role.DENSE, (4,), ("channel",), inputs=(INPUT,), params={"head/kernel": (3, 4)})
 
@@ -64,8 +64,7 @@ NEEDING = (Kind.REGRESSION, Kind.MULTILABEL)
 
 def document(context: PageContext) -> Document:
     """The whole page of a context."""
-    found, _ = assemble(context, PAGES["training"], None)
-    return found
+    return Pages(context, PAGES["training"]).whole
 
 
 def rows_of(section: Section, filename: str) -> list[dict[str, object]]:

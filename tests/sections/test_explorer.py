@@ -6,7 +6,7 @@ import numpy as np
 
 from reportgen.page.markdown import markdown
 from reportgen.sections import explorer
-from reportgen.sections.assemble import assemble
+from reportgen.sections.assemble import Pages
 from reportgen.sections.context import PageContext
 from reportgen.sections.limits import Limits
 from reportgen.sections.options import Moment, Options
@@ -69,6 +69,6 @@ def test_it_takes_at_most_300_kilobytes_of_the_page(recorded):
 
 def test_markdown_does_not_announce_it(recorded, tmp_path):
     context, section, _ = carried(recorded)
-    document, _ = assemble(context, (SectionSpec(explorer.build),), title=None)
+    document = Pages(context, (SectionSpec(explorer.build),)).whole
     assert section in document.sections
     assert section.title not in markdown(document, tmp_path).read_text()

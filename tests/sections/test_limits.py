@@ -1,13 +1,14 @@
 """The ladder: what a page leaves out to stay below a size, that it says so, and that what stays is true."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from reportgen import build
-from reportgen.core.report import Figure, FigureRow, Mosaic, Section, Table, Text
+from reportgen.core.report import Document, Figure, FigureRow, Mosaic, Section, Table, Text
 from reportgen.core.scripted import Examples, Explorer
 from reportgen.page.html import html
 from reportgen.page.outline import figures, figures_of, walk
@@ -162,7 +163,7 @@ def test_layers_are_kept_that_changed_most_or_died(run) -> None:
 
 
 def test_the_rung_is_found_by_halving_and_nothing_is_built_twice(run) -> None:
-    from reportgen.sections.assemble import assemble, fitted
+    from reportgen.sections.assemble import Pages
     from reportgen.sections.spec import SectionSpec
 
     begun: list[Limits] = []
@@ -172,10 +173,35 @@ def test_the_rung_is_found_by_halving_and_nothing_is_built_twice(run) -> None:
         return Section("one", "One", "", (Text("x" * (1000 * (page.limits.channels or 999))),))
 
     page = context(run)
-    document, drawn = assemble(page, [SectionSpec(build_one, shrinks=("channels",))], "t")
+    pages = Pages(page, [SectionSpec(build_one, shrinks=("channels",))], "t")
     for most, left in ((500_000, 64), (63_999, 32), (5_000, 4)):
         begun.clear()
-        made = fitted(document, page, drawn, most, lambda d: sum(len(s.blocks[0].text) for s in d.sections))
+        made = pages.within(most, lambda d: sum(len(s.blocks[0].text) for s in d.sections))
         assert len(made.sections[0].blocks[0].text) == 1000 * left
         channels = [limits.channels for limits in begun]
         assert len(channels) == len(set(channels)) <= 4
+
+
+def test_of_a_large_network_not_all_is_drawn_to_see_that_it_is_too_large(run, monkeypatch) -> None:
+    from reportgen.sections import assemble
+    from reportgen.sections.spec import SectionSpec
+
+    begun: list[Limits] = []
+
+    def build_maps(page: PageContext) -> Section | None:
+        begun.append(page.limits)
+        return maps.build(page)
+
+    def size(document: Document) -> int:
+        return len(html(document).encode())
+
+    spec = SectionSpec(build_maps, shrinks=("images", "layers", "channels", "levels"))
+    page = context(run)
+    whole = assemble.Pages(page, [spec]).whole
+    nothing = size(replace(whole, sections=()))
+    most = nothing + int((size(whole) - nothing) * 0.4)
+    begun.clear()
+    monkeypatch.setattr(assemble, "LARGE", 0)
+    made = assemble.Pages(page, [spec]).within(most, size)
+    assert begun[0].layers and LADDER[0] not in begun and size(made) <= most
+    assert "All of it: --max-size none" in made.omitted
