@@ -11,15 +11,22 @@ import numpy as np
 from benchmarks.measure import Row, Settings, contestant, in_turns, ratio
 from benchmarks.runs import write_run
 
-LOOPS = {"1 ms": (36, 1.05), "0.2 ms": (7, 1.3)}
-"""Step of about that time -> updates of a small network in it, and the target."""
+LOOPS = {"1 ms": (1e-3, 1.05), "0.2 ms": (2e-4, 1.3)}
+"""Step of about that time -> its seconds, and the target."""
+
+TRIED = 8
+"""Updates of a small network in a step, by which is found how many take so long here."""
 
 
 def measure(settings: Settings) -> list[Row]:
     """Two loops of four arrays, every update recorded / bare, until all is on disk; then a long run."""
     rows = []
-    for name, (inner, target) in LOOPS.items():
-        common = {"inner": inner, "steps": 20 if settings.tiny else 2000}
+    steps = 20 if settings.tiny else 2000
+    with contestant(settings, "benchmarks.log:loop", record=False, inner=TRIED, steps=steps) as tried:
+        tried.run()
+        each = min(tried.run()["seconds"] for _ in range(settings.rounds)) / steps / TRIED
+    for name, (seconds, target) in LOOPS.items():
+        common = {"inner": max(1, round(seconds / each)), "steps": steps}
         with (
             contestant(settings, "benchmarks.log:loop", record=False, **common) as bare,
             contestant(settings, "benchmarks.log:loop", record=True, **common) as recorded,

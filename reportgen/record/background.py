@@ -13,6 +13,7 @@ here, each waited for once, and a queue that may be entered again.
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -22,6 +23,10 @@ from reportgen.errors import warn
 
 LOOKED = 1.0
 """Seconds between two looks at whether the thread is still there, for who waits for it."""
+
+PAUSE = 0.001
+"""Seconds that the thread rests when it has done all: a loop of faster steps wakes it once for several of them, and a
+wake takes such a loop as long as the writing."""
 
 
 class Turn:
@@ -136,8 +141,10 @@ class Background:
                 except BaseException as error:  # handed to the thread that can act on it
                     self._failure = error
             done.release()
-            if self._last is not None and self._work.empty():
-                break
+            if self._work.empty():
+                if self._last is not None:
+                    break
+                time.sleep(PAUSE)
         failed = self._failure is not None
         try:
             self._last(failed)

@@ -66,13 +66,13 @@ def problem_of(name: str, value: Any) -> str | None:
     """Why a metric can't be recorded; None where it can."""
     if name in RESERVED:
         return f"a metric can't be called {name!r}, which the recorder notes itself; give it another name"
-    if isinstance(value, Real | Decimal) and not isinstance(value, np.generic):  # also bool, Fraction
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if dtype is None and isinstance(value, Real | Decimal):  # also bool, Fraction
         return (
             None
             if not isinstance(value, Integral) or abs(int(value)) < LARGEST
             else f"the metric {name!r} is too large"
         )
-    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if isinstance(value, jax.core.Tracer):
         return (
             f"the metric {name!r} is a value that JAX traces: call the recorder outside of jit, grad and scan, with "
@@ -111,11 +111,11 @@ def rows_of(rows: Mapping[int, Mapping[str, Any]], epoch: int, taken: Metrics) -
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Real | Decimal) and not isinstance(value, np.generic):
-        return float(value)
+    if not hasattr(value, "dtype"):
+        return int(value) if isinstance(value, Integral) else float(value)
     item = np.asarray(value)[()]
+    if item.dtype.kind == "f":
+        return decimal(item)
     return int(item) if jnp.issubdtype(item.dtype, np.integer) or item.dtype == bool else decimal(item)
 
 

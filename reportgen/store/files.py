@@ -70,7 +70,7 @@ def stored(array: np.ndarray) -> np.ndarray:
     becomes complex64, which keeps about seven digits.
     """
     kind = array.dtype
-    if kind.kind in "biu" or kind.name == "bfloat16":
+    if kind.kind in "biu" or (kind.kind == "f" and kind.itemsize > 1) or kind.name == "bfloat16":
         return array
     if kind.kind == "c":
         return array.astype(np.complex64)
