@@ -14,7 +14,5 @@ LayerValues = Annotated[jax.Array, "Shaped example ..."]
 
 Wide = Annotated[jax.Array, "Float32 example ... channel"]
 ByExample = Annotated[jax.Array, "Float32 example channel"]
-Range = Annotated[jax.Array, "Float32 2 channel"]
 Ranked = Annotated[jax.Array, "Shaped rank channel"]
-RankedPlaces = Annotated[jax.Array, "Int rank channel axis"]
-ChannelMask = Annotated[jax.Array, "Bool channel"]
+Lists = Annotated[jax.Array, "Float32 list place channel"]

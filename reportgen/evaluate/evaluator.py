@@ -23,6 +23,10 @@ T = TypeVar("T")
 BATCH, BATCH_BYTES = 100, 128 << 20
 """Examples in a call, and bytes that their inputs, their selected activations or their largest layer take, at most."""
 
+HELD, HELD_BYTES = 32, 24 << 20
+"""Bytes that more than so many examples take, at most: up to some 32 MB the C library holds freed memory for the next
+call. More comes from the system anew each time, page by page, which takes a third of the call."""
+
 LEAST = 2
 """Examples in the smallest batch: an array with a first axis of 1 may be no value per example at all."""
 
@@ -120,8 +124,8 @@ class Evaluator:
         """Examples in each call: as few calls as fit into memory, of one size, so that one compilation does and the
         last lacks less than one example for each call; as many for each device that they are divided among."""
         given: int = sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(inputs))
-        fitting: int = BATCH_BYTES // (4 * max(self._values, given, 1))
-        calls = -(-of // max(min(BATCH, fitting), 1))
+        each: int = 4 * max(self._values, given, 1)
+        calls = -(-of // max(min(BATCH, BATCH_BYTES // each, max(HELD, HELD_BYTES // each)), 1))
         size = max(LEAST, -(-of // calls))
         division = dividing(variables)
         return size if division is None or size < division.count else -(-size // division.count) * division.count

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -24,35 +24,12 @@ from reportgen.core.arrays import (
 )
 from reportgen.core.examples import leaves
 from reportgen.core.run import LayerVectors, TopClasses
-from reportgen.evaluate.arrays import ByExample, ChannelMask, LayerValues, PerExample, Range, Scores, Wide
+from reportgen.evaluate.arrays import LayerValues, PerExample, Scores
+from reportgen.evaluate.columns import Columns, joined, side_by_side
 from reportgen.evaluate.evaluator import Examples, predicted
 from reportgen.evaluate.parts import token_leaf, unmasked
 
 Values = Mapping[str, LayerValues]
-
-
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["values"], meta_fields=["widths"])
-@dataclass(frozen=True)
-class Columns:
-    """Arrays [..., channel] of several layers side by side, and `widths`, the (layer path, channels) of each.
-
-    A batch then gives one array for all layers: some dozens of small ones cost the CPU as much as what is in them.
-    """
-
-    values: Any
-    widths: tuple[tuple[str, int], ...]
-
-    @classmethod
-    def of(cls, arrays: Mapping[str, Any]) -> "Columns":
-        """Arrays that differ in their last axis alone."""
-        widths = tuple((path, int(array.shape[-1])) for path, array in arrays.items())
-        return cls(jnp.concatenate(list(arrays.values()), axis=-1) if widths else jnp.zeros(0), widths)
-
-    def layers(self) -> dict[str, np.ndarray]:
-        """Layer path -> [..., channel], copies."""
-        ends = np.cumsum([width for _, width in self.widths])[:-1]
-        parts = np.split(np.asarray(self.values), ends, axis=-1)
-        return {path: part.copy() for (path, _), part in zip(self.widths, parts, strict=False)}
 
 
 class Ranges:
@@ -60,19 +37,23 @@ class Ranges:
 
     def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
         # Copies of real examples change no range.
-        ranges = Columns.of({path: _range(value) for path, value in values.items()})
+        groups = side_by_side(values)
+        least = joined(groups, [group.by_example(_least).min(axis=0) for group in groups])
+        largest = joined(groups, [group.row_maxima().max(axis=(0, 1)) for group in groups])
         # On the CPU, XLA's min and max of large arrays drop NaN. Sums are NaN wherever a value is, and seldom
         # elsewhere (infinities of both signs): only then is each value looked at.
-        return ranges, jnp.isnan(_all_summed(values).values).any()
+        sums = summed(groups).values.sum(axis=0)
+        return replace(least, values=jnp.stack([least.values, largest.values])), sums
 
     def suspect(self, part: Any) -> bool:
-        return bool(part[1])
+        return bool(np.isnan(part[1]).any())
 
     def look(self, values: Values) -> Any:
-        return Columns.of({path: _has_nan(value) for path, value in values.items()})
+        groups = side_by_side(values)
+        return joined(groups, [jnp.isnan(x.values).any(axis=tuple(range(x.values.ndim - 1))) for x in groups])
 
     def corrected(self, part: Any, seen: Any) -> Any:
-        return replace(part[0], values=np.where(seen.values, np.nan, part[0].values)), False
+        return replace(part[0], values=np.where(seen.values, np.nan, part[0].values)), part[1]
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
         here = np.asarray(part[0].values)
@@ -177,8 +158,8 @@ class LabelSums:
             chosen = jnp.where(counted[:, None], per_example, 0)
             return jnp.matmul(share.T, chosen, precision=jax.lax.Precision.HIGHEST)
 
-        each = _all_summed(values)
-        sums = replace(each, values=per_row(each.values)) if each.widths else each
+        each = summed(side_by_side(values))
+        sums = replace(each, values=per_row(each.values)) if each.parts else each
         return sums, rows, truth, counted, jax.vmap(_sum)(examples.inputs)
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
@@ -187,7 +168,7 @@ class LabelSums:
             empty = np.zeros((len(self.summed), sums.values.shape[-1]))
             total = replace(sums, values=empty), np.zeros(self._labels, np.int64), np.zeros(self._labels)
         _, at, of = np.intersect1d(self.summed, rows, return_indices=True)  # of rows that stand twice, the first
-        if sums.widths:
+        if sums.parts:
             # Within a batch float32 is exact enough; over many batches it would not be.
             total[0].values[at] += sums.values[of]
         np.add.at(total[1], truth[counted], 1)
@@ -256,8 +237,8 @@ class ChannelMeans:
         self._paths = paths
 
     def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
-        sizes = {path: math.prod(values[path].shape[1:-1]) for path in self._paths}
-        return Columns.of({path: positions_summed(values[path]) / sizes[path] for path in self._paths})
+        groups = side_by_side(values)
+        return joined(groups, [group.by_example(jnp.sum) / math.prod(group.parts[0].space) for group in groups])
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
         done, parts = total or (0, [])
@@ -271,7 +252,7 @@ class ChannelMeans:
         order = np.argsort(np.argsort(self._chosen))
         first = total[1][0]
         vectors = replace(first, values=np.concatenate([part.values for part in total[1]])[order]).layers()
-        return LayerVectors(self._chosen, {path: _narrow(array) for path, array in vectors.items()})
+        return LayerVectors(self._chosen, {path: _narrow(vectors[path]) for path in self._paths})
 
 
 def _narrow(array: np.ndarray) -> np.ndarray:
@@ -282,32 +263,13 @@ def _narrow(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float16) if 1e-2 < largest < 6e4 or largest == 0 else array
 
 
-def positions_summed(value: LayerValues) -> ByExample:
+def summed(groups: Sequence[Columns]) -> Columns:
     """[example, channel]: each channel's sum over positions."""
-    wide = _wide(value)
-    return wide.sum(axis=tuple(range(1, wide.ndim - 1)))
+    return joined(groups, [group.by_example(jnp.sum) for group in groups])
 
 
-def _all_summed(values: Values) -> Columns:
-    return Columns.of({path: positions_summed(value) for path, value in values.items()})
-
-
-def _wide(value: LayerValues) -> Wide:
-    """Activations as float32 [example, ..., channel]."""
-    return (value[:, None] if value.ndim == 1 else value).astype(jnp.float32)
-
-
-def _range(value: LayerValues) -> Range:
-    """Least and largest value of each channel over a batch, with or without NaN."""
-    wide = _wide(value)
-    axes = tuple(range(wide.ndim - 1))
-    return jnp.stack([wide.min(axis=axes, initial=jnp.inf), wide.max(axis=axes, initial=-jnp.inf)])
-
-
-def _has_nan(value: LayerValues) -> ChannelMask:
-    """[channel]: whether a channel has a NaN anywhere in a batch."""
-    wide = _wide(value)
-    return jnp.isnan(wide).any(axis=tuple(range(wide.ndim - 1)))
+def _least(values: jax.Array, axis: tuple[int, ...]) -> jax.Array:
+    return values.min(axis=axis, initial=jnp.inf)
 
 
 def _gap(scores: jax.Array, label: jax.Array) -> jax.Array:

@@ -1,5 +1,7 @@
 """The examples to which each channel responds most."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -8,9 +10,10 @@ import numpy as np
 
 from reportgen.core.arrays import RankedExamples, RankedValues
 from reportgen.core.run import TopExamples
-from reportgen.evaluate.arrays import LayerValues, PerExample, Ranked, RankedPlaces
+from reportgen.evaluate.arrays import Lists, PerExample, Ranked
+from reportgen.evaluate.columns import Columns, joined, side_by_side
 from reportgen.evaluate.evaluator import Examples
-from reportgen.evaluate.reducers import Values, positions_summed
+from reportgen.evaluate.reducers import Values, summed
 
 MOST = 9
 """Examples kept for each channel."""
@@ -28,65 +31,73 @@ class Top:
         self._most = most
 
     def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
-        sums = [positions_summed(value).sum() for value in values.values()]
-        found = {path: _largest(_flat(value), value.shape[1:-1], real, self._most) for path, value in values.items()}
-        return found, ~jnp.isfinite(jnp.array(sums)).all()
+        groups = side_by_side(values)
+        return _largest(groups, real, self._most), summed(groups).values.sum(axis=0)
 
     def suspect(self, part: Any) -> bool:
-        return bool(part[1])
+        return not np.isfinite(part[1]).all()
 
     def look(self, values: Values) -> Any:
-        real = jnp.ones(len(next(iter(values.values()))), bool)
-        known = {path: jnp.where(jnp.isfinite(_flat(x)), _flat(x), -jnp.inf) for path, x in values.items()}
+        groups = [
+            replace(x, values=jnp.where(jnp.isfinite(x.values), x.values, -jnp.inf)) for x in side_by_side(values)
+        ]
+        count = len(groups[0].values)
         # All examples, as copies of real ones fill the batch up: `merge` knows which.
-        return {path: _largest(known[path], x.shape[1:-1], real, len(x)) for path, x in values.items()}
+        return _largest(groups, jnp.ones(count, bool), count)
 
     def corrected(self, part: Any, seen: Any) -> Any:
-        return seen, False
+        return seen, part[1]
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
-        done, best = total or (0, {})
-        merged = {}
-        for path, arrays in part[0].items():
-            values, examples, positions = map(np.asarray, arrays)
-            known = np.where(examples < count, values, -np.inf)
-            joined = [known, (done + examples).astype(np.int64), positions]
-            if path in best:
-                joined = [np.concatenate(pair) for pair in zip(best[path], joined, strict=True)]
-            # A stable sort keeps the earlier example first among equals.
-            order = np.argsort(-joined[0], axis=0, kind="stable")[: self._most]
-            merged[path] = (
-                *(np.take_along_axis(array, order, axis=0) for array in joined[:2]),
-                np.take_along_axis(joined[2], order[..., None], axis=0),
-            )
-        return done + count, merged
+        done, best = total or (0, None)
+        values, examples, places = (np.asarray(columns.values) for columns in part[0])
+        here = [np.where(examples < count, values, -np.inf), examples.astype(np.int64) + done, places]
+        if best is not None:
+            here = [np.concatenate([columns.values, array]) for columns, array in zip(best, here, strict=True)]
+        # A stable sort keeps the earlier example first among equals.
+        order = np.argsort(-here[0], axis=0, kind="stable")[: self._most]
+        kept = [np.take_along_axis(array, order, axis=0) for array in here]
+        return done + count, [replace(columns, values=array) for columns, array in zip(part[0], kept, strict=True)]
 
     def result(self, total: Any) -> dict[str, TopExamples]:
-        return {path: _known(*arrays) for path, arrays in total[1].items()}
+        values, examples, places = (columns.layers() for columns in total[1])
+        return {
+            part.path: _known(values[part.path], examples[part.path], places[part.path], part.space)
+            for part in total[1][0].parts
+        }
 
 
-def _flat(value: LayerValues) -> jax.Array:
-    """[example, position, channel] float32."""
-    return value.reshape(len(value), -1, value.shape[-1] if value.ndim > 1 else 1).astype(jnp.float32)
+def _largest(groups: Sequence[Columns], real: PerExample, most: int) -> list[Columns]:
+    """Columns [rank, channel]: the largest values, one per example; the examples that they are of; and their places
+    among the layer's positions, one after the other."""
+    found = [_largest_of(group, real, most) for group in groups]
+    return [joined(groups, [arrays[which] for arrays in found]) for which in range(3)]
 
 
-def _largest(
-    flat: jax.Array, space: tuple[int, ...], real: PerExample, most: int
-) -> tuple[Ranked, Ranked, RankedPlaces]:
-    """The largest values [rank, channel], one per example; the examples that they are of [rank, channel]; and their
-    places [rank, channel, axis]."""
-    largest = jnp.where(real[:, None], flat.max(axis=1), -jnp.inf)
+def _largest_of(group: Columns, real: PerExample, most: int) -> tuple[Ranked, Ranked, Ranked]:
+    count, *space, channels = group.values.shape
+    rows = group.row_maxima()
     # Of equals, the earlier example comes first.
-    values, examples = jax.lax.top_k(largest.T, min(most, len(flat)))
+    values, examples = jax.lax.top_k(jnp.where(real[:, None], rows.max(axis=1), -jnp.inf).T, min(most, count))
     values, examples = values.T, examples.T
     if not space:
-        return values, examples, jnp.zeros((*examples.shape, 0), int)
-    maps = flat[examples, :, jnp.arange(flat.shape[2])[None]]
-    return values, examples, jnp.stack(jnp.unravel_index(maps.argmax(axis=-1), space), axis=-1)
+        return values, examples, jnp.zeros_like(examples)
+    row = _first(rows, examples, values)
+    column = _first(group.values.reshape(-1, space[-1], channels), examples * rows.shape[1] + row, values)
+    return values, examples, row * space[-1] + column
 
 
-def _known(values: RankedValues, examples: RankedExamples, positions: np.ndarray) -> TopExamples:
+def _first(lists: Lists, which: Ranked, values: Ranked) -> Ranked:
+    """[rank, channel]: where a value stands first in the list of its channel."""
+    # XLA vectorises a minimum of places; an argmax, which is a reduction of two arrays, it does not.
+    chosen = jnp.take_along_axis(lists, which[:, None], axis=0, mode="promise_in_bounds")
+    places = jnp.arange(lists.shape[1])[None, :, None]
+    return jnp.where(chosen == values[:, None], places, lists.shape[1] - 1).min(axis=1)
+
+
+def _known(values: RankedValues, examples: RankedExamples, places: np.ndarray, space: tuple[int, ...]) -> TopExamples:
     known = np.isfinite(values)
+    positions = np.stack(np.unravel_index(places, space), axis=-1) if space else np.zeros((*places.shape, 0), np.int64)
     return TopExamples(
         np.where(known, values, np.nan).astype(np.float32),
         np.where(known, examples, -1),

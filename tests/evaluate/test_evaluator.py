@@ -22,6 +22,7 @@ from reportgen.evaluate import (
     Ranges,
     Top,
     Vectors,
+    columns,
     evaluator,
     predicted,
     reducers,
@@ -166,6 +167,18 @@ def test_a_call_takes_as_many_examples_as_fit_into_the_bytes_set_for_it(monkeypa
     np.testing.assert_allclose(maps["conv"], conv_of(images), rtol=1e-5, atol=1e-6)
 
 
+def test_more_examples_than_a_few_take_no_more_than_is_held_for_the_next_call(monkeypatch):
+    size = 4 * sum(math.prod(layer.shape) for layer in CAPTURE.network.layers.values())
+    monkeypatch.setattr(evaluator, "HELD", 3)
+    for examples, sizes in ((4, [4, 8, 12]), (1, [3, 6, 9, 12])):
+        done = []
+        monkeypatch.setattr(evaluator, "HELD_BYTES", examples * size)
+        Evaluator(CAPTURE, [Counted()])(
+            VARIABLES, images_of(12), progress=lambda count, of, done=done: done.append(count)
+        )
+        assert done == sizes
+
+
 @pytest.mark.parametrize(("size", "selected"), [(8, ("output",)), (64, ("conv",)), (64, ("output",))])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_few_large_examples_do_not_take_the_memory_of_a_hundred(monkeypatch, size, selected, streamed):
@@ -234,6 +247,47 @@ def test_top_examples_are_those_of_a_sort_with_the_earlier_first_among_equals():
     (none,) = Evaluator(CAPTURE, [Top(5)])(VARIABLES, np.full_like(images[:3], np.nan))
     assert np.isnan(none["conv"].values).all() and (none["conv"].examples == -1).all()
     assert (none["conv"].positions == -1).all() and none["output"].positions.shape == (3, 3, 0)
+
+
+def _shapes(params: dict, x: np.ndarray) -> jax.Array:
+    """Layers of which some share their positions, and one is far larger than the others."""
+    parts = {
+        "wide": x,
+        "tall": x[:, :3],
+        "again": x[:, :, ::2],
+        "line": x[:, 0],
+        "flat": x[:, 0, 0],
+        "scalar": x[:, 0, 0, 0],
+    }
+    found = {}
+    for name, part in parts.items():
+        with jax.named_scope(name):
+            found[name] = nn.relu(part * params["w"])
+    return sum(value.reshape(len(x), -1).sum(axis=1, keepdims=True) for value in found.values())
+
+
+@pytest.mark.parametrize("small", [0, 1 << 12, 1 << 30])
+def test_layers_are_reduced_alike_whether_they_share_an_array_or_not(monkeypatch, small):
+    monkeypatch.setattr(columns, "SMALL", small)
+    images = np.random.default_rng(0).integers(-9, 9, (60, 6, 5, 4)).astype(np.float32)
+    variables = {"params": {"w": np.float32(1)}}
+    capture = prepare(_shapes, variables["params"], images[:2])
+    reducers = [Ranges(), LabelSums(2, np.arange(2)), Top(4), Maps()]
+    labels = np.arange(60) % 2
+    ranges, (sums, *_), top, maps = Evaluator(capture, reducers)(variables, images, labels)
+    assert set(ranges) == set(sums) == set(top) == set(maps) >= {"wide/relu", "scalar/relu"}
+    for path, found in maps.items():
+        flat = found.reshape(60, -1, found.shape[-1] if found.ndim > 1 else 1)
+        np.testing.assert_array_equal(ranges[path], [flat.min(axis=(0, 1)), flat.max(axis=(0, 1))])
+        np.testing.assert_array_equal(sums[path], [flat[labels == i].sum(axis=(0, 1)) for i in (0, 1)])
+        order = np.argsort(-flat.max(axis=1), axis=0, kind="stable")[:4]
+        np.testing.assert_array_equal(top[path].examples, order)
+        np.testing.assert_array_equal(top[path].values, np.take_along_axis(flat.max(axis=1), order, axis=0))
+        places = np.take_along_axis(flat.argmax(axis=1), order, axis=0)
+        space = found.shape[1:-1]
+        assert top[path].positions.shape == (*order.shape, len(space))
+        if space:
+            np.testing.assert_array_equal(top[path].positions, np.stack(np.unravel_index(places, space), axis=-1))
 
 
 def test_an_observation_has_what_its_batches_allow():

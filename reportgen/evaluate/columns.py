@@ -1,0 +1,78 @@
+"""The layers' values side by side: a few arrays, where there would be dozens of small ones.
+
+groups = side_by_side(values)               # [example, *position, channel] each
+largest = joined(groups, [group.by_example(jnp.max) for group in groups])
+largest.layers()                            # layer path -> [example, channel]
+"""
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from reportgen.evaluate.arrays import ByExample, LayerValues, Lists, Wide
+
+SMALL = 1 << 20
+"""Bytes of a layer's values that are copied beside others', at most: a CPU copies them while it starts an operation."""
+
+
+class Part(NamedTuple):
+    """A layer's part of the columns; `space` are the axes of its positions."""
+
+    path: str
+    channels: int
+    space: tuple[int, ...]
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["values"], meta_fields=["parts"])
+@dataclass(frozen=True)
+class Columns:
+    """An array [..., channel] that holds those of several layers side by side."""
+
+    values: Any
+    parts: tuple[Part, ...]
+
+    def by_example(self, reduce: Callable[..., Any]) -> ByExample:
+        """[example, channel]: values [example, *position, channel] with `reduce(values, axis=)` over the positions."""
+        values: ByExample = self.values
+        return reduce(values, axis=tuple(range(1, values.ndim - 1))) if values.ndim > 2 else values
+
+    def row_maxima(self) -> Lists:
+        """[example, row, channel]: the largest value of each row of positions [example, *position, channel]."""
+        count, *space, channels = self.values.shape
+        *_, width = space or (1,)
+        rows = self.values.reshape(count, -1, width, channels).max(axis=2, initial=-jnp.inf)
+        # Several reducers go on from these; XLA would rather begin at the values again, once for each of them.
+        found: Lists = jax.lax.optimization_barrier(rows)
+        return found
+
+    def layers(self) -> dict[str, np.ndarray]:
+        """Layer path -> [..., channel], copies."""
+        ends = np.cumsum([part.channels for part in self.parts])[:-1]
+        arrays = np.split(np.asarray(self.values), ends, axis=-1)
+        return {part.path: array.copy() for part, array in zip(self.parts, arrays, strict=False)}
+
+
+def side_by_side(values: Mapping[str, LayerValues]) -> list[Columns]:
+    """The layers as float32 [example, *position, channel]; small ones of the same positions share an array."""
+    groups: dict[Any, list[tuple[Part, Wide]]] = {}
+    for path, value in values.items():
+        wide = (value[:, None] if value.ndim == 1 else value).astype(jnp.float32)
+        part = Part(path, wide.shape[-1], wide.shape[1:-1])
+        small = 4 * math.prod(wide.shape) <= SMALL
+        groups.setdefault(part.space if small else path, []).append((part, wide))
+    return [Columns(_concatenated([w for _, w in group]), tuple(p for p, _ in group)) for group in groups.values()]
+
+
+def joined(groups: Sequence[Columns], arrays: Sequence[Any]) -> Columns:
+    """One of arrays [..., channel] that were made of the groups."""
+    return Columns(_concatenated(arrays), tuple(part for group in groups for part in group.parts))
+
+
+def _concatenated(arrays: Sequence[Any]) -> Any:
+    return jnp.concatenate(arrays, axis=-1) if arrays else jnp.zeros(0)
