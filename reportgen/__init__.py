@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reportgen.reported import Report
     from reportgen.sections import PageContext
     from reportgen.site import Site, build_site
-    from reportgen.store import open_run, save_run
+    from reportgen.store import open_run, save_run, upload
     from reportgen.training import train
     from reportgen.training.landscape import landscape
     from reportgen.training.replay import replay
@@ -59,6 +59,7 @@ _HOME = {
     "replay": "reportgen.training.replay",
     "save_run": "reportgen.store",
     "train": "reportgen.training",
+    "upload": "reportgen.store",
 }
 
 __all__ = [
@@ -87,6 +88,7 @@ __all__ = [
     "replay",
     "save_run",
     "train",
+    "upload",
 ]
 
 

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from reportgen.cli_streams import is_standard_output
+from reportgen.core.paths import url_of
 from reportgen.errors import OptionError
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class Output:
         path = report.save(self.path, self.form)
         from reportgen.sections.words import megabytes
 
-        return f"{path} ({megabytes(path.stat().st_size)})" if path.is_file() else f"{path}"
+        name = url_of(self.path) or path
+        return f"{name} ({megabytes(path.stat().st_size)})" if path.is_file() else f"{name}"
 
     def _print_page(self, report: "Report") -> str:
         from reportgen.page.html import html

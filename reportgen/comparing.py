@@ -85,7 +85,7 @@ def compare(
 
 def _listed(name: str, side: Runs) -> list[str | Path | Run]:
     """The runs of a side. Raises OptionError for what is none."""
-    if isinstance(side, str | Path | Run):
+    if isinstance(side, str | os.PathLike | Run):
         return [side]
     expect(name, side, Iterable, "a run directory, an opened run, or a list of these")
     return list(side)

@@ -24,6 +24,8 @@ EXTRAS = {
     "tensorstore": "record",
     "numba": "umap",
     "tensorboard": "tensorboard",
+    "fsspec": "remote",
+    "s3fs": "remote",
 }
 
 

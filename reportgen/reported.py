@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from reportgen.core.files import Built
-from reportgen.core.paths import local_path
+from reportgen.core.paths import suffix_of
 from reportgen.core.report import Document, Figure, FigureFormat, Section
 from reportgen.core.run import Run
 from reportgen.errors import expect, warn
@@ -17,6 +17,7 @@ from reportgen.page.frame import frame
 from reportgen.page.outline import figures
 from reportgen.page.paper import paper
 from reportgen.page.save import save
+from reportgen.remote import delivered
 from reportgen.sections.custom import custom
 from reportgen.sections.words import plural
 
@@ -63,10 +64,11 @@ class Report:
         """Write the report and return the file to open: one HTML file, or a folder for "dir" and "md".
 
         Without a format, a path that ends in .md is the Markdown form, with its pictures beside it, and any other one
-        HTML file. Folders are made; an existing file is replaced only by a complete one.
+        HTML file. Folders are made; an existing file is replaced only by a complete one. To a URL the report is
+        uploaded; the file that is returned then is the copy on this machine.
         """
         expect("format", format, str | None, "html, dir or md")
-        form = format or ("md" if local_path(path).suffix == ".md" else "html")
+        form = format or ("md" if suffix_of(path) == ".md" else "html")
         return save(self.document if form == "html" else self.whole, path, form)
 
     def with_section(self, title: str, *content: Any, finding: str = "") -> Self:
@@ -90,7 +92,7 @@ class Report:
 
         Files of an earlier build in the folder are deleted.
         """
-        with Built(local_path(folder), "report.json") as built:
+        with delivered(folder, is_folder=True) as path, Built(path, "report.json") as built:
             files = {each.filename: each for section in self.whole.sections for each in section.numbers}
             for name, numbers in files.items():
                 built.write(name, "".join(csv_lines(numbers)))
@@ -105,7 +107,8 @@ class Report:
         Figures of an earlier build in the folder are deleted, those of another format too.
         """
         expect("format", format, str, "svg, pdf or png")
-        return paper(self.whole, local_path(folder), format)
+        with delivered(folder, is_folder=True) as path:
+            return paper(self.whole, path, format)
 
     @property
     def report(self) -> Document:

@@ -155,6 +155,7 @@ def calls(folder, tmp_path):
         ),
         "save_run": called(save_run, run=open_run(run), path=new),
         "train": called(reportgen.train, path=new, dataset=DATASET, model=NET, epochs=1, batch_size=3),
+        "upload": called(reportgen.upload),
     }
 
 
@@ -163,7 +164,7 @@ NAMES = (
 Checkpoint/ComparisonReport.crossed/Figure/Keep/Recorder/Recorder.at/Recorder.close/Recorder.epoch/Recorder.flush
 Recorder.rows/Recorder.step/Recorder.steps/Report.save/Report.with_section/Report.write_figures/Report.write_numbers/Run.batch/Section
 Start/Table/Task/Text/build/build_site/compare/inspect/inspect a run/landscape/load_dataset/open_run/replay/replay pairs
-replay a step/save_run/train
+replay a step/save_run/train/upload
 """.replace("\n", "/")
     .strip("/")
     .split("/")

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "reportgen"
 FLOORS = [
     {"errors"},
     {"core", "npz", "explain", "process"},
+    {"remote"},
     {"data", "models", "weights", "capture", "store", "analysis", "figures", "page"},
     {"evaluate", "graph"},
     {"record", "sections", "inspection"},
@@ -23,7 +24,7 @@ FLOORS = [
     {"cli_compare", "cli_landscape", "cli_replay"},
     {"cli"},
 ]
-WITHOUT_JAX = {"errors", "npz", "core", "store", "analysis", "figures", "graph", "page", "sections", "data"}
+WITHOUT_JAX = {"errors", "npz", "core", "remote", "store", "analysis", "figures", "graph", "page", "sections", "data"}
 JAX = {"jax", "flax", "optax", "orbax"}
 
 
@@ -159,7 +160,7 @@ def test_what_a_report_needs_is_installed_with_the_base():
         for file in FILES
         if room(file) in WITHOUT_JAX | {"api", "cli", "cli_replay"}
         for package in (module.split(".")[0] for module in imported(file))
-        if package not in sys.stdlib_module_names and package not in ("reportgen", "numba")
+        if package not in sys.stdlib_module_names and package not in ("reportgen", "numba", "fsspec")
     }
     assert {named.get(package, package) for package in used} <= base
 

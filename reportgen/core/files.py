@@ -102,6 +102,11 @@ class Built:
         write(self.folder / LISTING, json.dumps(listing, indent=1, sort_keys=True) + "\n")
 
 
+def listed(folder: Path) -> set[str]:
+    """The names of all that builds wrote into a folder."""
+    return {name for names in _listing(folder / LISTING).values() for name in names}
+
+
 def _listing(file: Path) -> dict[str, list[str]]:
     """What the file lists; nothing where it is missing or was not written by us."""
     try:

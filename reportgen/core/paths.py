@@ -1,23 +1,43 @@
-"""Paths as users give them: text or path objects, with ~ for the home, and never a URL.
+"""Paths as users give them: text or path objects, with ~ for the home, and URLs.
 
 local_path("~/runs/a")             # Path("/home/me/runs/a")
 lasting_path("runs/a")             # absolute: it stays the same folder when the process changes its own
 local_path("gs://bucket/run")      # OptionError
+url_of("gs://bucket/run")          # the URL; None for a path of this machine
 """
 
 import errno
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from reportgen.errors import OptionError
 
 # A drive of Windows has one letter; Path("gs://x") keeps a single slash.
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(:|//?)")
+
+_HERE = "file://"
+
+
+def url_of(given: str | os.PathLike[str]) -> str | None:
+    """The URL that a user named, in text or as an object of another library whose path is one (`epath`).
+
+    None for what is none, and for file:///, which is a path of this machine. Raises OptionError for one that pathlib
+    has taken apart.
+    """
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else given
+    found = _URL.match(text) if isinstance(text, str) and not text.startswith(f"{_HERE}/") else None
+    if found is None:
+        return None
+    if found[1] == "/":
+        raise OptionError(
+            f"{text} is a URL of which pathlib has taken a slash away: give it as text, as in {found[0]}/…", code="O109"
+        )
+    return text.rstrip("/")
 
 
 def local_path(given: str | os.PathLike[str]) -> Path:
-    """The file or folder that a user named, with ~ and ~NAME as the home folder.
+    """The file or folder that a user named, with ~ and ~NAME as the home folder; file:///tmp is /tmp.
 
     Raises OptionError for a URL (such as gs://, s3:// or memory://), for no text, for a home that is not known, and for
     a name that is too long.
@@ -27,12 +47,13 @@ def local_path(given: str | os.PathLike[str]) -> Path:
         raise OptionError(f"a path must be text or a path object; got {given!r:.80}", code="O108")
     if not text or "\0" in text:
         raise OptionError(f"{text!r} is no path; name a file or a folder", code="O108")
-    if _URL.match(text):
+    if url_of(text) is not None:
         raise OptionError(
-            f"{text} is a URL, and only files and folders of this machine are read and written; "
-            "give a local path, and copy from or to the other place",
+            f"{text} is a URL, and here a path of this machine is needed: URLs are taken for runs that are recorded or "
+            "read, and for pages; copy from or to the other place",
             code="O109",
         )
+    text = text.removeprefix(_HERE)
     try:
         path = Path(text).expanduser()
         path.lstat()
@@ -46,6 +67,12 @@ def local_path(given: str | os.PathLike[str]) -> Path:
             ) from error
         # Whether it is there, and may be read, is for who opens it to tell.
     return path
+
+
+def suffix_of(given: str | os.PathLike[str]) -> str:
+    """The suffix of a path or a URL. Raises as `local_path` does."""
+    url = url_of(given)
+    return local_path(given).suffix if url is None else PurePosixPath(url).suffix
 
 
 def lasting_path(given: str | os.PathLike[str]) -> Path:

@@ -8,12 +8,13 @@ save(report, "out/pr", format="md")            # "md": report.md and its picture
 from pathlib import Path
 
 from reportgen.core.files import write
-from reportgen.core.paths import local_path
+from reportgen.core.paths import suffix_of
 from reportgen.core.report import Document
 from reportgen.errors import OptionError, choices
 from reportgen.page.directory import directory
 from reportgen.page.html import html
 from reportgen.page.markdown import markdown
+from reportgen.remote import delivered
 
 FORMATS = ("html", "dir", "md")
 
@@ -22,14 +23,15 @@ def save(report: Document, target: str | Path, format: str = "html") -> Path:
     """Write the report to `target`; returns the file to open.
 
     `target` is the file for "html" and the folder for "dir" and "md"; missing folders are made, and a file
-    is replaced only by a complete one. Raises OptionError for another format, and ReportgenError
-    if the report can't be rendered or `target` can't be written.
+    is replaced only by a complete one. Of a URL, which it is uploaded to, the file of this machine is returned. Raises
+    OptionError for another format, and ReportgenError if the report can't be rendered or `target` can't be written.
     """
-    target = local_path(target)
-    if format == "html":
-        return write(target, html(report))
-    if format == "dir":
-        return directory(report, target)
-    if format == "md":
-        return markdown(report, target.parent, target.name) if target.suffix == ".md" else markdown(report, target)
-    raise OptionError(f"unknown format {format!r}; {choices(format, FORMATS)}", code="O102")
+    if format not in FORMATS:
+        raise OptionError(f"unknown format {format!r}; {choices(format, FORMATS)}", code="O102")
+    is_folder = format == "dir" or (format == "md" and suffix_of(target) != ".md")
+    with delivered(target, is_folder=is_folder) as path:
+        if format == "html":
+            return write(path, html(report))
+        if format == "dir":
+            return directory(report, path)
+        return markdown(report, path) if is_folder else markdown(report, path.parent, path.name)

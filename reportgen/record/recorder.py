@@ -26,7 +26,6 @@ from reportgen.capture import own_modes
 from reportgen.core.arguments import count, truth
 from reportgen.core.classes import names_in_order
 from reportgen.core.outcome import Task, task_named
-from reportgen.core.paths import lasting_path
 from reportgen.core.run import MetricRow
 from reportgen.errors import RunError, expect, warn
 from reportgen.record.background import Background, Turn
@@ -42,14 +41,14 @@ from reportgen.record.snapshots import OTHER_PARAMETERS, Snapshots
 from reportgen.record.trees import recordable, shapes_of, taken
 from reportgen.record.unclosed import FORKED, INSIDE, leave_open, status_after, wait_for_dropped
 from reportgen.record.values import NO_STEP, Metrics, configuration, history, numbers, rows_of, updates
-from reportgen.store import Packed, RunWriter
+from reportgen.store import Packed, RunSpool, RunWriter, target
 
 WAITING_BYTES = 256 << 20
 """Snapshots that may wait for the disk, in bytes, before `step` waits too."""
 
 
 class Recorder:
-    """Records one training of a Flax model into a run directory.
+    """Records one training of a Flax model into a run directory, or by way of one to a URL (docs/remote.md).
 
     model, variables    a flax.linen Module and its variables ({"params": ...}), or a TrainState; or an
                         nnx.Module alone. It is never modified, and read only where it is handed over
@@ -84,7 +83,7 @@ class Recorder:
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | RunSpool,
         model: Any,
         variables: Any = None,
         *,
@@ -103,7 +102,8 @@ class Recorder:
         **earlier: Any,
     ):
         self._started = time.monotonic()
-        self._path = path = lasting_path(path)
+        self._spool, path = target(path)
+        self._path = str(self._spool or path)
         keep, start = with_earlier(earlier, keep, start)
         overwrite, verify = truth("overwrite", overwrite), truth("verify", verify)
         with own_modes():
@@ -125,6 +125,8 @@ class Recorder:
         self._processes = Processes()
         self._processes.meet(path)
         with own_modes(), self._processes.together():
+            if self._spool is not None and leads:
+                self._spool.prepare(overwrite=overwrite, resume=start.resume_at is not None)
             names, task = None if classes is None else names_in_order(classes), task_named(task)
             prepared = prepare_model(model, variables, batches, names, task, vocabulary, apply, keep, verify)
         self._batches, self._observe, self._needed = prepared.batches, prepared.observe, prepared.needed
@@ -150,8 +152,9 @@ class Recorder:
         self._writer: RunWriter | None = None
         wait_for_dropped()
         with own_modes(), self._processes.together():
-            if self._processes.index == 0:
-                self._writer = RunWriter(path, header, overwrite=overwrite, resume_at=start.resume_at, most=keep.most)
+            if leads:
+                make = partial(RunWriter, path, header, overwrite=overwrite, resume_at=start.resume_at, most=keep.most)
+                self._writer = make() if self._spool is None else self._spool.opened(make)
         share = Share.of({"params": recordable(variables["params"])})
         nbytes = sum(each.value.nbytes for each in share.owned)
         capacity = int(np.clip(WAITING_BYTES // max(nbytes, 1), 2, 64))
@@ -159,7 +162,8 @@ class Recorder:
         began = -1 if start.resume_at is None else self._step
         of = self._copier, self._pace, self._background, self._writer, self._processes, began
         self._snapshots = Snapshots(path, *of)
-        leave_open(self, self._background, self._snapshots.close, self._started)
+        self._arrive: Callable[[], None] = (lambda: None) if self._spool is None else self._spool.wait
+        leave_open(self, self._background, self._snapshots.close, self._started, self._arrive)
         if start.resume_at is None:
             self._record_start(variables, initial)
 
@@ -311,7 +315,10 @@ class Recorder:
         def last(failed: bool) -> None:
             self._snapshots.close("failed" if failed else status, time.monotonic() - self._started, self.notes)
 
-        self._background.close(last)
+        try:
+            self._background.close(last)
+        finally:
+            self._arrive()
 
     def __enter__(self) -> "Recorder":
         return self

@@ -1,6 +1,6 @@
 """How recordings end: their status, and what is written of those that nobody closes, when dropped or at the exit.
 
-leave_open(recorder, background, snapshots.close, started)
+leave_open(recorder, background, snapshots.close, started, arrive)
 status_after(KeyboardInterrupt())         # "interrupted"
 wait_for_dropped()                  # before their directories are opened again
 """
@@ -19,7 +19,7 @@ STATUS = "not closed"
 """Of a run whose recorder was never closed."""
 
 _open: "weakref.WeakSet[Any]" = weakref.WeakSet()
-_ending: set[Background] = set()
+_ending: list[tuple[Background, Callable[[], None]]] = []
 
 
 FORKED = (
@@ -42,9 +42,16 @@ def status_after(error: BaseException | None) -> str:
     return "failed" if isinstance(error, Exception | SystemExit) else "interrupted"
 
 
-def leave_open(recorder: Any, background: Background, close: Callable[[str, float], None], started: float) -> None:
+def leave_open(
+    recorder: Any,
+    background: Background,
+    close: Callable[[str, float], None],
+    started: float,
+    arrive: Callable[[], None],
+) -> None:
     """See to it that the recorder's run is complete, and released, if its `close` is never called.
 
+    `arrive` waits until all of a closed run is where it belongs.
     A forked child ends or drops copies of its parent's recorders: these are left alone.
     """
     process = os.getpid()
@@ -52,7 +59,7 @@ def leave_open(recorder: Any, background: Background, close: Callable[[str, floa
     def dropped() -> None:
         # Called wherever the last reference goes, in the writer thread too: nothing is waited for here.
         if os.getpid() == process and not background.closed:
-            _ending.add(background)
+            _ending.append((background, arrive))
             background.end(lambda failed: close("failed" if failed else STATUS, time.monotonic() - started))
 
     _open.add(recorder)
@@ -62,10 +69,14 @@ def leave_open(recorder: Any, background: Background, close: Callable[[str, floa
 def wait_for_dropped() -> None:
     """Wait until the runs of recorders that were dropped are complete and released. Warns of those that can't be."""
     while _ending:
+        background, arrive = _ending.pop()
         try:
-            _ending.pop().close()
+            try:
+                background.close()
+            finally:
+                arrive()
         except ReportgenError as error:
-            warn(f"{error}; nobody closed its recorder", code=error.code or "F105")
+            warn(f"{error}; nobody closed its recorder", code=error.code)
 
 
 @atexit.register

@@ -4,6 +4,7 @@ site = build_site(["runs/a", "runs/b"], "site")
 site.index                                     # site/index.html
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from reportgen.sections.options import chosen
 from reportgen.sections.runs import Entry, index
 from reportgen.site.fingerprint import file_name, fingerprint, named
 from reportgen.site.workers import Workers, cores
+from reportgen.store import run_folder
 
 PAGES = "runs"
 LEDGER = "site.json"
@@ -68,7 +70,7 @@ def build_site(
     built does not stop the others. Options are as for `build`, and apply to each page; `title` is the index's.
     Raises OptionError for no runs and for invalid options, ReportgenError where the folder can't be written.
     """
-    if isinstance(runs, str | Path):
+    if isinstance(runs, str | os.PathLike):
         runs = [runs]
     expect("runs", runs, Iterable, "a list of run directories")
     expect("title", title, str | None, "a text")
@@ -81,7 +83,7 @@ def build_site(
         **{"layers": options.layers, "channels": options.channels, "normalize": normalize},
         "max_size": None if max_size is None else int(max_size),
     }
-    folders = named([lasting_path(run) for run in runs])
+    folders = named([run_folder(run) for run in runs])
     if not folders:
         raise OptionError("a site needs at least one run", code="O103")
     place = lasting_path(folder)

@@ -5,6 +5,7 @@ run = open_run("demo/run")
 """
 
 from reportgen.store.batches import as_bytes
+from reportgen.store.elsewhere import RunSpool, run_folder, target, upload
 from reportgen.store.files import raw_bytes, stored
 from reportgen.store.log import part_folder, recorded_pieces
 from reportgen.store.packed import Layout, Packed, Piece, order
@@ -21,6 +22,7 @@ __all__ = [
     "Packed",
     "PartWriter",
     "Piece",
+    "RunSpool",
     "RunWriter",
     "as_bytes",
     "network_header",
@@ -30,10 +32,13 @@ __all__ = [
     "part_folder",
     "raw_bytes",
     "recorded_pieces",
+    "run_folder",
     "save_run",
     "snapshot",
     "snapshot_at",
     "stored",
+    "target",
+    "upload",
     "variable_tensors",
     "with_all_whole",
     "with_what_is_whole",

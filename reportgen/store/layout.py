@@ -41,6 +41,9 @@ ENTRIES = (
 )
 """Everything in a run directory except half-written files."""
 
+MOST_NETWORKS = 12
+"""Runs side by side in a folder of which one page is made."""
+
 LONGEST_STEP = 15
 """Digits of a step: below 2**53, so that it is exact in every number type that it meets."""
 

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 
 from reportgen.core.landscape import Landscape
 from reportgen.core.network import Network
-from reportgen.core.paths import lasting_path
 from reportgen.core.run import MetricRow, Metrics, Run, Snapshot
 from reportgen.errors import DamagedError, NoRunError, RunError, expect
 from reportgen.store import layout
 from reportgen.store.batches import read_batches
 from reportgen.store.checks import Expected, activations_problem, layer_vectors_problem, snapshot_signature
+from reportgen.store.elsewhere import folder_to_read
 from reportgen.store.files import Lazy, Tensors
 from reportgen.store.header import Header, parse_header
 from reportgen.store.landscape import read_landscape
@@ -30,22 +30,23 @@ from reportgen.store.schema import Stored, parameter_shapes, read_observation, r
 
 T = TypeVar("T")
 
-MOST_NETWORKS = 12
-"""Runs side by side in a folder of which one page is made."""
-
 ROUNDS = 3
 """How often a report is begun anew because a file proved damaged; each time all files were read before."""
 
 
 def open_run(path: str | Path, verify: bool = False) -> Run:
-    """The run recorded in the directory `path`.
+    """The run recorded in the directory `path`, or at a URL, of which a copy is kept on this machine (docs/remote.md).
 
     Headers, shapes, types and indices are checked now; checksums when a tensor is read, or all of them
     now with `verify`. Raises RunError when there is no run, when it was written by a later version, or
     when its run.json or all of its snapshots can't be read.
     """
     expect("verify", verify, bool, "True or False")
-    folder = lasting_path(path)
+    with folder_to_read(path) as folder:
+        return _opened(folder, verify)
+
+
+def _opened(folder: Path, verify: bool) -> Run:
     header, problems = read_header(folder)
     classes, network = header.classes, network_of(header)
     metrics = Metrics(*(_rows(folder / name, problems) for name in (layout.STEPS_FILE, layout.EPOCHS_FILE)))
@@ -103,11 +104,13 @@ def networks(path: str | Path) -> list[Path]:
 
     Raises RunError for more than a page has room for.
     """
-    folder = lasting_path(path)
-    within = layout.runs_beneath(folder)
-    if len(within) > MOST_NETWORKS:
-        raise RunError(f"{layout.several(folder, within)}; a page shows {MOST_NETWORKS} networks at most", code="R106")
-    return within
+    with folder_to_read(path) as folder:
+        within = layout.runs_beneath(folder)
+        if len(within) > layout.MOST_NETWORKS:
+            raise RunError(
+                f"{layout.several(folder, within)}; a page shows {layout.MOST_NETWORKS} networks at most", code="R106"
+            )
+        return within
 
 
 def _layer_vectors(file: Path, expected: Expected, problems: list[str], verify: bool) -> dict[int, Tensors]:

@@ -13,7 +13,7 @@ Nothing here runs in the background: `record` calls it from its writer thread.
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 from weakref import WeakValueDictionary
@@ -68,6 +68,8 @@ class RunWriter:
         """The step whose snapshot was written last."""
         self.paced = ""
         """Which updates were not handed over for a snapshot, in words."""
+        self.after: Callable[[], None] = lambda: None
+        """What is done once the run is closed."""
         self._ends: set[int] = set()
         if layout.is_header(self.path.parent / layout.RUN_FILE):
             raise RunError(
@@ -259,6 +261,7 @@ class RunWriter:
             self._write_header(status, None if seconds is None else self._seconds_before + seconds)
         finally:
             self._release()
+            self.after()
 
     @property
     def _place(self) -> tuple[int, str]:

@@ -16,12 +16,13 @@ import optax
 
 from reportgen.core.arguments import truth
 from reportgen.core.outcome import Kind, Task
-from reportgen.core.paths import lasting_path, orbax_path
+from reportgen.core.paths import orbax_path
 from reportgen.core.progress import Bar
 from reportgen.data import Dataset
 from reportgen.errors import DataError, ReportgenError, expect
 from reportgen.inspection.network import cannot_take
 from reportgen.record import Keep, Recorder, Start
+from reportgen.store import RunSpool, target
 from reportgen.training.checkpoint import Checkpoints, latest
 from reportgen.training.config import TrainConfig
 from reportgen.training.forward import forward_of
@@ -61,7 +62,7 @@ def train(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Summary:
-    """Train a flax.linen or NNX `model` with Adam on `dataset`, recording into the run directory `path`.
+    """Train a flax.linen or NNX `model` with Adam on `dataset`, recording into the run directory or URL `path`.
 
     Each epoch takes the training images in a fresh order, in whole batches; what is left over after the
     last whole batch waits for the next order. `epochs` 0 records the untrained network. `resume` goes on
@@ -88,7 +89,10 @@ def train(
     )
     config.check()
     started = time.monotonic()
-    training = _Training(orbax_path(lasting_path(path)), dataset, model, config)
+    spool, folder = target(path, shown=progress)
+    if spool is not None:
+        spool.prepare(overwrite=overwrite, resume=resume)
+    training = _Training(spool or folder, dataset, model, config)
     if resume:
         training.resume()
     steps = training.run(overwrite, progress)
@@ -98,8 +102,9 @@ def train(
 class _Training:
     """One training: the state that it is at, and the functions that change it."""
 
-    def __init__(self, path: Path, dataset: Dataset, model: Any, config: TrainConfig):
-        self._path, self._dataset, self._model = path, dataset, model
+    def __init__(self, place: Path | RunSpool, dataset: Dataset, model: Any, config: TrainConfig):
+        self._place, self._dataset, self._model = place, dataset, model
+        self._path = orbax_path(place.folder if isinstance(place, RunSpool) else place)
         self._config = config = replace(config, batch_size=min(config.batch_size, len(dataset.train_labels)))
         self._key = jax.random.key(config.seed)
         variables = _initial(model, config.model, self._key, dataset.train_images[: config.batch_size])
@@ -165,7 +170,7 @@ class _Training:
     def _recorder(self, overwrite: bool) -> Recorder:
         data, config = self._dataset, self._config
         return Recorder(
-            self._path,
+            self._place,
             self._model,
             self._variables,
             probe=first_of_each_class(data),

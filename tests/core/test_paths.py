@@ -1,14 +1,27 @@
 """Paths as users write them: the home, URLs, and a working directory that changes or is gone."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+from etils import epath
 
-from reportgen import Recorder, inspect, load_dataset, open_run
-from reportgen.core.paths import lasting_path, local_path
-from reportgen.errors import OptionError
+from reportgen import (
+    Recorder,
+    build,
+    build_site,
+    inspect,
+    landscape,
+    load_dataset,
+    open_run,
+    replay,
+    upload,
+)
+from reportgen.core.paths import lasting_path, local_path, url_of
+from reportgen.errors import MissingError, OptionError
 from reportgen.page.save import save
+from reportgen.store import RunWriter
 from reportgen.training import train
 from reportgen.weights import read
 from tests.conftest import tiny_dataset, tiny_model
@@ -34,11 +47,25 @@ def test_a_home_that_is_not_known_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["gs://bucket/run", "s3://b", "memory://x", "file:///tmp/x", Path("gs://b/x"), Remote()]
+    "url", ["gs://bucket/run", "s3://b", "memory://x", "file://x", "simplecache::s3://b", Path("gs://b/x"), Remote()]
 )
-def test_urls_are_refused(url: str | os.PathLike[str]) -> None:
+def test_urls_are_no_local_paths(url: str | os.PathLike[str]) -> None:
     with pytest.raises(OptionError, match="is a URL"):
         local_path(url)
+
+
+def test_a_url_is_told_from_a_path() -> None:
+    assert url_of("s3://bucket/runs/a/") == "s3://bucket/runs/a"
+    assert url_of(Remote()) == url_of(epath.Path("gs://bucket/run")) == "gs://bucket/run"
+    for local in ("runs/a", "C:/runs", "runs/12:30", "~/a", Path("a"), epath.Path("/tmp/a"), 3, None):
+        assert url_of(local) is None  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"s3:/bucket/a is a URL of which pathlib has taken a slash away: give it"):
+        url_of(Path("s3://bucket/a"))
+
+
+def test_a_url_of_a_file_is_the_file() -> None:
+    assert url_of("file:///tmp/a") is None
+    assert local_path("file:///tmp/a") == Path("/tmp/a")
 
 
 @pytest.mark.parametrize("wrong", ["", "a\0b", b"bytes", 3, None])
@@ -79,21 +106,41 @@ def test_a_working_directory_that_is_gone_is_said(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     "use",
     [
-        open_run,
         read,
         load_dataset,
         lambda url: load_dataset("mnist", url),
         lambda url: inspect("lenet", [url]),
         lambda url: inspect("lenet", url),
-        lambda url: save(sample(), url),
-        lambda url: Recorder(url, lambda params, x: x, {"params": {}}, probe=[[1.0]]),
-        lambda url: train(url, load_dataset("digits"), None),
+        lambda url: RunWriter(url, {}),
+        lambda url: replay([], "lenet", url),
+        lambda url: landscape(url),
+        lambda url: build_site(["x"], url),
     ],
 )
 @pytest.mark.parametrize("url", ["gs://bucket/run", Remote()])
 def test_no_way_in_takes_a_url_for_a_folder(use, url, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OptionError, match=r"gs://bucket/run is a URL"):
+        use(url)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        open_run,
+        build,
+        upload,
+        lambda url: save(sample(), url),
+        lambda url: Recorder(url, lambda params, x: x, {"params": {}}, probe=[[1.0]]),
+        lambda url: train(url, load_dataset("digits"), None),
+    ],
+)
+@pytest.mark.parametrize("url", ["gs://bucket/run", Remote(), epath.Path("gs://bucket/run")])
+def test_a_url_that_can_not_be_reached_is_taken_for_no_folder(use, url, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingError, match=r"gs:// needs gcsfs"):
         use(url)
     assert not list(tmp_path.iterdir())
 

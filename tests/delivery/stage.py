@@ -1,13 +1,17 @@
 """What the code blocks of the documentation stand on: a small network, its data and a recorded run, made once."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
 import numpy as np
 import optax
+import pytest
 from flax.training.train_state import TrainState
 
+from reportgen.remote import Place, spool
 from tests.conftest import tiny_dataset, tiny_model
 
 RECORDED: Path | None = None
@@ -43,3 +47,16 @@ def run_at(path: str) -> None:
 def data_at(path: str) -> None:
     """An .npz with images and labels, as commands take it."""
     np.savez(path, images=(data.train_images[:60, :, :, 0] * 255).astype(np.uint8), labels=data.train_labels[:60])
+
+
+@contextmanager
+def unplugged() -> Iterator[None]:
+    """Within, nothing is uploaded, and nobody waits for it long."""
+
+    def cut(*_: object) -> None:
+        raise ConnectionError("the network is unplugged")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Place, "put", cut)
+        patch.setattr(spool, "PATIENCE", 0.1)
+        yield

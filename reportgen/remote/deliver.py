@@ -1,0 +1,44 @@
+"""Files that are written to this machine, and then taken to where they belong.
+
+with delivered("s3://bucket/report.html") as path:
+    write(path, page)
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from reportgen.core.files import LISTING, listed
+from reportgen.core.paths import local_path
+from reportgen.remote.place import kept_folder, place_of
+
+
+@contextmanager
+def delivered(target: str | Path, *, is_folder: bool = False) -> Iterator[Path]:
+    """Within, the path to write to; of a URL one of this machine, from which what was written is then taken there.
+
+    What an earlier build wrote into that folder, wherever it ran, and this one did not is deleted there. Raises
+    RunError where the place can't be reached.
+    """
+    place = place_of(target)
+    if place is None:
+        yield local_path(target)
+        return
+    path = kept_folder("pages", place.url)
+    folder = path if is_folder else path.parent
+    if not is_folder:
+        place = replace(place, url=place.url.rpartition("/")[0], root=place.root.rpartition("/")[0])
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    before = place.read(LISTING)
+    if before is not None:
+        (folder / LISTING).write_bytes(before)
+    earlier = listed(folder)
+    yield path
+    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    for name in sorted(names, key=lambda name: name == LISTING):
+        if name != LISTING or (folder / name).read_bytes() != before:
+            place.send(folder / name, name)
+    place.delete(sorted(earlier - listed(folder)))
