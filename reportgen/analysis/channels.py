@@ -37,12 +37,13 @@ class ChannelStats:
 
 @dataclass(frozen=True)
 class Peak:
-    """A channel in the ranking of one image; `position` is that of its maximum."""
+    """A channel in the ranking of one image; `position` is that of its maximum, `least` the layer's least value."""
 
     image: int
     channel: int
     maximum: float
     mean: float
+    least: float
     position: tuple[int, ...]
 
 
@@ -105,12 +106,14 @@ def ranking(stats: ChannelStats, image: int, by: Literal["max", "mean"] = "max",
         raise OptionError(f"channels cannot be ranked by {by!r}; {choices(by, ('max', 'mean'))}", code="O102")
     values = (stats.maximum if by == "max" else stats.mean)[image]
     order = np.argsort(-values, kind="stable")[: max(top, 0)]
+    least = float(np.nanmin(stats.minimum[image], initial=np.inf))
     return tuple(
         Peak(
             image=image,
             channel=int(channel),
             maximum=float(stats.maximum[image, channel]),
             mean=float(stats.mean[image, channel]),
+            least=least,
             position=tuple(int(place) for place in stats.position[image, channel]),
         )
         for channel in order

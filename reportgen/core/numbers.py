@@ -12,7 +12,7 @@ def short_number(value: float, digits: int = 3) -> str:
     """The number to `digits` significant digits; NaN, which stands for a missing value, is "no data".
 
     >>> short_number(-0.04213), short_number(1651.4), short_number(2.5e-07), short_number(float("nan"))
-    ('−0.0421', '1651', '2.5×10⁻⁷', 'no data')
+    ('−0.0421', '1,651', '2.5×10⁻⁷', 'no data')
     """
     if math.isnan(value):
         return "no data"
@@ -23,9 +23,18 @@ def short_number(value: float, digits: int = 3) -> str:
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     power = int(exponent)
     if -4 <= power < 6:
-        text = f"{value:.{max(digits - 1 - power, 0)}f}"
+        text = f"{value:,.{max(digits - 1 - power, 0)}f}"
         text = text.rstrip("0").rstrip(".") if "." in text else text
     else:
         mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
         text = f"{mantissa}×10{str(power).translate(_SUPERSCRIPT)}"
     return text.replace("-", "−")
+
+
+def decimals(value: float, places: int) -> str:
+    """The number with so many decimals; what rounds to 0 has no sign.
+
+    >>> decimals(-0.0171, 2), decimals(-0.0017, 2)
+    ('−0.02', '0.00')
+    """
+    return f"{round(value, places) + 0.0:.{places}f}".replace("-", "−")

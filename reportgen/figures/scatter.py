@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from reportgen.core.numbers import PART
+from reportgen.core.numbers import PART, decimals
 from reportgen.errors import DataError
 from reportgen.figures.axes import (
     HAIR,
@@ -171,8 +171,8 @@ def scatter_change(initial: np.ndarray, change: np.ndarray, title: str, correlat
     reach = [far * 1.06 or 1.0 for far in reach]
     left_out = initial.size - finite
     frame = Frame(64, 46, 256, 216)
-    r = "not defined" if correlation is None or not np.isfinite(correlation) else f"{correlation:.2f}"
-    note = f"r = {r.replace('-', '−')}, n = {finite:,}" + (f", {left_out:,} not finite" if left_out else "")
+    r = "not defined" if correlation is None or not np.isfinite(correlation) else decimals(correlation, 2)
+    note = f"r = {r}, n = {finite:,}" + (f", {left_out:,} not finite" if left_out else "")
     parts: list[Part] = [
         Words(frame.left, 18, shorten(title, 34), bold=True),
         Words(frame.left, 35, note, "muted", SMALL),

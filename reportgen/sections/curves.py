@@ -284,9 +284,11 @@ def _finding(context: PageContext) -> str:
     elif losses:
         least = min(losses, key=lambda row: row["val_loss"])
         loss = f"{least['val_loss']:.4f}"
+        falling = least is last and sum(row["step"] > 0 for row in losses) > 1
+        lowest = "at the end" if least is last else f"after {place(least)}"
         text += (
             f"; test loss, {loss}, was still falling at the end"
-            if least is last
-            else f"; test loss was lowest after {place(least)}, {loss}"
+            if falling
+            else f"; test loss was lowest {lowest}, {loss}"
         )
     return text + "."

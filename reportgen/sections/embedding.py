@@ -233,6 +233,13 @@ def _finding(context: PageContext, found: Embedding, axis: str, called: list[int
     stage, layer, points = context.run.stage, context.run.embed_layer, plural(len(found.points), _embedded(context))
     start = "before training" if called[0] == 0 else f"after {axis} {called[0]:,}"
     through = f", {start} and after each {stage}" if len(called) > 1 else ""
+    final = context.observation
+    if (
+        final is not None
+        and len(found.points) > 1
+        and not np.ptp(final.vectors["embedding"][found.points], axis=0).any()
+    ):
+        return f"{points} have one and the same vector in {layer} at the end: their places there mean nothing."
     if not faithful.rated(found):
         return f"{points} in {layer}{through}: too few to say how far the layout can be believed."
     first, last = (found.accuracy[0], found.accuracy[-1]) if len(labels_of(found)) else (None, None)
@@ -255,8 +262,10 @@ def _moved(found: Embedding, axis: str, called: list[int], stage: str) -> str:
         return "the layout does not change"
     if moving[-1] < len(called) - 1:
         return f"the layout stops changing after {axis} {called[moving[-1]]:,}"
-    before = "in" if stage == "epoch" else "before"
-    still = f"points still moved {found.movement[-1]:.2f} of the radius {before} the last {stage}"
+    still = f"points moved {found.movement[-1]:.2f} of the radius"
+    if len(called) > 2:
+        when = f"{'in' if stage == 'epoch' else 'before'} the last {stage}"
+        still = f"points still moved {found.movement[-1]:.2f} of the radius {when}"
     return still + (f", where a standing layout moves {found.noise:.2f}" if found.noise else "")
 
 

@@ -61,7 +61,7 @@ def channel_figure(context: PageContext, layer: Layer, index: int, channel: int,
         name,
         picture,
         f"{layer.path}, channel {channel}, {context.names[index]}: {words}.",
-        f"{words[0].upper()}{words[1:]}. Range {bar.low} to {bar.high}.",
+        f"{words[0].upper()}{words[1:]}.{f' Range {bar.low} to {bar.high}.' if low < high else ''}",
         export=picture_export(picture, bar),
     )
 

@@ -59,15 +59,11 @@ def build(context: PageContext) -> Section | None:
     ]
     left_out = [diff.name for diff in context.diffs if is_kernel(diff.name, diff.shape) and diff.name not in names]
     rounded = {kernel.name: kernel.scale for kernel in described if kernel.scale is not None}
-    known = plural(len(context.run.snapshots), "snapshot")
-    among = f"the {known}" if len(steps) == len(context.run.snapshots) else f"{len(steps)} of {known}"
-    finding = (
-        f"Any two of {among} can be compared here, kernel by "
-        f"kernel ({listed([kernel.name for kernel in described], most=3)})."
-    )
+    among, recorded = plural(len(steps), "snapshot"), len(context.run.snapshots)
+    among += f" (of {recorded:,})" if len(steps) < recorded else ""
+    finding = f"Any two of {among} can be compared here, in {listed([kernel.name for kernel in described], most=3)}."
     binned = any(diff.size > DOTS_UP_TO for diff in ordered)
     missing = f" Not carried, for their size: {listed(left_out, most=12)}." if left_out else ""
-    errors = "; ".join(f"{name} ±{short_number(scale / 2)}" for name, scale in rounded.items())
     errors = "; ".join(f"{name} ±{short_number(scale / 2)}" for name, scale in rounded.items())
     larger = (
         f", larger ones in 16 bits per weight: {errors}; a change is off by at most twice that. The numbers of the two "

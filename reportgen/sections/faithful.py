@@ -7,6 +7,7 @@ import numpy as np
 
 from reportgen.analysis.embedding import Embedding
 from reportgen.analysis.neighbors import NEIGHBORS
+from reportgen.core.numbers import decimals
 from reportgen.core.report import Figure, Numbers, Table
 from reportgen.figures.chart import chart
 from reportgen.figures.curves import panels
@@ -104,4 +105,4 @@ def _what(found: Embedding) -> str:
 
 
 def _rounded(value: float) -> str:
-    return f"{value:.3f}".replace("-", "−")
+    return decimals(value, 3)

@@ -308,10 +308,10 @@ def _finding(network: Network, parts: Sequence[Part], opened: frozenset[object])
     longest = max(rank(len(paths), edges))
     layers = len(network.distinct)
     passed = "all of them" if longest == layers else f"{longest:,}"
-    ways = f"the longest way from input to output passes {passed}"
+    ways = f"; the longest way from input to output passes {passed}"
     if longest == layers and all(len(layer.inputs) <= 1 for layer in network.layers.values()):
-        ways = "one after the other"
-    text = f"{called(network.name)} has {plural(layers, 'layer')}" + (f"; {ways}" if layers > 1 else "")
+        ways = ", one after the other"
+    text = f"{called(network.name)} has {plural(layers, 'layer')}" + (ways if layers > 1 else "")
     folded = [_repeated(group) for group in _groups(parts, network, opened) if isinstance(group, Repeat)]
     return f"{text}. Folded: {listed(folded, 2)}." if folded else f"{text}."
 

@@ -1,17 +1,18 @@
 """Health: values that are not finite, channels that died, and, of a training, updates too large or none."""
 
 from collections.abc import Iterator, Sequence
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
 
 from reportgen.analysis.checkup import Checkup, Update
 from reportgen.analysis.health import LayerHealth
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Numbers, Section, Table, Text, folded
 from reportgen.sections import score
 from reportgen.sections.context import PageContext
-from reportgen.sections.words import NOT_DEFINED, listed, moment, noun, percent, plural
+from reportgen.sections.words import NOT_DEFINED, listed, moment, noun, of_all, percent, plural
 
 MOST_DEAD, OF_FEW, FEW = 0.1, 0.5, 20
 """Share of a layer's channels from which on dead ones are a warning on top of the page; over fewer images than FEW,
@@ -54,14 +55,14 @@ def warnings(context: PageContext) -> list[str]:
     if found.loss:
         step, count = found.loss
         said.append(
-            f"The training loss is not finite from step {step} on."
+            f"The training loss is not finite from step {step:,} on."
             if count > 1
-            else f"The training loss of step {step} is not finite."
+            else f"The training loss of step {step:,} is not finite."
         )
     if found.broken:
         first = found.broken[0]
         at = f" (epoch {first.epoch})" if context.run.stage == "epoch" else ""
-        since = "" if alone else f" from step {first.step}{at} on"
+        since = "" if alone else f" from step {first.step:,}{at} on"
         names = _some([part.name for part in found.broken])
         said.append(
             f"NaN or infinite parameters{since}, in {names}: "
@@ -78,13 +79,14 @@ def warnings(context: PageContext) -> list[str]:
     most = MOST_DEAD if found.images >= FEW else OF_FEW
     for layer in (health[-1] for health in found.channels.values()):
         dead, constant = len(layer.dead), len(layer.constant)
-        of = f"of {plural(layer.channels, 'channel')} of {layer.path}"
+        of = f"{plural(layer.channels, 'channel')} of {layer.path}"
         if alone and not found.whole:
             continue  # on a few images many channels of a sound network are 0
         if layer.channels > 1 and dead >= most * layer.channels:
             after = "" if alone else f" after {moment(context.run, found.epochs[-1])}"
             share = f" ({percent(dead / layer.channels)})" if dead < layer.channels else ""
-            died.append((dead / layer.channels, f"{dead} {of}{share} are dead{after}: always 0 on {_images(context)}."))
+            said_of = f"{of_all(dead, of + share)} dead{after}: always 0 on {_images(context)}."
+            died.append((dead / layer.channels, said_of))
         elif constant and dead + constant == layer.channels:
             constants.append(f"All channels of {layer.path} have the same value on {_images(context)}.")
     died.sort(key=lambda layer: -layer[0])
@@ -97,7 +99,7 @@ def warnings(context: PageContext) -> list[str]:
     for name, updates in found.updates.items():
         last = updates[-1] if updates else None
         if last and last.updates == 1 and last.ratio >= LARGE_UPDATE:
-            said.append(f"The update at step {last.step} changed {name} by {percent(last.ratio)} of its size.")
+            said.append(f"The update at step {last.step:,} changed {name} by {percent(last.ratio)} of its size.")
     lasts = [updates[-1] for updates in found.updates.values() if updates]
     if lasts and all(last.ratio == 0 for last in lasts):
         count = lasts[0].updates
@@ -120,20 +122,22 @@ def _one_class(context: PageContext) -> list[str]:
 
 def _finding(context: PageContext) -> str:
     found, alone = context.checkup, context.before is None
-    steps = f"{len(found.looked):,} of {plural(len(context.run.snapshots), 'snapshot')}"
+    looked, kept = len(found.looked), len(context.run.snapshots)
+    steps = f" in {f'all {kept:,}' if looked == kept else f'the {looked:,} of {kept:,}'} snapshots examined"
     parts = []
     if found.broken:
         first = found.broken[0]
-        since = "" if alone else f" from step {first.step} on"
-        parts.append(f"{plural(len(found.broken), 'parameter array')} with values that are not finite{since}")
+        since = "" if alone else f" from step {first.step:,} on"
+        has = "has" if len(found.broken) == 1 else "have"
+        parts.append(f"{plural(len(found.broken), 'parameter array')} {has} values that are not finite{since}")
     else:
-        parts.append(f"All parameters are finite{'' if alone else f' in the {steps} examined'}")
+        parts.append(f"All parameters are finite{'' if alone else steps}")
     if found.channels:
         if found.broken_layer:
             since = "" if alone else f" from {moment(context.run, found.broken_layer[0])} on"
-            parts.append(f"{found.broken_layer[1].path} not finite{since}")
+            parts.append(f"activations of {found.broken_layer[1].path} are not finite{since}")
         elif not found.broken:
-            parts.append(f"so are all activations on {_images(context)}")
+            parts[0] += f"; so are all activations on {_images(context)}"
         parts.append(_dead(found, "dead" if found.whole or not alone else "always 0"))
     lasts = [(updates[-1].ratio, name) for name, updates in found.updates.items() if updates]
     known = [last for last in lasts if isfinite(last[0])]
@@ -144,7 +148,7 @@ def _finding(context: PageContext) -> str:
         span = _share(most) if alike else f"{_share(least)} ({min(known)[1]}) to {_share(most)} ({name})"
         what = "update" if count == 1 else f"{count} updates"
         parts.append(f"the last {what} changed kernels by {span} of their size")
-    return "; ".join(parts) + "."
+    return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts)
 
 
 def _dead(found: Checkup, dead: str) -> str:
@@ -153,8 +157,8 @@ def _dead(found: Checkup, dead: str) -> str:
     if not some:
         return f"no channel is {dead}"
     worst = max(some, key=lambda layer: len(layer.dead) / layer.channels)
-    text = f"{len(worst.dead)} of {plural(worst.channels, 'channel')} of {worst.path} are {dead}"
-    rest = f"{plural(len(some), 'layer')} of {len(last)} have dead channels; in the worst, "
+    text = f"{of_all(len(worst.dead), plural(worst.channels, 'channel') + ' of ' + worst.path)} {dead}"
+    rest = f"{len(some)} of {plural(len(last), 'layer')} have dead channels; in the worst, "
     return text if len(some) == 1 else rest + text
 
 
@@ -194,20 +198,21 @@ def _layers(context: PageContext) -> Table:
 
 def _updates(found: Checkup, stage: str) -> Table:
     rows = []
+    first, last = next((u[0], u[-1]) for u in found.updates.values() if u)
+    several = (f"Step {first.step:,}", f"Step {last.step:,}", "Least", "Most")
+    columns = several if last is not first else several[:1]
     for name, updates in found.updates.items():
         ratios = [update.ratio for update in updates if isfinite(update.ratio)]
         if updates:
-            first, last = updates[0], updates[-1]
-            ends = (_rounded(first.ratio), _rounded(last.ratio), *(_rounded(f(ratios)) for f in (min, max) if ratios))
-            rows.append((name, *ends) if ratios else (name, None, None, None, None))
-    first, last = next((u[0], u[-1]) for u in found.updates.values() if u)
+            ends = [updates[0].ratio, updates[-1].ratio, *(f(ratios, default=nan) for f in (min, max))]
+            rows.append((name, *map(_rounded, ends[: len(columns)])))
     return Table(
         "health-updates",
         f"Size of the change in {_intervals(found, stage)}, divided by the size of the kernel before it (Euclidean "
         "norms). For single updates 0.001 to 0.01 is usual; 0 is a kernel that does not learn.",
-        ("Kernel", f"Step {first.step}", f"Step {last.step}", "Least", "Most"),
+        ("Kernel", *columns),
         tuple(rows),
-        "lrrrr",
+        "l" + "r" * len(columns),
     )
 
 
@@ -225,7 +230,7 @@ def _intervals(found: Checkup, stage: str) -> str:
 def _method(context: PageContext) -> str:
     found, kept = context.checkup, len(context.run.snapshots)
     where = (
-        f"steps {_some([str(step) for step in found.looked])}" if len(found.looked) < kept else "every recorded step"
+        f"steps {_some([f'{step:,}' for step in found.looked])}" if len(found.looked) < kept else "every recorded step"
     )
     epochs = len(context.run.observations)
     text = "Pooling and flattening layers are left out: they hand on what died before."
@@ -233,12 +238,16 @@ def _method(context: PageContext) -> str:
         text += " Attention weights are, too: they have no channels."
     if context.before is not None:
         text = (
-            f"Parameters were examined at {where}, activations after {len(found.epochs)} of "
-            f"{plural(epochs, context.run.stage)} ({moment(context.run, 0)} is before training). {text}"
+            f"Parameters were examined at {where}, activations at {_observed(len(found.epochs), epochs)} "
+            f"({moment(context.run, 0)} is before training). {text}"
         )
     if found.channels and not found.whole:
         text += " Channels were judged by the probe alone: their ranges over an evaluation set are not known."
     return text
+
+
+def _observed(looked: int, recorded: int) -> str:
+    return f"{looked:,} of {recorded:,} recorded moments" if looked < recorded else f"all {recorded:,} recorded moments"
 
 
 def _images(context: PageContext) -> str:
@@ -258,11 +267,11 @@ def _numbered(channels: tuple[int, ...]) -> str:
 
 
 def _share(ratio: float) -> str:
-    return percent(ratio) if ratio >= 0.0005 or ratio == 0 else f"{ratio * 100:.1g}\N{NO-BREAK SPACE}%"
+    return percent(ratio) if ratio >= 0.0005 or ratio == 0 else f"{short_number(ratio * 100, 1)}\N{NO-BREAK SPACE}%"
 
 
 def _rounded(ratio: float) -> str | None:
-    return f"{ratio:.2g}" if isfinite(ratio) else None
+    return short_number(ratio, 2) if isfinite(ratio) else None
 
 
 _LAYER_COLUMNS = ("epoch", "step", "layer", "channels", "images", "dead", "constant", "saturated", "non_finite")

@@ -88,8 +88,9 @@ def _method(context: PageContext) -> str:
 def _finding(context: PageContext) -> str:
     layers, names = context.map_layers or [x for x in context.layers if not x.has_attention], context.names
     channels = sum(layer.channels for layer in layers)
-    noun = "feature map" if context.map_layers else "unit"
-    text = f"{plural(channels * len(names), noun)}: {plural(channels, 'channel')} in {plural(len(layers), 'layer')}"
+    text = f"{plural(channels, 'channel')} in {plural(len(layers), 'layer')}"
+    if context.map_layers:
+        text = f"{plural(channels * len(names), 'feature map')}: {text}"
     text += f" for each of {len(names)} inputs." if len(names) > 1 else f" for {names[0]}."
     if context.limits.layers is not None and context.limits.layers < len(context.layers):
         text += f" {context.limits.layers} of {plural(len(context.layers), 'layer')} are drawn."
@@ -104,6 +105,8 @@ def peak_words(peak: Peak | None) -> str:
     """A channel's largest value, in words."""
     if peak is None:
         return "no value is finite"
+    if peak.least == peak.maximum:
+        return f"every value is {short_number(peak.maximum, 4)}"
     place = f" at {place_words(peak.position)}" if peak.position else ""
     return f"channel {peak.channel} has the largest value, {short_number(peak.maximum, 4)}{place}"
 
@@ -223,7 +226,7 @@ def _sequence(context: PageContext, layer: Layer, index: int) -> Figure:
         heatmap(values, low, high, palette, x_label="channel", y_label="position", y_names=names),
         alt=f"{layer.path}, {plural(layer.channels, 'channel')} for {name}: {peak_words(peak)}.",
         caption=f"{name}: {layer.path}, {plural(layer.channels, 'channel')}{heads}, a row per position; "
-        f"{short_number(low)} to {short_number(high)}, one range for the layer.{_broken(values)}",
+        f"{_span(low, high, context.maps(layer))}, one range for the layer.{_broken(values)}",
         wide=True,
         of=("maps", layer.path),
     )
@@ -233,6 +236,13 @@ def _one_range(context: PageContext, values: np.ndarray) -> tuple[float, float, 
     fixed = context.options.normalize
     low, high, palette = (fixed.low, fixed.high, GREY) if fixed.kind == "range" else layer_range(values)
     return (low, high, palette) if high > low else (low, low + 1.0, palette)
+
+
+def _span(low: float, high: float, values: np.ndarray) -> str:
+    """The range that is drawn, in words; of a layer without two values only its value."""
+    known = values[np.isfinite(values)]
+    flat = bool(known.size) and known.min() == known.max()
+    return f"every value is {short_number(float(known[0]))}" if flat else f"{short_number(low)} to {short_number(high)}"
 
 
 def _broken(values: np.ndarray) -> str:
@@ -258,7 +268,7 @@ def _vectors(context: PageContext, layer: Layer) -> Figure:
         heatmap(matrix, low, high, palette, x_label="channel", y_label="input", y_names=names),
         alt=f"{layer.path}, {plural(channels, 'unit')}: on {context.names[0]}, {peak_words(peak)}.",
         caption=f"{layer.path}: {plural(channels, 'unit')}, {rows}; "
-        f"{short_number(low)} to {short_number(high)}, one range for all.{_broken(matrix)}",
+        f"{_span(low, high, matrix)}, one range for all.{_broken(matrix)}",
         wide=True,
         of=("maps", layer.path),
     )

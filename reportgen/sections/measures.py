@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reportgen.analysis.scores import mean_interval, scores, share_interval
-from reportgen.core.numbers import short_number
+from reportgen.core.numbers import decimals, short_number
 from reportgen.core.outcome import Dense, Kind, MultiLabel, Outcome, Reconstruction, Regression, Tokens
 from reportgen.core.run import Run
 from reportgen.sections.context import PageContext
@@ -138,7 +138,7 @@ def reported(context: PageContext) -> str:
 
 def value_of(metric: str, value: float) -> str:
     """A measured metric's value as headline, key figures and sentences have it."""
-    return f"{value:.3f}".replace("-", "−") if metric in _SHARES else short_number(value)
+    return decimals(value, 3) if metric in _SHARES else short_number(value)
 
 
 def per_epoch(run: Run) -> list[dict[str, float]]:
@@ -164,3 +164,21 @@ def _between(within: Span) -> str:
     if within is None:
         return ""
     return f" (95{NBSP}% interval {short_number(max(within[0], 0.0))} to {short_number(within[1])})"
+
+
+def scored_on(run: Run, outcome: Outcome | None) -> str:
+    """What the outputs are compared with, in words; a run of an earlier format names no task, but has the outcome."""
+    if run.task is not None:
+        return SCORED_ON[run.task.kind]
+    return SCORED_ON[Kind.NONE if outcome is None else Kind(type(outcome).__name__.lower())]
+
+
+SCORED_ON = {
+    Kind.CLASSIFICATION: "one class per example",
+    Kind.MULTILABEL: "any number of classes per example",
+    Kind.REGRESSION: "real values",
+    Kind.DENSE: "a class per position",
+    Kind.TOKENS: "the next token",
+    Kind.RECONSTRUCTION: "a reconstruction",
+    Kind.NONE: "nothing",
+}

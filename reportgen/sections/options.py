@@ -39,7 +39,7 @@ class Moment:
     @property
     def name(self) -> str:
         """As a sentence has it: "step 400"."""
-        return f"step {self.step}"
+        return f"step {self.step:,}"
 
     @property
     def params(self) -> Mapping[str, np.ndarray]:

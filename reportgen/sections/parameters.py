@@ -8,7 +8,7 @@ import numpy as np
 
 from reportgen.analysis.diffs import ParamDiff
 from reportgen.core.network import Layer, Role, is_kernel
-from reportgen.core.numbers import short_number
+from reportgen.core.numbers import decimals, short_number
 from reportgen.core.report import Block, Figure, FigureRow, Mosaic, Numbers, Section, Table, Text, folded
 from reportgen.figures.chart import chart
 from reportgen.figures.export import picture_export
@@ -75,10 +75,9 @@ def build_scatter(context: PageContext) -> Section | None:
     finding = f"No kernel has a correlation between {value} and change."
     if known:
         low, high = min(known), max(known)
-        away = sum(diff.away for diff in kernels) / max(sum(diff.away + diff.toward for diff in kernels), 1)
         finding = (
-            f"Of all kernel weights that moved, {percent(away)} grew away from zero; the correlation of {value} "
-            f"and change runs from {_signed(low[0])} ({low[1]}) to {_signed(high[0])} ({high[1]})."
+            f"{_away(sum(diff.away for diff in kernels), sum(diff.toward for diff in kernels))}; the correlation of "
+            f"{value} and change runs from {_signed(low[0])} ({low[1]}) to {_signed(high[0])} ({high[1]})."
         )
     many = any(diff.size > DOTS_UP_TO for diff in kernels)
     binned = f" Of more than {DOTS_UP_TO:,} weights, a cell is the darker the more of them it holds." if many else ""
@@ -91,6 +90,14 @@ def build_scatter(context: PageContext) -> Section | None:
     )
     title = f"{value[0].upper()}{value[1:]} against change, {before.name} to {now.name}"
     return Section("change", title, finding, (FigureRow(panels), method))
+
+
+def _away(away: int, toward: int) -> str:
+    """Which way weights grew; neither within three standard deviations of as many tosses of a coin."""
+    count = max(away + toward, 1)
+    if abs(away - toward) <= 3 * count**0.5:
+        return f"About as many kernel weights grew away from zero ({percent(away / count)}) as towards it"
+    return f"Of all kernel weights that moved, {percent(away / count)} grew away from zero"
 
 
 def _drawn(context: PageContext) -> list[ParamDiff]:
@@ -257,7 +264,7 @@ def _finding(diffs: tuple[ParamDiff, ...], before: Moment, now: Moment) -> str:
 
 
 def _signed(value: float | None) -> str:
-    return NOT_DEFINED if value is None else f"{value:.2f}".replace("-", "−")
+    return NOT_DEFINED if value is None else decimals(value, 2)
 
 
 def _value(before: Moment) -> str:

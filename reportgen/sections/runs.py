@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Cell, Document, Section, Table
 from reportgen.core.run import Run
 from reportgen.figures.curves import spark
@@ -130,7 +131,8 @@ def _finding(entries: Sequence[Entry], names: Sequence[str]) -> str:
     if not values:
         return f"No run has a finite {names[0]}."
     called = NAMES.get(names[0], names[0])
-    return f"{called} at the end of {plural(len(values), 'run')} lies between {min(values):.4g} and {max(values):.4g}."
+    low, high = (short_number(f(values), 4) for f in (min, max))
+    return f"{called} at the end of {plural(len(values), 'run')} lies between {low} and {high}."
 
 
 def _curves(entries: Sequence[Entry]) -> str:
@@ -161,7 +163,7 @@ def _curve(entry: Entry, ends: Mapping[str, tuple[float, float]]) -> Cell | None
     known = [value for value in entry.values if value is not None]
     if not known:
         return None
-    said = f"{NAMES.get(entry.curve, entry.curve)} from {known[0]:.4g} to {known[-1]:.4g}"
+    said = f"{NAMES.get(entry.curve, entry.curve)} from {short_number(known[0], 4)} to {short_number(known[-1], 4)}"
     scene = spark([nan if value is None else value for value in entry.values], *ends[entry.curve])
     return Cell(said, drawing=drawing(scene), value=known[-1])
 

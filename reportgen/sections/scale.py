@@ -110,6 +110,7 @@ def scaled(
     together = how.kind == "images" and len(maps) > 1
     over = f"over all {len(maps)} {images}s" if together else f"for this {images}"
     words = f"{bar.low} to {bar.high}, one range for the whole layer {over}.{tail}"
+    words = words if low < high else f"Every value is {bar.low}.{tail}"
     return Scaled(tiles, low, high, palette, bar, words, 0, broken)
 
 

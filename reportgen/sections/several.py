@@ -1,4 +1,4 @@
-"""The reports of several networks as one document: a part for each, which its headline opens.
+"""The reports of several networks as one document: a part for each.
 
     document = several({"discriminator": one, "generator": other}, "gan", None)
 
@@ -13,6 +13,9 @@ from reportgen.core.report import Block, Document, Drawing, Figure, FigureRow, F
 from reportgen.core.scripted import Examples, Explorer
 from reportgen.sections.words import listed, plural, slug
 
+STATED = 3
+"""Networks up to which the page's headline has those of all; of more, each stands where its network begins."""
+
 _ID = re.compile(r"""(\bid=["']|\bhref=["']#|url\(#)""")
 
 
@@ -24,16 +27,17 @@ def several(documents: Mapping[str, Document], of: str, title: str | None, warni
         base = slug(name)
         prefixes[name] = base if base not in prefixes.values() else f"{base}-{len(prefixes) + 1}"
     origins = {document.origin for document in documents.values()}
+    stated = len(names) <= STATED
     return Document(
         title=title or f"{of}: {listed(names)}",
         headline=" ".join(f"{name}: {document.headline}" for name, document in documents.items())
-        if len(names) <= 3
+        if stated
         else f"{plural(len(names), 'network')}: {listed(names)}.",
         key_figures=(),
         sections=tuple(
             section
             for name, document in documents.items()
-            for section in _part(name, prefixes[name], document, len(origins) > 1)
+            for section in _part(name, prefixes[name], document, len(origins) > 1, stated)
         ),
         provenance={name: document.provenance for name, document in documents.items()},
         warnings=warnings
@@ -44,8 +48,8 @@ def several(documents: Mapping[str, Document], of: str, title: str | None, warni
     )
 
 
-def _part(name: str, prefix: str, document: Document, with_origin: bool) -> tuple[Section, ...]:
-    """The sections of a network, after one that has its headline and key figures."""
+def _part(name: str, prefix: str, document: Document, with_origin: bool, stated: bool) -> tuple[Section, ...]:
+    """The sections of a network, after one that has its key figures, and its headline unless the page's states it."""
     blocks: list[Block] = []
     if document.key_figures:
         figures, values = zip(*document.key_figures, strict=True)
@@ -55,7 +59,7 @@ def _part(name: str, prefix: str, document: Document, with_origin: bool) -> tupl
         )
     if with_origin and document.origin:
         blocks.append(Text(document.origin))
-    opening = Section(prefix, name, document.headline, tuple(blocks), part=name)
+    opening = Section(prefix, name, "" if stated else document.headline, tuple(blocks), part=name)
     return (opening, *(_prefixed(section, prefix, name) for section in document.sections))
 
 

@@ -43,8 +43,8 @@ METHOD = (
     "An example is forgotten where it is classified correctly after one epoch and wrongly after the next (Toneva et "
     "al., An Empirical Study of Example Forgetting, ICLR 2019; there from update to update): between two recorded "
     "epochs it may have been learned and forgotten unseen. Probabilities are the softmax of the scores, and are "
-    "no better calibrated than these. Nearest are embedded examples by Euclidean distance in the layer itself, not on "
-    "the plane."
+    "no better calibrated than these. The sentence at the top leaves out the network before training, which is right "
+    "by chance. Nearest are embedded examples by Euclidean distance in the layer itself, not on the plane."
 )
 
 
@@ -69,7 +69,7 @@ def build(context: PageContext) -> Section | None:
 def _finding(context: PageContext, crowd: Crowd, carried: bool) -> str:
     listed = " and ".join(plural(len(group.numbers), group.name) for group in crowd.groups)
     run, labels = context.run, context.run.batch("evaluation").labels
-    outcomes = [seen.outcome for seen in run.observations.values()]
+    outcomes = [seen.outcome for step, seen in run.observations.items() if step]  # at step 0 it is right by chance
     answers = [o.predictions for o in outcomes if isinstance(o, Classification) and len(o.predictions) == len(labels)]
     if len(answers) < max(2, len(outcomes)):
         return f"{listed}, one by one." if carried else f"The worst of {listed}."
@@ -130,7 +130,7 @@ def frame_names(context: PageContext) -> tuple[str, ...]:
     """What each recorded state is called: "before training", "epoch 1"."""
     by_epoch = context.run.stage == "epoch"
     return tuple(
-        (f"epoch {seen.epoch}" if by_epoch else f"step {step}") if seen.epoch else "before training"
+        (f"epoch {seen.epoch}" if by_epoch else f"step {step:,}") if seen.epoch else "before training"
         for step, seen in context.run.observations.items()
     )
 

@@ -165,13 +165,13 @@ def warnings(context: PageContext) -> tuple[str, ...]:
     observed = context.observation
     if observed is not None and rows and observed.step < rows[-1].step:
         found.append(
-            f"The last activations that can be read are of epoch {observed.epoch} (step {observed.step}), not of epoch "
-            f"{rows[-1].epoch}: what this page says of predictions and activations is of that epoch."
+            f"The last activations that can be read are of epoch {observed.epoch} (step {observed.step:,}), not of "
+            f"epoch {rows[-1].epoch}: what this page says of predictions and activations is of that epoch."
         )
     elif observed is not None and len(run.observations) == 1 and observed.step < max(run.snapshots):
         found.append(
             "No epoch was recorded, as a loop does by calling epoch() after each: what this page says of predictions "
-            f"and activations is of step {observed.step}, not of step {max(run.snapshots)}."
+            f"and activations is of step {observed.step:,}, not of step {max(run.snapshots):,}."
         )
     found += run.notes
     if context.options.umap_is_missing and isinstance(context.embedding, Embedding):

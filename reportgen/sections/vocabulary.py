@@ -96,9 +96,10 @@ def _finding(layer: Layer, chosen: np.ndarray, found: Sequence[tuple[np.ndarray,
     (then, _), (now, cosines) = found
     stayed = np.mean([len({*a} & {*b}) for a, b in zip(then.tolist(), now.tolist(), strict=True)])
     return (
-        f"In {layer.path}, {short_number(NEAREST - float(stayed), 2)} of the {NEAREST} tokens nearest to each of "
-        f"{len(chosen)} frequent ones are others than before, in the mean; the nearest has a mean cosine of "
-        f"{short_number(float(cosines[:, 0].mean()), 2)} now."
+        f"In {layer.path}, of the {NEAREST} tokens nearest to a frequent one, "
+        f"{short_number(NEAREST - float(stayed), 2)} have changed (mean over {len(chosen)} tokens); "
+        "the cosine of the nearest is now "
+        f"{short_number(float(cosines[:, 0].mean()), 2)} on average."
     )
 
 

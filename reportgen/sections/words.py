@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reportgen.core.examples import is_mask, leaves
+from reportgen.core.numbers import decimals
 from reportgen.core.outcome import Kind
 from reportgen.core.pictures import pictures_of
 from reportgen.core.run import LazyArray, Run
@@ -21,25 +22,25 @@ NBSP = "\N{NO-BREAK SPACE}"
 def percent(share: float) -> str:
     """A share from 0 to 1 as a percentage with one decimal; 100 and 0 only when they are exact.
 
-    >>> percent(0.99999), percent(1.0), percent(0.0004)
-    ('99.9\xa0%', '100.0\xa0%', '0.1\xa0%')
+    >>> percent(0.99999), percent(1.0), percent(0.0004), percent(3437.619)
+    ('99.9\xa0%', '100.0\xa0%', '0.1\xa0%', '343,762\xa0%')
     """
     value = round(share * 100, 1)
     if share < 1 and value >= 100:
         value = 99.9
     if share > 0 and value <= 0:
         value = 0.1
-    return f"{value:.1f}{NBSP}%"
+    return f"{value:.1f}{NBSP}%" if value < 1000 else f"{value:,.0f}{NBSP}%"
 
 
-def likeness(value: float, decimals: int = 3) -> str:
+def likeness(value: float, places: int = 3) -> str:
     """A similarity or a correlation, at most 1; as 1 only when it is exact, so that what differs never reads as equal.
 
     >>> likeness(0.99997), likeness(1.0), likeness(-0.0171), likeness(0.99997, 2)
     ('0.999', '1.000', '−0.017', '0.99')
     """
-    below_one = 1 - 10.0**-decimals
-    return f"{value if value >= 1 else min(value, below_one):.{decimals}f}".replace("-", "−")
+    below_one = 1 - 10.0**-places
+    return decimals(value if value >= 1 else min(value, below_one), places)
 
 
 def span(low: float, high: float) -> str:
@@ -55,6 +56,15 @@ def interval(low: float, high: float) -> str:
 def plural(count: int, noun: str) -> str:
     """The count with its noun: "1 image", "4,000 images"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
+
+
+def of_all(count: int, of: str) -> str:
+    """So many of something, with the verb that agrees.
+
+    >>> of_all(1, "48 channels of hidden/relu"), of_all(67, "512 channels")
+    ('1 of 48 channels of hidden/relu is', '67 of 512 channels are')
+    """
+    return f"{count:,} of {of} {'is' if count == 1 else 'are'}"
 
 
 def others(count: int, noun: str) -> str:

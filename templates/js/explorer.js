@@ -5,7 +5,9 @@
   const NOT_FINITE = -32768;
   const NUMBERED = 18; // CSS px: the least width of a tile that has its number on it
 
-  // As palettes.short_number does: a number to so many significant digits, for reading.
+  const counted = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, ",");
+
+  // As numbers.short_number does: a number to so many significant digits, for reading.
   const readable = (value, digits = 3) => {
     if (value === 0) return "0";
     const [mantissa, exponent] = value.toExponential(digits - 1).split("e");
@@ -13,10 +15,9 @@
     const trimmed = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
     const superscript = (number) => String(number).replace(/./g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
     const plain = power >= -4 && power < 6;
-    const text = plain ? trimmed(value.toFixed(Math.max(digits - 1 - power, 0))) : `${trimmed(mantissa)}×10${superscript(power)}`;
+    const text = plain && power > 2 ? counted(value.toFixed()) : plain ? trimmed(value.toFixed(Math.max(digits - 1 - power, 0))) : `${trimmed(mantissa)}×10${superscript(power)}`;
     return text.replace("-", "−");
   };
-  const counted = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, ",");
 
   // What changed from one snapshot to the other, weight by weight: in units of `scale`, and as numbers.
   const compare = (before, after, scale) => {
@@ -137,7 +138,7 @@
     const show = () => {
       const chosen = given.kernels[kernel.value];
       const steps = [from, to].map(({ input, output }) => {
-        const step = `step ${given.steps[input.value]}`;
+        const step = `step ${given.steps[input.value].toLocaleString("en")}`;
         output.textContent = step;
         input.setAttribute("aria-valuetext", step);
         return step;
@@ -156,7 +157,7 @@
       ends[0].textContent = found.largest ? `−${range}` : "0";
       ends[1].textContent = range;
       bar.setAttribute("aria-label", `Colour scale from ${ends[0].textContent} over 0 to ${range}`);
-      const r = found.correlation === null ? "not defined" : found.correlation.toFixed(2).replace("-", "−");
+      const r = found.correlation === null ? "not defined" : (Math.round(found.correlation * 100) / 100 + 0).toFixed(2).replace("-", "−");
       const broken = found.notFinite ? ` ${counted(found.notFinite)} not finite.` : "";
       const unmoved = found.values.length - found.increased - found.decreased;
       const text =

@@ -160,5 +160,9 @@ def test_runs_of_different_tasks_are_compared_in_what_they_share():
     other = {10: Snapshot(10, 2, {"params": {"head/kernel": np.ones((3, 4), np.float32)}})}
     report = compare(base, replace(new, snapshots={**new.snapshots, **other}))
     reasons = " ".join(block.text for block in section(report, "left-out").blocks)
-    assert "the task of base is regression, that of new reconstruction" in reasons
-    assert report.document.headline.startswith("No verdict") and html(report.document)
+    assert "base is scored on real values, new on a reconstruction" in reasons
+    assert report.document.headline == (
+        "No verdict: base is scored on real values, new on a reconstruction; such numbers can't be compared."
+    )
+    assert "val loss" not in dict(report.document.key_figures)
+    assert html(report.document)

@@ -77,7 +77,7 @@ def test_activations_that_stop_being_finite_although_the_output_looks_well(tmp_p
     report = report_of(tmp_path / "run", answers=change)
     checked(report)
     assert report.warnings == ("NaN or infinite activations from epoch 2 on, first in conv: 1 of 3 channels.",)
-    assert "conv not finite from epoch 2 on" in health_of(report).finding
+    assert "Activations of conv are not finite from epoch 2 on." in health_of(report).finding
 
 
 def test_a_network_that_is_nan_from_the_beginning(tmp_path):

@@ -132,7 +132,7 @@ def test_points_are_coloured_by_the_value_that_is_predicted(recorded):
     frames = next(block for block in section.blocks if isinstance(block, Figure) and block.name.endswith("multiples"))
     assert len(set(re.findall(r'opacity="([\d.]+)"', frames.picture.svg))) >= 4
     moving = section.blocks[0]
-    assert "the larger its true value, in 5 groups parted at 3576, 14304, 32185 and 57217." in moving.caption
+    assert "the larger its true value, in 5 groups parted at 3,576, 14,304, 32,185 and 57,217." in moving.caption
     assert "class" not in moving.caption
     rows = list(section.numbers[0].rows())
     assert [row[2] for row in rows[:300]] == values[:, 0].tolist()

@@ -38,12 +38,12 @@ def test_small_kernels_are_carried_exactly(recorded):
 
 def test_what_the_reader_sees_is_what_is_said(recorded, monkeypatch):
     _, section, block = carried(recorded)
-    assert section.finding.startswith("Any two of the 13 snapshots can be compared here")
+    assert section.finding.startswith("Any two of 13 snapshots can be compared here, in conv1/kernel, ")
     assert block.caption.endswith("a dot per weight.")
     monkeypatch.setattr(explorer, "MOST_STEPS", 4)
     monkeypatch.setattr(explorer, "DOTS_UP_TO", 100)
     _, section, block = carried(recorded)
-    assert section.finding.startswith("Any two of 4 of 13 snapshots can be compared here")
+    assert section.finding.startswith("Any two of 4 snapshots (of 13) can be compared here")
     assert block.caption.endswith("a dot per weight; of more than 100 weights, a cell is the darker the more it holds.")
 
 

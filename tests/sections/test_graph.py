@@ -143,7 +143,7 @@ def test_tables_and_figures_of_the_section_have_names_of_their_own(recorded):
 
 def test_only_a_chain_is_said_to_be_one():
     chain = network(conv("a", INPUT), conv("b", "a"))
-    assert graph.section(chain, (4,), Look(), "").finding.startswith("Net has 2 layers; one after the other.")
+    assert graph.section(chain, (4,), Look(), "").finding.startswith("Net has 2 layers, one after the other.")
     skip = network(conv("a", INPUT), add("add", INPUT, "a"))
     said = "Net has 2 layers; the longest way from input to output passes all of them."
     assert graph.section(skip, (4,), Look(), "").finding == said

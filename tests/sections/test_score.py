@@ -28,7 +28,7 @@ def test_a_sound_training_is_said_to_be_one():
     text = "Nothing broke during the training: every value examined is finite, the loss does not jump"
     assert text in " ".join(said(section))
     # Two shares that read alike are no range.
-    assert re.search(r"the last update changed kernels by 0\.0.% of their size\.$", section.finding)
+    assert re.search(r"The last update changed kernels by 0\.0.% of their size\.$", section.finding)
     assert "stroke-dasharray" not in chart_of(section)
 
 

@@ -54,7 +54,10 @@ def test_a_planted_neighbour_is_found_and_one_that_never_occurs_is_not_named():
 def test_the_finding_counts_those_that_are_others_than_before():
     then = DRAWN.normal(size=(WORDS, WIDTH)).astype(np.float32)
     context = context_of(then, then, text())
-    assert ", 0 of the 5 tokens nearest" in vocabulary.build(context).finding
+    assert (
+        ", of the 5 tokens nearest to a frequent one, 0 have changed (mean over 16 tokens)"
+        in vocabulary.build(context).finding
+    )
     assert 'id="vocabulary-nearest"' in html(document(context))
 
 

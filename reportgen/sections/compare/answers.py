@@ -139,9 +139,8 @@ def _finding(comparison: Comparison, per_class: list[tuple[int, Paired]], adjust
     if not clear:
         return f"None of {len(per_class)} classes is better or worse beyond chance, corrected for their number."
     if comparison.origins.one_configuration:
-        return (
-            f"No class is better by configuration: {len(clear)} of {len(per_class)} differ by chance of the training."
-        )
+        what = f"{len(clear)} of {plural(len(per_class), 'class')} {'differs' if len(clear) == 1 else 'differ'}"
+        return f"{what} beyond the chance of examples. Both sides have one configuration: it is chance of training."
     better = [f"{name} ({points(r.difference)})" for r, name in clear if r.difference > 0]
     worse = [f"{name} ({points(r.difference)})" for r, name in clear if r.difference < 0]
     kinds = (("Better in new", better), ("Worse in new", worse))

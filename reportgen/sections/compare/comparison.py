@@ -19,9 +19,10 @@ from reportgen.analysis.paired import Paired, PairedScores, Seeds, paired, paire
 from reportgen.analysis.scores import by_example
 from reportgen.analysis.similarity import Similarity, similarity, turned
 from reportgen.core.examples import common, fingerprints_of
-from reportgen.core.outcome import Classification, Dense, MultiLabel, Outcome
+from reportgen.core.outcome import Classification, Dense, MultiLabel
 from reportgen.core.run import LayerVectors, Observation, Run
 from reportgen.errors import DataError, ReportgenError
+from reportgen.sections.measures import scored_on
 from reportgen.sections.words import listed
 
 SIDES = ("base", "new")
@@ -113,15 +114,24 @@ class Comparison:
         return np.array_equal(np.asarray(first), np.asarray(second))
 
     @cached_property
+    def other_tasks(self) -> tuple[str, str] | None:
+        """What base and new are scored on, in words; None where both are scored on the same."""
+        outcomes = [None if seen is None else seen.outcome for seen in self.observations]
+        if type(outcomes[0]) is type(outcomes[1]):
+            return None
+        base, new = map(scored_on, (self.base, self.new), outcomes)
+        return base, new
+
+    @cached_property
     def predictions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         """(label, prediction of base, prediction of new) of each common example; None where there are none."""
         here, there = self.examples
         outcomes = [None if o is None else o.outcome for o in self.observations]
         first, second = outcomes
         if not isinstance(first, Classification) or not isinstance(second, Classification):
-            tasks = [_task_of(run, outcome) for run, outcome in zip((self.base, self.new), outcomes, strict=True)]
-            if type(first) is not type(second):
-                self.lacks(f"Answers were not compared: the task of base is {tasks[0]}, that of new {tasks[1]}")
+            if self.other_tasks is not None:
+                base, new = self.other_tasks
+                self.lacks(f"Answers were not compared: base is scored on {base}, new on {new}")
             elif first is None:
                 self.lacks("Answers were not compared: nothing is scored in either run")
             return None
@@ -308,10 +318,6 @@ def _equal_targets(first: Any, second: Any, here: np.ndarray, there: np.ndarray)
         a, b = (values.reshape(len(chosen), -1) for values in pair)
         same[chosen] = ((a == b) | ((a != a) & (b != b))).all(axis=1)
     return same
-
-
-def _task_of(run: Run, outcome: Outcome | None) -> str:
-    return str(run.task.kind) if run.task is not None else "none" if outcome is None else type(outcome).__name__.lower()
 
 
 def last_observation(run: Run) -> Observation | None:

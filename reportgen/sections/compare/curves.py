@@ -12,7 +12,7 @@ from reportgen.figures.chart import chart
 from reportgen.figures.curves import beside
 from reportgen.sections.compare.comparison import SIDES, Comparison
 from reportgen.sections.compare.verdict import amount, p_text
-from reportgen.sections.words import NBSP, others, slug
+from reportgen.sections.words import others, percent, slug
 
 SHOWN = 2
 MOST = 24
@@ -113,13 +113,10 @@ def _finding(comparison: Comparison) -> str:
         for run in (comparison.base, comparison.new)
         if any(finite(row.get("val_accuracy")) for row in run.epochs)
     ]
-    if not all(sides) or len(best) < 2 or comparison.has_seeds:
+    if not all(sides) or len(best) < 2 or comparison.has_seeds or comparison.other_tasks is not None:
         return ""
-    return (
-        f"Accuracy on the evaluation examples was highest after epoch {-best[0][1]:.0f} in base "
-        f"({100 * best[0][0]:.1f}{NBSP}%) "
-        f"and after epoch {-best[1][1]:.0f} in new ({100 * best[1][0]:.1f}{NBSP}%)."
-    )
+    when = [f"after epoch {-best[side][1]:.0f} in {name} ({percent(best[side][0])})" for side, name in enumerate(SIDES)]
+    return f"Accuracy on the evaluation examples was highest {when[0]} and {when[1]}."
 
 
 def _seeds_table(comparison: Comparison) -> Table:

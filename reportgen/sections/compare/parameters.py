@@ -8,6 +8,7 @@ import numpy as np
 
 from reportgen.analysis.checkup import final_health, last_updates
 from reportgen.analysis.numerics import as_float64, norm
+from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Fold, Numbers, Section, Table, Text
 from reportgen.core.run import Run
 from reportgen.sections.compare.comparison import SIDES, Comparison
@@ -117,7 +118,7 @@ def _finding(comparison: Comparison, rows: list[tuple[Any, ...]], dead: Mapping[
 
 def _rounded(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """As the table shows it: what started at 0 has not moved by a share of it, and updates are those of kernels."""
-    return (row[0], *(NOT_DEFINED if x is None else f"{x:.3g}" if isfinite(x) else "not finite" for x in row[1:]))
+    return (row[0], *(NOT_DEFINED if x is None else short_number(x) if isfinite(x) else "not finite" for x in row[1:]))
 
 
 def _known(value: float | None) -> float | None:

@@ -13,6 +13,9 @@ Strip = tuple[tuple[str, str], ...]
 
 def headline(comparison: Comparison) -> str:
     """The verdict."""
+    if comparison.other_tasks is not None:
+        base, new = comparison.other_tasks
+        return f"No verdict: base is scored on {base}, new on {new}; such numbers can't be compared."
     if comparison.has_seeds:
         return _over_seeds(comparison)
     if (result := comparison.paired) is not None:
@@ -44,12 +47,13 @@ def key_figures(comparison: Comparison) -> Strip:
             )
         )
         strip.append(("fixed, broken", f"{len(result.fixed):,}, {len(result.broken):,}"))
-    shown = ("val_accuracy",) if comparison.has_seeds else ()
+    shown: tuple[str, ...] = ("val_accuracy",) if comparison.has_seeds and comparison.other_tasks is None else ()
     scored = None if comparison.has_seeds else comparison.scored
     if scored is not None:
         before, after = (score(scored, value) for value in (scored.result.before, scored.result.after))
         strip.append((METRICS[scored.metric], f"{before} → {after}"))
-    for name in (*shown, "val_loss", "dead_channels", "parameters", "epochs"):
+    shown += ("val_loss",) if comparison.other_tasks is None else ()
+    for name in (*shown, "dead_channels", "parameters", "epochs"):
         values = comparison.measures.get(name)
         if values is not None and all(values):
             first, second = (sum(side) / len(side) for side in values)

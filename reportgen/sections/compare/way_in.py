@@ -65,10 +65,10 @@ def _start(found: Origins) -> str:
         if found.steps[0] == found.steps[1]:
             return " The parameters are equal throughout."
         shorter = "base" if found.steps[0] < found.steps[1] else "new"
-        return f" The parameters are equal up to step {parting.same_until}, the last of {shorter}."
+        return f" The parameters are equal up to step {parting.same_until:,}, the last of {shorter}."
     if parting.same_until is None:
         return f" They start from other parameters ({len(parting.names)} of {parting.of})."
-    return f" They start from the same parameters and part after step {parting.same_until}."
+    return f" They start from the same parameters and part after step {parting.same_until:,}."
 
 
 def sentences(comparison: Comparison) -> Iterator[str]:
@@ -129,7 +129,7 @@ def _of_parting(parting: Parting) -> Iterator[str]:
     if parting.same_until is None:
         if len(parting.names) < parting.of:
             yield (
-                f"At step {parting.step} only {listed(list(parting.names), 3)} "
+                f"At step {parting.step:,} only {listed(list(parting.names), 3)} "
                 f"differ{'s' if len(parting.names) == 1 else ''}; the "
                 f"other {parting.of - len(parting.names)} parameters are equal: re-initialised, or taken from "
                 f"elsewhere."
@@ -140,7 +140,7 @@ def _of_parting(parting: Parting) -> Iterator[str]:
     loss = parting.loss
     if loss is not None and loss[0] <= parting.step:
         step, before, after = loss
-        same = f"Up to step {step - 1} the two trainings are the same; the" if parting.equal_losses else "The"
+        same = f"Up to step {step - 1:,} the two trainings are the same; the" if parting.equal_losses else "The"
         yield (
             f"{same} loss of update {step}, from equal parameters, is {short_number(before, 4)} in base and "
             f"{short_number(after, 4)} in new: another batch (its order, content or labels), or other randomness or "
