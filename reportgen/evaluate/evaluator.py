@@ -1,8 +1,8 @@
 """Batches through a captured model, each reduced inside one jitted call, the parts merged in NumPy.
 
-A batch's activations live only inside its call: what comes out is what the reducers make of it. A batch of
-100 needs a tenth of the memory of one call over all examples, and less time. Where the variables lie on devices of
-several processes, examples are divided among these, and all processes evaluate together.
+A batch's activations live only inside its call: what comes out is what the reducers make of it. Batches need a part
+of the memory of one call over all examples, and less time. Where the variables lie on devices of several processes,
+examples are divided among these, and all processes evaluate together.
 """
 
 import math
@@ -20,7 +20,7 @@ from reportgen.evaluate.arrays import LayerValues, PerExample, PerPlace, Scores
 
 T = TypeVar("T")
 
-BATCH, BATCH_BYTES = 100, 128 << 20
+BATCH, BATCH_BYTES = 256, 128 << 20
 """Examples in a call, and bytes that their inputs, their selected activations or their largest layer take, at most."""
 
 HELD, HELD_BYTES = 32, 24 << 20
@@ -91,7 +91,8 @@ class Evaluator:
         self._values: int = max([sum(values[path] for path in capture.selected), *values.values()])
         self._reducers = reducers
         self._reduced: Callable[[Any, Examples, int], list[Any]] = jitted(reduced)
-        self._looks = {r: _look(capture, r) for r in reducers if isinstance(r, SecondLook)}
+        # Asked once: to ask an object for a protocol takes longer than to merge its part.
+        self._checks = [_check_of(capture, r) if isinstance(r, SecondLook) else None for r in reducers]
 
     def __call__(
         self,
@@ -142,9 +143,9 @@ class Evaluator:
         done = 0
         for count, examples, parts in _ahead(self._dispatched(variables, batches, size)):
             for place, (reducer, part) in enumerate(zip(self._reducers, parts, strict=True)):
-                if isinstance(reducer, SecondLook) and reducer.suspect(part):
-                    part = reducer.corrected(part, self._looks[reducer](variables, examples.inputs))
-                totals[place] = reducer.merge(totals[place], part, count)
+                check = self._checks[place]
+                sound = part if check is None else check(part, variables, examples.inputs)
+                totals[place] = reducer.merge(totals[place], sound, count)
             done += count
             if progress is not None:
                 progress(done, of)
@@ -162,8 +163,14 @@ class Evaluator:
             yield count, examples, self._reduced(variables, examples, count)
 
 
-def _look(capture: Capture, reducer: SecondLook) -> Callable[[Any, Any], Any]:
-    return jitted(lambda variables, inputs: reducer.look(_by_channel(capture, capture(variables, inputs)[1])))
+def _check_of(capture: Capture, reducer: SecondLook) -> Callable[[Any, Any, Any], Any]:
+    """The function that gives a part as it is, or corrected by a second look at its batch."""
+    look = jitted(lambda variables, inputs: reducer.look(_by_channel(capture, capture(variables, inputs)[1])))
+
+    def checked(part: Any, variables: Any, inputs: Any) -> Any:
+        return reducer.corrected(part, look(variables, inputs)) if reducer.suspect(part) else part
+
+    return checked
 
 
 def _by_channel(capture: Capture, captured: Mapping[str, LayerValues]) -> dict[str, LayerValues]:

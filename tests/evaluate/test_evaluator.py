@@ -126,7 +126,8 @@ class Counted:
     ("examples", "size", "counts"),
     [(8, 8, [8]), (1, 2, [1]), (100, 100, [100]), (101, 51, [51, 50]), (250, 84, [84, 84, 82])],
 )
-def test_batches_are_of_one_size_and_lack_less_than_an_example_each(examples, size, counts):
+def test_batches_are_of_one_size_and_lack_less_than_an_example_each(monkeypatch, examples, size, counts):
+    monkeypatch.setattr(evaluator, "BATCH", 100)
     reducer = Counted()
     (total,) = Evaluator(CAPTURE, [reducer])(VARIABLES, images_of(examples))
     assert reducer.traced == [size] and total == examples
@@ -145,7 +146,7 @@ def test_few_batches_are_in_flight():
     inputs = LazyArray(images.shape, part)
     (total,) = Evaluator(CAPTURE, [reducer])(VARIABLES, inputs, progress=lambda *done: progress.append(done))
     assert total == len(images) and max(read) == AHEAD and len(read) == 12
-    assert progress[0] == (98, 1170) and progress[-1] == (1170, 1170) and len(progress) == 12
+    assert progress[0] == (254, 3042) and progress[-1] == (3042, 3042) and len(progress) == 12
 
 
 def test_vectors_are_of_the_first_examples_and_maps_are_whole():
