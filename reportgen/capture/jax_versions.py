@@ -11,6 +11,7 @@ import os
 import sysconfig
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
@@ -88,6 +89,7 @@ def place(frames: Iterable[tuple[CodeType, int]]) -> str:
     return ""
 
 
+@cache
 def _is_library(file: str) -> bool:
     python = file.startswith(sysconfig.get_path("stdlib")) and "site-packages" not in file
     return file.startswith((*LIBRARIES, "<frozen", "<string>")) or python

@@ -329,10 +329,11 @@ class Recorder:
     def _record(self, variables: Any, reported_values: Mapping[str, Any]) -> None:
         """Evaluate the network as it is now, and hand it and the results to the writer thread."""
         with own_modes():
-            if self._snapshots.end(variables, self._step, self._epoch):
-                self._warn(OTHER_PARAMETERS, code="C204")
             needed = {kind: tree for kind, tree in variables.items() if kind in self._needed}
             observation = self._observe(needed, self._step, self._epoch)
+            # Only now: the copy that is written is not held beside the evaluation's memory.
+            if self._snapshots.end(variables, self._step, self._epoch):
+                self._warn(OTHER_PARAMETERS, code="C204")
         outcome, seconds = observation.outcome, self._observe.seconds
         measured = {} if outcome is None else scores(outcome, self._batches["evaluation"].targets)
         self.accuracy, self.loss = measured.get("val_accuracy"), getattr(outcome, "loss", None)

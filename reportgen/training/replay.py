@@ -8,6 +8,7 @@ the other is read, evaluated and recorded.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import takewhile
@@ -140,7 +141,8 @@ class _Replay:
             epoch = recorded[last].epoch
         with ExitStack() as stack:
             recorder: Recorder | None = None
-            for entry in entries:
+            thread = stack.enter_context(ThreadPoolExecutor(1))
+            for entry, following in _with_following(entries):
                 step, name = entry.facts.step, entry.facts.name
                 if step in recorded:
                     self._facts[step] = entry.facts
@@ -154,7 +156,7 @@ class _Replay:
                     )
                 bar.note(f"reading {name}", 0, 1)
                 try:
-                    variables = self._reader.variables(entry)
+                    variables = self._reader.variables(entry, thread, following)
                 except WeightsError as problem:
                     self._reader.skip(name, problem)
                     continue
@@ -201,6 +203,13 @@ class _Replay:
             *account(facts, regular=self._reader.regular),
             *self._reader.said,
         ]
+
+
+def _with_following(entries: Iterable[Entry]) -> Iterable[tuple[Entry, Entry | None]]:
+    """Each entry with the one after it, where that is known: what a user hands over is asked for one at a time."""
+    if isinstance(entries, Sequence):
+        return zip(entries, [*entries[1:], None], strict=True)
+    return ((entry, None) for entry in entries)
 
 
 def _expected(network: Any, data: ReplayData, apply: Callable[..., Any] | None) -> dict[str, Any] | None:

@@ -2,10 +2,11 @@
 
 reader = Reader(model, expected=initial_variables(model, inputs), skip_bad=False)
 for entry in reader.survey(Checkpoint("checkpoints/"), steps=None):
-    variables = reader.variables(entry)
+    variables = reader.variables(entry, thread, following=None)
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,7 +21,10 @@ from reportgen.training.account import Facts, saved_step, timeline
 from reportgen.weights import Match, match
 from reportgen.weights.checkpoint import Checkpoint
 from reportgen.weights.series import chosen_steps, find_series
-from reportgen.weights.tree import split_name
+from reportgen.weights.tree import Tree, split_name
+
+AHEAD_BYTES = 32 << 20
+"""Bytes of a checkpoint that is read while the one before it is evaluated, at most."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Reader:
         self.epochs_known = False
         self._model, self._expected, self._skip_bad = model, expected, skip_bad
         self._how = Checkpoint("")
+        self._begun: dict[int, Future[Tree]] = {}
 
     def survey(self, how: Checkpoint, steps: str | None) -> list[Entry]:
         """The checkpoints of a folder, each opened once to see that it fits.
@@ -100,12 +105,23 @@ class Reader:
             last = step
             yield Entry(Facts(step, f"step {step}"), first + number, partial(_handed, variables))
 
-    def variables(self, entry: Entry) -> dict[str, Any]:
-        """The checkpoint's variables on the device, checked against the model. Raises WeightsError."""
+    def variables(self, entry: Entry, thread: Executor, following: Entry | None) -> dict[str, Any]:
+        """The checkpoint's variables on the device, checked against the model. Raises WeightsError.
+
+        While these are evaluated, `thread` reads the `following` checkpoint of a folder, unless it is large: no more
+        than one of those is held.
+        """
+        begun = self._begun.pop(entry.facts.step, None)
+        tree = self._read(entry) if begun is None else begun.result()
+        if following is not None and sum(array.nbytes for array in jax.tree.leaves(tree)) <= AHEAD_BYTES:
+            self._begun[following.facts.step] = thread.submit(self._read, following)
+        return dict(jax.tree.map(jnp.asarray, tree))
+
+    def _read(self, entry: Entry) -> Tree:
         tree = entry.open()
         if not isinstance(tree, Mapping):  # a TrainState, an NNX state, a pytree of a plain function
             tree = variables_of(self._model, tree)
-        return dict(jax.tree.map(jnp.asarray, self._match(tree, entry.facts.name).read()))
+        return self._match(tree, entry.facts.name).read()
 
     def skip(self, name: str, problem: WeightsError) -> None:
         """Note that a checkpoint is passed over, if the user lets it be; else raise the problem."""

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import jax
@@ -19,7 +20,7 @@ import reportgen
 from reportgen.cli import main
 from reportgen.errors import OptionError, RunError, RunExistsError, WeightsError
 from reportgen.page.html import html
-from reportgen.training import train
+from reportgen.training import replay_series, train
 from reportgen.training.replay_series import Reader
 from tests.conftest import tiny_dataset, tiny_model
 from tests.training import series
@@ -77,6 +78,23 @@ def test_a_manager_of_train_states(manager, states, tmp_path):
     assert ">epoch</text>" not in shown and ">step</text>" in shown and "Step 0 is before training" in shown
     assert "after epoch" not in shown and "grey, 0 to 1" in shown
     assert "Loss, of test as the replay computed it" in shown
+
+
+def test_the_next_small_checkpoint_is_read_while_one_is_evaluated(manager, states, tmp_path, monkeypatch):
+    read = Reader._read
+    names: list[tuple[str, bool]] = []
+
+    def noted(reader, entry):
+        names.append((entry.facts.name, threading.current_thread() is threading.main_thread()))
+        return read(reader, entry)
+
+    monkeypatch.setattr(Reader, "_read", noted)
+    assert_replayed(replay(manager, tmp_path / "run"), states)
+    assert names == [("0", True), ("2", False), ("4", False), ("6", False), ("8", False)]
+    names.clear()
+    monkeypatch.setattr(replay_series, "AHEAD_BYTES", 0)
+    assert_replayed(replay(manager, tmp_path / "large"), states)
+    assert names == [("0", True), ("2", True), ("4", True), ("6", True), ("8", True)]
 
 
 def test_a_recorded_run_replayed_from_its_own_checkpoints_is_the_same(tmp_path):
@@ -261,11 +279,11 @@ def test_it_goes_on_when_more_have_come_and_where_it_was_stopped(manager, states
 
     read, opened = Reader.variables, []
 
-    def counted(self, entry):
+    def counted(self, entry, *ahead):
         opened.append(entry.facts.step)
         if len(opened) == 2:
             raise KeyboardInterrupt
-        return read(self, entry)
+        return read(self, entry, *ahead)
 
     monkeypatch.setattr(Reader, "variables", counted)
     with pytest.raises(KeyboardInterrupt):
