@@ -40,9 +40,10 @@ class KernelTiles:
     gap: int | None = None
 
 
-def kernel_tiles(kernel: np.ndarray) -> KernelTiles:
-    """Tiles of one parameter array of any rank (`kernel[..., input, output]`).
+def kernel_tiles(kernel: np.ndarray, axes: tuple[str, str] = ("input", "output")) -> KernelTiles:
+    """Tiles of one parameter array of any rank (`kernel[..., input, output]`); `axes` names the two of a matrix.
 
+    A first of three axes that has length 1 says nothing and is left out.
     Raises DataError for an array without elements.
     """
     kernel = np.asarray(kernel)
@@ -50,8 +51,8 @@ def kernel_tiles(kernel: np.ndarray) -> KernelTiles:
         raise DataError(f"a parameter without elements can't be shown; its shape is {kernel.shape}", code="A101")
     if kernel.ndim < 2:
         return _row(kernel.reshape(-1))
-    if kernel.ndim == 2:
-        return _heatmap(kernel)
+    if kernel.ndim == 2 or (kernel.ndim == 3 and len(kernel) == 1):
+        return _heatmap(kernel.reshape(kernel.shape[-2:]), axes)
     *positions, inputs, outputs = kernel.shape
     if len(positions) == 1:
         if kernel.size > MOSAIC_PIXELS:
@@ -133,12 +134,12 @@ def _extremes(kernel: np.ndarray) -> KernelTiles:
     return KernelTiles(shown.tiles, shown.labels, shown.reading + note)
 
 
-def _heatmap(kernel: np.ndarray) -> KernelTiles:
+def _heatmap(kernel: np.ndarray, axes: tuple[str, str] = ("input", "output")) -> KernelTiles:
     """A matrix as one tile, its longer side horizontal; a short side is stretched to be visible."""
     inputs, outputs = kernel.shape
-    matrix, down, across = kernel, ("input", inputs), ("output", outputs)
+    matrix, down, across = kernel, (axes[0], inputs), (axes[1], outputs)
     if inputs > outputs:
-        matrix, down, across = kernel.T, ("output", outputs), ("input", inputs)
+        matrix, down, across = kernel.T, across, down
     group = (-(-matrix.shape[0] // HEATMAP[1]), -(-matrix.shape[1] // HEATMAP[0]))
     reading = f"Each row is one {down[0]} ({down[1]}), each column one {across[0]} ({across[1]})."
     if group != (1, 1):

@@ -31,6 +31,9 @@ from reportgen.figures.scene import (
     rectangle,
 )
 
+WRITTEN = 40
+"""Classes up to which each cell has its number."""
+
 PHONE = 376
 """Width in CSS pixels that a phone shows, shrunk a little, with text that can be read."""
 
@@ -73,10 +76,10 @@ def confusion(
         note = f"Strongest blue: {short_number(100 * largest, 2)} % of the row."
     else:
         note = "No images." if not totals.sum() else "No mistakes." if matrix.sum() else "No predictions."
-    parts.append(Words(plan.left, plan.bottom + 20, note, "muted", SMALL))
+    parts.append(_note(plan, note))
     if len(numbers):
         parts.append(Hook("cells", (plan.left, plan.top, plan.across, plan.down, *numbers)))
-    return Scene(plan.left + count * plan.across + plan.right, plan.bottom + 32, tuple(parts))
+    return Scene(plan.left + count * plan.across + plan.right, plan.bottom + 32 * plan.shrunk, tuple(parts))
 
 
 def confusion_change(change: np.ndarray, classes: Sequence[str]) -> Scene:
@@ -104,16 +107,18 @@ def confusion_change(change: np.ndarray, classes: Sequence[str]) -> Scene:
     if plan.written:
         parts += _changes(plan, change)
     note = f"Strongest: {largest:,} examples." if largest else "No change."
-    parts.append(Words(plan.left, plan.bottom + 20, note, "muted", SMALL))
-    return Scene(plan.left + count * plan.across + 12, plan.bottom + 32, tuple(parts))
+    parts.append(_note(plan, note))
+    return Scene(plan.left + count * plan.across + 12, plan.bottom + 32 * plan.shrunk, tuple(parts))
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """Sizes of a confusion matrix in CSS pixels: a cell is `across` x `down`; `upright` names run upwards."""
+    """Sizes of a confusion matrix in CSS pixels: a cell is `across` x `down`; `upright` names run upwards; the page
+    shows it `shrunk` so many times."""
 
     names: Sequence[str]
     written: bool
+    shrunk: float
     text_size: float
     name_size: float
     left: float
@@ -135,11 +140,13 @@ class _Plan:
 
 def _plan(names: Sequence[str], most: int) -> _Plan:
     count = len(names)
-    written = count <= 40
+    written = count <= WRITTEN
     text_size = SMALL if count <= 12 else 9 if count <= 20 else 8
-    name_size = SMALL if count <= 20 else 8
+    # A matrix that is broader than the page is shrunk to it, and its names with it.
+    shrunk = max(1.0, 2.0 * count / WIDTH) if not written else 1.0
+    name_size = SMALL if count <= 20 else 8 * shrunk
     longest = max(text_width(name, name_size) for name in names)
-    left, right = math.ceil(longest) + 34, 60 if written else 12
+    left, right = math.ceil(longest + 34 * shrunk), 60 if written else 12
     digits = text_width(f"{most:,}", text_size)
     least = math.ceil(digits + 2) if written else 2
     # Where it fits, as wide as a phone, which then shows the whole of it.
@@ -147,8 +154,9 @@ def _plan(names: Sequence[str], most: int) -> _Plan:
     # Whole pixels: edges that fall between two leave seams.
     across = float(max(math.floor(min(46.0, (room - left - right) / count)), least))
     upright = longest > across - 4
-    top = math.ceil(longest if upright else name_size) + 34
-    return _Plan(names, written, text_size, name_size, left, top, right, across, min(across, 32.0), upright)
+    top = math.ceil((longest if upright else name_size) + 34 * shrunk)
+    down = min(across, 32.0)
+    return _Plan(names, written, shrunk, text_size, name_size, left, top, right, across, down, upright)
 
 
 def _class_names(plan: _Plan) -> Iterator[Words]:
@@ -164,8 +172,13 @@ def _class_names(plan: _Plan) -> Iterator[Words]:
         else:
             yield Words(x, plan.top - 6, name, size=size, anchor="middle")
     across, down = plan.left + count * plan.across / 2, plan.top + count * plan.down / 2
-    yield Words(across, 14, "predicted", "muted", SIZE, anchor="middle")
-    yield Words(14, down, "true", "muted", SIZE, anchor="middle", turned=True)
+    edge, large = 14 * plan.shrunk, SIZE * plan.shrunk
+    yield Words(across, edge, "predicted", "muted", large, anchor="middle")
+    yield Words(edge, down, "true", "muted", large, anchor="middle", turned=True)
+
+
+def _note(plan: _Plan, text: str) -> Words:
+    return Words(plan.left, plan.bottom + 20 * plan.shrunk, text, "muted", SMALL * plan.shrunk)
 
 
 def _counts(plan: _Plan, matrix: np.ndarray) -> Iterator[Words]:

@@ -14,6 +14,7 @@ from reportgen.core.report import Block, Figure, Fold, Numbers, Section, Text
 from reportgen.core.run import Run
 from reportgen.figures.animation import animation
 from reportgen.figures.chart import chart
+from reportgen.figures.palettes import CLASS_COLORS
 from reportgen.figures.scatter import embedding_multiples, embedding_overlay
 from reportgen.sections import faithful, story
 from reportgen.sections.context import PageContext
@@ -158,11 +159,11 @@ def _marks(context: PageContext, found: Embedding) -> tuple[np.ndarray, tuple[st
     """
     run = context.run
     if len(labels := labels_of(found)):
-        return labels, run.classes, ", in the colour of its class"
+        return labels, run.classes, ", in the colour of its class" + _in_turn(run)
     several = most_frequent(run, "embedding", found.points)
     if len(np.unique(several)) > 1:
         none = ", grey where it has none" if (several < 0).any() else ""
-        return several, run.classes, f", in the colour of the most frequent of its true classes{none}"
+        return several, run.classes, f", in the colour of the most frequent of its true classes{none}{_in_turn(run)}"
     targets = run.batch("embedding").targets
     if run.task is None or run.task.kind is not Kind.REGRESSION or targets is None:
         return labels, (), ""
@@ -179,6 +180,13 @@ def _marks(context: PageContext, found: Embedding) -> tuple[np.ndarray, tuple[st
     coloured = f", the stronger its colour, the larger its {value}, in {len(edges) + 1} groups parted at {parted}"
     groups: np.ndarray = np.searchsorted(edges, values, side="right")
     return groups, (), coloured
+
+
+def _in_turn(run: Run) -> str:
+    """More classes than there are colours share them; the page's script colours none but the chosen one."""
+    return f" ({len(CLASS_COLORS)} colours in turn; where a script draws it, the chosen class alone)" * (
+        len(run.classes) > len(CLASS_COLORS)
+    )
 
 
 def _averaged(context: PageContext) -> str:

@@ -12,6 +12,7 @@ from reportgen.figures.bars import pair_bars
 from reportgen.figures.chart import chart
 from reportgen.figures.export import picture_export
 from reportgen.figures.fonts import distinct
+from reportgen.figures.matrices import WRITTEN
 from reportgen.figures.matrices import confusion as confusion_chart
 from reportgen.sections.classes import INTERVALS, ClassScores
 from reportgen.sections.context import PageContext
@@ -72,9 +73,14 @@ def _matrix(context: PageContext, result: Confusion) -> Figure:
         "mistakes-confusion",
         confusion_chart(result.matrix[np.ix_(order, order)], classes, unpredicted, order.tolist()),
         alt=_finding(context, result),
-        caption=f"Rows are true labels, columns predictions, numbers are {noun(context.run)}s. Off the diagonal a cell "
-        f"is the bluer the larger its share of the row.{sorted_by}",
+        caption=f"Rows are true labels, columns predictions{_numbers_of(context)}. Off the diagonal a cell is the "
+        f"bluer the larger its share of the row.{sorted_by}",
     )
+
+
+def _numbers_of(context: PageContext) -> str:
+    """What the numbers in the matrix are, where it has some."""
+    return f", numbers are {noun(context.run)}s" if len(context.run.classes) <= WRITTEN else ""
 
 
 def _finding(context: PageContext, result: Confusion) -> str:

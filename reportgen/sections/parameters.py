@@ -127,7 +127,8 @@ def _row(context: PageContext, name: str, diff: ParamDiff | None) -> FigureRow:
     rule = "are largest" if diff is None else "changed most"
     fewer = "" if len(kept) == outputs else f" Shown are the {len(kept)} of {outputs} that {rule}."
     at = "" if before is None else f" at {now.name}"
-    picture, bar, reading = _heatmap(context, values, kept, heads)
+    axes = AXES.get(name.rpartition("/")[2], ("index of axis 1", "index of axis 2"))
+    picture, bar, reading = _heatmap(context, values, kept, heads, axes)
     figures = [
         Figure(
             f"parameters-{slug}-value",
@@ -141,7 +142,7 @@ def _row(context: PageContext, name: str, diff: ParamDiff | None) -> FigureRow:
         )
     ]
     if diff is not None and delta is not None and before is not None:
-        picture, bar, _ = _heatmap(context, delta, kept, heads)
+        picture, bar, _ = _heatmap(context, delta, kept, heads, axes)
         figures.append(
             Figure(
                 f"parameters-{slug}-change",
@@ -163,9 +164,15 @@ def _heads(context: PageContext, name: str) -> int | None:
     return (0 if "/out/" in name else 1) if attends and context.now.forms[name].ndim == 3 else None
 
 
-def _heatmap(context: PageContext, values: np.ndarray, kept: list[int], heads: int | None) -> tuple[Mosaic, Any, str]:
+AXES = {"kernel": ("input", "output"), "embedding": ("entry", "feature")}
+"""The last part of a parameter's name in Flax -> its two axes; of others it is not known what they are."""
+
+
+def _heatmap(
+    context: PageContext, values: np.ndarray, kept: list[int], heads: int | None, axes: tuple[str, str]
+) -> tuple[Mosaic, Any, str]:
     chosen = values if len(kept) == values.shape[-1] else values[..., kept]
-    laid_out = kernel_tiles(chosen) if heads is None else head_tiles(values, heads)
+    laid_out = kernel_tiles(chosen, axes) if heads is None else head_tiles(values, heads)
     low, high = symmetric(values)
     picture = _mosaic(laid_out, low, high, kept if heads is None else [], context.limits.levels)
     return picture, colorbar(DIVERGING, low, high), laid_out.reading

@@ -49,7 +49,7 @@
 
   // What a figure shows at this moment, drawings and pictures and the colour bar, as one SVG.
   const composed = async (figure) => {
-    const parts = [...figure.querySelectorAll(":is(.picture, .plot, .colorbar) :is(svg, img, canvas), .colorbar :is(.end, .middle)")]
+    const parts = [...figure.querySelectorAll(":is(.picture, .plot, .explorer-views, .colorbar) :is(svg, img, canvas), .colorbar :is(.end, .middle)")]
       .filter((part) => part.getClientRects().length && !part.parentElement.closest("svg"));
     const boxes = parts.map((part) => part.getBoundingClientRect());
     const left = Math.min(...boxes.map((box) => box.left)) - MARGIN;
@@ -134,7 +134,7 @@
       make("p", {}, said));
   };
 
-  for (const figure of document.querySelectorAll(".figure:not(.explorer)")) {
+  for (const figure of document.querySelectorAll(".figure")) {
     const caption = figure.querySelector(":scope > figcaption");
     const number = caption.querySelector(".number").textContent.replace(/\.$/, "");
     const button = make("button", { type: "button", class: "plain takes", "aria-expanded": "false", "aria-label": `Save or cite ${number}` }, "Save or cite");

@@ -26,7 +26,9 @@ def taken(page, figure: str, what: str) -> bytes:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("figure", ["curves-chart", "mistakes-confusion", "maps-conv1-0", "embedding-epochs"])
+@pytest.mark.parametrize(
+    "figure", ["curves-chart", "mistakes-confusion", "maps-conv1-0", "embedding-epochs", "explorer-kernels"]
+)
 def test_a_picture_is_saved_as_it_stands_on_the_page(visit, real: Path, figure: str, scheme: str) -> None:
     page = visit(real, color_scheme=scheme)
     svg = taken(page, figure, "SVG").decode()
@@ -38,7 +40,7 @@ def test_a_picture_is_saved_as_it_stands_on_the_page(visit, real: Path, figure: 
     width, height = (float(root.get(side, "")) for side in ("width", "height"))
     assert png.size == (2 * width, 2 * height)
     assert png.getpixel((2, 2)) == ((255, 255, 255) if scheme == "light" else (17, 20, 24)), "on the page's ground"
-    shown = page.locator(f"#{figure} :is(.picture:visible, .plot)").first
+    shown = page.locator(f"#{figure} :is(.picture:visible, .plot, .explorer-views)").first
     seen = np.asarray(Image.open(io.BytesIO(shown.screenshot())).convert("L").resize((64, 64)), float)
     saved = np.asarray(png.convert("L").resize((64, 64)), float)
     assert abs(seen.mean() - saved.mean()) < 25 and saved.std() > 0.3 * seen.std()

@@ -122,3 +122,12 @@ def test_a_large_matrix_is_reduced_some_rows_at_a_time(monkeypatch):
     whole = signed_extremes(matrix, (3, 4))
     monkeypatch.setattr("reportgen.figures.kernels.PART", 100)
     np.testing.assert_array_equal(signed_extremes(matrix, (3, 4)), whole)
+
+
+@pytest.mark.parametrize(
+    ("shape", "reading"), [((1, 80, 64), "column one place (80)"), ((1, 1, 64), "row is one place (1)")]
+)
+def test_a_first_axis_of_length_1_is_no_stack_of_rows(shape, reading):
+    laid_out = kernel_tiles(np.arange(np.prod(shape), dtype=np.float32).reshape(shape), ("place", "feature"))
+    assert len(laid_out.tiles) == 1 and reading in laid_out.reading and "channel" not in laid_out.reading
+    assert set(laid_out.tiles.ravel().tolist()) == set(range(np.prod(shape)))

@@ -85,3 +85,19 @@ def test_true_and_predicted_stand_on_two_lines_where_one_is_too_short(document):
     tiles = page[page.index('id="mistakes-images"') :].split("</figure>")[0]
     assert any(" → " in label for label in figure.picture.labels)
     assert tiles.count(">→ ") >= 10 or all(len(label) < 14 for label in figure.picture.labels)
+
+
+def test_a_caption_speaks_of_numbers_and_colours_only_where_there_are_some(document):
+    blocks = {getattr(b, "name", ""): b for part in document.sections for b in walk(part.blocks)}
+    classes = len(section(document, "mistakes").numbers[0].columns) - 1
+    matrix = blocks["mistakes-confusion"]
+    assert ("numbers are images" in matrix.caption) == (classes <= 40) == ("correct" in matrix.picture.svg)
+    assert "(10 colours in turn; where a script draws it, the chosen class alone)" in blocks["embedding-epochs"].caption
+
+
+def test_the_names_of_a_matrix_that_is_shrunk_to_the_page_can_be_read(document):
+    blocks = {getattr(b, "name", ""): b for part in document.sections for b in walk(part.blocks)}
+    drawing = blocks["mistakes-confusion"].picture
+    shrunk = min(1.0, 720 / drawing.width)
+    sizes = [float(size) for size in re.findall(r'font-size="([\d.]+)"', drawing.svg)]
+    assert min(sizes) * shrunk >= 6.5
