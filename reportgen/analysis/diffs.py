@@ -66,12 +66,16 @@ class ParamDiff:
 
         float64; float32 of more than a million elements of four bytes or fewer.
         """
-        before, after = self.read()
-        small = before.size > PART and before.itemsize <= 4
-        delta = np.empty(before.shape, np.float32 if small else np.float64)
-        for first, second, part in parts(before, after, delta):
-            part[...] = _change(first, second)
-        return delta
+        return change(*self.read())
+
+
+def change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """after - before, as `ParamDiff.delta` is."""
+    small = before.size > PART and before.itemsize <= 4
+    delta = np.empty(before.shape, np.float32 if small else np.float64)
+    for first, second, part in parts(before, after, delta):
+        part[...] = _change(first, second)
+    return delta
 
 
 def difference(before: np.ndarray, after: np.ndarray, name: str = "parameter") -> ParamDiff:
@@ -99,24 +103,24 @@ def _difference(read: Callable[[], tuple[np.ndarray, np.ndarray]], name: str) ->
     largest, together = 0.0, Correlation()
     alone: float | None = None
     for first, second in parts(start, end):
-        before, change = first.astype(np.float64), _change(first, second)
+        before, moved = first.astype(np.float64), _change(first, second)
         known = np.isfinite(before)
         size = np.abs(before if known.all() else before[known])
         initially.append((size.size, mean(size)))
         # Value before and change of the elements that have both.
-        finite = np.isfinite(change)
+        finite = np.isfinite(moved)
         if not finite.all():
-            before, change = before[finite], change[finite]
-        rose, fell, positive, negative = change > 0, change < 0, before > 0, before < 0
+            before, moved = before[finite], moved[finite]
+        rose, fell, positive, negative = moved > 0, moved < 0, before > 0, before < 0
         away, toward = (positive & rose) | (negative & fell), (positive & fell) | (negative & rose)
         counts += [np.count_nonzero(which) for which in (rose, fell, away, toward)]
-        size = np.abs(change)
-        means.append((change.size, mean(change), mean(size)))
+        size = np.abs(moved)
+        means.append((moved.size, mean(moved), mean(size)))
         largest = max(largest, float(size.max(initial=0.0)))
         if first.size == start.size:
-            alone = correlation(before, change)
+            alone = correlation(before, moved)
         else:
-            together.add(before, change)
+            together.add(before, moved)
     count = sum(number for number, *_ in means)
     mean_abs, size_before = _together([(number, value) for number, _, value in means]), _together(initially)
     increased, decreased, away_from, towards = counts.tolist()

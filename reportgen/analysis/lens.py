@@ -7,15 +7,22 @@ logits = read(maps["block_0/add"])                 # [..., token]
 nostalgebraist, interpreting GPT: the logit lens, 2020.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from reportgen.core.network import Layer, Network, Role
+from reportgen.core.numbers import PART
 
 CLOSE = 0.01
 """How far from the recorded values, as a share of the largest, the parts may be: those may be of half precision."""
+
+CHECKED = 400_000
+"""Recorded outputs that are compared with what the parts give, at most: those of evenly spaced positions."""
+
+BLOCK = 4096
+"""Tokens whose logits are computed at once: those of a large vocabulary are never all in memory."""
 
 EPSILONS = (1e-6, 1e-5, 1e-8, 1e-12)
 
@@ -94,8 +101,15 @@ class Readout:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Logits [..., token] of the stream's [..., channel]."""
-        logits: np.ndarray = self.normed(np.asarray(values, np.float64)) @ self.kernel
-        return logits if self.bias is None else logits + self.bias
+        return np.concatenate([logits for _, logits in self.by_block(values)], axis=-1)
+
+    def by_block(self, values: np.ndarray, normed: bool = False) -> Iterator[tuple[int, np.ndarray]]:
+        """(first token, logits [..., token]) of some tokens after the other, in the kernel's type."""
+        values = np.asarray(values, np.float64)
+        read = (values if normed else self.normed(values)).astype(self.kernel.dtype)
+        for first in range(0, self.kernel.shape[1], BLOCK):
+            logits = read @ self.kernel[:, first : first + BLOCK]
+            yield first, logits if self.bias is None else logits + self.bias[first : first + BLOCK]
 
 
 def readout(stream: Stream, params: Mapping[str, np.ndarray], maps: Mapping[str, np.ndarray]) -> Readout | None:
@@ -109,19 +123,27 @@ def readout(stream: Stream, params: Mapping[str, np.ndarray], maps: Mapping[str,
     kernel, bias = _param(stream.holder, params, "kernel"), _param(stream.head, params, "bias")
     if kernel is None and (table := _param(stream.holder, params, "embedding")) is not None:
         kernel = table.T
-    last, given = (np.asarray(maps[layer.path], np.float64) for layer in parts)
+    last, given = (np.asarray(maps[layer.path]) for layer in parts)
     last = last[:, -1] if last.ndim == 4 else last
     if kernel is None or kernel.shape != (last.shape[-1], given.shape[-1]):
         return None
+    rows = last.reshape(-1, last.shape[-1]), given.reshape(-1, given.shape[-1])
+    few = np.linspace(0, len(rows[1]) - 1, max(1, min(len(rows[1]), CHECKED // given.shape[-1]))).astype(int)
+    last, given = (each[few].astype(np.float64) for each in rows)
     known = np.isfinite(given)
     if not known.any():
         return None
 
-    def apart(read: Readout) -> float:
-        return float(np.abs(read(last) - given)[known].max())
-
-    best = min(_candidates(stream, params, kernel, bias), key=apart)
-    return best if apart(best) <= CLOSE * np.abs(given[known]).max() else None
+    candidates = list(_candidates(stream, params, kernel, bias))
+    # All at once, as a large kernel takes longer to read than to multiply with.
+    read = np.concatenate([each.normed(last) for each in candidates])
+    apart = np.zeros(len(candidates))
+    for first, logits in candidates[0].by_block(read, normed=True):
+        block = slice(first, first + logits.shape[-1])
+        off = np.abs(logits.reshape(len(candidates), *given[:, block].shape) - given[:, block])
+        apart = np.maximum(apart, off.max(axis=(1, 2), where=known[:, block], initial=0.0))
+    best = int(apart.argmin())
+    return candidates[best] if apart[best] <= CLOSE * np.abs(given[known]).max() else None
 
 
 def _candidates(
@@ -139,8 +161,12 @@ def _candidates(
 
 
 def _param(layer: Layer, params: Mapping[str, np.ndarray], name: str) -> np.ndarray | None:
+    """In float64; a large one of four bytes or fewer in float32."""
     found = [each for each in layer.params if each.rpartition("/")[2] == name and each in params]
-    return np.asarray(params[found[0]], np.float64) if len(found) == 1 else None
+    if len(found) != 1:
+        return None
+    values = np.asarray(params[found[0]])
+    return values.astype(np.float32 if values.size > PART and values.itemsize <= 4 else np.float64, copy=False)
 
 
 def states(stream: Stream, maps: Mapping[str, np.ndarray]) -> Iterator[tuple[Layer, int | None, np.ndarray]]:
@@ -172,10 +198,21 @@ class Predictions:
     surprise: np.ndarray
 
 
-def predictions(logits: np.ndarray, wanted: np.ndarray) -> Predictions:
-    """The predictions of logits [..., token], and how surprising the `wanted` tokens [...] are."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    logs = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    best = logs.argmax(axis=-1)
-    surprise = -np.take_along_axis(logs, wanted[..., None], axis=-1)[..., 0]
-    return Predictions(best, np.exp(logs.max(axis=-1)), surprise)
+def predictions(blocks: Iterable[tuple[int, np.ndarray]], wanted: np.ndarray) -> Predictions:
+    """The predictions of logits [..., token] in blocks, each after its first token, and how surprising `wanted` [...]
+    are."""
+    best, most = np.zeros(wanted.shape, np.int64), np.full(wanted.shape, -np.inf)
+    total, asked = np.zeros(wanted.shape), np.full(wanted.shape, np.nan)
+    for first, logits in blocks:
+        likeliest = logits.argmax(axis=-1)
+        high = np.take_along_axis(logits, likeliest[..., None], axis=-1)[..., 0].astype(np.float64)
+        above = np.maximum(most, high)
+        with np.errstate(invalid="ignore"):  # a logit that is not finite makes its position's numbers NaN
+            within = np.exp(logits - above[..., None].astype(logits.dtype)).sum(axis=-1, dtype=np.float64)
+            total = total * np.exp(most - above) + within
+        best = np.where(high > most, first + likeliest, best)
+        most = above
+        there = (wanted >= first) & (wanted < first + logits.shape[-1])
+        place = np.clip(wanted - first, 0, logits.shape[-1] - 1)[..., None]
+        asked = np.where(there, np.take_along_axis(logits, place, axis=-1)[..., 0], asked)
+    return Predictions(best, 1 / total, most + np.log(total) - asked)

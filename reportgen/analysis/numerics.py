@@ -13,11 +13,8 @@ from typing import Any
 import numpy as np
 
 from reportgen.core.arrays import Float64Array
-from reportgen.core.numbers import PART
+from reportgen.core.numbers import CACHED, PART
 from reportgen.errors import DataError
-
-CACHED = 1 << 14
-"""Elements of an array of more than `PART` that are worked on at once: what is computed of them stays in the cache."""
 
 
 def parts(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:

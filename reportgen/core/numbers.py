@@ -5,6 +5,9 @@ import math
 PART = 1 << 20
 """Elements of a large array that are worked on at once; what is computed meanwhile takes a few times as much."""
 
+CACHED = 1 << 14
+"""Elements of a larger one that are worked on at once where much is computed of each: it stays in the cache."""
+
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reportgen.core.numbers import PART
 from reportgen.core.report import Grid
 from reportgen.errors import DataError
 from reportgen.figures.mosaic import best_columns
@@ -40,9 +39,12 @@ class KernelTiles:
     gap: int | None = None
 
 
-def kernel_tiles(kernel: np.ndarray, axes: tuple[str, str] = ("input", "output")) -> KernelTiles:
+def kernel_tiles(
+    kernel: np.ndarray, axes: tuple[str, str] = ("input", "output"), most: tuple[int, int] = HEATMAP
+) -> KernelTiles:
     """Tiles of one parameter array of any rank (`kernel[..., input, output]`); `axes` names the two of a matrix.
 
+    Heatmaps have at most the width and height `most`.
     A first of three axes that has length 1 says nothing and is left out.
     Raises DataError for an array without elements.
     """
@@ -50,13 +52,13 @@ def kernel_tiles(kernel: np.ndarray, axes: tuple[str, str] = ("input", "output")
     if kernel.size == 0:
         raise DataError(f"a parameter without elements can't be shown; its shape is {kernel.shape}", code="A101")
     if kernel.ndim < 2:
-        return _row(kernel.reshape(-1))
+        return _row(kernel.reshape(-1), most)
     if kernel.ndim == 2 or (kernel.ndim == 3 and len(kernel) == 1):
-        return _heatmap(kernel.reshape(kernel.shape[-2:]), axes)
+        return _heatmap(kernel.reshape(kernel.shape[-2:]), most, axes)
     *positions, inputs, outputs = kernel.shape
     if len(positions) == 1:
         if kernel.size > MOSAIC_PIXELS:
-            return _extremes(kernel)
+            return _extremes(kernel, most)
         tiles = np.moveaxis(kernel, -1, 0)
         reading = (
             f"One block per output channel ({outputs}); rows are the kernel's {positions[0]} positions, "
@@ -77,19 +79,19 @@ def kernel_tiles(kernel: np.ndarray, axes: tuple[str, str] = ("input", "output")
         )
     grid = _block_grid(slices * inputs, height, width)
     if outputs * math.prod(_block_size(grid, slices * inputs)) > MOSAIC_PIXELS:
-        return _extremes(kernel)
+        return _extremes(kernel, most)
     # Wider than the gaps inside a block, so that blocks are distinguishable.
     tiles = _blocks(stacked, grid)
     return KernelTiles(tiles, _counted(tiles), reading, 3 if slices * inputs > 1 else None)
 
 
-def head_tiles(kernel: np.ndarray, heads: int) -> KernelTiles:
+def head_tiles(kernel: np.ndarray, heads: int, most: tuple[int, int] = HEATMAP) -> KernelTiles:
     """A tile per head of an attention's kernel [input, head, feature] (`heads` 1) or [head, feature, output] (0)."""
     tiles = np.moveaxis(kernel, heads, 0)
     count, down, across = tiles.shape
     row, column = ("input", "feature of the head") if heads == 1 else ("feature of the head", "output")
     reading = f"One block per head ({count}); each row is one {row} ({down}), each column one {column} ({across})."
-    group = (-(-down // HEATMAP[1]), -(-across * count // HEATMAP[0]))
+    group = (-(-down // most[1]), -(-across * count // most[0]))
     if group != (1, 1):
         tiles = np.stack([signed_extremes(tile, group) for tile in tiles])
         reading += f" Each pixel stands for {group[0]}×{group[1]} weights and shows the one furthest from zero."
@@ -124,23 +126,23 @@ def _counted(tiles: np.ndarray) -> tuple[str, ...]:
     return tuple(str(index) for index in range(len(tiles)))
 
 
-def _extremes(kernel: np.ndarray) -> KernelTiles:
+def _extremes(kernel: np.ndarray, most: tuple[int, int]) -> KernelTiles:
     """A convolution's kernel that is too large for a block per output: the largest weight between two channels."""
     *positions, inputs, outputs = kernel.shape
     extremes = signed_extremes(kernel.reshape(-1, inputs * outputs), (int(np.prod(positions)), 1))
-    shown = _heatmap(extremes.reshape(inputs, outputs))
+    shown = _heatmap(extremes.reshape(inputs, outputs), most)
     size = "×".join(str(length) for length in positions)
     note = f" Of the {size} weights between two channels the one furthest from zero is shown."
     return KernelTiles(shown.tiles, shown.labels, shown.reading + note)
 
 
-def _heatmap(kernel: np.ndarray, axes: tuple[str, str] = ("input", "output")) -> KernelTiles:
+def _heatmap(kernel: np.ndarray, most: tuple[int, int], axes: tuple[str, str] = ("input", "output")) -> KernelTiles:
     """A matrix as one tile, its longer side horizontal; a short side is stretched to be visible."""
     inputs, outputs = kernel.shape
     matrix, down, across = kernel, (axes[0], inputs), (axes[1], outputs)
     if inputs > outputs:
         matrix, down, across = kernel.T, across, down
-    group = (-(-matrix.shape[0] // HEATMAP[1]), -(-matrix.shape[1] // HEATMAP[0]))
+    group = (-(-matrix.shape[0] // most[1]), -(-matrix.shape[1] // most[0]))
     reading = f"Each row is one {down[0]} ({down[1]}), each column one {across[0]} ({across[1]})."
     if group != (1, 1):
         matrix = signed_extremes(matrix, group)
@@ -149,8 +151,8 @@ def _heatmap(kernel: np.ndarray, axes: tuple[str, str] = ("input", "output")) ->
     return KernelTiles(np.repeat(matrix, stretch, axis=0)[None], ("all",), reading)
 
 
-def _row(values: np.ndarray) -> KernelTiles:
-    group = -(-len(values) // HEATMAP[0])
+def _row(values: np.ndarray, most: tuple[int, int]) -> KernelTiles:
+    group = -(-len(values) // most[0])
     matrix = values[None]
     reading = f"One column per value ({len(values)})."
     if group > 1:
@@ -168,16 +170,28 @@ def signed_extremes(matrix: np.ndarray, group: tuple[int, int]) -> np.ndarray:
     """
     if not np.issubdtype(matrix.dtype, np.floating):
         matrix = matrix.astype(np.float64)
-    rows, columns = (-(-length // size) for length, size in zip(matrix.shape, group, strict=True))
-    # Some rows of blocks at a time: what a large kernel takes is the kernel and little more.
-    many = max(1, PART // (group[0] * matrix.shape[1]))
-    if rows > many:
-        taken = range(0, matrix.shape[0], many * group[0])
-        return np.concatenate([signed_extremes(matrix[row : row + many * group[0]], group) for row in taken])
-    padding = ((0, rows * group[0] - matrix.shape[0]), (0, columns * group[1] - matrix.shape[1]))
-    blocks = np.pad(matrix, padding).reshape(rows, group[0], columns, group[1])
-    members = np.moveaxis(blocks, 2, 1).reshape(rows, columns, -1)
-    furthest = np.abs(members).argmax(axis=2)
-    extremes = np.take_along_axis(members, furthest[..., None], axis=2)[..., 0]
-    extremes[~np.isfinite(members).all(axis=2)] = np.nan
+    high, low = (_reduced(matrix, group, furthest) for furthest in (np.maximum, np.minimum))
+    extremes = np.where(high >= -low, high, low)
+    equal = (high == -low) & (high > 0)
+    for row in np.flatnonzero(equal.any(axis=1)).tolist():
+        strip = matrix[row * group[0] : (row + 1) * group[0]]
+        columns = high.shape[1] * group[1]
+        blocks = np.pad(strip, ((0, 0), (0, columns - strip.shape[1]))).reshape(len(strip), -1, group[1])
+        members = np.moveaxis(blocks, 1, 0).reshape(high.shape[1], -1)
+        first = np.take_along_axis(members, np.abs(members).argmax(axis=1)[:, None], axis=1)[:, 0]
+        extremes[row] = np.where(equal[row], first, extremes[row])
+    extremes[~(np.isfinite(high) & np.isfinite(low))] = np.nan
     return extremes
+
+
+def _reduced(matrix: np.ndarray, group: tuple[int, int], furthest: np.ufunc) -> np.ndarray:
+    """The maximum or minimum of each block."""
+    if matrix.strides[0] < matrix.strides[1]:
+        return _reduced(matrix.T, (group[1], group[0]), furthest).T
+    rows = np.array(matrix[:: group[0]])
+    # Row by row of all blocks at once, which takes no more than what is left.
+    for row in range(1, group[0]):
+        part = matrix[row :: group[0]]
+        furthest(rows[: len(part)], part, out=rows[: len(part)])
+    reduced: np.ndarray = furthest.reduceat(rows, np.arange(0, rows.shape[1], group[1]), axis=1)
+    return reduced

@@ -14,6 +14,7 @@ from reportgen.core.numbers import short_number
 from reportgen.errors import DataError
 from reportgen.figures.axes import HAIR, Frame, round_step
 from reportgen.figures.fonts import distinct, text_width
+from reportgen.figures.kernels import signed_extremes
 from reportgen.figures.marks import shaded
 from reportgen.figures.palettes import Palette, to_indices
 from reportgen.figures.scene import (
@@ -220,8 +221,11 @@ def heatmap(
     x_label: str,
     y_label: str,
     y_names: Sequence[str] = (),
+    together: int = 1,
 ) -> Scene:
     """A matrix [row, column] in a palette from `low` to `high`, row 0 on top, with named axes.
+
+    Of so many columns `together` the value furthest from zero is shown.
 
     Every row is labelled if there is room, otherwise every nth; columns, and rows without names, count from 0.
     NaN is violet (palettes). Raises DataError for an empty matrix.
@@ -239,8 +243,9 @@ def heatmap(
     every_row = int(round_step(max(rows * (SIZE + 2) / tall, 1)))
     every_column = int(round_step(max(columns * (text_width(str(columns - 1), SMALL) + 6) / frame.width, 1)))
     border = rectangle(frame.left, frame.top, frame.right, frame.bottom)
+    shown = signed_extremes(matrix, (1, together)) if together > 1 else matrix
     parts: list[Part] = [
-        Picture(frame.left, frame.top, frame.width, tall, palette.rgb[to_indices(matrix, low, high, palette)]),
+        Picture(frame.left, frame.top, frame.width, tall, palette.rgb[to_indices(shown, low, high, palette)]),
         Lines((border,), "line", HAIR),
     ]
     for row in range(0, rows, every_row):

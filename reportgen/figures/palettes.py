@@ -188,6 +188,10 @@ def symmetric(*arrays: np.ndarray) -> tuple[float, float]:
     largest = 0.0
     for values in arrays:
         flat = np.ma.filled(values, 0).reshape(-1)
+        ends = [float(flat.min(initial=0)), float(flat.max(initial=0))]
+        if np.isfinite(ends).all():
+            largest = max(largest, -ends[0], ends[1])
+            continue
         for begin in range(0, flat.size, PART):
             numbers = np.abs(flat[begin : begin + PART].astype(np.float64))
             largest = max(largest, float(np.max(numbers, where=np.isfinite(numbers), initial=0.0)))

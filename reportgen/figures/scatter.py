@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from reportgen.core.numbers import PART, decimals
+from reportgen.core.numbers import CACHED, PART, decimals
 from reportgen.errors import DataError
 from reportgen.figures.axes import (
     HAIR,
@@ -198,8 +198,8 @@ def _cross(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
 
 def _pairs(*sides: np.ndarray) -> Iterator[list[np.ndarray]]:
     """Weights of which both values are finite, some at a time, float64."""
-    for begin in range(0, len(sides[0]), PART):
-        part = [values[begin : begin + PART].astype(np.float64) for values in sides]
+    for begin in range(0, len(sides[0]), step := PART if len(sides[0]) <= PART else CACHED):
+        part = [values[begin : begin + step].astype(np.float64) for values in sides]
         finite = np.isfinite(part[0]) & np.isfinite(part[1])
         yield part if finite.all() else [values[finite] for values in part]
 

@@ -84,6 +84,12 @@ def scale(picture: Mosaic | Raster) -> int:
     return max(1, min(across // raster.width, down // raster.height, _LARGEST))
 
 
+def fits(picture: Mosaic) -> bool:
+    """Whether a pixel of it has one of the page's, where it stands."""
+    across, down = _ROOM[picture.stand]
+    return picture.raster.width <= across and picture.raster.height <= down
+
+
 def layout(mosaic: Mosaic, scale: int) -> Layout:
     """Place the mosaic's tiles and numbers, with pixels of `scale` CSS px.
 

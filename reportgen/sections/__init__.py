@@ -62,7 +62,7 @@ _TASKS = (
 """One for each kind of task: at most one of them is on a page."""
 
 _GRAPH = SectionSpec(graph.build)
-_PARAMETERS = SectionSpec(parameters.build, shrinks=("layers", "channels", "levels"))
+_PARAMETERS = SectionSpec(parameters.build, shrinks=("layers", "channels", "levels", "heatmap"))
 _EXPLORER = SectionSpec(explorer.build, frozenset({Need.BEFORE}), shrinks=("packed",))
 _SCATTER = SectionSpec(parameters.build_scatter, frozenset({Need.BEFORE}), shrinks=("layers",))
 _LANDSCAPE = SectionSpec(landscape.build)
@@ -72,7 +72,7 @@ _CHOSEN = SectionSpec(chosen.build, frozenset({Need.MAPS, Need.PICTURES, Need.CH
 _STRONGEST = SectionSpec(
     strongest.build, frozenset({Need.MAPS, Need.PICTURES}), shrinks=("images", "layers", "channels", "levels")
 )
-_MAPS = SectionSpec(maps.build, frozenset({Need.MAPS}), shrinks=("images", "layers", "channels", "levels"))
+_MAPS = SectionSpec(maps.build, frozenset({Need.MAPS}), shrinks=("images", "layers", "channels", "levels", "heatmap"))
 _ATTENTION = SectionSpec(attention.build, frozenset({Need.MAPS}), shrinks=("images",))
 _READING = SectionSpec(reading.build, frozenset({Need.MAPS}), shrinks=("images",))
 _LENS = SectionSpec(lens.build, frozenset({Need.MAPS}))

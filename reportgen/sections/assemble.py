@@ -16,10 +16,10 @@ from reportgen.core.network import is_kernel
 from reportgen.core.progress import Bar
 from reportgen.core.report import Document, Drawing, Figure, Mosaic, Raster, Section
 from reportgen.errors import DamagedError, ReportgenError
-from reportgen.page.outline import figures
+from reportgen.page.outline import figures, figures_of
 from reportgen.sections.context import PageContext
 from reportgen.sections.limits import LADDER, Limits, left_out
-from reportgen.sections.maps import shown_images
+from reportgen.sections.maps import columns, shown_images
 from reportgen.sections.options import Need
 from reportgen.sections.spec import SectionSpec
 from reportgen.sections.summary import headline, key_figures, origin, page_title, subject, warnings
@@ -34,9 +34,6 @@ rung that leaves layers out is drawn first, and tells what a value takes."""
 
 LEAST = 0.5
 """A value takes at least so much of what one took on a rung that was drawn: other layers' compress otherwise."""
-
-HEATMAP = 320_000
-"""Pixels of a kernel's picture, at most."""
 
 
 class Pages:
@@ -61,18 +58,22 @@ class Pages:
         would take far more than there is room for, by what those of another one took, is not drawn.
         """
         values = [_values(self._context.limited(limits)) for limits in LADDER]
+        # Of this network, several rungs may show the same.
+        everything = {"images": None, "layers": None, "channels": None}
+        shown = [(count, replace(limits, **everything)) for count, limits in zip(values, LADDER, strict=True)]
         fewer = next(rung for rung, limits in enumerate(LADDER) if limits.channels is not None)
         low, high, rung = 0, len(LADDER) - 1, 0 if values[0] <= LARGE * max_size else fewer
         best, least, all_of_it = None, 0.0, "none"
         while low <= high:
             made = self._noted(LADDER[rung], max_size, all_of_it)
-            least = max(least, LEAST * _of_layers(made) / max(values[rung], 1))
+            least = max(least, LEAST * self._of_layers(LADDER[rung]) / max(values[rung], 1))
             far = _in_pictures(made)
             size = far if far > FAR * max_size else size_of(made)
             if size <= max_size:
                 best, high = made, rung - 1
             else:
-                low = rung + 1
+                further = (other for other in range(rung + 1, high + 1) if shown[other] != shown[rung])
+                low = next(further, high + 1)
             if rung == 0 and far <= FAR * max_size:
                 all_of_it = megabytes(size * 1.05).replace(NBSP, "")
             # Without a page that fits, the smallest one is drawn in any case.
@@ -95,14 +96,19 @@ class Pages:
         note = f"To stay below {megabytes(max_size)}, this page leaves out: {said}. All of it: --max-size {all_of_it}."
         return replace(document, omitted=note)
 
+    def _of_layers(self, limits: Limits) -> int:
+        """Bytes of the figures in sections that leave layers out, which show the values of single layers."""
+        drawn = [self._built[spec, *_heeded(spec, limits)] for spec in self._specs if "layers" in spec.shrinks]
+        return sum(_bytes(figure) for section in drawn if section is not None for figure in figures_of(section))
+
     def _at(self, limits: Limits) -> Document:
         within, drawn = self._context.limited(limits), dict[SectionSpec, Section | None]()
         with nullcontext() if self._built else self._context.embedding_begun():
             for spec in sorted(self._specs, key=lambda spec: spec.late):
-                heeded = (spec, *(getattr(limits, name) for name in spec.shrinks))
-                if heeded not in self._built:
-                    self._built[heeded] = self._section(spec, within)
-                drawn[spec] = self._built[heeded]
+                key = spec, *_heeded(spec, limits)
+                if key not in self._built:
+                    self._built[key] = self._section(spec, within)
+                drawn[spec] = self._built[key]
         sections = (drawn[spec] for spec in self._specs)  # in reading order
         present = tuple(section for section in sections if section is not None)
         return replace(self._frame, sections=present, numbers=limits.numbers)
@@ -140,25 +146,25 @@ class Pages:
         return section
 
 
+def _heeded(spec: SectionSpec, limits: Limits) -> tuple[Any, ...]:
+    """What a section heeds of the limits."""
+    return tuple(getattr(limits, name) for name in spec.shrinks)
+
+
 def _values(context: PageContext) -> int:
-    """How many values the figures of single layers show."""
+    """How many values the figures of single layers show, those of kernels with their change."""
     images, most, count = shown_images(context), context.limits.channels, 0.0
     for layer in context.layers if Need.MAPS in context.offers else ():
         if context.draws(layer.path):
-            shown = min(layer.channels, most) / layer.channels if most and layer.has_maps else 1
-            count += math.prod(layer.shape) * images * shown
+            across = min(layer.channels, most or layer.channels) if layer.has_maps else columns(context, layer)
+            count += math.prod(layer.shape) * images * across / layer.channels
     forms = context.now.forms
     for name in context.kernels:
         form = forms[name]
         if is_kernel(name, form.shape) and context.draws(context.holders.get(name, name)):
             shown = min(form.shape[-1], most) / form.shape[-1] if most and form.ndim > 2 else 1
-            count += min(form.size * shown, HEATMAP)
+            count += min(form.size * shown, math.prod(context.limits.heatmap)) * (1 if context.before is None else 2)
     return int(count)
-
-
-def _of_layers(document: Document) -> int:
-    """Bytes of the figures that show those values."""
-    return sum(_bytes(figure) for figure in figures(document) if figure.of and figure.of[0] != "channels")
 
 
 def _in_pictures(document: Document) -> int:

@@ -23,13 +23,16 @@ POSITIONS = 12
 ROWS = 26
 """States that are drawn, at most: of more, some between, evenly."""
 
+LOGITS = 65_000_000
+"""Logits that are computed, at most: of a large vocabulary at some of the positions, evenly."""
+
 LEAST = 20
 """Predictions below which nothing is said of how many."""
 
 
 @dataclass(frozen=True)
 class _State:
-    """What is predicted after a block: of each probe position the counted ones, by `counted` [example, position]."""
+    """What is predicted after a block, [example, position]: at those positions that were looked at."""
 
     name: str
     found: Predictions
@@ -43,14 +46,20 @@ def build(context: PageContext) -> Section | None:
     if tokens is None or stream is None or stream.head.shape[0] != tokens.shape[1]:
         return None
     seen = list(context.run.observations.values())
-    now = _states(context, stream, tokens, seen[-1]) if seen else None
+    known = _counted(context, tokens)
+    looked = _looked(known, stream.head.shape[-1] * len(stream.sums) * min(len(seen), 2))
+    now = _states(context, stream, tokens, seen[-1], looked) if seen else None
     if now is None:
         return None
-    then = _states(context, stream, tokens, seen[0]) if len(seen) > 1 else None
+    then = _states(context, stream, tokens, seen[0], looked) if len(seen) > 1 else None
     foretells = isinstance(context.outcome, Tokens)
-    counted = _counted(context, tokens)
+    counted = known & looked
+    some = "" if counted.sum() == known.sum() else f", of {known.sum():,}, evenly spaced"
     finding = _finding(context, now, counted)
-    blocks: list[Block] = [_drawn(context, tokens, now, foretells, finding), _table(now, then, counted, foretells)]
+    blocks: list[Block] = [
+        _drawn(context, tokens, now, foretells, finding),
+        _table(now, then, counted, foretells, some),
+    ]
     blocks.append(Text(_METHOD, "method"))
     columns = ("example", "position", "state", "best", "probability", "surprise")
     numbers = Numbers("lens.csv", columns, lambda: _rows(now, counted, foretells))
@@ -75,7 +84,28 @@ def _counted(context: PageContext, tokens: np.ndarray) -> np.ndarray:
     return both
 
 
-def _states(context: PageContext, stream: Stream, tokens: np.ndarray, seen: Observation) -> list[_State] | None:
+def _looked(counted: np.ndarray, logits: int) -> np.ndarray:
+    """[example, position]: all, or as many as `logits` at each allow: those that are drawn, and some of the others."""
+    most = max(POSITIONS + LEAST, LOGITS // max(logits, 1))
+    if counted.size <= most:
+        return np.ones_like(counted)
+    looked = np.zeros_like(counted)
+    looked[0, _places(counted)] = True
+    others = np.argwhere(counted & ~looked)
+    left = min(len(others), most - int(looked.sum()))
+    looked[tuple(others[np.linspace(0, len(others) - 1, left).astype(int)].T)] = True
+    return looked
+
+
+def _places(counted: np.ndarray) -> np.ndarray:
+    """The positions of the first example that are drawn."""
+    places = np.flatnonzero(counted[0])[-POSITIONS:]
+    return places if len(places) else np.arange(min(POSITIONS, counted.shape[1]))
+
+
+def _states(
+    context: PageContext, stream: Stream, tokens: np.ndarray, seen: Observation, looked: np.ndarray
+) -> list[_State] | None:
     """The states of one observation; None where they, or the parameters of then, were not recorded or do not fit."""
     snapshot = context.run.snapshots.get(seen.step)
     if snapshot is None or any(layer.path not in seen.maps for layer in stream.sums):
@@ -86,12 +116,18 @@ def _states(context: PageContext, stream: Stream, tokens: np.ndarray, seen: Obse
     following = np.concatenate([tokens[:, 1:], tokens[:, :1]], axis=1)  # the last has none and is not counted
     if following.min() < 0 or following.max() >= read.kernel.shape[1]:
         return None
-    named = [
-        (_name(context.network, layer, turn), predictions(read(values), following))
-        for layer, turn, values in states(stream, seen.maps)
-    ]
-    output = named[-1][1].best
-    return [_State(name, found, found.best == output) for name, found in named]
+    named = [(_name(context.network, layer, turn), values[looked]) for layer, turn, values in states(stream, seen.maps)]
+    # All at once, as the output layer of a large vocabulary takes longer to read than to multiply with.
+    rows = np.concatenate([values for _, values in named])
+    found = predictions(read.by_block(rows), np.tile(following[looked], len(named)))
+
+    def placed(numbers: np.ndarray, state: int) -> np.ndarray:
+        whole = np.zeros(looked.shape, numbers.dtype)
+        whole[looked] = numbers.reshape(len(named), -1)[state]
+        return whole
+
+    each = [Predictions(*(placed(part, at) for part in vars(found).values())) for at in range(len(named))]
+    return [_State(name, state, state.best == each[-1].best) for (name, _), state in zip(named, each, strict=True)]
 
 
 def _name(network: Network, layer: Layer, turn: int | None) -> str:
@@ -115,8 +151,7 @@ def _finding(context: PageContext, now: Sequence[_State], counted: np.ndarray) -
 
 
 def _drawn(context: PageContext, tokens: np.ndarray, now: Sequence[_State], foretells: bool, alt: str) -> Block:
-    places = np.flatnonzero(_counted(context, tokens)[0])[-POSITIONS:]
-    places = places if len(places) else np.arange(min(POSITIONS, tokens.shape[1]))
+    places = _places(_counted(context, tokens))
     chosen = [now[at] for at in np.unique(np.linspace(0, len(now) - 1, min(ROWS, len(now))).astype(int))]
     words = [visible(piece) for piece in pieces_of(context.run, tokens[0])]
     best = np.stack([state.found.best[0, places] for state in chosen])
@@ -141,7 +176,9 @@ def _drawn(context: PageContext, tokens: np.ndarray, now: Sequence[_State], fore
     )
 
 
-def _table(now: Sequence[_State], then: Sequence[_State] | None, counted: np.ndarray, foretells: bool) -> Table:
+def _table(
+    now: Sequence[_State], then: Sequence[_State] | None, counted: np.ndarray, foretells: bool, some: str
+) -> Table:
     rows = []
     for place, state in enumerate(now):
         pair = [state] if then is None else [then[place], state]
@@ -150,7 +187,7 @@ def _table(now: Sequence[_State], then: Sequence[_State] | None, counted: np.nda
         rows.append((state.name, alike, *([loss] if foretells else [])))
     columns = ("After", "Predicts as the output", *(["Loss at the next token, nats"] if foretells else []))
     when = "" if then is None else " Before training → now."
-    caption = f"Means over {plural(int(counted.sum()), 'position')} of the probe.{when}"
+    caption = f"Means over {plural(int(counted.sum()), 'position')} of the probe{some}.{when}"
     return Table("lens-states", caption, columns, tuple(rows), "l" + "r" * (len(columns) - 1))
 
 

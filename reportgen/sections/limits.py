@@ -14,6 +14,11 @@ from itertools import zip_longest
 
 import numpy as np
 
+from reportgen.figures.kernels import HEATMAP
+
+SMALL = (400, 200)
+"""Width and height of kernels' pictures, in pixels, of which two stand side by side."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -24,6 +29,8 @@ class Limits:
     and heatmaps, `packed` the bytes of parameters for the snapshot explorer, `pictures` the misclassified and the
     sample pictures each, `moving` whether the embedding is animated, `thumbnails` the bytes of the pictures of each
     kind of examples that the page tells of one by one: 0 leaves their pictures out, None the examples too.
+    `heatmap` is the width and height of a kernel's picture, in pixels; heatmaps of activations keep to
+    twice the width where it is small.
     """
 
     numbers: bool = True
@@ -35,6 +42,7 @@ class Limits:
     pictures: int | None = None
     moving: bool = True
     thumbnails: int | None = 110_000
+    heatmap: tuple[int, int] = HEATMAP
 
 
 # Odd numbers of levels: 0 stays in the middle of a symmetric range, and so white.
@@ -46,14 +54,25 @@ LADDER = (
     Limits(numbers=False, thumbnails=0, images=2),
     Limits(numbers=False, thumbnails=0, images=1),
     Limits(numbers=False, thumbnails=0, images=1, layers=48),
-    Limits(numbers=False, thumbnails=0, images=1, layers=24, channels=64),
-    Limits(numbers=False, thumbnails=0, images=1, layers=24, channels=32),
-    Limits(numbers=False, thumbnails=0, images=1, layers=24, channels=16),
-    Limits(numbers=False, thumbnails=0, images=1, layers=24, channels=16, levels=33, packed=60_000),
-    Limits(numbers=False, thumbnails=None, images=1, layers=16, channels=8, levels=9, packed=0),
-    Limits(numbers=False, thumbnails=None, images=1, layers=16, channels=6, levels=9, packed=0, pictures=20),
+    Limits(numbers=False, thumbnails=0, images=1, layers=24, channels=64, heatmap=SMALL),
+    Limits(numbers=False, thumbnails=0, images=1, layers=24, channels=32, heatmap=SMALL),
+    Limits(numbers=False, thumbnails=0, images=1, layers=24, channels=16, heatmap=SMALL),
+    Limits(numbers=False, thumbnails=0, images=1, layers=24, channels=16, levels=33, packed=60_000, heatmap=SMALL),
+    Limits(numbers=False, thumbnails=None, images=1, layers=16, channels=8, levels=9, packed=0, heatmap=SMALL),
     Limits(
-        numbers=False, thumbnails=None, images=1, layers=16, channels=4, levels=9, packed=0, pictures=0, moving=False
+        numbers=False, thumbnails=None, images=1, layers=16, channels=6, levels=9, packed=0, pictures=20, heatmap=SMALL
+    ),
+    Limits(
+        numbers=False,
+        thumbnails=None,
+        images=1,
+        layers=16,
+        channels=4,
+        levels=9,
+        packed=0,
+        pictures=0,
+        moving=False,
+        heatmap=SMALL,
     ),
 )
 
@@ -82,6 +101,8 @@ def left_out(limits: Limits, images: int, channels: int, examples: bool = True, 
             f"all but {limits.channels} channels of each layer (kept: the largest values in feature maps, the largest "
             "change in kernels, the clearest preference among labels)"
         )
+    if limits.heatmap < HEATMAP:
+        said.append(f"kernels in more than {limits.heatmap[0]}×{limits.heatmap[1]} pixels")
     if limits.channels is not None:
         all_but = "" if limits.levels is not None else ", but for the strongest one of each layer"
         said.append(f"channels enlarged and laid over the image{all_but}")

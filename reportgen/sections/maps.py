@@ -12,6 +12,7 @@ from reportgen.core.pictures import LEAST_SIDE, are_pictures
 from reportgen.core.report import Block, Figure, FigureRow, Fold, Numbers, Section, Table, Text
 from reportgen.figures.chart import chart
 from reportgen.figures.export import picture_export
+from reportgen.figures.kernels import HEATMAP
 from reportgen.figures.matrices import heatmap
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import GREY, Palette
@@ -32,6 +33,9 @@ MOST_ROWS = 512
 
 TOGETHER = 48
 """Maps up to this side stand side by side, an image each; larger ones below each other."""
+
+WIDEST = 4096
+"""Columns of one heatmap: of more channels several stand together, on a page with small pictures of fewer ones."""
 
 READ = {
     "layer": "One range for the whole layer and {one}: channels can be compared within a grid, not between grids.",
@@ -220,16 +224,30 @@ def _sequence(context: PageContext, layer: Layer, index: int) -> Figure:
     if tokens is not None and tokens.shape[1] == positions:
         names = position_names(context.run, tokens[index])
     peak = strongest(context.stats[layer.path])[index]
+    together, said = _together(context, layer)
     heads = "" if layer.head_channels is None else f", head after head ({layer.head_channels} each)"
     return chart(
         f"maps-{context.slug(layer.path)}-{index}",
-        heatmap(values, low, high, palette, x_label="channel", y_label="position", y_names=names),
+        heatmap(values, low, high, palette, x_label="channel", y_label="position", y_names=names, together=together),
         alt=f"{layer.path}, {plural(layer.channels, 'channel')} for {name}: {peak_words(peak)}.",
         caption=f"{name}: {layer.path}, {plural(layer.channels, 'channel')}{heads}, a row per position; "
-        f"{_span(low, high, context.maps(layer))}, one range for the layer.{_broken(values)}",
+        f"{_span(low, high, context.maps(layer))}, one range for the layer.{said}{_broken(values)}",
         wide=True,
         of=("maps", layer.path),
     )
+
+
+def columns(context: PageContext, layer: Layer) -> int:
+    """How many columns a heatmap of the layer has."""
+    return -(-layer.channels // _together(context, layer)[0])
+
+
+def _together(context: PageContext, layer: Layer) -> tuple[int, str]:
+    """How many channels a column of the layer's heatmap stands for, and a sentence on it to add."""
+    width = context.limits.heatmap[0]
+    together = -(-layer.channels // (WIDEST if width == HEATMAP[0] else 2 * width))
+    said = f" A column stands for {together} channels and shows the value furthest from zero." if together > 1 else ""
+    return together, said
 
 
 def _one_range(context: PageContext, values: np.ndarray) -> tuple[float, float, Palette]:
@@ -260,15 +278,16 @@ def _vectors(context: PageContext, layer: Layer) -> Figure:
     low, high, palette = _one_range(context, matrix)
     names = [f"{x}, {place}" if places > 1 else x for x in context.names[:images] for place in range(places)]
     peak = strongest(context.stats[layer.path])[0]
+    together, said = _together(context, layer)
     rows = f"a row per input{' and position' if places > 1 else ''}"
     rows += f", the first {places:,} of {values.shape[1]:,} positions" if left_out else ""
     return chart(
         # A last part as those of single examples have one: of "take" the third, and of "take#3" all, have other names.
         f"maps-{context.slug(layer.path)}-all",
-        heatmap(matrix, low, high, palette, x_label="channel", y_label="input", y_names=names),
+        heatmap(matrix, low, high, palette, x_label="channel", y_label="input", y_names=names, together=together),
         alt=f"{layer.path}, {plural(channels, 'unit')}: on {context.names[0]}, {peak_words(peak)}.",
         caption=f"{layer.path}: {plural(channels, 'unit')}, {rows}; "
-        f"{_span(low, high, matrix)}, one range for all.{_broken(matrix)}",
+        f"{_span(low, high, matrix)}, one range for all.{said}{_broken(matrix)}",
         wide=True,
         of=("maps", layer.path),
     )

@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.analysis.diffs import ParamDiff
+from reportgen.analysis.diffs import ParamDiff, change
 from reportgen.core.network import Layer, Role, is_kernel
 from reportgen.core.numbers import decimals, short_number
 from reportgen.core.report import Block, Figure, FigureRow, Mosaic, Numbers, Section, Table, Text, folded
 from reportgen.figures.chart import chart
 from reportgen.figures.export import picture_export
-from reportgen.figures.kernels import KernelTiles, head_tiles, kernel_tiles
+from reportgen.figures.kernels import HEATMAP, KernelTiles, head_tiles, kernel_tiles
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import DIVERGING, colorbar, symmetric
 from reportgen.figures.scatter import DOTS_UP_TO, scatter_change
-from reportgen.page.mosaic import scale
+from reportgen.page.mosaic import fits, scale
 from reportgen.sections.context import PageContext
-from reportgen.sections.limits import coarse
+from reportgen.sections.limits import Limits, coarse
 from reportgen.sections.maps import by_module
 from reportgen.sections.options import Moment
 from reportgen.sections.words import NOT_DEFINED, percent, plural
@@ -107,9 +107,10 @@ def _drawn(context: PageContext) -> list[ParamDiff]:
 
 
 def _scatter(context: PageContext, diff: ParamDiff) -> Figure:
+    before, after = diff.read()
     return chart(
         f"change-{context.slug(diff.name)}",
-        scatter_change(diff.before, diff.delta, diff.name, diff.correlation),
+        scatter_change(before, change(before, after), diff.name, diff.correlation),
         alt=_moved(diff),
         caption=_moved(diff),
     )
@@ -118,10 +119,10 @@ def _scatter(context: PageContext, diff: ParamDiff) -> Figure:
 def _row(context: PageContext, name: str, diff: ParamDiff | None) -> FigureRow:
     """A kernel's values now, beside them their change."""
     before, now = context.before, context.now
-    values = np.asarray(now.params[name])
+    earlier, values = (None, np.asarray(now.params[name])) if diff is None else diff.read()
     slug, shape = context.slug(name), "×".join(map(str, values.shape))
     heads = _heads(context, name)
-    delta = None if diff is None else diff.delta
+    delta = None if earlier is None else change(earlier, values)
     kept = _kept(values if delta is None else delta, context.limits.channels if heads is None else None)
     outputs = values.shape[-1]
     rule = "are largest" if diff is None else "changed most"
@@ -172,9 +173,10 @@ def _heatmap(
     context: PageContext, values: np.ndarray, kept: list[int], heads: int | None, axes: tuple[str, str]
 ) -> tuple[Mosaic, Any, str]:
     chosen = values if len(kept) == values.shape[-1] else values[..., kept]
-    laid_out = kernel_tiles(chosen, axes) if heads is None else head_tiles(values, heads)
+    most = context.limits.heatmap
+    laid_out = kernel_tiles(chosen, axes, most) if heads is None else head_tiles(values, heads, most)
     low, high = symmetric(values)
-    picture = _mosaic(laid_out, low, high, kept if heads is None else [], context.limits.levels)
+    picture = _mosaic(laid_out, low, high, kept if heads is None else [], context.limits)
     return picture, colorbar(DIVERGING, low, high), laid_out.reading
 
 
@@ -187,12 +189,16 @@ def _kept(weight: np.ndarray, limit: int | None) -> list[int]:
     return sorted(np.argsort(-size, kind="stable")[:limit].tolist())
 
 
-def _mosaic(laid_out: KernelTiles, low: float, high: float, kept: list[int], levels: int | None) -> Mosaic:
-    """The tiles at a size that lets value and change stand side by side; each across the page where that is 1:1."""
-    tiles, labels = coarse(laid_out.tiles, low, high, levels), laid_out.labels
+def _mosaic(laid_out: KernelTiles, low: float, high: float, kept: list[int], limits: Limits) -> Mosaic:
+    """The tiles at a size that lets value and change stand side by side; each across the page where that is 1:1.
+
+    Side by side in any case where heatmaps are small enough for that.
+    """
+    tiles, labels = coarse(laid_out.tiles, low, high, limits.levels), laid_out.labels
     labels = tuple(str(c) for c in kept) if len(labels) == len(kept) > 1 else ("",) if len(labels) == 1 else labels
     picture = mosaic(tiles, low, high, DIVERGING, labels=labels, gap=laid_out.gap, stand="half")
-    return picture if scale(picture) > 1 else replace(picture, stand="full")
+    beside = limits.heatmap < HEATMAP and fits(picture)
+    return picture if scale(picture) > 1 or beside else replace(picture, stand="full")
 
 
 def _first_layer(context: PageContext) -> Layer | None:

@@ -124,9 +124,11 @@ def test_an_output_that_was_not_recorded_has_no_lens():
 
 def test_predictions_are_those_of_the_softmax():
     logits = np.array([[1.0, 3.0, -1e4], [800.0, 0.0, 799.0]])
-    found = predictions(logits, np.array([0, 2]))
+    blocks = [(0, logits[:, :2]), (2, logits[:, 2:])]
+    for given in ([(0, logits)], blocks):
+        found = predictions(given, np.array([0, 2]))
+        assert found.best.tolist() == [1, 0]
     probabilities = np.exp(logits - logits.max(1, keepdims=True))
     probabilities /= probabilities.sum(1, keepdims=True)
-    assert found.best.tolist() == [1, 0]
     assert np.allclose(found.probability, probabilities.max(1))
     assert np.allclose(found.surprise, -np.log(probabilities[[0, 1], [0, 2]]))

@@ -115,15 +115,6 @@ def test_nothing_to_show_is_refused():
         kernel_tiles(np.zeros((3, 0)))
 
 
-def test_a_large_matrix_is_reduced_some_rows_at_a_time(monkeypatch):
-    rng = np.random.default_rng(0)
-    matrix = rng.normal(size=(37, 23)).astype(np.float32)
-    matrix[5, 5] = np.nan
-    whole = signed_extremes(matrix, (3, 4))
-    monkeypatch.setattr("reportgen.figures.kernels.PART", 100)
-    np.testing.assert_array_equal(signed_extremes(matrix, (3, 4)), whole)
-
-
 @pytest.mark.parametrize(
     ("shape", "reading"), [((1, 80, 64), "column one place (80)"), ((1, 1, 64), "row is one place (1)")]
 )
@@ -131,3 +122,18 @@ def test_a_first_axis_of_length_1_is_no_stack_of_rows(shape, reading):
     laid_out = kernel_tiles(np.arange(np.prod(shape), dtype=np.float32).reshape(shape), ("place", "feature"))
     assert len(laid_out.tiles) == 1 and reading in laid_out.reading and "channel" not in laid_out.reading
     assert set(laid_out.tiles.ravel().tolist()) == set(range(np.prod(shape)))
+
+
+def test_of_two_equally_far_values_the_first_counts_however_they_lie():
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(7, 10))
+    for matrix in (signs, np.asfortranarray(signs), signs[::-1, ::-1]):
+        assert np.array_equal(signed_extremes(matrix, (2, 3)), matrix[::2, ::3])
+    broken = signs.copy()
+    broken[6, 9] = -np.inf
+    assert np.isnan(signed_extremes(broken, (2, 3))[3, 3]) and np.isnan(signed_extremes(broken, (2, 3))).sum() == 1
+
+
+def test_heatmaps_are_as_small_as_asked():
+    shapes = {tuple(kernel_tiles(np.ones(shape), most=(40, 20)).tiles.shape[1:]) for shape in ((300, 100), (100, 300))}
+    assert shapes == {(20, 38)}
+    assert head_tiles(np.ones((60, 4, 30)), 1, (40, 20)).tiles.shape == (4, 20, 10)

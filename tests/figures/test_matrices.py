@@ -10,6 +10,7 @@ from PIL import Image
 from reportgen.errors import DataError
 from reportgen.figures.matrices import confusion, heatmap
 from reportgen.figures.palettes import DIVERGING, GREY, to_indices
+from reportgen.figures.scene import Picture
 from reportgen.figures.svg import drawing
 
 
@@ -93,3 +94,12 @@ def test_a_heatmap_names_its_rows_and_columns():
 def test_what_is_no_matrix_is_refused(shape):
     with pytest.raises(DataError, match="a heatmap needs"):
         heatmap(np.zeros(shape), 0, 1, GREY, x_label="", y_label="")
+
+
+def test_of_columns_that_stand_together_the_value_furthest_from_zero_is_shown():
+    matrix = np.zeros((2, 7))
+    matrix[0, 2], matrix[1, 6] = -2, 1
+    few = heatmap(matrix, -2, 2, DIVERGING, x_label="", y_label="", together=3)
+    (picture,) = (part for part in few.parts if isinstance(part, Picture))
+    wanted = DIVERGING.rgb[to_indices(np.array([[-2.0, 0, 0], [0, 0, 1]]), -2, 2, DIVERGING)]
+    assert np.array_equal(picture.pixels, wanted)

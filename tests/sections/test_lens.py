@@ -7,6 +7,7 @@ import pytest
 
 from reportgen.core.network import INPUT, Layer, Role
 from reportgen.core.outcome import Kind, Tokens
+from reportgen.core.report import Table
 from reportgen.core.run import Batch, Snapshot
 from reportgen.page.html import html
 from reportgen.sections import lens
@@ -62,6 +63,29 @@ def test_what_is_said_of_each_block_is_its_softmax():
     alike = np.mean([a == row["best"] for a, row in zip(first, rows[len(first) :], strict=True)])
     assert f"{100 * alike:.1f}\N{NO-BREAK SPACE}%" in section.finding and "32 predictions" in section.finding
     assert 'id="lens-predictions"' in html(document(context))
+
+
+def test_of_a_large_vocabulary_some_positions_are_looked_at(monkeypatch):
+    monkeypatch.setattr(lens, "LOGITS", 1)
+    monkeypatch.setattr(lens, "POSITIONS", 3)
+    monkeypatch.setattr(lens, "LEAST", 10)
+    context, _, _ = context_of()
+    section = lens.build(context)
+    rows = rows_of(section, "lens.csv")
+    places = {(row["example"], row["position"]) for row in rows}
+    assert len(places) == 13 and {(0, 5), (0, 6), (0, 7)} < places and (3, 7) in places
+    every = {(row["example"], row["position"], row["state"]): row for row in of_all(context)}
+    assert all(every[row["example"], row["position"], row["state"]] == row for row in rows)
+    assert (
+        "13 positions of the probe, of 32, evenly spaced."
+        in next(b for b in section.blocks if isinstance(b, Table)).caption
+    )
+
+
+def of_all(context):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lens, "LOGITS", 10**9)
+        return rows_of(lens.build(context), "lens.csv")
 
 
 def test_padding_is_neither_read_nor_foretold():
