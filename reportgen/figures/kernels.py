@@ -95,7 +95,7 @@ def head_tiles(kernel: np.ndarray, heads: int, most: tuple[int, int] = HEATMAP) 
     if group != (1, 1):
         tiles = np.stack([signed_extremes(tile, group) for tile in tiles])
         reading += f" Each pixel stands for {group[0]}×{group[1]} weights and shows the one furthest from zero."
-    return KernelTiles(tiles, tuple(f"head {head}" for head in range(count)), reading)
+    return KernelTiles(tiles, tuple(str(head) if most < HEATMAP else f"head {head}" for head in range(count)), reading)
 
 
 def _block_grid(inputs: int, height: int, width: int) -> Grid:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reportgen.figures.fonts import clean, text_width
+from reportgen.figures.fonts import clean, distinct, text_width
 from reportgen.figures.marks import shaded
 from reportgen.figures.scene import SMALL, WIDTH, Lines, Part, Scene, Words, middle
 
@@ -39,9 +39,10 @@ def lens(
         parts.append(Words(x, TOP - 8, _fitted(read[column], room), "muted", SMALL, anchor="middle"))
         if following:
             parts.append(Words(x, down[-1] + 16, _fitted(following[column], room), "muted", SMALL, anchor="middle"))
-    for row, name in enumerate(rows):
+    long = any(len(name) > LONGEST for name in rows)
+    for row, name in enumerate(distinct(tuple(rows), LONGEST) if long else rows):
         y = middle(float(down[row : row + 2].mean()), SMALL)
-        parts.append(Words(0, y, name if len(name) <= LONGEST else f"…{name[1 - LONGEST :]}", size=SMALL))
+        parts.append(Words(0, y, name, size=SMALL))
         for column in range(len(read)):
             x, bold = float(across[column : column + 2].mean()), bool(right[row, column])
             parts.append(Words(x, y, _fitted(cells[row][column], room), size=SMALL, bold=bold, anchor="middle"))

@@ -58,9 +58,6 @@ class Pages:
         would take far more than there is room for, by what those of another one took, is not drawn.
         """
         values = [_values(self._context.limited(limits)) for limits in LADDER]
-        # Of this network, several rungs may show the same.
-        everything = {"images": None, "layers": None, "channels": None}
-        shown = [(count, replace(limits, **everything)) for count, limits in zip(values, LADDER, strict=True)]
         fewer = next(rung for rung, limits in enumerate(LADDER) if limits.channels is not None)
         low, high, rung = 0, len(LADDER) - 1, 0 if values[0] <= LARGE * max_size else fewer
         best, least, all_of_it = None, 0.0, "none"
@@ -72,8 +69,7 @@ class Pages:
             if size <= max_size:
                 best, high = made, rung - 1
             else:
-                further = (other for other in range(rung + 1, high + 1) if shown[other] != shown[rung])
-                low = next(further, high + 1)
+                low = rung + 1
             if rung == 0 and far <= FAR * max_size:
                 all_of_it = megabytes(size * 1.05).replace(NBSP, "")
             # Without a page that fits, the smallest one is drawn in any case.

@@ -153,17 +153,20 @@ def _finding(context: PageContext, now: Sequence[_State], counted: np.ndarray) -
 def _drawn(context: PageContext, tokens: np.ndarray, now: Sequence[_State], foretells: bool, alt: str) -> Block:
     places = _places(_counted(context, tokens))
     chosen = [now[at] for at in np.unique(np.linspace(0, len(now) - 1, min(ROWS, len(now))).astype(int))]
-    words = [visible(piece) for piece in pieces_of(context.run, tokens[0])]
+
+    def said(tokens: np.ndarray) -> list[str]:
+        pieces = pieces_of(context.run, tokens)
+        return [visible(piece) if context.run.vocabulary else piece.strip() for piece in pieces]
+
     best = np.stack([state.found.best[0, places] for state in chosen])
     following = tokens[0, np.minimum(places + 1, tokens.shape[1] - 1)]
-    cells = [[visible(piece) for piece in pieces_of(context.run, row)] for row in best]
     scene = lens(
         [state.name for state in chosen],
-        [words[place] for place in places],
-        cells,
+        said(tokens[0, places]),
+        [said(row) for row in best],
         np.stack([state.found.probability[0, places] for state in chosen]),
         (best == following) & foretells,
-        [visible(piece) for piece in pieces_of(context.run, following)] if foretells else (),
+        said(following) if foretells else (),
     )
     bold = " Bold: the token that follows." if foretells else ""
     return chart(

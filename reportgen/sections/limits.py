@@ -103,7 +103,7 @@ def left_out(limits: Limits, images: int, channels: int, examples: bool = True, 
         )
     if limits.heatmap < HEATMAP:
         said.append(f"kernels in more than {limits.heatmap[0]}×{limits.heatmap[1]} pixels")
-    if limits.channels is not None:
+    if limits.channels is not None and channels:
         all_but = "" if limits.levels is not None else ", but for the strongest one of each layer"
         said.append(f"channels enlarged and laid over the image{all_but}")
     if limits.levels is not None:
