@@ -44,8 +44,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
-# What is recorded to and read from elsewhere is kept for this process alone.
-_remote = os.environ["REPORTGEN_REMOTE"] = tempfile.mkdtemp(prefix="reportgen-tests-remote-")
+# What is recorded to and read from elsewhere is kept for the session alone.
+_remote: str | None = None
+if "REPORTGEN_REMOTE" not in os.environ:
+    _remote = os.environ["REPORTGEN_REMOTE"] = tempfile.mkdtemp(prefix="reportgen-tests-remote-")
 
 # The collector walks jax's and matplotlib's many objects for a thirtieth of the tests' time.
 gc.set_threshold(50_000)
@@ -85,9 +87,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_unconfigure() -> None:
-    shutil.rmtree(_remote, ignore_errors=True)
-    if _compiled is not None:
-        shutil.rmtree(_compiled, ignore_errors=True)
+    for folder in (_compiled, _remote):
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def tiny_dataset() -> Dataset:

@@ -37,6 +37,8 @@ class Checkpoints:
         log = logging.getLogger("absl")
         quiet, log.disabled = log.disabled, True  # a failure is reported once, below, not by each of Orbax's threads
         try:
+            if epoch in self._manager.all_steps():  # a damaged one, which the training went on without
+                self._manager.delete(epoch)
             self._manager.save(epoch, args=self._save_arguments(content), force=True)
         except Exception as error:  # Orbax and tensorstore raise a dozen kinds for a disk that does not take it
             raise RunError(

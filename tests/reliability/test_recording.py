@@ -209,4 +209,8 @@ def test_of_two_checkpoints_the_whole_one_is_resumed_from(tmp_path, how):
     damage(1)
     with pytest.raises(RunError, match="is damaged, or does not fit"):
         latest(tmp_path, like=state(0))
+    with Checkpoints(tmp_path) as checkpoints:  # a training that goes on comes there again
+        checkpoints.save(2, state(3))
+    epoch, found = latest(tmp_path, like=state(0))
+    assert epoch == 2 and np.array_equal(found["params"], state(3)["params"])
     gc.collect()
