@@ -26,7 +26,7 @@ KILLS = count(3, 30)
 
 
 @contextmanager
-def begun(number: int, folder: Path, do: str) -> Iterator[list[subprocess.Popen]]:
+def begun(number: int, folder: Path | str, do: str) -> Iterator[list[subprocess.Popen]]:
     """The processes, of which none is left behind."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,6 +1,6 @@
 """A training in one of several processes of two devices each, or in one alone, recorded.
 
-    python -m tests.record.together RANK COUNT PORT FOLDER nnx+linen    # or kill, or refused
+    python -m tests.record.together RANK COUNT PORT FOLDER nnx+linen    # or kill, or refused; FOLDER may be a URL
 
 Of a process that is told to `kill`, lines on stdout say what it has written: `ack STEP`.
 """
@@ -56,7 +56,7 @@ def put(mesh: Mesh | None, leaf, spread: bool = True) -> jax.Array:
     return jax.make_array_from_callback(host.shape, sharding, lambda place: host[place])
 
 
-def train(path: Path, do: str) -> None:
+def train(path: Path | str, do: str) -> None:
     """Two epochs, the second closed with averaged parameters, the rows of each update reported."""
     from reportgen.record import Keep, Recorder
 
@@ -157,7 +157,7 @@ def main() -> None:
         elif kind == "refused":
             refused(Path(folder))
         else:
-            train(Path(folder) / kind, kind)
+            train(f"{folder}/{kind}", kind)
 
 
 if __name__ == "__main__":

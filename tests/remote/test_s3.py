@@ -18,6 +18,8 @@ from reportgen import open_run, train
 from reportgen.errors import NoRunError, RunError
 from reportgen.remote import kept_folder, place
 from tests.conftest import tiny_dataset, tiny_model
+from tests.record import together
+from tests.record.test_processes import begun, ended, same_runs
 from tests.reliability import count
 from tests.remote.nets import DATA, MODEL, VARIABLES, recorded, scaled
 
@@ -94,6 +96,15 @@ def test_a_bucket_that_is_not_there_is_said(line):
         recorded("s3://elsewhere/a")
     with pytest.raises(NoRunError, match=r"s3://elsewhere/a does not hold a run"):
         open_run("s3://elsewhere/a")
+
+
+def test_several_processes_record_to_one_spool(line, tmp_path):
+    with begun(2, "s3://bucket/several", "linen") as processes:
+        with pytest.warns(UserWarning, match="other parameters"):
+            together.train(tmp_path / "one" / "linen", "linen")
+        ended(processes)
+    same_runs(tmp_path / "one" / "linen", open_run("s3://bucket/several/linen").path, 2, "linen")
+    assert not list((tmp_path / "remote" / "spool").rglob("*.segment"))
 
 
 @pytest.mark.parametrize("how", ["upload", "resume", "elsewhere"])
