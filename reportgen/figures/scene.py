@@ -138,7 +138,8 @@ class Hook:
     """Numbers by which the page's script finds its way in the chart; nothing is drawn.
 
     "across": value and x of the axis at its start, at its end, then its top and bottom, where a cursor stands;
-    "cells": left, top, width and height of a cell, then the class of each row and column.
+    "cells": left, top, width and height of a cell, then the class of each row and column;
+    "patches": the same of a picture, then how many stand in a row and the evaluation example of each.
     """
 
     name: str

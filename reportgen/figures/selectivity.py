@@ -15,7 +15,7 @@ from reportgen.core.numbers import short_number
 from reportgen.figures.axes import HAIR
 from reportgen.figures.fonts import distinct, text_width
 from reportgen.figures.palettes import NOT_FINITE_COLOR, rgb
-from reportgen.figures.scene import SMALL, WIDTH, Lines, Part, Picture, Scene, Words, middle, rectangle
+from reportgen.figures.scene import SMALL, WIDTH, Hook, Lines, Part, Picture, Scene, Words, middle, rectangle
 
 ABOVE, BELOW = (56, 128, 204), (208, 64, 42)
 """Both have 3:1 on a white and on a black ground."""
@@ -41,11 +41,13 @@ class Panel:
     title     names it
     values    [row, class] float: the difference from the row's mean, as a share of its mean magnitude; NaN is no data
     pictures  [row, rank, y, x] or [row, rank, y, x, 3] from 0 to 255, masked where there is none; None for none
+    examples  [row, rank] int: the evaluation example of each picture, -1 for none
     """
 
     title: str
     values: np.ndarray
     pictures: np.ma.MaskedArray | None = None
+    examples: np.ndarray | None = None
 
 
 def strongest(panels: Sequence[Panel]) -> float:
@@ -142,6 +144,10 @@ def _panel(panel: Panel, plan: _Plan, limit: float, left: float, top: float) -> 
     yield Words(x, y + tall + 16, f"strongest: ±{short_number(limit, 2)} × mean or more", "muted", SMALL)
     if panel.pictures is not None:
         yield from _pictures(panel.pictures, plan, left + plan.pictures, y)
+        if panel.examples is not None:
+            pitch = float((panel.pictures.shape[3] + plan.gap) * plan.scale)
+            numbers = (panel.examples.shape[1], *panel.examples.ravel().tolist())
+            yield Hook("patches", (left + plan.pictures, y, pitch, plan.down, *numbers))
 
 
 def _row_names(plan: _Plan, left: float, top: float) -> Iterator[Words]:

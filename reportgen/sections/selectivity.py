@@ -126,7 +126,8 @@ def _figure(
     for one in told:
         top = one.observation.top.get(layer.path) if pictured else None
         shown = None if top is None else tiles(context, layer, top, rows)
-        panels.append(Panel(one.title, one.around[columns][:, rows].T, shown))
+        examples = None if top is None else top.examples[:, rows].T
+        panels.append(Panel(one.title, one.around[columns][:, rows].T, shown, examples))
     scene = selectivity(panels, labels, [every[column] for column in columns])
     return chart(
         name,

@@ -160,20 +160,44 @@
     const first = byClass ? [...list.querySelectorAll("a")][0]?.getAttribute("href").slice(1) : null;
     if (!go(location.hash)) tell(first ? data.placeOf(first) : groups.at(-1).start);
 
+    // What lies in a grid that a drawing's hook describes: by the event the column, the row and the hook's further numbers.
+    const grid = (name, listen) => {
+      for (const hook of data.inFigures(`[data-${name}]`)) {
+        const [left, top, across, down, ...rest] = hook.dataset[name].split(" ").map(Number);
+        const svg = hook.ownerSVGElement;
+        svg.classList.add("lists");
+        listen(svg, (event) => {
+          const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+          return [Math.floor((point.x - left) / across), Math.floor((point.y - top) / down), rest];
+        });
+      }
+    };
     // A cell of the confusion matrix lists its examples.
-    for (const cells of byClass ? data.inFigures("[data-cells]") : []) {
-      const [left, top, across, down, ...order] = cells.dataset.cells.split(" ").map(Number);
-      const svg = cells.ownerSVGElement;
-      svg.classList.add("lists");
-      svg.addEventListener("click", (event) => {
-        const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-        const [column, row] = [Math.floor((point.x - left) / across), Math.floor((point.y - top) / down)];
-        if (!(row in order) || !(column in order)) return;
-        event.stopPropagation();
-        [truth.value, guess.value] = [order[row], order[column]];
-        find(true);
+    if (byClass) grid("cells", (svg, at) => svg.addEventListener("click", (event) => {
+      const [column, row, order] = at(event);
+      if (!(row in order) || !(column in order)) return;
+      event.stopPropagation();
+      [truth.value, guess.value] = [order[row], order[column]];
+      find(true);
+    }));
+    // A patch is of an example, which it names and leads to.
+    grid("patches", (svg, at) => {
+      const title = svg.appendChild(shape("title"));
+      const placeAt = (event) => {
+        const [column, row, [ranks, ...of]] = at(event);
+        return column < 0 || column >= ranks ? -1 : data.placeOf(groups.at(-1).anchor + of[row * ranks + column]);
+      };
+      svg.addEventListener("pointermove", (event) => {
+        const place = placeAt(event);
+        title.textContent = place < 0 ? "" : data.title(place);
       });
-    }
+      svg.addEventListener("click", (event) => {
+        const place = placeAt(event);
+        if (place < 0) return;
+        event.stopPropagation();
+        location.hash = data.anchor(place);
+      });
+    });
   };
   for (const examples of known.values()) known.afterwards(() => start(examples));
 })();

@@ -134,3 +134,24 @@ def test_the_folder_has_the_pictures_beside_it(visit, tmp_path) -> None:
     page.goto(f"{page.url}#example-103")
     page.locator(".story > canvas").wait_for()
     assert (tmp_path / "figures" / "known-1.png").is_file()
+
+
+def test_a_patch_names_its_example_and_leads_to_it(visit, recorded, real) -> None:
+    run, page = open_run(recorded), visit(real)
+    page.locator(".story h3").wait_for()
+    figure = page.locator("figure:has([data-patches])").first
+    figure.scroll_into_view_if_needed()
+    svg = figure.locator("svg:has(> [data-patches]):visible").last
+    # The last panel is of the network at the end; a figure of several has them in one drawing or in one each.
+    hook = svg.locator("[data-patches]").last
+    left, top, across, down, ranks, *of = (float(n) for n in hook.get_attribute("data-patches").split())
+    shown = [observed.top[path].examples for observed in run.observations.values() for path in observed.top]
+    assert any({int(number) for number in of} <= set(examples.ravel().tolist()) for examples in shown)
+    scale = svg.bounding_box()["width"] / float(svg.get_attribute("viewBox").split()[2])
+    place = next(place for place, number in enumerate(of) if number >= 0 and place % ranks)
+    row, column = divmod(place, int(ranks))
+    at = {"x": (left + (column + 0.4) * across) * scale, "y": (top + (row + 0.4) * down) * scale}
+    svg.hover(position=at)
+    assert svg.locator("> title").last.text_content() == f"evaluation image {of[place]:.0f}"
+    svg.click(position=at)
+    told_of(page, f"Evaluation image {of[place]:.0f}")
