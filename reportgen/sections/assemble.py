@@ -32,8 +32,8 @@ LARGE = 0.5
 """Values of layers for each byte that a page may have, from which on not all of them are drawn to see what they take: a
 rung that leaves layers out is drawn first, and tells what a value takes."""
 
-LEAST = 0.5
-"""A value takes at least so much of what one took on a rung that was drawn: other layers' compress otherwise."""
+ROOM = 2
+"""Times the size that a rung is expected to take that is not drawn: what other layers show may compress better."""
 
 
 class Pages:
@@ -54,16 +54,17 @@ class Pages:
     def within(self, max_size: int, size_of: Callable[[Document], int]) -> Document:
         """The document of which `size_of` is at most `max_size` bytes, as the first rung that fits has it.
 
-        Each rung is smaller than the one before, so that the first that fits is found by halving. A rung whose layers
-        would take far more than there is room for, by what those of another one took, is not drawn.
+        Each rung is smaller than the one before, so that the first that fits is found by halving. A rung that is
+        expected to be too large, by what the values of layers took on another one, is not drawn; of a large network
+        the next one that is expected to fit.
         """
-        values = [_values(self._context.limited(limits)) for limits in LADDER]
+        values = [max(_values(self._context.limited(limits)), 1) for limits in LADDER]
+        large = values[0] > LARGE * max_size
         fewer = next(rung for rung, limits in enumerate(LADDER) if limits.channels is not None)
-        low, high, rung = 0, len(LADDER) - 1, 0 if values[0] <= LARGE * max_size else fewer
-        best, least, all_of_it = None, 0.0, "none"
+        low, high, rung = 0, len(LADDER) - 1, fewer if large else 0
+        best, all_of_it = None, "none"
         while low <= high:
             made = self._noted(LADDER[rung], max_size, all_of_it)
-            least = max(least, LEAST * self._of_layers(LADDER[rung]) / max(values[rung], 1))
             far = _in_pictures(made)
             size = far if far > FAR * max_size else size_of(made)
             if size <= max_size:
@@ -72,10 +73,14 @@ class Pages:
                 low = rung + 1
             if rung == 0 and far <= FAR * max_size:
                 all_of_it = megabytes(size * 1.05).replace(NBSP, "")
-            # Without a page that fits, the smallest one is drawn in any case.
-            while low < high + (best is not None) and not LADDER[low].levels and values[low] * least > max_size:
+            each = self._of_layers(LADDER[rung]) / values[rung]
+            # Without a page that fits, the smallest one is drawn in any case; fewer colours take an unknown share.
+            while each and low < high + (best is not None) and LADDER[low].levels == LADDER[rung].levels:
+                alike = large and LADDER[low].layers == LADDER[rung].layers
+                if size + each * (values[low] - values[rung]) <= (1 if alike else ROOM) * max_size:
+                    break
                 low += 1
-            rung = (low + high) // 2
+            rung = low if large else (low + high) // 2
         if best is not None:
             return best
         rest = f" It still has {megabytes(size)}: nothing more can be left out."

@@ -30,7 +30,7 @@ class Limits:
     sample pictures each, `moving` whether the embedding is animated, `thumbnails` the bytes of the pictures of each
     kind of examples that the page tells of one by one: 0 leaves their pictures out, None the examples too.
     `heatmap` is the width and height of a kernel's picture, in pixels; heatmaps of activations keep to
-    twice the width where it is small.
+    its width where it is small.
     """
 
     numbers: bool = True

@@ -245,7 +245,7 @@ def columns(context: PageContext, layer: Layer) -> int:
 def _together(context: PageContext, layer: Layer) -> tuple[int, str]:
     """How many channels a column of the layer's heatmap stands for, and a sentence on it to add."""
     width = context.limits.heatmap[0]
-    together = -(-layer.channels // (WIDEST if width == HEATMAP[0] else 2 * width))
+    together = -(-layer.channels // (WIDEST if width == HEATMAP[0] else width))
     said = f" A column stands for {together} channels and shows the value furthest from zero." if together > 1 else ""
     return together, said
 

@@ -9,6 +9,7 @@ from reportgen.core.pictures import are_pictures, to_pixels
 from reportgen.core.report import Mosaic
 from reportgen.core.run import LazyArray
 from reportgen.figures.mosaic import mosaic
+from reportgen.figures.photo import SMALL, photos
 
 
 def image_mosaic(
@@ -22,7 +23,10 @@ def image_mosaic(
         tiles = tiles[..., 0]
     if tiles.ndim == 3:
         return mosaic(tiles, low, high, **layout)
-    return mosaic(to_pixels(tiles, shades), 0, 255, **layout)  # a mosaic takes colours from 0 to 255
+    pixels = to_pixels(tiles, shades)  # a mosaic takes colours from 0 to 255
+    if max(pixels.shape[1:3]) > SMALL and np.isfinite(pixels).all():
+        return photos(pixels, **{name: value for name, value in layout.items() if name != "gap"})
+    return mosaic(pixels, 0, 255, **layout)
 
 
 def colors(pixels: np.ndarray) -> np.ndarray:

@@ -162,8 +162,8 @@ def test_layers_are_kept_that_changed_most_or_died(run) -> None:
     assert left_out(Limits(layers=48), 10, 4, layers=9) == []
 
 
-def test_the_rung_is_found_by_halving_and_nothing_is_built_twice(run) -> None:
-    from reportgen.sections.assemble import Pages
+def test_the_rung_is_found_by_halving_and_nothing_is_built_twice(run, monkeypatch) -> None:
+    from reportgen.sections import assemble
     from reportgen.sections.spec import SectionSpec
 
     begun: list[Limits] = []
@@ -173,7 +173,8 @@ def test_the_rung_is_found_by_halving_and_nothing_is_built_twice(run) -> None:
         return Section("one", "One", "", (Text("x" * (1000 * (page.limits.channels or 999))),))
 
     page = context(run)
-    pages = Pages(page, [SectionSpec(build_one, shrinks=("channels",))], "t")
+    monkeypatch.setattr(assemble, "LARGE", 1e9)
+    pages = assemble.Pages(page, [SectionSpec(build_one, shrinks=("channels",))], "t")
     for most, left in ((500_000, 64), (63_999, 32), (5_000, 4)):
         begun.clear()
         made = pages.within(most, lambda d: sum(len(s.blocks[0].text) for s in d.sections))
@@ -202,6 +203,20 @@ def test_of_a_large_network_not_all_is_drawn_to_see_that_it_is_too_large(run, mo
     most = nothing + int((size(whole) - nothing) * 0.4)
     begun.clear()
     monkeypatch.setattr(assemble, "LARGE", 0)
+    monkeypatch.setattr(assemble, "ROOM", 1)
     made = assemble.Pages(page, [spec]).within(most, size)
     assert begun[0].layers and LADDER[0] not in begun and size(made) <= most
     assert "All of it: --max-size none" in made.omitted
+
+
+def test_photographs_are_encoded_as_such_and_values_are_not() -> None:
+    from reportgen.sections.pixels import image_mosaic
+
+    large = np.random.default_rng(0).random((2, 80, 80, 3)).astype(np.float32)
+    layout = {"labels": ["a", "b"], "columns": 1, "gap": 2}
+    photographs, small = (image_mosaic(images, [0, 1], (0.0, 1.0), **layout) for images in (large, large[:, :40, :40]))
+    grey = image_mosaic(large[..., :1], [0, 1], (0.0, 1.0), **layout)
+    assert photographs.raster.mime == "image/webp" and photographs.labels == ("a", "b")
+    assert small.raster.mime == grey.raster.mime == "image/png"
+    large[0, 0, 0] = np.nan
+    assert image_mosaic(large, [0, 1], (0.0, 1.0), **layout).raster.mime == "image/png"
