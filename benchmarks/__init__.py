@@ -12,6 +12,7 @@ BENCHMARKS = (
     "building",
     "many",
     "large",
+    "opening",
     "comparing",
     "pictures",
     "drawing",

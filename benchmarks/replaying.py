@@ -1,19 +1,20 @@
 """`replay` of 20 checkpoints of the four-conv network, against a loop that restores and evaluates them by itself.
 
-What limits it, in seconds of processor time for 20 checkpoints and 1,000 images (2 cores, jax 0.10.2), of 19 against
-3.8 of the bare loop:
+What limits it, in seconds of processor time for 20 checkpoints and 1,000 images (2 cores, jax 0.10.2), of 8.8 against
+3.3 of the bare loop:
 
-    the examples that each channel responds to most   12      as `reportgen train` keeps them; `Keep()` does not
-    evaluating, every layer captured and reduced       5.1    the plain pass: 2.5
-    reading each checkpoint, twice                     1.1    Orbax: 1.3
-    tracing and compiling                              0.6
-    digests and sketches                               0.3
+    evaluating, every layer captured and reduced       6.0    the plain pass: 2.3
+    the examples that each channel responds to most    1.9    as `reportgen train` keeps them; `Keep()` does not
+    reading each checkpoint, beside an evaluation      0.4    Orbax: 1.0
+    tracing                                            0.4
+    digests and sketches                               0.1
 
 XLA compiles the plain pass into one fusion whose values never leave the cache. A captured value has to be written out,
 and the fusion ends there: that alone, without any reduction, doubles the time (returning all layers takes 2.2 of it).
 Reducing what is there costs little, all of it in arrays of all layers. Tried without a gain: `optimization_barrier`
-around captured values, one reduction for sum, least and largest, batches of 10 to 200, `lax.map` over parts of a batch.
-Evaluating the loss by a pass of its own took 2.5 more, and arrays for each layer 0.9.
+around captured values, one reduction for sum, least and largest, `lax.map` over parts of a batch.
+Evaluating the loss by a pass of its own took 2.5 more, and arrays for each layer 0.9. Calls that need more than some
+32 MB took 1.4 of the time for the same images: they have their memory from the system anew, page by page.
 """
 
 from collections.abc import Callable, Iterator

@@ -4,11 +4,11 @@ tokens = token_leaf(leaves(inputs))
 """
 
 import functools
+import operator
 from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from reportgen.core.examples import is_mask
@@ -38,10 +38,10 @@ def token_leaf(inputs: Mapping[str, Any]) -> Any | None:
     return candidates[0] if len(candidates) == 1 and candidates[0].ndim == 2 else None
 
 
-def unmasked(inputs: Mapping[str, Any], shape: Shape) -> jax.Array:
-    """[example, time]: where every mask among the inputs is not 0; everywhere without one."""
+def unmasked(inputs: Mapping[str, Any], shape: Shape) -> Any:
+    """[example, time]: where every mask among the inputs is not 0; everywhere without one. NumPy's for NumPy's."""
     masks = [leaf.astype(bool) for name, leaf in inputs.items() if is_mask(name) and leaf.shape == shape]
-    return functools.reduce(jnp.logical_and, masks, jnp.ones(shape, bool))
+    return functools.reduce(operator.and_, masks, np.ones(shape, bool))
 
 
 def like_an_input(inputs: Mapping[str, Any], shape: Shape) -> Any | None:

@@ -66,7 +66,7 @@ def task_of(
     """
     count = int(jax.tree.leaves(batch.inputs)[0].shape[0])
     few = jax.tree.map(lambda leaf: leaf[:2], batch.inputs)
-    output = jax.eval_shape(lambda v, x: capture(v, x)[0], variables, few)
+    output = jax.eval_shape(capture.forward.plain, variables, few)
     facts = Facts(
         outputs={
             name: (count, *leaf.shape[1:])
@@ -102,7 +102,7 @@ def _is_causal(capture: Capture, variables: Any, inputs: Any) -> bool:
     other = np.array(tokens[longest])
     other[last] = tokens[longest, 0] if tokens[longest, 0] != other[last] else (other[last] + 1) % (tokens.max() + 1)
     pair = jax.tree.map(lambda leaf: np.stack([leaf[longest], other if leaf is tokens else leaf[longest]]), inputs)
-    outputs = named_leaves(jitted(lambda v, x: capture(v, x)[0])(variables, pair))
+    outputs = named_leaves(jitted(capture.forward.plain)(variables, pair))
     found = [np.asarray(leaf, np.float32) for leaf in outputs.values() if leaf.shape[:2] == (2, tokens.shape[1])]
     differs = [
         ~np.isclose(one[0], one[1], rtol=1e-4, atol=1e-5).reshape(tokens.shape[1], -1).all(axis=1) for one in found
