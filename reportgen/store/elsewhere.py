@@ -56,6 +56,15 @@ class RunSpool:
     def __str__(self) -> str:
         return self.place.url
 
+    @property
+    def left(self) -> bool:
+        """Whether a recording left its run on this machine, and not only fetched one to go on with."""
+        return self._read_claim() is not None and layout.is_header(self.folder / layout.RUN_FILE)
+
+    def holds_a_run(self) -> bool:
+        """Whether there is a run to go on with, here or there."""
+        return self.left or self.place.read(layout.RUN_FILE) is not None
+
     def prepare(self, *, overwrite: bool, resume: bool) -> None:
         """See that a recording may begin; of a run that is to go on, fetch it where this machine does not have it.
 
@@ -64,7 +73,7 @@ class RunSpool:
         """
         if self._there is not None:
             return
-        files, left = self.place.files(), layout.is_header(self.folder / layout.RUN_FILE)
+        files, left = self.place.files(), self.left
         claim, own = self.place.read(CLAIM) if CLAIM in files else None, self._read_claim()
         foreign = [name for name in sorted(files) if PurePosixPath(name).parts[0] not in layout.ENTRIES]
         if foreign:
@@ -179,7 +188,7 @@ def upload(url: str | Path) -> None:
     arrives.
     """
     spooled, _ = target(url)
-    if spooled is None or not layout.is_header(spooled.folder / layout.RUN_FILE):
+    if spooled is None or not spooled.left:
         raise NoRunError(f"nothing that was recorded to {url} is left on this machine to be uploaded", code="R101")
     spooled.prepare(overwrite=False, resume=True)
     spooled.begun(lambda: None)

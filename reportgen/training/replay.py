@@ -28,7 +28,7 @@ from reportgen.errors import ModelError, OptionError, RunError, RunExistsError, 
 from reportgen.inspection.network import initial_variables
 from reportgen.models import build as build_model
 from reportgen.record import Keep, Recorder, Start
-from reportgen.store import layout, open_run
+from reportgen.store import layout, open_run, target
 from reportgen.store.reader import read_header
 from reportgen.training.account import Facts, account, with_values
 from reportgen.training.metrics_file import read_metrics
@@ -56,7 +56,7 @@ def replay(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Run:
-    """Record the run at `path` from the checkpoints of a training, and return it.
+    """Record the run at `path`, a folder or a URL, from the checkpoints of a training, and return it.
 
     checkpoints     a folder, a glob pattern, a `Checkpoint` that says how they are read, or (step, variables) one after
                     the other, with variables as the recorder takes them
@@ -74,7 +74,7 @@ def replay(
     evaluation, where the output is a score per class. Raises subclasses of ReportgenError; what is found wrong
     before the first checkpoint is recorded leaves `path` untouched.
     """
-    path = lasting_path(path)
+    url, (spool, path) = path, target(path, shown=progress)
     expect("steps", steps, str | None, 'a text such as "0,1000:10000:500"')
     expect("keep", keep, Keep, "a Keep(...)")
     skip_bad, overwrite = truth("skip_bad", skip_bad), truth("overwrite", overwrite)
@@ -96,11 +96,13 @@ def replay(
         name, entries = "the checkpoints handed over", reader.given(checkpoints)
     config = {**given.config, "model": model if isinstance(model, str) else type(network).__name__, "checkpoints": name}
     rows = {} if metrics is None else read_metrics(local_path(metrics))
+    if spool is not None:
+        spool.prepare(overwrite=overwrite, resume=not overwrite and spool.holds_a_run())
     done = None if overwrite else _done(path, config)
 
     def begin(variables: Any, start: Start) -> Recorder:
         return Recorder(
-            path,
+            spool or path,
             network,
             variables,
             **given.batches,
@@ -115,7 +117,7 @@ def replay(
 
     with Bar("replay", reader.count, "checkpoint", shown=progress) as bar:
         _Replay(given, reader).record(entries, done, rows, begin, bar)
-    return open_run(path)
+    return open_run(url)
 
 
 class _Replay:

@@ -15,7 +15,6 @@ from reportgen import (
     landscape,
     load_dataset,
     open_run,
-    replay,
     upload,
 )
 from reportgen.core.paths import lasting_path, local_path, url_of
@@ -112,7 +111,6 @@ def test_a_working_directory_that_is_gone_is_said(monkeypatch: pytest.MonkeyPatc
         lambda url: inspect("lenet", [url]),
         lambda url: inspect("lenet", url),
         lambda url: RunWriter(url, {}),
-        lambda url: replay([], "lenet", url),
         lambda url: landscape(url),
         lambda url: build_site(["x"], url),
     ],

@@ -81,7 +81,7 @@ def test_memory_stays_bounded_while_the_disk_is_slower_than_the_training(tmp_pat
     waiting = copies() - before
     assert settled < 20
     # What waits, what is being written, and what the loop is about to hand over.
-    assert 0 < waiting <= recording._background._work.maxsize + 2
+    assert 0 < waiting <= recording._background._capacity + 2
     assert waiting <= 12
     allowed.set()
     thread.join()

@@ -12,9 +12,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import reportgen
 from reportgen import Keep, Recorder, open_run, train
+from reportgen.cli import cli
 from reportgen.errors import NoRunError, OptionError, RunError, RunExistsError
 from reportgen.inspection import from_run
 from reportgen.record import Start
@@ -221,6 +223,19 @@ def test_what_another_machine_did_since_is_not_written_over(memory, monkeypatch,
     assert len(open_run(RUN).snapshots) == 8
 
 
+def test_what_was_fetched_and_not_gone_on_with_is_fetched_again(memory):
+    train(RUN, tiny_dataset(), tiny_model(), epochs=1)
+    with pytest.raises(OptionError, match="nothing is left to do"):
+        train(RUN, tiny_dataset(), tiny_model(), epochs=1, resume=True)
+    train("memory://runs/b", tiny_dataset(), tiny_model(), epochs=2)
+    for name in names(memory):
+        memory.rm_file(f"/runs/a/{name}")
+    for name in names(memory, "/runs/b"):  # as another machine left it
+        memory.pipe_file(f"/runs/a/{name}", memory.cat_file(f"/runs/b/{name}"))
+    train(RUN, tiny_dataset(), tiny_model(), epochs=3, resume=True)
+    assert list(open_run(RUN).snapshots) == list(range(10))
+
+
 def test_a_recorder_that_is_dropped_uploads_too(memory):
     recorder = Recorder(RUN, MODEL, VARIABLES, **DATA)
     recorder.step(scaled(1))
@@ -347,3 +362,25 @@ def test_copies_that_nobody_reads_are_deleted(memory, monkeypatch):
     copy = open_run(RUN).path
     monkeypatch.setattr(cache, "UNUSED", -1.0)
     assert open_run("memory://runs/b").path.exists() and not copy.exists()
+
+
+def test_a_replay_is_recorded_elsewhere_and_goes_on_there(memory, tmp_path):
+    def replayed(*steps, **how):
+        series = [(step, {"params": scaled(step)}) for step in steps]
+        return reportgen.replay(series, MODEL, RUN, **DATA, **how)
+
+    assert list(replayed(1, 2).snapshots) == [1, 2]
+    shutil.rmtree(tmp_path / "remote")
+    assert list(replayed(1, 2, 3).snapshots) == [1, 2, 3]
+    assert list(replayed(4, overwrite=True).snapshots) == [4]
+    recorded("memory://runs/b")
+    with pytest.raises(RunExistsError):
+        reportgen.replay([(1, {"params": scaled(1)})], MODEL, "memory://runs/b", **DATA)
+
+
+def test_the_command_line_takes_urls(memory):
+    recorded(RUN)
+    for arguments, said in (("-o memory://pages/a.html", "a.html ("), ("-o memory://pages/md --format md", "md (")):
+        done = CliRunner().invoke(cli, ["build", RUN, *arguments.split(), "--embedding", "pca"], catch_exceptions=False)
+        assert done.exit_code == 0 and f"memory://pages/{said}" in done.stdout, done.output
+    assert names(memory, "/pages") >= {"a.html", "md/report.md"}
