@@ -1,6 +1,6 @@
 """A folder of this machine that one thread takes elsewhere while it is written.
 
-    spool = Spool(place, folder, ("snapshots", "steps.jsonl", "run.json"), there={}, last=lambda: None)
+    spool = Spool(place, folder, ("snapshots", "steps.jsonl", "run.json"), {}, sign="steps.jsonl", last=...)
     spool.start()
     ...                                  # files appear in the folder, grow and go
     spool.finish()                       # what is there now is the last
@@ -67,8 +67,9 @@ class Spool:
     """Takes the files of `folder` to a place: those in `order`, which are names of files and of folders in it.
 
     `there` says of the files that are there what they were made of, None where that is not known; `last` is done when
-    all has arrived, in the thread and as persistently as the rest. `shown` is whether `wait` says on standard error
-    how far it is. Raises RunError where another spool has the folder.
+    all has arrived, in the thread and as persistently as the rest. Until the file `sign` has something in it, or the
+    spool is to finish, the last of `order` waits. `shown` is whether `wait` says on standard error how far it is.
+    Raises RunError where another spool has the folder.
     """
 
     def __init__(
@@ -79,10 +80,11 @@ class Spool:
         there: Mapping[str, Mark | None],
         last: Callable[[], None],
         *,
+        sign: str,
         shown: bool = True,
     ):
         self.place, self.folder = place, folder
-        self._order, self._there, self._last, self._shown = order, dict(there), last, shown
+        self._order, self._there, self._last, self._sign, self._shown = order, dict(there), last, sign, shown
         self._asked: SimpleQueue[None] = SimpleQueue()
         self._finishing = self._over = self._left = False
         self._moved, self._problem = time.monotonic(), ""
@@ -158,7 +160,7 @@ class Spool:
                 self._sleep(max(PAUSE, took))
             finishing, began = self._finishing, time.monotonic()
             with tempfile.TemporaryDirectory(prefix="staged-", dir=self.folder.parent) as staged:
-                self._round(Path(staged))
+                self._round(Path(staged), finishing)
             took = time.monotonic() - began
             if finishing:
                 self._persistently(self._last)
@@ -170,11 +172,13 @@ class Spool:
         with suppress(Empty):
             self._asked.get(timeout=seconds)
 
-    def _round(self, staged: Path) -> None:
+    def _round(self, staged: Path, finishing: bool) -> None:
         """Take up what has changed since the last round, then delete what has gone."""
         present = self._persistently(lambda: list(self._taken(staged))) or []
         gone = sorted(self._there.keys() - {each.name for each in present})
         changed = [each for each in reversed(present) if self._there.get(each.name) != each.mark]
+        if not finishing and not any(each.name == self._sign and each.mark[0] for each in present):
+            changed = [each for each in changed if each.name != self._order[-1]]
         self._done, self._of = 0, len(changed)
         for each in changed:
             if each.name == self._order[-1]:

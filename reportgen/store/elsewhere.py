@@ -130,7 +130,9 @@ class RunSpool:
 
     def begun(self, make: Callable[[], T]) -> T:
         """What `make` returns; from then on what is in the folder is uploaded. Raises as `opened` does."""
-        spool = Spool(self.place, self.folder, ORDER, self._there or {}, self._done, shown=self._shown)
+        spool = Spool(
+            self.place, self.folder, ORDER, self._there or {}, self._done, sign=layout.EPOCHS_FILE, shown=self._shown
+        )
         try:
             if self._overwrite:
                 shutil.rmtree(self.folder, ignore_errors=True)

@@ -21,7 +21,7 @@ from reportgen.errors import NoRunError, OptionError, RunError, RunExistsError
 from reportgen.inspection import from_run
 from reportgen.record import Start
 from reportgen.remote import Place, kept_folder, place_of, spool
-from reportgen.store import layout
+from reportgen.store import RunWriter, layout
 from tests.conftest import tiny_dataset, tiny_model
 from tests.remote.nets import DATA, MODEL, VARIABLES, recorded, scaled
 
@@ -97,6 +97,26 @@ def test_whatever_has_arrived_opens(memory, monkeypatch):
     assert not wrong
     assert opened[-1] == 25 and len(set(opened)) >= 4 and opened == sorted(opened)
     assert open_run(RUN).status == "finished"
+
+
+def test_a_run_is_not_announced_before_its_first_state_is_there(memory, monkeypatch):
+    sent, put = [], Place.put
+    monkeypatch.setattr(Place, "put", lambda self, file, name, *more: (put(self, file, name), sent.append(name))[0])
+    record = RunWriter.record
+
+    def late(self, *what, **how):
+        for _ in range(2000):  # until rounds have gone by
+            if "data.safetensors" in sent:
+                break
+            time.sleep(0.01)
+        time.sleep(0.2)
+        sent.append("written")
+        record(self, *what, **how)
+
+    monkeypatch.setattr(RunWriter, "record", late)
+    recorded(RUN, steps=1)
+    assert sent.index("written") < sent.index("run.json")
+    assert list(open_run(RUN).snapshots) == [0, 1]
 
 
 def test_a_run_that_is_read_again_is_fetched_where_it_has_changed(memory, monkeypatch):
