@@ -229,9 +229,9 @@ def align(layout: Layout, onto: Layout) -> Layout:
 
 
 def movement(before: Layout, after: Layout) -> float | None:
-    """Mean distance between [n, 2] positions before and after / RMS radius after; None for radius 0."""
-    radius = _radius(after - after.mean(axis=0))
-    return float(np.linalg.norm(after - before, axis=1).mean() / radius) if radius > 0 else None
+    """Mean distance between [n, 2] positions before and after / RMS radius after; None for one of rounding alone."""
+    radius, moved = _radius(after - after.mean(axis=0)), float(np.linalg.norm(after - before, axis=1).mean())
+    return moved / radius if radius > 1e-6 * max(moved, float(np.abs(after).max())) else None
 
 
 def _matching(frames: list[np.ndarray], labels: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:

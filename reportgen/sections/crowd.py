@@ -242,8 +242,11 @@ def _top(run: Run, groups: tuple[Group, ...]) -> tuple[np.ndarray, np.ndarray] |
     )
 
 
-def _places(run: Run, found: Embedding, groups: tuple[Group, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """(positions [frame, example, 2], neighbours [rank, example]); who did not shape the layout is placed in it."""
+def _places(run: Run, found: Embedding, groups: tuple[Group, ...]) -> tuple[np.ndarray, np.ndarray | None]:
+    """(positions [frame, example, 2], neighbours [rank, example]); who did not shape the layout is placed in it.
+
+    Where all vectors are equal in the end, no example is nearer than another.
+    """
     count = len(found.points)
     positions, seen = [found.frames], list(run.observations.values())
     last = seen[-1].vectors["embedding"][found.points].astype(np.float64)
@@ -264,4 +267,4 @@ def _places(run: Run, found: Embedding, groups: tuple[Group, ...]) -> tuple[np.n
                 lowest[there] = nearest(last, rank, vectors.astype(np.float64))[0]
         positions.append(frames)
         near.append(lowest)
-    return np.concatenate(positions, axis=1), np.concatenate(near).T
+    return np.concatenate(positions, axis=1), np.concatenate(near).T if np.ptp(last, axis=0).any() else None

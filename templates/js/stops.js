@@ -4,7 +4,7 @@
   const stops = [...document.querySelectorAll(".scroll[tabindex]")].filter((box) => !box.querySelector(".tiles"));
   const fitted = new ResizeObserver((entries) => {
     for (const { target } of entries) {
-      if (target.scrollWidth > target.clientWidth + 1) target.tabIndex = 0;
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
       else target.removeAttribute("tabindex");
     }
   });

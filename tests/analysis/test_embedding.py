@@ -93,6 +93,7 @@ def test_movement_is_the_mean_distance_by_the_radius():
     square = np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
     assert movement(square + np.array([3, 4]), square) == pytest.approx(5 / np.sqrt(2))
     assert movement(square, np.ones((4, 2))) is None
+    assert movement(square, 3 + 1e-15 * square) is None, "a radius that is only rounding"
 
 
 def test_pca_is_one_linear_map(digits):

@@ -112,6 +112,10 @@ def test_a_collapsed_network_has_no_strongest_channel_and_no_layout(documents):
     assert finding(document, "maps").endswith("In conv/relu, every value is 0 on probe 0 (0).")
     assert not [caption for caption in captions(document) if "largest value, 0" in caption or " 0 to 0" in caption]
     assert any(caption.endswith(" Every value is 0.") for caption in captions(document))
+    worst = next(
+        b for part in document.sections for b in walk(part.blocks) if getattr(b, "name", "") == "examples-worst"
+    )
+    assert not [column for column in worst.columns if column.startswith("Nearest")], "all are equally near"
     assert "are dead after epoch 3" in " ".join(document.warnings)
     assert finding(document, "parameters").split(" changed most: by ")[1].split(" of")[0].count(",") <= 2
 
