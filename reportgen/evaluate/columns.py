@@ -45,8 +45,10 @@ class Columns:
     def row_maxima(self) -> Lists:
         """[example, row, channel]: the largest value of each row of positions [example, *position, channel]."""
         count, *space, channels = self.values.shape
-        *_, width = space or (1,)
-        rows = self.values.reshape(count, -1, width, channels).max(axis=2, initial=-jnp.inf)
+        if not space:
+            alone: Lists = self.values[:, None]
+            return alone
+        rows = self.values.reshape(count, -1, space[-1], channels).max(axis=2, initial=-jnp.inf)
         # Several reducers go on from these; XLA would rather begin at the values again, once for each of them.
         found: Lists = jax.lax.optimization_barrier(rows)
         return found
