@@ -33,7 +33,7 @@ def url_of(given: str | os.PathLike[str]) -> str | None:
         raise OptionError(
             f"{text} is a URL of which pathlib has taken a slash away: give it as text, as in {found[0]}/…", code="O109"
         )
-    return text.rstrip("/")
+    return found[0] + text[found.end() :].rstrip("/")
 
 
 def local_path(given: str | os.PathLike[str]) -> Path:

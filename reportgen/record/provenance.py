@@ -12,8 +12,9 @@ import sys
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import jax
 
@@ -52,10 +53,12 @@ OURS = frozenset({"--key"})
 def command(argv: Sequence[str]) -> str | None:
     """The command that runs this program; None where nobody gave one, as in a notebook.
 
-    Folders are left out of absolute paths, and so are the values of options that sound secret.
+    Folders are left out of absolute paths, places out of URLs, and so are the values of options that sound secret.
 
     >>> command(["/home/me/bin/reportgen", "train", "-o", "runs/a"]), command(["/tmp/x.py", "--api-key=1", "/data/b"])
     ('reportgen train -o runs/a', 'python x.py --api-key=… b')
+    >>> command(["reportgen", "train", "-o", "s3://bucket/runs/a"])
+    'reportgen train -o a'
     """
     program = Path(argv[0] if argv else "")
     if program.name in ("", "-c", "-", "ipykernel_launcher.py"):
@@ -82,6 +85,8 @@ def _is_secret(option: str, known: Set[str]) -> bool:
 
 
 def _without_folders(word: str) -> str:
+    if "://" in word:
+        return PurePosixPath(urlsplit(word).path).name or "…"
     return Path(word).name if word.startswith(("/", "~")) or Path(word).is_absolute() else word
 
 

@@ -10,8 +10,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from reportgen.core.files import LISTING, listed
+from filelock import FileLock
+
+from reportgen.core.files import LISTING, listed, write
 from reportgen.core.paths import local_path
+from reportgen.errors import ReportgenError
 from reportgen.remote.place import kept_folder, place_of
 
 
@@ -30,15 +33,32 @@ def delivered(target: str | Path, *, is_folder: bool = False) -> Iterator[Path]:
     folder = path if is_folder else path.parent
     if not is_folder:
         place = replace(place, url=place.url.rpartition("/")[0], root=place.root.rpartition("/")[0])
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    before = place.read(LISTING)
-    if before is not None:
-        (folder / LISTING).write_bytes(before)
-    earlier = listed(folder)
-    yield path
-    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-    for name in sorted(names, key=lambda name: name == LISTING):
-        if name != LISTING or (folder / name).read_bytes() != before:
-            place.send(folder / name, name)
-    place.delete(sorted(earlier - listed(folder)))
+    with _own(folder):
+        before = place.read(LISTING)
+        if before is not None:
+            write(folder / LISTING, before)
+        earlier = listed(folder)
+        yield path
+        names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+        for name in sorted(names, key=lambda name: name == LISTING):
+            if name != LISTING or (folder / name).read_bytes() != before:
+                place.send(folder / name, name)
+        gone = sorted(earlier - listed(folder))
+        place.tried("written", lambda: place.delete(gone))
+
+
+@contextmanager
+def _own(folder: Path) -> Iterator[None]:
+    """Within, the folder is empty at first, and no other build's; another build of the same waits."""
+    kept = folder.parent
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(kept / f"{folder.name}.lock")
+        lock.acquire()
+    except OSError as error:
+        raise ReportgenError(f"{kept} can't be written into: {error.strerror or error}", code="F105") from error
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    finally:
+        lock.release()

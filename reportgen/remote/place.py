@@ -141,7 +141,9 @@ def place_of(given: str | os.PathLike[str]) -> Place | None:
     with naming_the_extra():
         import fsspec
         from fsspec.registry import known_implementations
-    protocol = url.partition(":")[0]
+    protocol, _, rest = url.partition(":")
+    if not rest.startswith("//"):
+        raise OptionError(f"{url} is a chain of file systems: give the URL of the place alone", code="O109")
     try:
         system, root = fsspec.core.url_to_fs(url)
     except ImportError as error:

@@ -55,6 +55,7 @@ def test_urls_are_no_local_paths(url: str | os.PathLike[str]) -> None:
 
 def test_a_url_is_told_from_a_path() -> None:
     assert url_of("s3://bucket/runs/a/") == "s3://bucket/runs/a"
+    assert url_of("memory://") == "memory://" and url_of("memory:///") == "memory://"
     assert url_of(Remote()) == url_of(epath.Path("gs://bucket/run")) == "gs://bucket/run"
     for local in ("runs/a", "C:/runs", "runs/12:30", "~/a", Path("a"), epath.Path("/tmp/a"), 3, None):
         assert url_of(local) is None  # type: ignore[arg-type]

@@ -362,6 +362,8 @@ for use in (reportgen.open_run, reportgen.build, reportgen.upload, lambda url: s
 
 
 def test_a_url_of_no_known_kind_is_refused():
+    with pytest.raises(OptionError, match="simplecache::memory://x is a chain of file systems"):
+        place_of("simplecache::memory://x")
     with pytest.raises(OptionError, match="nowhere://x is no URL that is read or written"):
         place_of("nowhere://x")
 
