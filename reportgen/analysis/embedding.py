@@ -283,7 +283,9 @@ def _projection(frame: Points, basis: Plane) -> Projection:
 def _principal(rows: Points) -> Plane:
     """The first two principal directions [d, 2] of centred rows, the largest loading of each positive."""
     width = rows.shape[1]
-    if width <= 1024:
+    if 4 * len(rows) < width:
+        leading = np.linalg.svd(rows, full_matrices=False)[2][:2].T  # far less than the products of all columns
+    elif width <= 1024:
         _, directions = np.linalg.eigh(rows.T @ rows)
         leading = directions[:, ::-1][:, :2]
     else:

@@ -204,23 +204,29 @@ def _mosaic(laid_out: KernelTiles, low: float, high: float, kept: list[int], lim
 def _first_layer(context: PageContext) -> Layer | None:
     """The first layer with a kernel, where its weights can be shown in the input's own three colours."""
     for layer in context.network.layers.values():
-        kernel = _kernel(context, layer)
-        if kernel is not None:
-            tall, wide, inputs = kernel.shape[:3] if kernel.ndim == 4 else (1, 1, 0)
+        if (name := _largest(context, layer)) is not None:
+            shape = context.now.forms[name].shape
+            tall, wide, inputs = shape[:3] if len(shape) == 4 else (1, 1, 0)
             return layer if inputs == 3 and (tall, wide) != (1, 1) and context.size is not None else None
     return None
 
 
-def _kernel(context: PageContext, layer: Layer) -> np.ndarray | None:
-    """The layer's largest parameter of two axes or more."""
-    own = [name for name, shape in layer.params.items() if is_kernel(name, shape) and name in context.now.params]
-    return np.asarray(context.now.params[max(own, key=lambda n: np.prod(layer.params[n]))]) if own else None
+def _largest(context: PageContext, layer: Layer) -> str | None:
+    """The name of the layer's largest parameter of two axes or more."""
+    own = [name for name, shape in layer.params.items() if is_kernel(name, shape) and name in context.now.forms]
+    return max(own, key=lambda name: np.prod(layer.params[name])) if own else None
+
+
+def _kernel(context: PageContext, layer: Layer) -> np.ndarray:
+    """That parameter of a layer that has one."""
+    name = _largest(context, layer)
+    assert name is not None
+    return np.asarray(context.now.params[name])
 
 
 def _colored(context: PageContext, layer: Layer) -> Figure:
     """The first convolution's filters as colours."""
     kernel = _kernel(context, layer)
-    assert kernel is not None
     low, high = symmetric(kernel)
     tiles = np.moveaxis(kernel, -1, 0).astype(np.float64)
     stated = context.probe.preprocessing
@@ -242,7 +248,6 @@ def _colored(context: PageContext, layer: Layer) -> Figure:
 
 def _largest_filter(context: PageContext, layer: Layer) -> str:
     kernel = _kernel(context, layer)
-    assert kernel is not None
     norms = np.sqrt(np.square(kernel.astype(np.float64)).sum(axis=(0, 1, 2)))
     largest = int(np.nan_to_num(norms, nan=-1.0).argmax())
     height, width = kernel.shape[:2]
