@@ -159,12 +159,13 @@ class Spool:
             if not self._finishing:
                 self._sleep(max(PAUSE, took))
             finishing, began = self._finishing, time.monotonic()
-            with tempfile.TemporaryDirectory(prefix="staged-", dir=self.folder.parent) as staged:
-                self._round(Path(staged), finishing)
+            all_there = self._persistently(partial(self._round, finishing))
             took = time.monotonic() - began
-            if finishing:
+            if finishing and all_there:
                 self._persistently(self._last)
                 self._over = not self._left
+            elif finishing:
+                self._sleep(1.0)  # a file went while it was sent
         self._lock.release()
 
     def _sleep(self, seconds: float) -> None:
@@ -172,9 +173,13 @@ class Spool:
         with suppress(Empty):
             self._asked.get(timeout=seconds)
 
-    def _round(self, staged: Path, finishing: bool) -> None:
-        """Take up what has changed since the last round, then delete what has gone."""
-        present = self._persistently(lambda: list(self._taken(staged))) or []
+    def _round(self, finishing: bool) -> bool:
+        """Take up what has changed since the last round, and delete what has gone; whether all is there then."""
+        with tempfile.TemporaryDirectory(prefix="staged-", dir=self.folder.parent) as staged:
+            return self._sent(Path(staged), finishing)
+
+    def _sent(self, staged: Path, finishing: bool) -> bool:
+        present = list(self._taken(staged))
         gone = sorted(self._there.keys() - {each.name for each in present})
         changed = [each for each in reversed(present) if self._there.get(each.name) != each.mark]
         if not finishing and not any(each.name == self._sign and each.mark[0] for each in present):
@@ -186,6 +191,7 @@ class Spool:
             self._persistently(partial(self._send, each, staged / "sent"))
             self._done += 1
         self._persistently(partial(self._forget, gone))
+        return all(self._there.get(each.name) == each.mark for each in present)
 
     def _taken(self, staged: Path) -> Iterator[_Taken]:
         """The files in the opposite of the order.

@@ -212,6 +212,20 @@ def test_a_store_that_is_not_reached_at_the_end_loses_nothing(memory, monkeypatc
         reportgen.upload(RUN)
 
 
+def test_a_spool_is_deleted_only_after_all_of_it_has_arrived(memory, monkeypatch):
+    copy, missed = shutil.copyfile, []
+
+    def failing(source, target):
+        if "activations" in str(source) and len(missed) < 3:
+            missed.append(source)
+            raise FileNotFoundError(f"{target} is in a folder that somebody deleted")
+        return copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", failing)
+    recorded(RUN)
+    assert len(missed) == 3 and len(open_run(RUN).observations) == 2
+
+
 def test_what_was_left_is_gone_on_with(memory, monkeypatch):
     put = Place.put
     monkeypatch.setattr(spool, "PATIENCE", 0.1)
