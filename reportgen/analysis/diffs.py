@@ -151,7 +151,7 @@ def _together(means: Sequence[tuple[int, float | None]]) -> float | None:
 def _change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     # `non_finite` counts inf - inf and differences beyond float64.
     with np.errstate(invalid="ignore", over="ignore"):
-        change: np.ndarray = np.subtract(after, before, dtype=np.float64, casting="unsafe")
+        change: np.ndarray = after.astype(np.float64) - before.astype(np.float64)
     return change
 
 
