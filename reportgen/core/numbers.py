@@ -41,3 +41,13 @@ def decimals(value: float, places: int) -> str:
     ('−0.02', '0.00')
     """
     return f"{round(value, places) + 0.0:.{places}f}".replace("-", "−")
+
+
+def ordinal(number: int) -> str:
+    """The place of that number.
+
+    >>> ordinal(1), ordinal(2), ordinal(3), ordinal(4), ordinal(11), ordinal(22)
+    ('1st', '2nd', '3rd', '4th', '11th', '22nd')
+    """
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{ending}"

@@ -8,6 +8,8 @@ pace.spent(step, seconds)
 import os
 import time
 
+from reportgen.core.numbers import ordinal
+
 GRACE = 1.0
 """Seconds that recording may take before its share of the time is looked at."""
 
@@ -43,5 +45,5 @@ class Pace:
             return
         self.stride *= 2
         self._seconds, self._since = 0.0, time.monotonic()
-        self.note = f"after update {step:,} only every {self._every * self.stride:,}th, to take at most "
+        self.note = f"after update {step:,} only every {ordinal(self._every * self.stride)}, to take at most "
         self.note += f"{self._share:.2%}".replace(".00%", "%").replace("%", " % of the time")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.core.network import Layer, ReceptiveField
-from reportgen.core.numbers import short_number
+from reportgen.core.numbers import ordinal, short_number
 from reportgen.core.report import Figure, Table
 from reportgen.core.run import TopExamples
 from reportgen.figures.export import picture_export
@@ -14,7 +14,7 @@ from reportgen.figures.mosaic import mosaic
 from reportgen.figures.photo import photos
 from reportgen.sections.context import PageContext
 from reportgen.sections.tokens import pieces_of, token_inputs, visible
-from reportgen.sections.words import noun, ordinal, plural
+from reportgen.sections.words import noun, plural
 
 CHANNELS = 16
 """Channels of each layer whose patches are drawn."""

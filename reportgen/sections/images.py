@@ -3,7 +3,7 @@
 import numpy as np
 
 from reportgen.analysis.changes import differing_box
-from reportgen.core.numbers import short_number
+from reportgen.core.numbers import ordinal, short_number
 from reportgen.core.report import Block, Figure, FigureRow, Fold, Raster, Section
 from reportgen.figures.export import picture_export
 from reportgen.figures.mosaic import mosaic
@@ -14,7 +14,7 @@ from reportgen.sections.enlarged import pixels_of
 from reportgen.sections.options import Need
 from reportgen.sections.overlay import Frame, thumbnail
 from reportgen.sections.scale import layer_range
-from reportgen.sections.words import listed, ordinal, percent, plural
+from reportgen.sections.words import listed, percent, plural
 
 OPEN = 8
 """Images shown open; of more, the rest stand in a fold."""

@@ -98,7 +98,8 @@ def _finding(context: PageContext) -> str:
     text += f" for each of {len(names)} inputs." if len(names) > 1 else f" for {names[0]}."
     if context.limits.layers is not None and context.limits.layers < len(context.layers):
         text += f" {context.limits.layers} of {plural(len(context.layers), 'layer')} are drawn."
-    known = [(x, peak) for x in layers if (peak := strongest(context.stats[x.path])[0]) is not None]
+    several = [layer for layer in layers if np.prod(layer.shape) > 1]
+    known = [(x, peak) for x in several if (peak := strongest(context.stats[x.path])[0]) is not None]
     if known:
         layer, peak = known[-1]
         text += f" In {layer.path}, {peak_words(peak)} on {names[0]}."

@@ -55,7 +55,7 @@ def _part(name: str, prefix: str, document: Document, with_origin: bool, stated:
         figures, values = zip(*document.key_figures, strict=True)
         caption = f"Key figures of {name}."
         blocks.append(
-            Table(f"{prefix}-key-figures", caption, ("", *figures), ((name, *values),), "l" + "r" * len(values))
+            Table(f"{prefix}-key-figures", caption, ("Network", *figures), ((name, *values),), "l" + "r" * len(values))
         )
     if with_origin and document.origin:
         blocks.append(Text(document.origin))

@@ -129,15 +129,6 @@ def those(count: int, noun: str) -> str:
     return f"The {noun}" if count == 1 else f"The {plural(count, noun)}"
 
 
-def ordinal(number: int) -> str:
-    """
-    >>> ordinal(1), ordinal(2), ordinal(3), ordinal(4), ordinal(11), ordinal(22)
-    ('1st', '2nd', '3rd', '4th', '11th', '22nd')
-    """
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number:,}{ending}"
-
-
 def megabytes(size: float) -> str:
     """Bytes for reading, in the units that `--max-size` takes.
 

@@ -11,6 +11,7 @@ import pytest
 import reportgen
 from reportgen import build
 from reportgen.page.save import save
+from reportgen.sections.several import several
 from tests.browser.test_report import WCAG
 from tests.comparison import test_tasks as tasks
 from tests.sections.made import document
@@ -42,7 +43,7 @@ MADE = {
     "collapsed": lambda folder: build(recorded_run(folder / "run", 2, collapse=True), embedding="pca").document,
     "tokens": lambda folder: document(tasks.tokens(0.5, 1)),
     "dense": lambda folder: document(tasks.dense(0.5, 1)),
-    "regression": lambda folder: document(tasks.regression(0.5, 1)),
+    "networks": lambda folder: several({name: document(tasks.regression(0.5, 1)) for name in ("a", "b")}, "two", None),
 }
 
 
