@@ -55,12 +55,12 @@ def test_the_page_says_it_in_its_own_words(page):
     for channel, (left, right, covered, other) in EYES.items():
         told = re.search(
             rf"Channel {channel} of fire6/squeeze1x1/relu, from face.png to face-one-eye.png: of its \d peaks, the one "
-            r"on the left, at \(5, 5\), falls by ([\d.]+) % \(([\d.]+) to ([\d.]+)\); on the right, at \(5, 8\), stays "
-            r"within 1 % \(([\d.]+) to ([\d.]+)\)",
+            r"on the left, at \(5, 5\), falls by ([\d.]+) % \(([\d.,]+) to ([\d.,]+)\); on the right, at \(5, 8\), "
+            r"stays within 1 % \(([\d.,]+) to ([\d.,]+)\)",
             text,
         )
         assert told is not None
-        fall, *values = map(float, told.groups())
+        fall, *values = (float(number.replace(",", "")) for number in told.groups())
         assert fall == pytest.approx(100 * (1 - covered / left), abs=0.1) and fall > 40
         assert values == pytest.approx([left, covered, right, other], rel=1e-3)
 
