@@ -344,7 +344,7 @@ def _neighbours(context: PageContext, crowd: Crowd, near: Sequence[int]) -> str:
     """Neighbours by their labels, where they have any, else by their names."""
     if crowd.classes and len(crowd.truth):
         classes = _classes(context)
-        return ", ".join(classes[int(crowd.truth[place])] for place in near if crowd.truth[place] >= 0)
+        return ", ".join(classes[int(crowd.truth[at])] for at in near if crowd.truth[at] >= 0) or "not recorded"
     names = [name.rsplit(" ", 1) for name in (crowd.names[place] for place in near)]
     # Neighbours are embedded examples, all of one group.
-    return f"{names[0][0]}s {', '.join(number for _, number in names)}" if names else ""
+    return f"{names[0][0]}s {', '.join(number for _, number in names)}" if names else "not recorded"

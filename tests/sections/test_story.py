@@ -180,3 +180,12 @@ def test_the_limits_leave_out_pictures_first_and_then_all(run):
     assert all(group.pictures is None for group in less.groups)
     none = story.build(shown.limited(Limits(thumbnails=None)))
     assert block(none, Examples) is None and block(none, Table) is not None and block(none, Figure) is None
+
+
+def test_where_no_vector_was_recorded_the_table_says_so(run):
+    last = max(run.observations)
+    seen = run.observations[last]
+    few = replace(seen, vectors={**seen.vectors, "evaluation": seen.vectors["evaluation"][:0]})
+    table = block(story.build(context(replace(run, observations={**run.observations, last: few}))), Table)
+    nearest = next(place for place, name in enumerate(table.columns) if name.startswith("Nearest in"))
+    assert {row[nearest] for row in table.rows} == {"not recorded"}
