@@ -69,6 +69,7 @@ LONGEST = (
     "test_cli",
     "inspection/",
     "reliability/",
+    "remote/",
 )
 
 
