@@ -95,7 +95,7 @@ def calls(folder, tmp_path):
         def call(**given):
             made = kind(**{**usual, **given})
             longer = (
-                dataclasses.replace(report, document=dataclasses.replace(report.document, sections=(made,)), whole=None)
+                dataclasses.replace(report, document=dataclasses.replace(report.document, sections=(made,)), draw=None)
                 if kind is reportgen.Section
                 else report.with_section("more", made)
             )

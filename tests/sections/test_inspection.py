@@ -122,7 +122,7 @@ def test_an_inspection_page_comes_down_to_a_size(saved):
     small = inspect(max_size=int(0.85 * whole))
     assert len(html(small.document).encode()) <= 0.85 * whole
     assert "feature maps of 1 of 2 probe images" in small.omitted
-    assert len(html(small._whole).encode()) == whole
+    assert len(html(small.whole).encode()) == whole
 
 
 def test_what_is_enlarged_gives_way_to_the_size():
