@@ -129,6 +129,13 @@ def test_labels_with_an_axis_of_1_are_labels(tmp_path):
     assert open_run(tmp_path / "run").batch("evaluation").labels.tolist() == Y.tolist()
 
 
+def test_an_evaluation_of_other_inputs_than_the_probe(tmp_path):
+    net = nn.Sequential([lambda x: x.reshape(len(x), -1), nn.Dense(3)])
+    variables = net.init(jax.random.key(0), X[:1])
+    with pytest.raises(ReportgenError, match="the inputs are a dict of image, label: give what the model takes"):
+        Recorder(tmp_path / "run", net, variables, probe=X[:3], evaluation={"image": X, "label": Y})
+
+
 def test_a_file_in_the_runs_place(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(ReportgenError, match="can't be made a run directory: it is a file"):
