@@ -23,6 +23,7 @@ from jax.extend.core import Literal
 from reportgen.capture import attention, batch
 from reportgen.capture.axes import arranged, follow, with_heads, with_pairs
 from reportgen.capture.batch import ImageAxis, images_first
+from reportgen.capture.calling import cannot_be_called
 from reportgen.capture.fields import receptive_fields
 from reportgen.capture.flops import flops
 from reportgen.capture.forward import Forward, PlainForward, forward_of, name_of, variables_of
@@ -34,7 +35,7 @@ from reportgen.capture.operations import ATTENTION_WEIGHTS
 from reportgen.capture.program import Program, trace
 from reportgen.capture.table import CapturedLayer, build, own_params
 from reportgen.core.network import INPUT, Layer, Network, Role
-from reportgen.errors import ModelError, choices, warn
+from reportgen.errors import ModelError, ReportgenError, choices, warn
 
 T = TypeVar("T")
 
@@ -78,6 +79,15 @@ class Capture:
         output, values = program.run(variables, images, [found[path] for path in self.selected])
         count = count_images(images)
         return output, {path: self.first(path, value, count) for path, value in zip(self.selected, values, strict=True)}
+
+    def plain(self, variables: Any, inputs: Any) -> Any:
+        """The model's output alone, by the model as it is. Raises ModelError where it can't be called."""
+        try:
+            return self.forward.plain(variables, inputs)
+        except ReportgenError:
+            raise
+        except Exception as error:  # whatever the user's model raises
+            raise ModelError(cannot_be_called(error, self.forward.plain, variables, inputs), code="M104") from error
 
     def first(self, path: str, value: Any, images: int) -> Any:
         """A layer's value as the program has it, as [image, *layer.shape]."""

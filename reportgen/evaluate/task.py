@@ -103,7 +103,7 @@ def _is_causal(capture: Capture, variables: Any, inputs: Any) -> bool:
     other = np.array(tokens[longest])
     other[last] = tokens[longest, 0] if tokens[longest, 0] != other[last] else (other[last] + 1) % (tokens.max() + 1)
     pair = jax.tree.map(lambda leaf: np.stack([leaf[longest], other if leaf is tokens else leaf[longest]]), inputs)
-    outputs = named_leaves(jitted(capture.forward.plain)(variables, pair))
+    outputs = named_leaves(jitted(capture.plain)(variables, pair))
     found = [np.asarray(leaf, np.float32) for leaf in outputs.values() if leaf.shape[:2] == (2, tokens.shape[1])]
     differs = [
         ~np.isclose(one[0], one[1], rtol=1e-4, atol=1e-5).reshape(tokens.shape[1], -1).all(axis=1) for one in found
