@@ -31,6 +31,9 @@ MAPS: tuple[Axis, ...] = ("y", "x", "channel")
 ATTENTION: tuple[Axis, ...] = ("head", "query", "key")
 """The axes of attention weights."""
 
+BY_HEAD: tuple[Axis, ...] = ("head", "channel")
+"""The last axes of what has channels for each head."""
+
 INPUT = "@input"
 """Stands in `Layer.inputs` for the network's own input."""
 
@@ -134,7 +137,7 @@ class Layer:
     @property
     def head_channels(self) -> int | None:
         """Channels of each head where the last axes are heads and their channels, [..., head, channel]."""
-        return self.shape[-1] if self.axes[-2:] == ("head", "channel") else None
+        return self.shape[-1] if self.axes[-2:] == BY_HEAD else None
 
     @property
     def positions(self) -> tuple[int, ...]:

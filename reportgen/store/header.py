@@ -8,12 +8,14 @@ Nothing is believed: a size that is only claimed is compared with what may be, a
 import math
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, TypeGuard
 
 import msgspec
 
 from reportgen.core.network import Axis, Layer, role_of
 from reportgen.core.outcome import Task
+from reportgen.store.layout import BY_HEAD
 
 MOST_VALUES = 2**40
 """Values that one example's output of a layer may have."""
@@ -45,6 +47,8 @@ def parse_header(content: Any, shapes: Mapping[str, tuple[int, ...]]) -> tuple[H
     if isinstance(content, dict) and content.get("format") == 1:
         content = {**content, "layers": [_upgraded(layer, shapes) for layer in content.get("layers", ())]}
     header = msgspec.convert(content, Header)
+    if header.format < BY_HEAD:
+        header = msgspec.structs.replace(header, layers=tuple(map(_without_heads, header.layers)))
     paths = set()
     for layer in header.layers:
         if layer.path in paths:
@@ -69,6 +73,11 @@ def _check(layer: Layer) -> None:
     numbers = [] if layer.field is None else list(vars(layer.field).values())
     if not all(abs(number) < 2**53 for number in (*numbers, layer.flops or 0)) or (layer.flops or 0) < 0:
         raise ValueError(f"a number of layer {layer.path!r} is out of range")
+
+
+def _without_heads(layer: Layer) -> Layer:
+    """A layer whose channels were recorded added up over heads: these are positions then."""
+    return layer if layer.head_channels is None else replace(layer, axes=(*layer.axes[:-2], "?", "channel"))
 
 
 _AXIS_OF: Mapping[str, Axis] = {"t": "t", "z": "z", "y": "y", "x": "x", "c": "channel", "?": "?"}

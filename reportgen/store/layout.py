@@ -18,11 +18,12 @@ from pathlib import Path
 
 from reportgen.errors import RunError
 
-FORMAT = 4
+FORMAT = 5
 """Version of the layout. A reader reads earlier ones, and refuses a run of a later one."""
 
-ALONE = 3
-"""Format of a run whose snapshots one process wrote: all that format 4 adds are those that several did."""
+ALONE, PARTED, BY_HEAD = 3, 4, 5
+"""Formats of runs, of which each has the least that tells what is in it: 4 adds snapshots that several processes wrote,
+5 layers with heads, whose channels were added up over the heads before."""
 
 RUN_FILE = "run.json"
 STEPS_FILE = "steps.jsonl"

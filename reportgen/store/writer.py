@@ -22,6 +22,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from reportgen.core.files import write_bytes
+from reportgen.core.network import BY_HEAD
 from reportgen.core.paths import lasting_path
 from reportgen.core.run import Batch, MetricRow, Observation
 from reportgen.errors import RunError, RunExistsError
@@ -111,7 +112,9 @@ class RunWriter:
             if most is not None:
                 self._most = min(most, shutil.disk_usage(self.path).free // 2)
             parted = bool(part_folders(self.path / layout.SNAPSHOTS))
-            self._header = {"format": layout.FORMAT if parted else layout.ALONE, **header}
+            heads = any(tuple(layer["axes"])[-2:] == BY_HEAD for layer in header.get("layers", ()))
+            least = layout.BY_HEAD if heads else layout.PARTED if parted else layout.ALONE
+            self._header = {"format": least, **header}
             self._write_header("running", self._seconds_before)
             self._steps = (self.path / layout.STEPS_FILE).open("a", encoding="utf-8")
             self._epochs = (self.path / layout.EPOCHS_FILE).open("a", encoding="utf-8")
@@ -181,8 +184,8 @@ class RunWriter:
         Of a record in several parts, the part of the first process. Where snapshots take too much, all but the ends of
         epochs and multiples of a power of two are given up.
         """
-        if packed.layout.parts > 1 and self._header["format"] != layout.FORMAT:
-            self._header["format"] = layout.FORMAT
+        if packed.layout.parts > 1 and self._header["format"] < layout.PARTED:
+            self._header["format"] = layout.PARTED
             self._write_header("running", self._seconds_before)
         if self._log.append(step, epoch, packed, end=end):
             self.recorded = step

@@ -1,6 +1,9 @@
 """Layers with heads: every head has channels of its own, numbered head after head."""
 
 import csv
+import json
+import shutil
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -11,6 +14,7 @@ from reportgen import build
 from reportgen.core.run import Run
 from reportgen.record import Keep, Recorder
 from reportgen.store import open_run
+from reportgen.store.files import Tensors, write_tensors
 
 HEADS, SIZE, TOKENS, LABELS = 3, 4, 5, 2
 PATH = "attention/query"
@@ -59,3 +63,25 @@ def test_the_page_has_channels_of_every_head(run, tmp_path):
     build(run.path).write_numbers(tmp_path)
     rows = list(csv.DictReader((tmp_path / "channels.csv").read_text().splitlines()))
     assert {int(row["channel"]) for row in rows if row["layer"] == PATH} == set(range(HEADS * SIZE))
+
+
+def test_a_run_whose_channels_were_added_up_over_heads_is_read_as_it_was(run, tmp_path):
+    earlier = Path(shutil.copytree(run.path, tmp_path / "run"))
+    header = json.loads((earlier / "run.json").read_text())
+    assert header["format"] == 5
+    (earlier / "run.json").write_text(json.dumps({**header, "format": 3}))
+    layers = {layer.path: layer for layer in run.network.layers.values()}
+    for file in (earlier / "activations").iterdir():
+        tensors = Tensors(file)
+        arrays = {name: np.asarray(tensors[name]) for name in tensors}
+        for name, array in arrays.items():
+            layer = layers.get(name.partition("/")[2])
+            if layer is not None and layer.head_channels and not name.startswith("maps/"):
+                # Of a head after the other, what the first one has is of the size that it was.
+                arrays[name] = array[..., : layer.head_channels]
+        arrays = {name: array for name, array in arrays.items() if not name.startswith("top/")}
+        write_tensors(file, arrays, tensors.metadata)
+    again = open_run(earlier, verify=True)
+    assert again.problems == () and set(again.observations) == set(run.observations)
+    assert again.network.layers[PATH].axes == ("t", "?", "channel") and again.network.layers[PATH].channels == SIZE
+    build(earlier)
