@@ -94,7 +94,8 @@ def cost(example: Example) -> float:
     examples = Examples(tiled(example.inputs, TIMED), np.zeros(TIMED, np.int64))
 
     def reduced(variables: Any, examples: Examples) -> Any:
-        output, values = capture(variables, examples.inputs)
+        output, captured = capture(variables, examples.inputs)
+        values = {path: capture.network.layers[path].by_channel(value) for path, value in captured.items()}
         return [reducer.batch(values, output, examples, jnp.ones(TIMED, bool)) for reducer in reducers]
 
     plainly, fully = jax.jit(capture.forward.plain), jax.jit(reduced)
