@@ -13,6 +13,7 @@ import pytest
 from reportgen import build, open_run
 from reportgen.core.network import Network
 from reportgen.core.run import Run
+from tests.browser.test_page import overflow
 from tests.page.sample import HOSTILE
 
 #: All hostile names, five in each: a report takes seconds.
@@ -91,10 +92,6 @@ def until(page, expression: str) -> None:
             return
         page.wait_for_timeout(20)
     raise AssertionError(f"not within four seconds: {expression}")
-
-
-def overflow(page) -> int:
-    return page.evaluate("document.documentElement.scrollWidth - innerWidth")
 
 
 @pytest.mark.parametrize("width", [320, 360, 768, 1100, 1920])
