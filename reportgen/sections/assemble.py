@@ -158,7 +158,7 @@ def _values(context: PageContext) -> int:
     for layer in context.layers if Need.MAPS in context.offers else ():
         if context.draws(layer.path):
             across = min(layer.channels, most or layer.channels) if layer.has_maps else columns(context, layer)
-            count += math.prod(layer.shape) * images * across / layer.channels
+            count += math.prod(layer.shape) * images * across / max(layer.channels, 1)
     forms = context.now.forms
     for name in context.kernels:
         form = forms[name]

@@ -108,7 +108,7 @@ class PageContext:
     @shared
     def _ranked(self) -> tuple[str, ...]:
         """The layers, those first whose parameters changed most and that have the largest share of dead channels."""
-        dead = {path: len(last.dead) / last.channels for path, (*_, last) in self.checkup.channels.items()}
+        dead = {path: len(last.dead) / max(last.channels, 1) for path, (*_, last) in self.checkup.channels.items()}
         moved: dict[str, float] = {}
         for diff in self.diffs:
             holder = self.holders.get(diff.name, diff.name)

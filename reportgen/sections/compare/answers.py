@@ -140,7 +140,10 @@ def _finding(comparison: Comparison, per_class: list[tuple[int, Paired]], adjust
         return f"None of {len(per_class)} classes is better or worse beyond chance, corrected for their number."
     if comparison.origins.one_configuration:
         what = f"{len(clear)} of {plural(len(per_class), 'class')} {'differs' if len(clear) == 1 else 'differ'}"
-        return f"{what} beyond the chance of examples. Both sides have one configuration: it is chance of training."
+        return (
+            "No class is better or worse beyond the chance of training, as both sides have one configuration; "
+            f"{what} beyond the chance of examples alone."
+        )
     better = [f"{name} ({points(r.difference)})" for r, name in clear if r.difference > 0]
     worse = [f"{name} ({points(r.difference)})" for r, name in clear if r.difference < 0]
     kinds = (("Better in new", better), ("Worse in new", worse))
