@@ -48,7 +48,7 @@ class Columns:
         if not space:
             alone: Lists = self.values[:, None]
             return alone
-        rows = self.values.reshape(count, -1, space[-1], channels).max(axis=2, initial=-jnp.inf)
+        rows = self.values.reshape(count, math.prod(space[:-1]), space[-1], channels).max(axis=2, initial=-jnp.inf)
         # Several reducers go on from these; XLA would rather begin at the values again, once for each of them.
         found: Lists = jax.lax.optimization_barrier(rows)
         return found

@@ -39,7 +39,7 @@ class Ranges:
         # Copies of real examples change no range.
         groups = side_by_side(values)
         least = joined(groups, [group.by_example(_least).min(axis=0) for group in groups])
-        largest = joined(groups, [group.row_maxima().max(axis=(0, 1)) for group in groups])
+        largest = joined(groups, [group.row_maxima().max(axis=(0, 1), initial=-jnp.inf) for group in groups])
         # On the CPU, XLA's min and max of large arrays drop NaN. Sums are NaN wherever a value is, and seldom
         # elsewhere (infinities of both signs): only then is each value looked at.
         sums = summed(groups).values.sum(axis=0)

@@ -31,7 +31,7 @@ class Top:
         self._most = most
 
     def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
-        groups = side_by_side(values)
+        groups = _with_values(values)
         return _largest(groups, real, self._most), summed(groups).values.sum(axis=0)
 
     def suspect(self, part: Any) -> bool:
@@ -39,7 +39,7 @@ class Top:
 
     def look(self, values: Values) -> Any:
         groups = [
-            replace(x, values=jnp.where(jnp.isfinite(x.values), x.values, -jnp.inf)) for x in side_by_side(values)
+            replace(x, values=jnp.where(jnp.isfinite(x.values), x.values, -jnp.inf)) for x in _with_values(values)
         ]
         count = len(groups[0].values)
         # All examples, as copies of real ones fill the batch up: `merge` knows which.
@@ -65,6 +65,11 @@ class Top:
             part.path: _known(values[part.path], examples[part.path], places[part.path], part.space)
             for part in total[1][0].parts
         }
+
+
+def _with_values(values: Values) -> list[Columns]:
+    """The layers that have any: an axis may be of size 0."""
+    return side_by_side({path: value for path, value in values.items() if value.size})
 
 
 def _largest(groups: Sequence[Columns], real: PerExample, most: int) -> list[Columns]:

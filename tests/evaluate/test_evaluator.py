@@ -291,6 +291,24 @@ def test_layers_are_reduced_alike_whether_they_share_an_array_or_not(monkeypatch
             np.testing.assert_array_equal(top[path].positions, np.stack(np.unravel_index(places, space), axis=-1))
 
 
+def test_layers_without_positions_or_channels_have_no_range_and_no_examples():
+    def apply(params, x):
+        found = []
+        for name, part in {"rows": x[:, :0], "columns": x[:, :, :0], "channels": x[..., :0], "all": x}.items():
+            with jax.named_scope(name):
+                found.append(nn.relu(part * params["w"]).sum(axis=(1, 2, 3)))
+        return sum(found)[:, None]
+
+    images = images_of(30)
+    capture = prepare(apply, {"w": np.float32(1)}, images[:2])
+    of = [Ranges(), LabelSums(2, np.arange(2)), Top(4)]
+    ranges, (sums, *_), top = Evaluator(capture, of)({"params": {"w": np.float32(1)}}, images, np.arange(30) % 2)
+    for path in ("rows/relu", "columns/relu"):
+        assert ranges[path].tolist() == [[np.inf], [-np.inf]] and not sums[path].any()
+    assert ranges["channels/relu"].shape == (2, 0) and ranges["all/relu"][1] == images.max()
+    assert "all/relu" in top and not {"rows/relu", "columns/relu", "channels/relu"} & top.keys()
+
+
 def test_an_observation_has_what_its_batches_allow():
     images, labels = images_of(120), np.arange(120) % 3
     probe, evaluation = Batch(4, images[:4]), Batch(120, images, labels)
