@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
@@ -38,15 +40,20 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def claims_only(put):
-    """A line that is cut once the recording has begun."""
+@contextmanager
+def line_cut(monkeypatch) -> Iterator[None]:
+    """Within, the line is cut once the recording has begun, and who waits for it soon gives up."""
+    put = Place.put
 
     def failing(self, file, name, *more):
         if name != layout.LOCK_FILE:
             raise ConnectionResetError("the line is cut")
         put(self, file, name, *more)
 
-    return failing
+    with monkeypatch.context() as patch:
+        patch.setattr(spool, "PATIENCE", 0.1)
+        patch.setattr(Place, "put", failing)
+        yield
 
 
 def test_a_run_arrives_as_it_is_written_on_this_machine(memory, tmp_path, monkeypatch):
@@ -193,18 +200,15 @@ def test_nobody_waits_for_the_line_before_the_end(memory, monkeypatch):
 
 
 def test_a_store_that_is_not_reached_at_the_end_loses_nothing(memory, monkeypatch):
-    put = Place.put
-    monkeypatch.setattr(Place, "put", claims_only(put))
-    monkeypatch.setattr(spool, "PATIENCE", 0.2)
-    with pytest.warns(UserWarning, match=r"not all of the run has reached memory://runs/a.*the line is cut.*F107"):
-        recorded(RUN)
-    left = kept_folder("spool", RUN)
-    assert len(open_run(left).snapshots) == 6
-    with pytest.raises(NoRunError):
-        open_run(RUN)
-    with pytest.raises(RunExistsError, match="what has not arrived there of it in"):
-        recorded(RUN)
-    monkeypatch.setattr(Place, "put", put)
+    with line_cut(monkeypatch):
+        with pytest.warns(UserWarning, match=r"not all of the run has reached memory://runs/a.*the line is cut.*F107"):
+            recorded(RUN)
+        left = kept_folder("spool", RUN)
+        assert len(open_run(left).snapshots) == 6
+        with pytest.raises(NoRunError):
+            open_run(RUN)
+        with pytest.raises(RunExistsError, match="what has not arrived there of it in"):
+            recorded(RUN)
     reportgen.upload(RUN)
     assert len(open_run(RUN).snapshots) == 6 and open_run(RUN).status == "finished"
     assert not left.exists() and layout.LOCK_FILE not in names(memory)
@@ -227,12 +231,8 @@ def test_a_spool_is_deleted_only_after_all_of_it_has_arrived(memory, monkeypatch
 
 
 def test_what_was_left_is_gone_on_with(memory, monkeypatch):
-    put = Place.put
-    monkeypatch.setattr(spool, "PATIENCE", 0.1)
-    monkeypatch.setattr(Place, "put", claims_only(put))
-    with pytest.warns(UserWarning, match="the line is cut"):
+    with line_cut(monkeypatch), pytest.warns(UserWarning, match="the line is cut"):
         recorded(RUN)
-    monkeypatch.setattr(Place, "put", put)
     with Recorder(RUN, MODEL, VARIABLES, **DATA, start=Start(resume_at=5)) as recorder:
         recorder.step(scaled(9))
         recorder.epoch({"params": scaled(9)})
@@ -240,12 +240,8 @@ def test_what_was_left_is_gone_on_with(memory, monkeypatch):
 
 
 def test_what_another_machine_did_since_is_not_written_over(memory, monkeypatch, tmp_path):
-    put = Place.put
-    monkeypatch.setattr(spool, "PATIENCE", 0.1)
-    monkeypatch.setattr(Place, "put", claims_only(put))
-    with pytest.warns(UserWarning, match="F107"):
+    with line_cut(monkeypatch), pytest.warns(UserWarning, match="F107"):
         recorded(RUN)
-    monkeypatch.setattr(Place, "put", put)
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv("REPORTGEN_REMOTE", str(tmp_path / "elsewhere"))
         with pytest.raises(RunError, match="is being recorded into from another machine, or was left by one"):
