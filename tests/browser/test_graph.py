@@ -3,6 +3,7 @@
 import pytest
 
 from reportgen import build
+from tests.browser.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def test_a_click_and_enter_lead_to_the_layers_maps(visit, page_file, scripts):
         follow(link)
         page.wait_for_url(f"**#{target}")
         if scripts:
-            page.wait_for_function(IN_SIGHT, arg=target)
+            until(page, IN_SIGHT, arg=target)
 
 
 def test_a_link_in_the_enlarged_drawing_leads_back_to_the_page(visit, page_file):
@@ -35,7 +36,7 @@ def test_a_link_in_the_enlarged_drawing_leads_back_to_the_page(visit, page_file)
     link = page.locator("dialog svg a").last
     target = link.get_attribute("href")[1:]
     link.click()
-    page.wait_for_function(IN_SIGHT, arg=target)
+    until(page, IN_SIGHT, arg=target)
     assert not page.locator("dialog").is_visible() and page.locator("#graph-whole svg").count() == 1
 
 
@@ -94,10 +95,10 @@ def test_an_epochs_measure_is_chosen_and_put_back(visit, page_file):
     tints = "[...document.querySelectorAll('#graph-whole svg > path.accent-fill')].map((x) => x.getAttribute('d'))"
     printed, caption = page.evaluate(tints), figure.locator("figcaption > span").inner_text()
     figure.get_by_role("combobox").select_option("0 0")
-    page.wait_for_function("document.querySelector('#graph-whole figcaption').textContent.includes('last update')")
+    until(page, "document.querySelector('#graph-whole figcaption').textContent.includes('last update')")
     chosen = page.evaluate(tints)
     assert chosen and chosen != printed
     assert figure.locator("svg > a").first.get_attribute("href").startswith("#maps-")
     figure.get_by_role("combobox").select_option("as printed")
-    page.wait_for_function(f"JSON.stringify({tints}) === JSON.stringify({printed!r})")
+    until(page, f"JSON.stringify({tints}) === JSON.stringify({printed!r})")
     assert figure.locator("figcaption > span").inner_text() == caption

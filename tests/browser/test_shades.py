@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from reportgen.page.html import html
+from tests.browser.waiting import until
 from tests.sections.made import document
 from tests.sections.test_attention import layer as attending
 from tests.sections.test_reading import DRAWN, attention_of, run_of, states, unpacked
@@ -60,15 +61,15 @@ def test_head_token_and_channel_are_chosen(visit, page_file, shades):
     assert number.is_hidden()
     figure.get_by_role("combobox").select_option("0 1")
     number.fill("7")
-    page.wait_for_function("document.querySelector('#reading-0 .hook').getAttribute('d')")
-    page.wait_for_function(f"({SHADED})().length === {len(expected(attention[LENGTH + 7]))}")
+    until(page, "document.querySelector('#reading-0 .hook').getAttribute('d')")
+    until(page, f"({SHADED})().length === {len(expected(attention[LENGTH + 7]))}")
     assert shown(page) == expected(attention[LENGTH + 7])
     assert "block, " in figure.locator("figcaption").inner_text() and "read at 7" in figure.inner_text()
     figure.get_by_role("combobox").select_option("1 2")
-    page.wait_for_function("!document.querySelector('#reading-0 .hook').getAttribute('d')")
+    until(page, "!document.querySelector('#reading-0 .hook').getAttribute('d')")
     assert shown(page) == expected(values[2]) and number.is_hidden()
     figure.get_by_role("combobox").select_option("as printed")
-    page.wait_for_function("document.querySelector('#reading-0 figcaption').textContent.includes('the bluer a token')")
+    until(page, "document.querySelector('#reading-0 figcaption').textContent.includes('the bluer a token')")
     assert shown(page) == printed
 
 
@@ -76,7 +77,7 @@ def test_a_click_on_a_token_shows_what_it_reads(visit, page_file, shades):
     page = visit(page_file)
     words = page.locator("#reading-0 svg text:not([font-weight])")
     words.nth(12).click()
-    page.wait_for_function("document.querySelector('#reading-0 .hook').getAttribute('d')")
+    until(page, "document.querySelector('#reading-0 .hook').getAttribute('d')")
     assert page.locator("#reading-0").get_by_role("spinbutton").input_value() == "12"
     assert shown(page) == expected(unpacked(shades)[0][12])
 
@@ -86,7 +87,7 @@ def test_it_is_reached_by_keyboard_and_has_names(visit, page_file):
     select = page.locator("#reading-0").get_by_role("combobox")
     select.focus()
     page.keyboard.press("ArrowDown")
-    page.wait_for_function("document.querySelector('#reading-0 .hook').getAttribute('d')")
+    until(page, "document.querySelector('#reading-0 .hook').getAttribute('d')")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.type") == "number"
     assert "what is read at" in page.locator("#reading-0 svg").get_attribute("aria-label")

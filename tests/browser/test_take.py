@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.browser.waiting import until
+
 expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -112,7 +114,7 @@ def test_things_are_found_by_name_with_the_keyboard(visit, real: Path, width: in
     assert found.first.inner_text() == "Health of the training"
     box.press("Enter")
     assert page.evaluate("location.hash") == "#health"
-    page.wait_for_function("Math.abs(document.getElementById('health').getBoundingClientRect().top) < 200")
+    until(page, "Math.abs(document.getElementById('health').getBoundingClientRect().top) < 200")
     page.keyboard.press("/")
     page.keyboard.press("Control+A")
     page.keyboard.type("conv1/relu")
