@@ -103,8 +103,9 @@ class Pages:
         return sum(_bytes(figure) for section in drawn if section is not None for figure in figures_of(section))
 
     def _at(self, limits: Limits) -> Document:
-        within, drawn = self._context.limited(limits), dict[SectionSpec, Section | None]()
+        drawn = dict[SectionSpec, Section | None]()
         with nullcontext() if self._built else self._context.embedding_begun():
+            within = self._context.limited(limits)  # which knows of the embedding that was begun
             for spec in sorted(self._specs, key=lambda spec: spec.late):
                 key = spec, *_heeded(spec, limits)
                 if key not in self._built:

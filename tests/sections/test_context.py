@@ -25,6 +25,18 @@ def test_an_embedding_begun_beside_the_sections_is_the_one_computed_when_asked_f
     assert found.method == "umap" and len(found.frames) == 3
 
 
+def test_a_page_computes_its_embedding_once(recorded, monkeypatch):
+    embedded, embed = [], context_module.embed
+
+    def counted(vectors, *rest, **options):
+        embedded.append(len(vectors))
+        return embed(vectors, *rest, **options)
+
+    monkeypatch.setattr(context_module, "embed", counted)
+    build(recorded)
+    assert [frames for frames in embedded if frames > 1] == [3]  # the other one is the preparation's
+
+
 def test_an_embedding_is_given_up_with_its_report(recorded, monkeypatch):
     started, ended = Event(), Event()
 
