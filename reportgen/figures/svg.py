@@ -35,6 +35,8 @@ from reportgen.figures.scene import (
 
 HALO = 3.0
 """Width of the stroke behind a text with a halo, half of which is visible."""
+MANY = 50
+"""Boxes of one height from which on they are drawn as strokes, which take half the text."""
 PRINTED = 7 / 720
 """Printed inches per CSS pixel."""
 
@@ -106,6 +108,10 @@ def _part(part: Part, style: _Style) -> str:
             # Of boxes that are there to be pointed at, nobody sees the edges.
             edges = {"shape-rendering": "crispEdges"} if alpha else {}
             look = {**paint(fill=color), **edges, **_opacity("fill-opacity", alpha)}
+            if len(boxes) >= MANY and np.ptp(tall := boxes[:, 3] - boxes[:, 1]) < 0.005:
+                look = {"fill": "none", **paint(stroke=color), "stroke-width": number(tall[0])}
+                look |= {**edges, **_opacity("stroke-opacity", alpha)}
+                return _element("path", {"d": _row_path(boxes), **look})
             return _element("path", {"d": _box_path(boxes), **look})
         case Lines(lines, color, width, alpha, dashes):
             look = {"fill": "none", **paint(stroke=color), "stroke-width": number(width)}
@@ -143,9 +149,26 @@ def _opacity(name: str, alpha: float) -> dict[str, str]:
     return {} if alpha == 1 else {name: f"{alpha:.3g}"}
 
 
+def _steps(points: np.ndarray) -> np.ndarray:
+    """The points [n, 2] as steps from one to the next, the first from the origin; exact to two decimals."""
+    steps: np.ndarray = np.diff(np.rint(points * 100), axis=0, prepend=0) / 100
+    return steps
+
+
 def _box_path(boxes: np.ndarray) -> str:
-    rounded = (np.round(np.asarray(boxes, float), 2) + 0.0).tolist()
-    return "".join(f"M{left:g} {top:g}H{right:g}V{bottom:g}H{left:g}z" for left, top, right, bottom in rounded)
+    """Outlines, each placed relative to the corner of the last."""
+    boxes = np.asarray(boxes, float)
+    (steps, sizes) = _steps(boxes[:, :2]).tolist(), (np.round(boxes[:, 2:], 2) - np.round(boxes[:, :2], 2)).tolist()
+    parts = (f"m{x:g} {y:g}h{w:g}v{h:g}h{-w:g}z" for (x, y), (w, h) in zip(steps, sizes, strict=True))
+    return "".join(parts).replace(" -", "-")
+
+
+def _row_path(boxes: np.ndarray) -> str:
+    """Strokes along the middles of boxes of one height, each placed relative to the end of the last."""
+    middles = (boxes[:, 1] + boxes[:, 3]) / 2
+    ends = np.stack([boxes[:, [0, 2]], np.stack([middles] * 2, axis=1)], axis=-1).reshape(-1, 2)
+    steps = _steps(ends).reshape(-1, 4).tolist()
+    return "".join(f"m{x:g} {y:g}h{across:g}" for x, y, across, _ in steps).replace(" -", "-")
 
 
 def _line_path(points: np.ndarray) -> str:
@@ -167,7 +190,7 @@ def _line_path(points: np.ndarray) -> str:
 
 
 def _dots(part: Dots, paint: Paint) -> str:
-    """Lines of no length with caps, each placed relative to the last.
+    """Closed lines of no length with caps, each placed relative to the last.
 
     Positions are multiples of 1 / `per_pixel` pixels; coinciding dots are merged; row order keeps the steps, and so
     the path, short.
@@ -176,7 +199,7 @@ def _dots(part: Dots, paint: Paint) -> str:
         return ""
     places = np.unique(np.rint(part.points[:, ::-1] * part.per_pixel).astype(int), axis=0)
     steps = np.diff(places, axis=0, prepend=0).tolist()
-    path = "".join(f"m{across} {down}h0" for down, across in steps).replace(" -", "-")
+    path = "".join(f"m{across} {down}z" for down, across in steps).replace(" -", "-")
     look = {"fill": "none", **paint(stroke=part.color), "stroke-width": number(part.size * part.per_pixel)}
     look |= {"stroke-linecap": "square" if part.square else "round", **_opacity("stroke-opacity", part.alpha)}
     return _element("path", {"d": path, "transform": f"scale({1 / part.per_pixel:g})", **look})

@@ -55,6 +55,7 @@ SUFFIXES = {
     "image/svg+xml": ".svg",
 }
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
+_PNG = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
 _STOPS = 17  # enough that a diverging palette between stops is within two levels of itself
 
 
@@ -89,6 +90,11 @@ def embed(name: str, data: bytes, mime: str) -> str:
     if mime == "image/png" and len(shorter := lossless(data)) < len(data):
         data, mime = shorter, "image/webp"
     return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def short_pictures(svg: str) -> str:
+    """The drawing with the pictures in it in their shorter form."""
+    return _PNG.sub(lambda found: embed("", base64.b64decode(found[1]), "image/png"), svg)
 
 
 def number(value: float) -> str:
@@ -275,7 +281,7 @@ def _picture(pen: Pen, part: Figure) -> Markup:
             url = pen.emit(part.name, raster.data, raster.mime)
             return pen.draw("raster", figure=part, raster=raster, url=url, scale=scale(raster))
         case Drawing() as drawing:
-            inner = "".join(map(panel, drawing.cells)) or labelled(drawing.svg, part.alt, pen.targets)
+            inner = short_pictures("".join(map(panel, drawing.cells)) or labelled(drawing.svg, part.alt, pen.targets))
             number = pen.numbers[part.name]
             return pen.draw("drawing", number=number, drawing=drawing, svg=Markup(inner), alt=part.alt)
         case Mosaic() as mosaic:

@@ -44,7 +44,7 @@ def test_only_mistakes_are_shaded_by_their_share_of_the_row():
     svg = drawing(confusion(matrix, ["a", "b", "c"])).svg
     (weak, weaker_cell), (strong, strong_cell) = sorted(shades(svg))
     assert strong == pytest.approx(0.6) and weak == pytest.approx(0.6 * 0.55)
-    assert weaker_cell.count("M") == strong_cell.count("M") == 1
+    assert weaker_cell.count("m") == strong_cell.count("m") == 1
     assert "Strongest blue: 10 % of the row." in texts(svg)
 
 

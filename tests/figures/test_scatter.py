@@ -43,8 +43,8 @@ def dots_of(svg, wanted):
     """Positions in pixels of all dots of that class."""
     positions = []
     for element in ET.fromstring(svg).iter():
-        if element.get("class") == wanted and "h0" in element.get("d", ""):
-            moves = np.array(re.findall(r"m(-?\d+) ?(-?\d+)h0", element.get("d")), int)
+        if element.get("class") == wanted and "z" in element.get("d", ""):
+            moves = np.array(re.findall(r"m(-?\d+) ?(-?\d+)z", element.get("d")), int)
             scale = float(re.fullmatch(r"scale\(([\d.]+)\)", element.get("transform"))[1])
             positions.append(np.cumsum(moves, axis=0) * scale)
     return np.concatenate(positions)
@@ -186,9 +186,9 @@ def test_many_weights_are_counted_in_bins():
     share = np.ceil(np.log1p(10) / np.log1p(count - 10) * 12) / 12
     assert strong == pytest.approx(0.95) and weak == pytest.approx(0.95 * (0.1 + 0.9 * share), abs=0.006)
     (x_low, y_low), (x_high, y_high) = (
-        [float(number) for number in re.match(r"M([\d.]+) ([\d.]+)H", path).groups()] for path in (low, high)
+        [float(number) for number in re.match(r"m([\d.]+) ([\d.]+)h", path).groups()] for path in (low, high)
     )
-    assert x_low < x_high and y_low > y_high and low.count("M") == high.count("M") == 1
+    assert x_low < x_high and y_low > y_high and low.count("m") == high.count("m") == 1
 
 
 def test_weights_that_are_not_finite_are_counted():

@@ -128,8 +128,8 @@ def test_two_processes_draw_the_same_bytes_without_pyplot():
 
 def absolute(path):
     """Ends of the relative moves in a dots path."""
-    assert re.fullmatch(r"(m-?\d+[ -]\d+h0|m-?\d+ -?\d+h0)+", path)
-    moves = re.findall(r"m(-?\d+) ?(-?\d+)h0", path)
+    assert re.fullmatch(r"(m-?\d+[ -]\d+z|m-?\d+ -?\d+z)+", path)
+    moves = re.findall(r"m(-?\d+) ?(-?\d+)z", path)
     return np.cumsum(np.array(moves, int), axis=0)
 
 
@@ -159,13 +159,13 @@ def test_marks_beyond_ten_classes():
 
 def test_boxes_and_shades():
     (path,) = drawn(Boxes(np.array([[10, 20, 30, 50]]), "c1", 0.5))
-    assert path.get("d") == "M10 20H30V50H10z" and path.get("class") == "c1-fill"
+    assert path.get("d") == "m10 20h20v30h-20z" and path.get("class") == "c1-fill"
     assert path.get("shape-rendering") == "crispEdges" and path.get("fill-opacity") == "0.5"
     shares = np.array([[0, 1.0, 1.0, 0.5], [np.nan, 0.5, 0, 1.0]])
     edges = np.arange(5.0) * 10
     half, full = drawn(*shaded(edges, edges[:3], shares, "c2"))
-    assert full.get("d") == "M10 0H30V10H10zM30 10H40V20H30z"
-    assert half.get("d") == "M30 0H40V10H30zM10 10H20V20H10z"
+    assert full.get("d") == "m10 0h20v10h-20zm20 10h10v10h-10z"
+    assert half.get("d") == "m30 0h10v10h-10zm-20 10h10v10h-10z"
     opacity = [float(element.get("fill-opacity")) for element in (half, full)]
     assert opacity == pytest.approx([0.95 * 0.55, 0.95], abs=0.006)
 
@@ -192,3 +192,19 @@ def test_text_is_text_with_a_halo_and_survives_anything():
 def test_a_link_to_a_name_that_no_file_can_hold_is_still_a_drawing():
     scene = Scene(10, 10, (Link(("maps", "a\ud800\x00"), (Words(1, 1, "x\ud800"),), "t\ud800"),))
     assert ET.fromstring(drawing(scene).svg.encode()).tag.endswith("svg")
+
+
+def test_many_boxes_of_one_height_are_strokes_in_their_places():
+    left, top = RANDOM.integers(0, 600, 80) / 4, RANDOM.integers(0, 400, 80) / 4
+    boxes = np.stack([left, top, left + RANDOM.integers(1, 40, 80) / 4, top + 4.25], axis=1)
+    (path,) = drawn(Boxes(boxes, "c1", 0.5))
+    assert (path.get("class"), path.get("fill"), path.get("stroke-width")) == ("c1-stroke", "none", "4.25")
+    assert path.get("shape-rendering") == "crispEdges" and path.get("stroke-opacity") == "0.5"
+    strokes = re.findall(r"m(-?[\d.]+) ?(-?[\d.]+)h([\d.]+)", path.get("d"))
+    x = y = 0.0
+    for (across, down, wide), (left, top, right, bottom) in zip(np.array(strokes, float), boxes, strict=True):
+        x, y = x + across, y + down
+        assert (x, y, x + wide) == pytest.approx((left, (top + bottom) / 2, right), abs=0.02)
+        x += wide
+    (path,) = drawn(Boxes(boxes * (1, 1, 1, 1.01), "c1"))
+    assert path.get("class") == "c1-fill" and path.get("d").count("z") == 80

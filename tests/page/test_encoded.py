@@ -11,7 +11,7 @@ from PIL import Image
 from reportgen.core.report import Document
 from reportgen.figures.mosaic import png, small_png
 from reportgen.figures.palettes import DIVERGING, GAP
-from reportgen.page.blocks import embed
+from reportgen.page.blocks import embed, short_pictures
 from reportgen.page.encoded import lean_script, lean_style, lossless
 from reportgen.page.html import EARLY_SCRIPTS, SCRIPTS, scripts, styles
 from reportgen.page.loader import asset
@@ -46,11 +46,22 @@ def test_the_shorter_form_stands_in_the_page() -> None:
     assert embed("b", wide, "image/png") == f"data:image/png;base64,{base64.b64encode(wide).decode()}"
 
 
-def test_what_webp_can_not_hold_stays_as_it_is() -> None:
+def test_pictures_within_drawings_are_short_too() -> None:
+    made = png(smooth())
+    svg = f'<svg><image href="data:image/png;base64,{base64.b64encode(made).decode()}" x="1"/><path d="M0 0"/></svg>'
+    before, after = re.fullmatch(r'(<svg><image href=")data:.*?(" x="1"/><path d="M0 0"/></svg>)', svg).groups()
+    shown = short_pictures(svg)
+    assert shown.startswith(f"{before}data:image/webp;base64,") and shown.endswith(after) and len(shown) < len(svg)
+    kept = base64.b64decode(shown.removeprefix(f"{before}data:image/webp;base64,").removesuffix(after))
+    assert (pixels(kept) == pixels(made)).all()
+
+
+def test_what_webp_can_not_hold_and_what_is_damaged_stays_as_it_is() -> None:
     deep, wide = io.BytesIO(), io.BytesIO()
     Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64) * 16).save(deep, "PNG")
     Image.new("L", (20_000, 2)).save(wide, "PNG")
-    for made in (deep.getvalue(), wide.getvalue()):
+    whole = png(smooth())
+    for made in (deep.getvalue(), wide.getvalue(), whole[:200], whole[:90] + whole[120:]):
         assert lossless(made) == made
 
 
