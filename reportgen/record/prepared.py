@@ -83,8 +83,8 @@ def prepare_model(
     if halved:
         missing = [path for path in capture.selected if path not in mapped]
         left_out = f", without {', '.join(missing)}" if missing else ""
-        provenance["probe_images_kept"] = (
-            f"{count} of {whole.size}, as float16{left_out}: at most {MAPS_BYTES >> 20} MiB of feature maps an epoch"
+        provenance["probe_kept"] = (
+            f"{count} of {whole.size}, as float16{left_out}: at most {MAPS_BYTES >> 20} MiB of activations an epoch"
         )
     if verify:
         verification = check_all(capture, variables, examples(whole.inputs, VERIFIED_EXAMPLES))

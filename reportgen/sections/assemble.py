@@ -23,7 +23,7 @@ from reportgen.sections.maps import columns, shown_images
 from reportgen.sections.options import Need
 from reportgen.sections.spec import SectionSpec
 from reportgen.sections.summary import headline, key_figures, origin, page_title, subject, warnings
-from reportgen.sections.words import NBSP, megabytes
+from reportgen.sections.words import NBSP, megabytes, noun
 
 FAR = 3
 """Pictures of so many times the size that a page may have are not encoded for it to see that they are too large."""
@@ -91,7 +91,9 @@ class Pages:
         context = self._context
         widest = max((layer.channels for layer in context.map_layers), default=0)
         document = self._at(limits)
-        said = "; ".join(left_out(limits, len(context.names), widest, context.crowd is not None, len(context.layers)))
+        shown, pictures = context.crowd is not None, len(context.evaluation_pictures[0]) > 0
+        parts = len(context.names), widest, shown, len(context.layers)
+        said = "; ".join(left_out(limits, *parts, noun(context.run), pictures))
         if not said:
             return document
         note = f"To stay below {megabytes(max_size)}, this page leaves out: {said}. All of it: --max-size {all_of_it}."

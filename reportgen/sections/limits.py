@@ -77,20 +77,31 @@ LADDER = (
 )
 
 
-def left_out(limits: Limits, images: int, channels: int, examples: bool = True, layers: int = 0) -> list[str]:
-    """What the rung leaves out of a run with so many probe images, channels in its widest layer and layers, in words.
+def left_out(
+    limits: Limits,
+    probe: int,
+    channels: int,
+    examples: bool = True,
+    layers: int = 0,
+    noun: str = "image",
+    pictures: bool = True,
+) -> list[str]:
+    """What the rung leaves out of a run with so many probe inputs, channels in its widest layer of feature maps, and
+    layers, in words.
 
-    `examples` says whether the page tells of single examples.
+    `examples` says whether the page tells of single examples, `pictures` whether it shows these as pictures; `noun` is
+    what one input is called.
     """
     said = [] if limits.numbers else ["the numbers as CSV, which --numbers writes"]
     if not examples:
         pass
     elif limits.thumbnails is None:
         said.append("the examples that a reader can look up one by one, also in the embedding")
-    elif limits.thumbnails < (Limits.thumbnails or 0):
+    elif pictures and limits.thumbnails < (Limits.thumbnails or 0):
         said.append("the pictures of the examples that a reader can look up one by one")
-    if limits.images is not None and limits.images < images:
-        said.append(f"feature maps of {images - limits.images} of {images} probe images")
+    if limits.images is not None and limits.images < probe:
+        what = "feature maps of" if noun == "image" else "activations for"
+        said.append(f"{what} {probe - limits.images} of {probe} probe {noun}s")
     if limits.layers is not None and limits.layers < layers:
         said.append(
             f"figures of all but {limits.layers} of {layers} layers (kept: the first and the last, then those whose "
@@ -110,7 +121,7 @@ def left_out(limits: Limits, images: int, channels: int, examples: bool = True, 
         said.append(f"all but {limits.levels} colours in grids and heatmaps")
     if limits.packed < Limits().packed:
         said.append("most snapshots of the explorer" if limits.packed else "the snapshot explorer")
-    if limits.pictures is not None:
+    if pictures and limits.pictures is not None:
         some = f"all but {limits.pictures} of" if limits.pictures else "all"
         said.append(f"{some} the misclassified and the sample pictures")
     if not limits.moving:

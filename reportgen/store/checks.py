@@ -203,9 +203,9 @@ def _layers_problem(described: Mapping[str, Any], labels: tuple[int, ...], expec
             return f"{_shown(name)} is {dtype}{list(shape)}, not {list(shapes[prefix])}"
     size = expected.sizes.get("probe")
     if len(probes) > 1 or (size is not None and probes and probes != {(size,)}):
-        return f"the feature maps are not of {size} probe images each"
+        return f"the activations are not of {size} probe inputs each"
     if probes & {(0,), ()}:
-        return "the feature maps are of no image"
+        return "the activations are of no input"
     return None
 
 

@@ -314,7 +314,7 @@ def test_how_often_snapshots_are_kept(tmp_path, variables, asked, expected):
 )
 def test_maps_are_kept_to_a_size(recorded, tmp_path, variables, monkeypatch, share, images, words):
     whole, _, _ = recorded
-    assert "probe_images_kept" not in whole.provenance
+    assert "probe_kept" not in whole.provenance
     floats = sum(math.prod(layer.shape) for layer in whole.network.distinct)
     most = int(share * 3 * 4 * floats)
     monkeypatch.setattr(prepared, "MAPS_BYTES", most)
@@ -322,7 +322,7 @@ def test_maps_are_kept_to_a_size(recorded, tmp_path, variables, monkeypatch, sha
         pass
     run, maps = open_run(tmp_path / "run"), open_run(tmp_path / "run").observations[0].maps
     assert run.problems == () and len(run.batch("probe").images) == images
-    assert run.provenance["probe_images_kept"].startswith(words)
+    assert run.provenance["probe_kept"].startswith(words)
     left_out = words.endswith("without ")
     assert left_out == (len(maps) < len(whole.observations[0].maps))
     assert sum(array.nbytes for array in maps.values()) <= most

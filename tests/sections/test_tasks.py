@@ -12,6 +12,7 @@ from reportgen.core.report import Figure, Fold, Mosaic, Table
 from reportgen.core.run import Batch, MetricRow, TopExamples
 from reportgen.page.html import html
 from reportgen.sections import (
+    PAGES,
     Moment,
     Options,
     PageContext,
@@ -25,6 +26,8 @@ from reportgen.sections import (
     tokens,
     unscored,
 )
+from reportgen.sections.assemble import Pages
+from reportgen.sections.limits import LADDER, left_out
 from reportgen.sections.tokens import position_names
 from tests.sections.made import document, made, rows_of
 
@@ -155,12 +158,26 @@ def test_positions_have_names_whose_spaces_show_where_they_are_text():
     assert position_names(replace(run, vocabulary=()), np.array([7, 30])) == ["0 7", "1 30"]
 
 
-def test_the_page_of_a_language_model_never_says_image():
-    page = html(document(tokens_run(vocabulary=list("abcdef"))))
+def read_out(page):
+    """What a reader reads of a page, not the names of elements and classes, in lower case."""
     text = re.sub(r"(?s)<script.*?</script>", "", page[page.index("<main") :]).lower()
-    assert "perplexity" in text
-    for part in text.split("<"):  # what a reader reads, not the names of elements and classes
-        assert "image" not in part.partition(">")[2], part
+    return [part.partition(">")[2] for part in text.split("<")]
+
+
+@pytest.mark.parametrize("size", [10_000_000, 1])
+def test_the_page_of_a_language_model_never_says_image(size):
+    context = tokens_run(vocabulary=list("abcdef"))
+    page = read_out(html(Pages(context, PAGES["training"]).within(size, lambda document: len(html(document)))))
+    assert any("perplexity" in part for part in page)
+    assert any("to stay below" in part and "probe sequences" in part for part in page) == (size == 1)
+    assert not [part for part in page if re.search("image|picture|feature map", part)]
+
+
+@pytest.mark.parametrize("noun", ["sequence", "example"])
+def test_what_a_rung_leaves_out_of_inputs_that_are_no_pictures_is_named_after_them(noun):
+    said = [part for limits in LADDER for part in left_out(limits, 12, 0, noun=noun, pictures=False)]
+    assert f"activations for 11 of 12 probe {noun}s" in said
+    assert not [part for part in said if re.search("image|picture|feature map", part)]
 
 
 def test_the_page_of_a_network_of_series_never_says_image():
