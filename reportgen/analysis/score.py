@@ -1,6 +1,6 @@
 """A training layer by layer over its steps: weights, activations, dead channels, updates; and where it broke.
 
-    result = score(run, checkup(run))
+    result = score(run, checkup(run), similar_to_last(run))
     result.breaks[0].step, result.staves[0].lanes[0].values
 
 Everything comes from what a run holds. Of many steps, some are read: `STEPS` snapshots and observations.
@@ -82,8 +82,11 @@ class Score:
     breaks: tuple[Break, ...]
 
 
-def score(run: Run, found: Checkup) -> Score:
-    """The score of a run that `found` is the checkup of. Raises DataError for arrays that are not of real numbers."""
+def score(run: Run, found: Checkup, similar: Lane | None) -> Score:
+    """The score of a run that `found` is the checkup of, and `similar` the lane of `similar_to_last`.
+
+    Raises DataError for arrays that are not of real numbers.
+    """
     gradients = _gradients(run, list(found.updates))
     holders = {name: layer for layer in run.network.layers.values() for name in layer.params}
     chosen = _chosen(run, found, holders)
@@ -100,11 +103,11 @@ def score(run: Run, found: Checkup) -> Score:
         lanes += _lines(run, "gradient", gradients.get(kernel, ""))
         if layer is not None and active is not None and run.embed_layer in (layer.path, active.path):
             seen.add(run.embed_layer)
-            lanes += _similarity(run)
+            lanes += [similar] if similar is not None else []
         alone = layer is not None and sum(holders.get(name) is layer for name in found.updates) == 1
         staves.append(Staff(layer.path if alone and layer is not None else kernel, kernel, tuple(lanes)))
-    if run.embed_layer is not None and run.embed_layer not in seen and (lanes := [*_similarity(run)]):
-        staves.append(Staff(run.embed_layer, "", tuple(lanes)))
+    if run.embed_layer is not None and run.embed_layer not in seen and similar is not None:
+        staves.append(Staff(run.embed_layer, "", (similar,)))
     if whole := (*_lines(run, "loss", "train_loss"), *_lines(run, "gradient", gradients.get("", ""))):
         staves.insert(0, Staff("Whole network", "", whole))
     return Score(tuple(staves), tuple(name for name in found.updates if name not in chosen), breaks(run, found))
@@ -236,17 +239,15 @@ def _lines(run: Run, quantity: Quantity, name: str) -> Iterator[Lane]:
         return
 
 
-def _similarity(run: Run) -> Iterator[Lane]:
-    steps = [step for step in run.observations if "embedding" in run.observations[step].vectors]
-    vectors = [
-        np.asarray(run.observations[step].vectors["embedding"][:EXAMPLES], np.float64) for step in _evenly(steps)
-    ]
+def similar_to_last(run: Run) -> Lane | None:
+    """The embedded layer's similarity to itself at the last observation; None where too little was recorded."""
+    steps = _evenly([step for step in run.observations if "embedding" in run.observations[step].vectors])
+    vectors = [np.asarray(run.observations[step].vectors["embedding"][:EXAMPLES], np.float64) for step in steps]
     if len(vectors) < 2 or len(vectors[-1]) < LEAST or not np.isfinite(vectors[-1]).all():
-        return
+        return None
     last = narrowed(vectors[-1])
     values = [linear_cka(narrowed(one), last) if np.isfinite(one).all() else None for one in vectors]
-    column = np.array([[np.nan if value is None else value] for value in values])
-    yield Lane("similarity", tuple(_evenly(steps)), column)
+    return Lane("similarity", tuple(steps), np.array([[np.nan if value is None else value] for value in values]))
 
 
 def _gradients(run: Run, kernels: Sequence[str]) -> dict[str, str]:

@@ -52,6 +52,18 @@ class Row:
     layers: tuple[Layer, ...]
     target: tuple[str, str]
 
+    @property
+    def parameters(self) -> int:
+        """Those of all its layers."""
+        return sum(layer.parameters for layer in self.layers)
+
+    def shares(self, measure: Measure) -> np.ndarray:
+        """[moment]: the mean share of its layers, NaN where none has one."""
+        known = [measure.shares[layer.path] for layer in self.layers if layer.path in measure.shares]
+        columns = np.array(known, float).reshape(-1, len(measure.names))
+        counts = np.isfinite(columns).sum(axis=0)
+        return np.where(counts, np.nan_to_num(columns).sum(axis=0) / np.maximum(counts, 1), np.nan)
+
 
 def rows(part: Part, network: Network, look: Look, module: str = "") -> tuple[Row, ...]:
     """What a part's node says: a row for each layer of a chain, one for a module, one for how often a part repeats."""

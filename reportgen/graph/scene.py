@@ -6,7 +6,7 @@ A node has a row for each of its layers: its name, and its operation, output sha
 that is not opened is one node with a rim behind it; of blocks that repeat the first stands for all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from reportgen.figures.scene import SMALL, WIDTH, Arrows, Boxes, Hook, Lines, Li
 from reportgen.figures.scene import Part as Drawn
 from reportgen.graph.folding import Module, Part, Repeat, joins, layers_of, shape_of
 from reportgen.graph.layout import layout
-from reportgen.graph.rows import Look, Measure, Row, middle_cut, rows
+from reportgen.graph.rows import Look, Row, middle_cut, rows
 
 ROW, PAD, GAP = 17.0, 7.0, 12.0
 """Height of a node's row; space at its sides; least space between a name and what follows it."""
@@ -65,8 +65,11 @@ class _Panel:
     exits: Mapping[str, float]
 
 
-def graph(parts: Sequence[Part], network: Network, look: Look) -> Scene:
-    """The parts with the edges between them, and those from and to the rest of the network, if they are not all."""
+def graph(parts: Sequence[Part], network: Network, look: Look, hook: bool = False) -> Scene:
+    """The parts with the edges between them, and those from and to the rest of the network, if they are not all.
+
+    With a `hook` the page's script finds the rows, and a bar for the parameters of each that has any.
+    """
     inside = {path for part in parts for path in _paths(part)}
     layers = [layer for path, layer in network.layers.items() if layer.alias_of is None]
     enters = dict.fromkeys(source for x in layers if x.path in inside for source in x.inputs if source not in inside)
@@ -75,24 +78,30 @@ def graph(parts: Sequence[Part], network: Network, look: Look) -> Scene:
     ink = _Ink()
     _draw(panel, 1.0, 1.0, look, ink)
     width, height = panel.width + 2 + 2 * RIM, panel.height + 2 + 2 * RIM
-    hook = [Hook("tokens", tuple(np.round([box for _, box in ink.rows], 1).ravel().tolist()))] if look.measures else []
+    places = [*(box for _, box in ink.rows), *_bars(ink.rows)]
+    hooks = [Hook("tokens", tuple(np.round(places, 1).ravel().tolist()))] if hook else []
     if look.scale is None:
-        return Scene(width, height, ink.parts(hook))
+        return Scene(width, height, ink.parts(hooks))
     wanted = sum(text_width(words, SMALL) for words in look.scale) + SHADES * 14 + 2 * PAD
-    return Scene(max(width, wanted), height + GAP + 16, ink.parts([*_scale(look.scale, height + GAP), *hook]))
+    return Scene(max(width, wanted), height + GAP + 16, ink.parts([*_scale(look.scale, height + GAP), *hooks]))
 
 
-def row_shares(parts: Sequence[Part], network: Network, look: Look, measure: Measure) -> np.ndarray:
-    """[moment, row] of the whole network's drawing: the mean share of each row's layers, NaN where none has one."""
+def drawn_rows(parts: Sequence[Part], network: Network, look: Look) -> list[Row]:
+    """The rows of the whole network's drawing, as its hook has them."""
     ink = _Ink()
     _draw(_Plan(network, look).panel(parts, None, "", [], []), 1.0, 1.0, look, ink)
-    found = np.full((len(measure.names), len(ink.rows)), np.nan)
-    for place, (row, _) in enumerate(ink.rows):
-        known = np.array([measure.shares[layer.path] for layer in row.layers if layer.path in measure.shares], float)
-        counts = np.isfinite(known).sum(axis=0)
-        if counts.any():
-            np.divide(np.nan_to_num(known).sum(axis=0), counts, out=found[:, place], where=counts > 0)
-    return found
+    return [row for row, _ in ink.rows]
+
+
+def _bars(
+    places: Sequence[tuple[Row, tuple[float, float, float, float]]],
+) -> Iterator[tuple[float, float, float, float]]:
+    """A bar on each row that has parameters, as wide as it has many: the widest as the narrowest of these rows."""
+    having = [(row.parameters, box) for row, box in places if row.parameters]
+    most = max((count for count, _ in having), default=0)
+    widest = min((right - left for _, (left, _, right, _) in having), default=0.0)
+    for count, (left, top, _, bottom) in having:
+        yield left, top, left + max(widest * count / most, 0.5), bottom
 
 
 def blocks(groups: Sequence[tuple[str, Sequence[Part]]], network: Network, look: Look) -> Scene:

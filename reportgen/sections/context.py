@@ -21,6 +21,7 @@ from reportgen.analysis.checkup import Checkup, checkup
 from reportgen.analysis.confusion import Confusion, confusion
 from reportgen.analysis.diffs import ParamDiff, differences
 from reportgen.analysis.embedding import Embedding, embed
+from reportgen.analysis.score import Lane, similar_to_last
 from reportgen.core.network import Layer, Network, Role, matches
 from reportgen.core.outcome import MOST_CLASSES, Classification, Outcome
 from reportgen.core.pictures import image_range, pictures_of, to_pixels
@@ -253,9 +254,7 @@ class PageContext:
     @shared
     def stats(self) -> dict[str, ChannelStats]:
         """For each recorded layer, the statistics of every channel on every probe example."""
-        if self.observation is None:
-            return {}
-        maps = self.observation.maps
+        maps = {} if self.observation is None else self.observation.maps
         return {x.path: channel_stats(self.maps(x)) for x in self.network.distinct if x.path in maps}
 
     @shared
@@ -304,6 +303,11 @@ class PageContext:
     def checkup(self) -> Checkup:
         """Health of all parameters and layers, whatever was chosen to be shown."""
         return checkup(self.run)
+
+    @shared
+    def similarity(self) -> Lane | None:
+        """How similar the embedded layer is to itself at the last observation, over the training."""
+        return similar_to_last(self.run)
 
     @shared
     def embedding(self) -> Embedding | str | None:

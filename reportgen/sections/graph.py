@@ -10,7 +10,8 @@ from reportgen.analysis.channels import strongest
 from reportgen.analysis.quantise import pack
 from reportgen.core.network import INPUT, Layer, Network, is_kernel
 from reportgen.core.report import Block, Entry, Figure, Fold, Section
-from reportgen.core.scripted import Shades
+from reportgen.core.run import Run
+from reportgen.core.scripted import SHADES, Shades
 from reportgen.figures.chart import chart
 from reportgen.figures.export import export
 from reportgen.figures.mosaic import FEW
@@ -20,7 +21,7 @@ from reportgen.figures.text import shades
 from reportgen.graph.folding import Chain, Module, Part, Repeat, fold, layers_of, shape_of
 from reportgen.graph.ranks import rank
 from reportgen.graph.rows import Look, Measure, rows, times
-from reportgen.graph.scene import STRONGEST, blocks, graph, row_shares
+from reportgen.graph.scene import STRONGEST, blocks, drawn_rows, graph
 from reportgen.graph.stretches import stretched
 from reportgen.sections.context import PageContext
 from reportgen.sections.enlarged import range_of
@@ -62,16 +63,16 @@ def section(
         return None
     opened = _opened(parts, network)
     insides = _insides(parts, network, opened)
-    look = replace(look, measures=(*look.measures, *_sizes(network)))
     look = replace(look, opened=opened, insides={key: f"graph-inside-{i}" for i, key in enumerate(insides)})
     shown, words = pictures(parts, look) if pictures is not None else ({}, "")
-    scene = graph(parts, network, replace(look, pictures=shown))
+    measured = _shades(parts, network, look)
+    scene = graph(parts, network, replace(look, pictures=shown), hook=measured is not None)
     picture = replace(drawing(scene), outline=tuple(_outline(parts, network, look, {})))
     finding = f"{_finding(network, parts, opened)}{finding}"
     stretches = any(isinstance(group, Module) for group in _groups(parts, network, opened))
     caption = f"{_caption(look, stretches)}{said}{words}"
     whole = Figure("graph-whole", picture, finding, caption, export=partial(export, scene), wide=True)
-    drawn: list[Block] = [replace(whole, shades=_shades(parts, network, look))]
+    drawn: list[Block] = [replace(whole, shades=measured)]
     if insides:
         figures = [_inside(module, network, replace(look, opened=within)) for module, within in insides.values()]
         names = listed([module.path for module, _ in insides.values()], 3)
@@ -84,12 +85,19 @@ def section(
 
 
 def _shades(parts: Sequence[Part], network: Network, look: Look) -> Shades | None:
-    """The measures, row by row, as the page's script shows them."""
-    if not look.measures:
+    """The measures row by row, and the parameters by the bars on the rows, as the page's script shows them."""
+    drawn = drawn_rows(parts, network, look)
+    sizes = [row.parameters for row in drawn if row.parameters]
+    groups = [(measure.title, measure.names, False) for measure in look.measures]
+    shares = [np.stack([row.shares(measure) for row in drawn], axis=1) for measure in look.measures]
+    levels = [np.pad(shades(each, 1.0), ((0, 0), (0, len(sizes)))) for each in shares]
+    if sizes:
+        groups.append((f"Parameters: widest {max(sizes):,}", ("of each row",), False))
+        levels.append(np.array([[0] * len(drawn) + [SHADES] * len(sizes)], np.int16))
+    if not groups:
         return None
-    levels = [shades(row_shares(parts, network, look, measure), 1.0) for measure in look.measures]
-    groups = tuple((measure.title, measure.names, False) for measure in look.measures)
-    return Shades(levels[0].shape[1], 0, groups, pack(levels), STRONGEST, "White: none, or not known.")
+    count = len(drawn) + len(sizes)
+    return Shades(count, 0, tuple(groups), pack(levels), STRONGEST, "White: none, or not known.")
 
 
 def _every(groups: Sequence[Repeat | Module], network: Network, look: Look) -> Figure:
@@ -197,7 +205,8 @@ def _measured(context: PageContext) -> tuple[Look, str]:
 
 
 def _measures(context: PageContext) -> Iterator[Measure]:
-    """Of every layer at the end of each epoch: the last update of its kernel, and its share of dead channels."""
+    """At the end of each epoch: the last update of each kernel, each layer's share of dead channels, and how far the
+    embedded layer, the only one of which each epoch is recorded, is from the last."""
     run, health = context.run, context.checkup
     updates = {name: each for name, each in health.updates.items() if name in context.holders and each}
     if updates:
@@ -209,20 +218,20 @@ def _measures(context: PageContext) -> Iterator[Measure]:
             layer = context.holders[name]
             shares[layer] = [max(pair) for pair in zip(ratios, shares.get(layer, ratios), strict=True)]
         names = tuple(moment(run, update.epoch) for update in next(iter(updates.values())))
-        yield Measure(f"last update of the kernel: bluest {percent(most)} of its size", names, shares)
+        yield Measure(f"Last update of the kernel: bluest {percent(most)} of its size", names, shares)
     dead = {path: [len(at.dead) / max(at.channels, 1) for at in each] for path, each in health.channels.items()}
     if health.whole and any(any(each) for each in dead.values()):
-        names = tuple("untrained" if epoch == 0 else moment(run, epoch) for epoch in health.epochs)
-        yield Measure("dead channels: bluest all of a layer", names, dead)
+        names = _named(run, health.epochs)
+        yield Measure("Dead channels: bluest all of a layer", names, dead)
+    similar = context.similarity
+    if similar is not None and run.embed_layer is not None:
+        names = _named(run, [run.observations[step].epoch for step in similar.steps])
+        shares = {run.embed_layer: np.clip(1.0 - similar.values[:, 0], 0.0, 1.0).tolist()}
+        yield Measure("Unlikeness of the embedded layer to its last state (1 − CKA): bluest 1", names, shares)
 
 
-def _sizes(network: Network) -> Iterator[Measure]:
-    """The number of each layer's parameters."""
-    counts = {path: layer.parameters for path, layer in network.layers.items() if layer.parameters}
-    if counts:
-        most = max(counts.values())
-        shares = {path: (count / most,) for path, count in counts.items()}
-        yield Measure(f"parameters: bluest {most:,}", ("of each layer",), shares)
+def _named(run: Run, epochs: Iterable[int]) -> tuple[str, ...]:
+    return tuple("untrained" if epoch == 0 else moment(run, epoch) for epoch in epochs)
 
 
 def _pictures(context: PageContext, parts: Sequence[Part], look: Look) -> tuple[dict[str, np.ndarray], str]:

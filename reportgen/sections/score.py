@@ -38,7 +38,7 @@ def blocks(context: PageContext) -> tuple[list[Block], str, tuple[Numbers, ...]]
     steps = list(context.run.snapshots)
     if len(steps) < 2:
         return [], "", ()
-    found = score(context.run, context.checkup)
+    found = score(context.run, context.checkup, context.similarity)
     parts = [(staff.name, [_strip(lane) for lane in staff.lanes]) for staff in found.staves if staff.lanes]
     marks = [(one.step, f"step {one.step:,}: {_words(one)}") for one in found.breaks]
     said = _said(found)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reportgen.analysis.checkup import checkup
-from reportgen.analysis.score import POINTS, STAVES, STEPS, Score, loss_jump, score
+from reportgen.analysis.score import POINTS, STAVES, STEPS, Score, loss_jump, score, similar_to_last
 from reportgen.core.network import INPUT, Layer, Network, Role
 from reportgen.core.run import MetricRow, Metrics, Observation, Run, Snapshot
 
@@ -67,7 +67,7 @@ def run(layers: int, steps: int, epochs: int, *, losses=None, weights=None, dead
 
 
 def of(training: Run) -> Score:
-    return score(training, checkup(training))
+    return score(training, checkup(training), similar_to_last(training))
 
 
 def falling(count: int, noise: float = 0.05) -> np.ndarray:
@@ -137,7 +137,7 @@ def test_of_three_hundred_layers_and_a_long_training_a_bounded_part_is_read_and_
     training = run(300, 2_000, 100, losses=falling(2_000), dead_from=60)
     found = checkup(training)
     training.snapshots.asked.clear()
-    result = score(training, found)
+    result = score(training, found, None)
     assert len(training.snapshots.asked) <= STEPS
     shown = [staff.name for staff in result.staves[1:]]
     assert len(shown) == STAVES and shown == sorted(shown)

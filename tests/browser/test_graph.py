@@ -95,7 +95,7 @@ def test_an_epochs_measure_is_chosen_and_put_back(visit, page_file):
     tints = "[...document.querySelectorAll('#graph-whole svg > path.accent-fill')].map((x) => x.getAttribute('d'))"
     printed, caption = page.evaluate(tints), figure.locator("figcaption > span").inner_text()
     figure.get_by_role("combobox").select_option("0 0")
-    until(page, "document.querySelector('#graph-whole figcaption').textContent.includes('last update')")
+    until(page, "document.querySelector('#graph-whole figcaption').textContent.includes('Last update')")
     chosen = page.evaluate(tints)
     assert chosen and chosen != printed
     assert figure.locator("svg > a").first.get_attribute("href").startswith("#maps-")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from reportgen import build, open_run
+from reportgen.analysis.similarity import linear_cka
 from reportgen.core.network import INPUT
 from reportgen.core.report import Document, Figure, Section
 from reportgen.core.scripted import SHADES
@@ -72,7 +73,7 @@ def test_rows_can_be_tinted_by_a_measure_of_an_epoch(recorded):
     )
     whole = graph.build(context).blocks[0]
     (title, names, by_token), *_ = whole.shades.groups
-    assert title.startswith("last update of the kernel") and not by_token
+    assert title.startswith("Last update of the kernel") and not by_token
     updates = context.checkup.updates
     assert list(names) == [f"epoch {update.epoch}" for update in next(iter(updates.values()))]
     hooked = re.search(r'data-tokens="([^"]+)"', whole.picture.svg)[1]
@@ -82,11 +83,28 @@ def test_rows_can_be_tinted_by_a_measure_of_an_epoch(recorded):
     for place in range(len(names)):
         expected = sorted(round(SHADES * each[place].ratio / most) for each in updates.values())
         assert sorted(found[place].tolist())[-len(expected) :] == expected
-    most = max(layer.parameters for layer in run.network.layers.values())
-    assert whole.shades.groups[-1] == (f"parameters: bluest {most:,}", ("of each layer",), False)
-    expected = [round(SHADES * x.parameters / most) for x in run.network.layers.values() if x.parameters]
-    sizes = unpacked(whole.shades)[-1][0]
-    assert sorted(sizes[sizes > 0].tolist()) == sorted(step for step in expected if step)
+    # The embedded layer alone, and at the last epoch, where it is itself, not at all.
+    place = [title.startswith("Unlikeness") for title, *_ in whole.shades.groups].index(True)
+    found = unpacked(whole.shades)[place]
+    vectors = [run.observations[step].vectors["embedding"].astype(float) for step in run.observations]
+    assert found[0].max() == round(SHADES * (1 - linear_cka(vectors[0], vectors[-1])))
+    assert (found > 0).sum(axis=1).max() == 1 and not found[-1].any()
+
+
+def test_parameters_are_shown_by_bars_as_wide_as_they_are_many(recorded):
+    net = open_run(recorded).network
+    whole = graph.section(net, (8, 8, 1), Look(), "").blocks[0]
+    counts = [layer.parameters for layer in net.layers.values() if layer.parameters]
+    assert whole.shades.groups == ((f"Parameters: widest {max(counts):,}", ("of each row",), False),)
+    (levels,) = unpacked(whole.shades)
+    hooked = re.search(r'data-tokens="([^"]+)"', whole.picture.svg)[1]
+    left, top, right, bottom = np.array(hooked.split(), float).reshape(-1, 4).T
+    bars = levels[0] == SHADES
+    assert len(left) == whole.shades.count and not levels[0][~bars].any()
+    widths = (right - left)[bars]
+    assert widths == pytest.approx(max(widths) * np.array(counts) / max(counts), abs=0.55)
+    for x, y, end, foot in zip(left[bars], top[bars], right[bars], bottom[bars], strict=True):
+        assert ((left == x) & (top == y) & (right >= end) & (bottom == foot) & ~bars).any()
 
 
 def test_markdown_has_the_picture_and_the_text(recorded, tmp_path):
