@@ -17,6 +17,7 @@ from reportgen.analysis.neighbors import (
     Block,
     distance_blocks,
     label_accuracy,
+    measured,
     nearest,
     trustworthiness,
 )
@@ -57,11 +58,12 @@ def rate(
     shown, _ = nearest(layout, k)
     if near is None or near.shape[1] < k:
         near, _ = nearest(vectors, k, blocks=blocks)
-    lost = stress(vectors, layout, blocks)
+    on_plane = measured(layout)
+    lost = stress(vectors, layout, blocks, on_plane)
     return Faithfulness(
         trust=trustworthiness(vectors, layout, NEIGHBORS, shown, blocks),
         accuracy=label_accuracy(layout, labels, NEIGHBORS, shown),
-        continuity=trustworthiness(layout, vectors, NEIGHBORS, near),
+        continuity=trustworthiness(layout, vectors, NEIGHBORS, near, on_plane),
         preservation=None if lost is None else preserved(near[:, :k], shown),
         stress=lost,
     )
@@ -72,20 +74,24 @@ def preserved(near: Neighbors, shown: Neighbors) -> float:
     return float((near[:, :, None] == shown[:, None, :]).any(axis=2).mean())
 
 
-def stress(vectors: Points, layout: Layout, blocks: Iterable[Block] | None = None) -> float | None:
+def stress(
+    vectors: Points, layout: Layout, blocks: Iterable[Block] | None = None, on_plane: Iterable[Block] | None = None
+) -> float | None:
     """Squared differences of the distances in `layout` [n, 2] from those of `vectors` [n, d], over the latter squared.
 
     The layout counts at the scale at which this is least: otherwise a larger drawing would be a worse one (Smelser,
-    Miller and Kobourov 2024). None where either has all points in one place.
+    Miller and Kobourov 2024). None where either has all points in one place. `blocks` and `on_plane` are the results of
+    `neighbors.measured` for the vectors and the layout; the points' distances to themselves are overwritten.
     """
     product = squares = shown_squares = 0.0
-    for rows, squared in distance_blocks(vectors) if blocks is None else blocks:
-        far = np.where(np.isfinite(squared), squared, 0.0)
-        # An axis at a time, and from differences: the expansion of the square would lose small distances.
-        shown = sum(np.square(axis[rows, None] - axis[None]) for axis in layout.T)
+    pairs = zip(blocks or distance_blocks(vectors), on_plane or distance_blocks(layout), strict=True)
+    for (rows, far), (_, shown) in pairs:
+        own = np.arange(len(far)), np.arange(len(vectors))[rows]
+        far[own] = shown[own] = 0.0
         squares += float(far.sum())
         shown_squares += float(shown.sum())
-        product += float(np.sqrt(far * shown).sum())
+        both = far * shown
+        product += float(np.sqrt(both, out=both).sum())
     return None if squares == 0.0 or shown_squares == 0.0 else max(0.0, 1.0 - product**2 / (squares * shown_squares))
 
 

@@ -5,7 +5,8 @@
     trustworthiness(vectors, layout)                     # are neighbours in the layout neighbours among the vectors?
     label_accuracy(layout, labels)                       # do neighbours in the layout share the label?
 
-Brute force over blocks of rows, so memory stays at a few copies of the vectors; bitwise reproducible.
+Exact: by brute force over blocks of rows, so memory stays at a few copies of the vectors, or by a tree on a plane.
+Bitwise reproducible.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,8 @@ from reportgen.core.arrays import NeighborDistances, Neighbors, Points, Position
 
 #: Neighbours that the two measures consider.
 NEIGHBORS = 15
+#: Columns up to which a tree finds neighbours sooner, and differences give distances sooner than products do.
+FLAT = 3
 #: Trustworthiness averages over at most this many points, evenly spaced; each is compared with all.
 RATED = 2000
 
@@ -56,6 +59,8 @@ def nearest(
     if k == 0:
         return indices, distances
     if blocks is None:
+        if points.shape[1] <= FLAT:
+            return _in_tree(points, k, queries)
         blocks = _blocks(points, points if queries is None else queries, alone)
     for rows, squared in blocks:
         chosen = np.argpartition(squared, k - 1, axis=1)[:, :k]
@@ -120,6 +125,23 @@ def label_accuracy(
     return float((votes.argmax(axis=1) == codes).mean())
 
 
+def _in_tree(points: Points, k: int, queries: Queries | None) -> tuple[Neighbors, NeighborDistances]:
+    """`nearest` by a k-d tree."""
+    from scipy.spatial import KDTree
+
+    scale, tree = _scale(points), KDTree(_centred(points, points))
+    asked = tree.data if queries is None else _centred(queries, points)
+    distances, indices = tree.query(asked, range(1, k + 1 + (queries is None)))
+    if queries is None:
+        # A point is its own first neighbour, or any of the first where others coincide with it; or not among them.
+        own = indices == np.arange(len(points))[:, None]
+        own[~own.any(axis=1), -1] = True
+        indices, distances = indices[~own].reshape(-1, k), distances[~own].reshape(-1, k)
+    order = np.lexsort((indices, distances))
+    near = np.take_along_axis(indices, order, axis=1), np.take_along_axis(distances, order, axis=1)
+    return near[0].astype(np.int64), near[1] * scale
+
+
 def _scale(points: Points) -> float:
     """Largest distance of a coordinate from its column's midrange; 0 where all rows are equal."""
     if points.size == 0:
@@ -134,32 +156,50 @@ def _blocks(points: Points, queries: Queries, alone: bool) -> Iterator[Block]:
 
     `alone`: the queries are the points, and each one's distance to itself is infinite.
     """
-    scale = _scale(points) or 1.0
-    points = points.astype(np.float64)
-    middle = points.max(axis=0) / 2 + points.min(axis=0) / 2
-    # Centred, the expansion |a|² + |b|² - 2ab cancels least.
-    centred = (points - middle) / scale
+    centred = _centred(points, points)
     squares = np.square(centred).sum(axis=1)
     # Large products (32 MB) are faster than many small ones; elementwise work is fastest on parts that fit the
     # cache (2 MB).
     many, few = (max(32, values // max(len(points), 1)) for values in (RATED * RATED, 250_000))
+    flat = points.shape[1] <= FLAT
     for begin in range(0, len(queries), many):
-        with np.errstate(over="ignore"):
-            block = (queries[begin : begin + many].astype(np.float64) - middle) / scale
-        # Beyond this distance all points are equally near, and the squares would overflow.
-        block = np.clip(block, -1e100, 1e100)
+        block = _centred(queries[begin : begin + many], points)
         own = np.square(block).sum(axis=1)[:, None]
-        products = block @ centred.T
+        products = np.empty((len(block), 0)) if flat else (-2.0 * block) @ centred.T
         for start in range(0, len(block), few):
-            squared = products[start : start + few]
-            size = own[start : start + few] + squares
-            # In place: allocating buffers of this size costs more than the arithmetic.
-            squared *= -2.0
-            squared += size
-            # A distance below the expansion's rounding error is 0.
-            size *= 1e-13
-            squared[squared < size] = 0.0
+            part = slice(start, start + few)
+            if flat:
+                squared = _by_axes(block[part], centred)
+            else:
+                squared, size = products[part], own[part] + squares
+                # In place: allocating buffers of this size costs more than the arithmetic.
+                squared += size
+                # A distance below the expansion's rounding error is 0.
+                size *= 1e-13
+                np.copyto(squared, 0.0, where=squared < size)
             rows = np.arange(begin + start, begin + start + len(squared))
             if alone:
                 squared[np.arange(len(rows)), rows] = np.inf
             yield slice(rows[0], rows[-1] + 1), squared
+
+
+def _centred(rows: Queries, points: Points) -> Queries:
+    """Rows [m, d] around the middle of the points, in units of their scale: so |a|² + |b|² - 2ab cancels least."""
+    points = points.astype(np.float64)
+    middle = points.max(axis=0) / 2 + points.min(axis=0) / 2
+    with np.errstate(over="ignore"):
+        centred = (rows.astype(np.float64) - middle) / (_scale(points) or 1.0)
+    # Beyond this distance all points are equally near, and the squares would overflow.
+    clipped: Queries = np.clip(centred, -1e100, 1e100)
+    return clipped
+
+
+def _by_axes(queries: Queries, points: Points) -> QueryDistances:
+    """Squared distances [m, n] of rows with few columns, a column at a time: small ones lose no digits."""
+    total: QueryDistances | None = None
+    for column, others in zip(queries.T, np.ascontiguousarray(points.T), strict=True):
+        apart = column[:, None] - others
+        np.square(apart, out=apart)
+        total = apart if total is None else np.add(total, apart, out=total)
+    assert total is not None
+    return total
