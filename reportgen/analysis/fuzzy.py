@@ -73,8 +73,7 @@ def lay_out(graph: "csr_matrix", start: Layout, passes: int, rate: float, seed: 
     to 0. Seeded and single-threaded: bitwise reproducible. Neither axis of `start` may be constant.
     """
     random = np.random.RandomState(seed)
-    edges = graph.tocoo()
-    edges.sum_duplicates()  # in order of their first end
+    edges = graph.sorted_indices().tocoo()  # in order of their first end
     positions = _apart(start.astype(np.float32), random)
     low, high = positions.min(axis=0), positions.max(axis=0)
     positions = np.ascontiguousarray(10 * (positions - low) / (high - low), np.float32)
@@ -124,6 +123,8 @@ def _descend(
                 continue
             first, second = firsts[edge], seconds[edge]
             x, y = positions[first, 0], positions[first, 1]
+            # All forces act where the point was: one after the other, each would wait for the one before.
+            new_x, new_y = x, y
             dx, dy = x - positions[second, 0], y - positions[second, 1]
             square = dx * dx + dy * dy
             if square > 0:
@@ -131,7 +132,7 @@ def _descend(
                 force = pull * power / (square * (a * power + one))
                 dx = step * min(max(force * dx, -steepest), steepest)
                 dy = step * min(max(force * dy, -steepest), steepest)
-                x, y = x - dx, y - dy
+                new_x, new_y = new_x - dx, new_y - dy
                 positions[second, 0] += dx
                 positions[second, 1] += dy
             for _ in range(NEGATIVE_SAMPLES):
@@ -141,9 +142,9 @@ def _descend(
                 square = dx * dx + dy * dy
                 if other != first and square > 0:
                     force = push / ((softening + square) * (a * square**b + one))
-                    x += step * min(max(force * dx, -steepest), steepest)
-                    y += step * min(max(force * dy, -steepest), steepest)
-            positions[first, 0], positions[first, 1] = x, y
+                    new_x += step * min(max(force * dx, -steepest), steepest)
+                    new_y += step * min(max(force * dy, -steepest), steepest)
+            positions[first, 0], positions[first, 1] = new_x, new_y
 
 
 def _apart(positions: np.ndarray, random: "np.random.RandomState") -> np.ndarray:
