@@ -322,7 +322,8 @@ class Document:
     `origin` is the small line under the headline: day, commit, command; `subject` says of a figure that stands alone
     which network and data it is of. `omitted` is a sentence on what the page omits
     for its size, "" if it shows everything. `numbers` is whether the page carries the sections' numbers, as far as each
-    file is small.
+    file is small. `rendered` has the forms that it was rendered in, by their names: one that is measured and then saved
+    is rendered once.
     """
 
     title: str
@@ -335,6 +336,7 @@ class Document:
     origin: str = ""
     subject: str = ""
     numbers: bool = True
+    rendered: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return f"<Document {self.title!r}: {', '.join(section.anchor for section in self.sections)}>"

@@ -53,13 +53,16 @@ def html(report: Document) -> str:
     Raises ReportgenError where ids are not unique, a drawing holds more than shapes and text, a
     table's rows do not fit its columns, or the templates can't be found.
     """
-    style = styles(report)
-    early, late = scripts(EARLY_SCRIPTS), scripts(SCRIPTS)
-    policy = (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(early)} {_hash(late)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-    return render(report, embed, policy, style=Markup(style), early=Markup(early), late=Markup(late), linked=False)
+    if "html" not in report.rendered:
+        style = styles(report)
+        early, late = scripts(EARLY_SCRIPTS), scripts(SCRIPTS)
+        policy = (
+            f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(early)} {_hash(late)}; "
+            "img-src data:; base-uri 'none'; form-action 'none'"
+        )
+        assets = {"style": Markup(style), "early": Markup(early), "late": Markup(late)}
+        report.rendered["html"] = render(report, embed, policy, **assets, linked=False)
+    return report.rendered["html"]
 
 
 def styles(report: Document) -> str:

@@ -11,8 +11,10 @@ import pytest
 
 from reportgen.core.report import Document, Drawing, Figure, FigureRow, Fold, Section, Table, Text
 from reportgen.errors import ReportgenError
+from reportgen.page import html as html_module
 from reportgen.page.html import flat, html
 from reportgen.page.loader import clean
+from reportgen.page.save import save
 from tests.page.parsing import Element, parse
 from tests.page.sample import HOSTILE, curves, hostile, maps, mosaic, sample
 
@@ -33,6 +35,15 @@ def report_of(*blocks, **changes) -> Document:
 
 def by_id(page: Element, identifier: str) -> Element:
     return next(element for element in page.walk() if element.attributes.get("id") == identifier)
+
+
+def test_a_page_that_is_measured_and_saved_is_rendered_once(tmp_path, monkeypatch) -> None:
+    report, rendered = sample(), []
+    drawn = html_module.render
+    monkeypatch.setattr(html_module, "render", lambda *given, **assets: rendered.append(1) or drawn(*given, **assets))
+    measured = html(report)
+    assert save(report, tmp_path / "page.html").read_text() == measured and len(rendered) == 1
+    assert html(replace(report, title="Another")) != measured and len(rendered) == 2
 
 
 def test_every_part_of_the_report_is_there_in_order(page: Element) -> None:
