@@ -66,11 +66,11 @@ def _sheet(tiles: np.ndarray) -> Sheet:
     cell = (height, width) if grey else (-(-height // BLOCK) * BLOCK, -(-width // BLOCK) * BLOCK)
     grid = Grid(int(np.ceil(np.sqrt(count))), *cell, 0)
     across, down = grid.size(count)
-    canvas = np.zeros((down, across, colors), np.uint8)
-    for index, tile in enumerate(tiles):
-        left, top = grid.origin(index)
-        edges = (0, cell[0] - height), (0, cell[1] - width), (0, 0)
-        canvas[top : top + cell[0], left : left + cell[1]] = np.rint(np.pad(tile, edges, mode="edge"))
+    edges = (0, 0), (0, cell[0] - height), (0, cell[1] - width), (0, 0)
+    rows = down // cell[0]
+    cells = np.zeros((rows * grid.columns, *cell, colors), np.uint8)
+    cells[:count] = np.rint(np.pad(tiles, edges, mode="edge"))
+    canvas = cells.reshape(rows, grid.columns, *cell, colors).swapaxes(1, 2).reshape(down, across, colors)
     buffer = io.BytesIO()
     if grey:
         steps = 255 // (SHADES - 1)
