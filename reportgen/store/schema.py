@@ -140,7 +140,9 @@ def read_observation(tensors: Tensors, beside: Tensors | None = None) -> Observa
         *read_place(tensors),
         maps=renamed(tensors, MAPS),
         ranges=Lazy(ranges, lambda path: _as(np.float32, ranges[path])),
-        vectors={batch: tensors[name] for batch, name in VECTORS.items() if name in tensors},
+        vectors=Lazy(
+            {batch: name for batch, name in VECTORS.items() if name in tensors}, lambda n: tensors[VECTORS[n]]
+        ),
         outcome=_read_outcome(tensors),
         top=_read_top(tensors),
         layer_vectors=None if beside is None else LayerVectors(_as(np.int64, beside[CHOSEN]), renamed(beside, MEANS)),

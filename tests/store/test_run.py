@@ -22,6 +22,14 @@ HEADER = {
 }
 
 
+def test_vectors_are_read_when_they_are_asked_for(recorded, monkeypatch):
+    read, tensor = [], Tensors._tensor
+    monkeypatch.setattr(Tensors, "_tensor", lambda file, name: read.append(name) or tensor(file, name))
+    final = open_run(recorded).observations[12]
+    assert final.epoch == 2 and not [name for name in read if name in schema.VECTORS.values()]
+    assert len(final.vectors["embedding"]) and read.count(schema.VECTORS["embedding"]) == 1
+
+
 def test_a_recorded_run_has_every_batch_and_every_epoch(recorded):
     run = open_run(recorded)
     assert list(run.snapshots) == list(range(13))
