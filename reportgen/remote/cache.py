@@ -1,6 +1,8 @@
 """A copy of a folder elsewhere, of which what has changed is fetched anew.
 
 folder = fetched(place, lambda names: [name for name in names if name.endswith(".json")])
+
+What is read by pieces is fetched when it is read, see `sparse`; all else is fetched whole.
 """
 
 import json
@@ -15,7 +17,11 @@ from filelock import FileLock
 
 from reportgen.core.files import write_bytes
 from reportgen.errors import RunError
-from reportgen.remote.place import Place, kept_folder
+from reportgen.remote import sparse
+from reportgen.remote.place import Entry, Place, kept_folder
+
+SMALL = 2 * sparse.BLOCK
+"""Bytes of a file up to which it is fetched whole in any case."""
 
 ROUNDS = 5
 """How often a folder is listed again because a file of it went while it was fetched."""
@@ -26,12 +32,17 @@ UNUSED = 7 * 24 * 3600.0
 _LEDGER = "fetched.json"
 
 
-def fetched(place: Place, wanted: Callable[[Collection[str]], Sequence[str]]) -> Path:
+def fetched(
+    place: Place,
+    wanted: Callable[[Collection[str]], Sequence[str]],
+    by_pieces: Callable[[Collection[str]], Collection[str]] = lambda names: (),
+) -> Path:
     """The folder of this machine that has the files which are `wanted` of the names there, as they are now.
 
-    They are fetched whole, in the order of `wanted`, and again where size, tag or time there is another; what is gone
-    there, or not wanted, is deleted here. Raises RunError where the place can't be reached, and where it goes on
-    changing.
+    They are fetched in the order of `wanted`, and again where size, tag or time there is another; what is gone
+    there, or not wanted, is deleted here. Those that are read `by_pieces` are not fetched yet, unless they are small or
+    the place gives no pieces.
+    Raises RunError where the place can't be reached, and where it goes on changing.
     """
     folder = kept_folder("cache", place.url)
     ledger = folder.with_name(_LEDGER)
@@ -41,22 +52,35 @@ def fetched(place: Place, wanted: Callable[[Collection[str]], Sequence[str]]) ->
             for _ in range(ROUNDS):
                 files = place.files()
                 names = wanted(files)
+                pieces = {n for n in by_pieces(files) if files[n].size > SMALL} if place.gives_pieces else set()
                 known = _known(ledger)
-                lacking = [name for name in names if known.get(name) != [files[name], _mark(folder / name)]]
+                lacking = [n for n in names if not _is_there(folder / n, files[n], known.get(n), n in pieces)]
                 try:
-                    place.get(lacking, folder)
+                    for name in lacking:
+                        sparse.forget(folder / name)
+                    place.get([name for name in lacking if name not in pieces], folder)
                 except FileNotFoundError:
                     continue
-                for path in [path for path in folder.rglob("*") if path.is_file()]:
-                    if path.relative_to(folder).as_posix() not in names:
-                        path.unlink()
-                told = {name: [files[name], _mark(folder / name)] for name in names}
+                for name in pieces.intersection(lacking):
+                    sparse.begin(folder / name, place, name, files[name])
+                kept = {file for name in names for file in (folder / name, sparse.list_of(folder / name))}
+                for path in [path for path in folder.rglob("*") if path.is_file() and path not in kept]:
+                    path.unlink()
+                told = {name: [files[name].mark, _mark(folder / name)] for name in names if name not in pieces}
                 write_bytes(ledger, json.dumps(told, indent=1).encode())
                 _delete_unused(folder.parent)
                 return folder
     except OSError as error:
         raise RunError(f"{folder} can't be written: {error.strerror or error}", code="F105") from error
     raise RunError(f"{place.url} goes on changing while it is read; try again later", code="F106")
+
+
+def _is_there(file: Path, entry: Entry, known: object, in_pieces: bool) -> bool:
+    """Whether a file is the one there now, or becomes it as it is read, where that is what is wanted."""
+    part = sparse.sparse_at(file)
+    if part is not None:
+        return in_pieces and part.mark == entry.mark and _mark(file)[:1] == [entry.size]
+    return known == [entry.mark, _mark(file)]
 
 
 def _mark(file: Path) -> list[int]:

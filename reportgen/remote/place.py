@@ -1,7 +1,7 @@
 """A folder elsewhere, by fsspec: s3://, gs://, abfs://, memory:// and whatever else that knows.
 
     place = place_of("s3://bucket/runs/a")      # None for a path of this machine
-    place.files()                               # name -> what tells that a file has changed
+    place.files()                               # name -> size, and what tells that a file has changed
     place.get(["run.json"], Path("copy"))
     place.put(Path("copy/run.json"), "run.json")
 
@@ -12,10 +12,10 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from reportgen.core.paths import url_of
 from reportgen.errors import MissingError, OptionError, RunError, naming_the_extra, reason_of
@@ -31,6 +31,13 @@ _TELLING = frozenset(
 )
 
 
+class Entry(NamedTuple):
+    """A file elsewhere: its bytes, and its size, tag and time as one text that changes with the file."""
+
+    size: int
+    mark: str
+
+
 @dataclass(frozen=True)
 class Place:
     """A folder elsewhere: its URL, the file system of fsspec that reaches it, and its path there."""
@@ -39,8 +46,8 @@ class Place:
     system: Any
     root: str
 
-    def files(self) -> dict[str, str]:
-        """Name (relative, with slashes) -> size, tag and time of each file, as one text that changes with the file.
+    def files(self) -> dict[str, Entry]:
+        """Name (relative, with slashes) -> what is known of each file.
 
         Raises RunError where the place can't be reached.
         """
@@ -53,13 +60,50 @@ class Place:
                 return {}
             return listed
 
+        return self._entries(self.tried("read", found))
+
+    def _entries(self, listed: Mapping[str, Any]) -> dict[str, Entry]:
         files = {}
-        for path, info in self.tried("read", found).items():
+        for path, info in listed.items():
             name = PurePosixPath(path[len(self.root) :].lstrip("/"))
             if name.parts and ".." not in name.parts:
                 told = {key: str(value) for key, value in info.items() if key.lower() in _TELLING}
-                files[str(name)] = repr(sorted(told.items()))
+                files[str(name)] = Entry(int(info.get("size") or 0), repr(sorted(told.items())))
         return files
+
+    @property
+    def gives_pieces(self) -> bool:
+        """Whether parts of files are fetched several at a time, and by any process: memory:// is of one."""
+        return bool(self.system.async_impl)
+
+    def pieces(self, name: str, spans: Sequence[tuple[int, int]], mark: str) -> list[bytes]:
+        """The bytes from `start` to `stop` of a file for each span, several fetched at a time.
+
+        Raises FileNotFoundError where the file has gone or is another one than that of the `mark`: of two files never
+        a part each. Raises RunError where the place can't be reached.
+        """
+        path = self._path(name)
+
+        def fetched() -> list[bytes]:
+            try:
+                found = self.system.cat_ranges(
+                    [path] * len(spans), [start for start, _ in spans], [stop for _, stop in spans], on_error="raise"
+                )
+            except Exception:
+                self._see_that_it_is(name, mark)  # of a shorter file a store says that there is no such range
+                raise
+            self._see_that_it_is(name, mark)  # afterwards: what was fetched before was of the same file then
+            return [bytes(piece) for piece in found]
+
+        return self.tried("read", fetched)
+
+    def _see_that_it_is(self, name: str, mark: str) -> None:
+        """Raise FileNotFoundError where the file is not the one of the mark. By a listing, from which the mark is."""
+        self.system.invalidate_cache()
+        listed = self.system.ls(self._path(name).rpartition("/")[0], detail=True)
+        entry = self._entries({each["name"]: each for each in listed}).get(name)
+        if entry is None or entry.mark != mark:
+            raise FileNotFoundError(name)
 
     def get(self, names: Sequence[str], folder: Path) -> None:
         """Copy files into a folder. Each is there only once it is whole.

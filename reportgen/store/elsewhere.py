@@ -25,6 +25,7 @@ from reportgen.remote import Place, Spool, fetched, kept_folder, place_of
 from reportgen.remote.spool import Mark, mark_of
 from reportgen.store import layout
 from reportgen.store.parts import PATIENCE, wait_for_parts
+from reportgen.store.segments import INDEX, SEGMENT
 from reportgen.store.writer import RunWriter
 
 T = TypeVar("T")
@@ -215,7 +216,7 @@ def folder_to_read(path: str | Path) -> Iterator[Path]:
 def run_folder(path: str | Path) -> Path:
     """The same without naming the URL in what is raised."""
     place = place_of(path)
-    return lasting_path(path) if place is None else fetched(place, _read_of)
+    return lasting_path(path) if place is None else fetched(place, _read_of, _by_pieces)
 
 
 def _read_of(names: Collection[str]) -> list[str]:
@@ -229,3 +230,13 @@ def _read_of(names: Collection[str]) -> list[str]:
         return [f"{run}{layout.RUN_FILE}" for run in runs]  # no page has room for them
     groups = [run + group for group in reversed(ORDER) if group != layout.CHECKPOINTS for run in runs]
     return [name for group in groups for name in names if name == group or name.startswith(f"{group}/")]
+
+
+def _by_pieces(names: Collection[str]) -> list[str]:
+    """The files of which little is read: segments that an index lies beside, of runs that nobody is recording.
+
+    Of one that is being recorded all is copied as it is now, before it is replaced or given up there.
+    """
+    recorded = {name.removesuffix(CLAIM) for name in names if PurePosixPath(name).name == CLAIM}
+    complete = [name for name in names if str(PurePosixPath(name).with_suffix(INDEX)) in names]
+    return [n for n in complete if n.endswith(SEGMENT) and not any(n.startswith(run) for run in recorded)]

@@ -6,17 +6,16 @@ log[40]["params/conv1/kernel"]                # reads and checks this array alon
 Of a record that several processes wrote, each one's part lies in a log of its own; it is there once all parts are.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from reportgen.errors import DamagedError, RunError
-from reportgen.store.files import Lazy, damage_named
+from reportgen.remote.sparse import Read
+from reportgen.store.files import Lazy
 from reportgen.store.packed import DTYPES, Described, Layout, Piece, Place, kind_of
 from reportgen.store.segments import BLOCK, RECORD, Head, Segment, read_head, read_payload, read_segment, segment_files
 
@@ -70,12 +69,12 @@ def _is_tiled(places: Sequence[Place], dtype: str, whole: tuple[int, ...]) -> bo
 class Record(Lazy[str, np.ndarray]):
     """The arrays of one record, each read and checked when asked for: what `Tensors` is of a file.
 
-    `sources` are the segment and the offset of each of its parts.
+    `sources` are the segment, and the offset in it, of each of its parts.
     """
 
-    def __init__(self, sources: Sequence[tuple[Path, int]], step: int, epoch: int, arrays: Joined):
+    def __init__(self, sources: Sequence[tuple[Segment, int]], step: int, epoch: int, arrays: Joined):
         super().__init__(arrays.pieces, self._tensor)
-        self.path = sources[0][0]
+        self.path = sources[0][0].path
         self._sources = sources
         self._step = step
         self._pieces = arrays.pieces
@@ -94,37 +93,38 @@ class Record(Lazy[str, np.ndarray]):
         return array
 
     def _piece(self, name: str, part: int, place: Place) -> np.ndarray:
-        path, offset = self._sources[part]
-        with damage_named(path), path.open("rb", buffering=0) as file:
-            head = self._head(file, part)
+        segment, offset = self._sources[part]
+        with segment.source.opened() as read:
+            head = self._head(read, part)
             if place.offset + place.nbytes > head.length:
                 raise DamagedError(
-                    f"{path} is damaged: {name} of step {self._step} lies outside of its record", code="R103"
+                    f"{segment.path} is damaged: {name} of step {self._step} lies outside of its record", code="R103"
                 )
-            raw = read_payload(file, offset, head, place.offset, place.nbytes, path)
+            raw = read_payload(read, offset, head, place.offset, place.nbytes, segment.path)
         return raw.view(DTYPES[place.dtype]).reshape(place.shape)
 
-    def _head(self, file: BinaryIO, part: int) -> Head:
-        path, offset = self._sources[part]
-        head = read_head(file, offset, os.fstat(file.fileno()).st_size)
+    def _head(self, read: Read, part: int) -> Head:
+        segment, offset = self._sources[part]
+        head = read_head(read, offset, segment.size)
         if head is None or head.magic != RECORD or head.step != self._step:
             raise DamagedError(
-                f"{path} is damaged: it does not have step {self._step} where that was written", code="R103"
+                f"{segment.path} is damaged: it does not have step {self._step} where that was written", code="R103"
             )
         return head
 
     def verify(self) -> None:
         """Read all of it, a block at a time. Raises DamagedError where it does not match its checksums."""
         places = [each for pieces in self._pieces.values() for each in pieces]
-        for part, (path, offset) in enumerate(self._sources):
-            with damage_named(path), path.open("rb", buffering=0) as file:
-                head = self._head(file, part)
+        for part, (segment, offset) in enumerate(self._sources):
+            with segment.source.opened() as read:
+                head = self._head(read, part)
                 if any(place.offset + place.nbytes > head.length for number, place in places if number == part):
                     raise DamagedError(
-                        f"{path} is damaged: the arrays of step {self._step} lie outside of its record", code="R103"
+                        f"{segment.path} is damaged: the arrays of step {self._step} lie outside of its record",
+                        code="R103",
                     )
                 for start in range(0, head.length, BLOCK):
-                    read_payload(file, offset, head, start, min(BLOCK, head.length - start), path)
+                    read_payload(read, offset, head, start, min(BLOCK, head.length - start), segment.path)
 
 
 class Log(Lazy[int, Record]):
@@ -187,7 +187,7 @@ class Log(Lazy[int, Record]):
         key = tuple(map(id, layouts))
         if key not in self._joined:
             self._joined[key] = joined(segment.path, layouts)
-        sources = [(part.path, part.offsets[place]) for part, place, _ in found]
+        sources = [(part, part.offsets[place]) for part, place, _ in found]
         return Record(sources, step, segment.epochs[at], self._joined[key])
 
     def _place(self, step: int) -> tuple[Segment, int]:
@@ -252,7 +252,7 @@ def recorded_pieces(folder: Path, step: int) -> dict[Piece, np.ndarray]:
             places = segment.layouts[segment.numbers[at]].places
             arrays = {str(number): [(0, place)] for number, (_, place) in enumerate(places)}
             described = {str(number): (place.dtype, place.shape) for number, (_, place) in enumerate(places)}
-            record = Record([(path, segment.offsets[at])], step, segment.epochs[at], Joined(arrays, described))
+            record = Record([(segment, segment.offsets[at])], step, segment.epochs[at], Joined(arrays, described))
             return {
                 Piece(name, DTYPES[place.dtype], place.shape, place.start, place.whole): record[str(number)]
                 for number, (name, place) in enumerate(places)

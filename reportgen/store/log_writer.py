@@ -117,10 +117,10 @@ class LogWriter:
     def _copy(self, segment: Segment, chosen: Sequence[int], level: str) -> None:
         if not chosen:
             return
-        with segment.path.open("rb", buffering=0) as file:
+        with segment.source.opened() as read:
             for at in chosen:
-                if (head := read_head(file, segment.offsets[at], segment.size)) is not None:
-                    payload = read_payload(file, segment.offsets[at], head, 0, head.length, segment.path)
+                if (head := read_head(read, segment.offsets[at], segment.size)) is not None:
+                    payload = read_payload(read, segment.offsets[at], head, 0, head.length, segment.path)
                     packed = Packed(segment.layouts[head.layout], payload.data)
                     self._append(level, head.step, head.epoch, packed)
 
@@ -192,10 +192,10 @@ def _cut(segment: Segment, until: int) -> Segment:
     for layout in segment.layouts.values():
         content = memoryview(layout.content)
         parts += [record_head(LAYOUT, 0, 0, layout.number, content), content]
-    with segment.path.open("rb", buffering=0) as file:
+    with segment.source.opened() as read:
         for at in chosen:
-            if (head := read_head(file, segment.offsets[at], segment.size)) is not None:
-                parts.append(os.pread(file.fileno(), head.size + head.length, segment.offsets[at]))
+            if (head := read_head(read, segment.offsets[at], segment.size)) is not None:
+                parts.append(read(head.size + head.length, segment.offsets[at]))
     write_bytes(segment.path, *parts)
     return read_segment(segment.path)
 

@@ -8,23 +8,23 @@ the other, where a layout says. Layouts are records too, JSON, which stand in ea
 uses them. A record exists once all of it does: what a kill left of one at a segment's end is never read, and cut off
 when the recording goes on. A segment that is complete has an index beside it; another one is read from head to head.
 Of arrays that are spread over several processes, each appends the pieces that it owns to a log of its own.
-
-Nothing is mapped into memory: a file that somebody truncates would end the process that has it mapped.
 """
 
-import os
 import struct
 import zlib
 from array import array
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from reportgen.errors import DamagedError, RunError
+from reportgen.remote.sparse import Read
 from reportgen.store.files import Tensors, damage_named
 from reportgen.store.packed import Layout
+from reportgen.store.source import Source
 
 HEAD = struct.Struct("<4sIQqqI")
 """Magic, CRC-32 of all that follows up to the payload, bytes of the payload, step, epoch, and the layout: the CRC-32 of
@@ -60,28 +60,29 @@ class Head(NamedTuple):
         return HEAD.size + self.blocks.nbytes
 
 
-def read_head(file: BinaryIO, offset: int, end: int) -> Head | None:
+def read_head(read: Read, offset: int, end: int) -> Head | None:
     """The head at `offset`; None where there is no sound one, or its record does not end before `end`."""
-    raw = os.pread(file.fileno(), HEAD.size, offset)
+    raw = read(HEAD.size, offset)
     if len(raw) < HEAD.size:
         return None
     magic, checksum, length, step, epoch, layout = HEAD.unpack(raw)
     count = -(-length // BLOCK)
     if magic not in (RECORD, LAYOUT) or offset + HEAD.size + 4 * count + length > end:
         return None
-    blocks = os.pread(file.fileno(), 4 * count, offset + HEAD.size)
+    blocks = read(4 * count, offset + HEAD.size)
     if zlib.crc32(blocks, zlib.crc32(raw[8:])) != checksum or not (0 <= step < 2**53 and 0 <= epoch < 2**53):
         return None
     return Head(magic, length, step, epoch, layout, np.frombuffer(blocks, "<u4"))
 
 
-def read_payload(file: BinaryIO, offset: int, head: Head, start: int, count: int, path: Path) -> np.ndarray:
+def read_payload(read: Read, offset: int, head: Head, start: int, count: int, path: Path) -> np.ndarray:
     """`count` bytes of the payload of the record at `offset`, from `start`, checked. Raises DamagedError."""
     found = np.empty(count, np.uint8)
+    end = offset + head.size + min(head.length, -(-(start + count) // BLOCK) * BLOCK)
     # Block by block: of a large array there is never a second copy.
     for number in range(start // BLOCK, -(-(start + count) // BLOCK)):
         begin = number * BLOCK
-        raw = os.pread(file.fileno(), min(BLOCK, head.length - begin), offset + head.size + begin)
+        raw = read(min(BLOCK, head.length - begin), offset + head.size + begin, end)
         if zlib.crc32(raw) != head.blocks[number]:
             raise DamagedError(f"{path} is damaged: step {head.step} does not match its checksum", code="R103")
         first, last = max(start, begin), min(start + count, begin + BLOCK)
@@ -118,6 +119,11 @@ class Segment:
         beside = {number: layout.beside for number, layout in self.layouts.items()}
         return self.size + (sum(beside[number] for number in self.numbers) if any(beside.values()) else 0)
 
+    @cached_property
+    def source(self) -> Source:
+        """What reads it."""
+        return Source(self.path)
+
     @property
     def index(self) -> Path:
         """The index beside the segment."""
@@ -151,27 +157,27 @@ def read_segment(path: Path) -> Segment:
                 return segment
     except (RunError, KeyError, ValueError, TypeError, RecursionError):
         pass  # it is made of the segment, which has all that it has
-    with damage_named(path), path.open("rb", buffering=0) as file:
-        return _walked(segment, file, size)
+    with segment.source.opened() as read:
+        return _walked(segment, read, size)
 
 
-def _walked(segment: Segment, file: BinaryIO, size: int) -> Segment:
+def _walked(segment: Segment, read: Read, size: int) -> Segment:
     """The records of a segment from head to head."""
     offset, unknown = 0, False
     while offset + HEAD.size <= size:
-        head = read_head(file, offset, size)
+        head = read_head(read, offset, size)
         known = head is not None and (head.magic == LAYOUT or head.layout in segment.layouts)
         if head is None or not known:
             # What is torn at the end is no damage; before a further record it is.
             unknown |= head is not None
-            offset = _next_head(file, offset + 1, size)
+            offset = _next_head(read, offset + 1, size)
             continue
         if head.magic == LAYOUT:
             try:
-                layout = Layout.parsed(read_payload(file, offset, head, 0, head.length, segment.path).tobytes())
+                layout = Layout.parsed(read_payload(read, offset, head, 0, head.length, segment.path).tobytes())
                 segment.layouts[layout.number] = layout
             except (ValueError, TypeError, RecursionError, RunError):
-                offset = _next_head(file, offset + 1, size)
+                offset = _next_head(read, offset + 1, size)
                 continue
         else:
             segment.add(head.step, head.epoch, head.layout, offset)
@@ -183,15 +189,15 @@ def _walked(segment: Segment, file: BinaryIO, size: int) -> Segment:
     return segment
 
 
-def _next_head(file: BinaryIO, offset: int, size: int) -> int:
+def _next_head(read: Read, offset: int, size: int) -> int:
     """The offset of the next sound head; `size` where there is none."""
     piece = 1 << 20
     while offset < size:
-        raw = os.pread(file.fileno(), piece + 3, offset)
+        raw = read(piece + 3, offset)
         found = [at for magic in (RECORD, LAYOUT) if (at := raw.find(magic)) >= 0]
         if not found:
             offset += piece
-        elif read_head(file, offset := offset + min(found), size) is not None:
+        elif read_head(read, offset := offset + min(found), size) is not None:
             return offset
         else:
             offset += 1

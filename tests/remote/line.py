@@ -23,6 +23,8 @@ class Line:
         """What is done to what comes: "cut" in its midst, answered as "busy", "slow" on its way; None passes it on."""
         self.faults = 0
         """How often the line was disturbed."""
+        self.requests = self.received = 0
+        """How many requests for something there went through it, and the bytes that came back."""
 
     def __enter__(self) -> "Line":
         threading.Thread(target=self._accept, daemon=True).start()
@@ -48,6 +50,7 @@ class Line:
         threading.Thread(target=self._back, args=(server, client), daemon=True).start()
         try:
             while piece := client.recv(1 << 16):
+                self.requests += piece.startswith((b"GET ", b"HEAD "))
                 fault = self.fault
                 if fault is not None:
                     self.faults += 1
@@ -67,6 +70,7 @@ class Line:
     def _back(self, server: socket.socket, client: socket.socket) -> None:
         try:
             while piece := server.recv(1 << 16):
+                self.received += len(piece)
                 client.sendall(piece)
         except OSError:
             pass
