@@ -77,7 +77,10 @@ def non_finite_parameters(snapshot: Snapshot) -> tuple[NonFinite, ...]:
 
 def all_finite(values: np.ndarray, name: str = "parameter") -> bool:
     """Whether it holds neither NaN nor infinity. Raises DataError for what are no real numbers."""
-    return all(np.isfinite(as_float64(part, name)).all() for (part,) in parts(np.asarray(values)))
+    array = np.asarray(values)
+    return all(
+        np.isfinite(part if part.dtype.kind == "f" else as_float64(part, name)).all() for (part,) in parts(array)
+    )
 
 
 def first_non_finite(
@@ -121,10 +124,8 @@ def update_ratio(before: np.ndarray, after: np.ndarray, name: str = "parameter")
     for first, second in parts(before, after):
         values = as_float64(first, name)
         with np.errstate(all="ignore"):
-            change = as_float64(second, name) - values
-        if not np.isfinite(change).all():
-            return np.nan
-        with np.errstate(over="ignore"):
+            change = as_float64(second, name)
+            change -= values
             size, moved = float(np.hypot(size, norm(values))), float(np.hypot(moved, norm(change)))
     return moved / size if size > 0 and np.isfinite(size) and np.isfinite(moved) else np.nan
 

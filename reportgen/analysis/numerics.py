@@ -16,6 +16,9 @@ from reportgen.core.arrays import Float64Array
 from reportgen.core.numbers import CACHED, PART
 from reportgen.errors import DataError
 
+SAFE = 1e-200, 1e300
+"""Sums of squares in which nothing overflowed, and too little to count was lost below the least number."""
+
 
 def parts(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
     """Arrays of one size, flat, whole up to `PART` elements, of more some at a time; one part for empty ones."""
@@ -40,14 +43,21 @@ def mean(values: Float64Array) -> float | None:
     """Mean of a float64 array of finite values, without overflow on the way; None when it is empty."""
     if values.size == 0:
         return None
+    with np.errstate(over="ignore"):
+        found = float(values.mean())
+    if np.isfinite(found):
+        return found
     largest = float(np.abs(values).max())
-    if largest == 0.0:
-        return 0.0
     return float((values / largest).mean()) * largest
 
 
 def norm(values: Float64Array) -> float:
     """Euclidean norm of a float64 array of finite values; inf where it is beyond float64, 0 when empty."""
+    flat = values.reshape(-1)
+    with np.errstate(over="ignore", under="ignore"):
+        squares = float(np.einsum("i,i->", flat, flat))
+    if SAFE[0] < squares < SAFE[1]:
+        return float(np.sqrt(squares))
     largest = float(np.abs(values).max(initial=0.0))
     if largest == 0.0:
         return 0.0
