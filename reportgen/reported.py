@@ -12,7 +12,7 @@ from reportgen.core.paths import suffix_of
 from reportgen.core.report import Document, Figure, FigureFormat, Section
 from reportgen.core.run import Run
 from reportgen.errors import expect, warn
-from reportgen.page.encoded import csv_lines
+from reportgen.page.carried import csv_lines
 from reportgen.page.frame import frame
 from reportgen.page.outline import figures
 from reportgen.page.paper import paper

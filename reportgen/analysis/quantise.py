@@ -1,14 +1,11 @@
 """Parameters over steps, small enough to embed in a page: as they are, or in two bytes per value.
 
     levels, scale = quantise(np.stack(kernels))      # [step, ...] -> int16 [step, ...], value = level * scale
-    packed = pack([levels, exact(np.stack(biases))]) # zlib: the first step, then differences step by step
+    pack([levels, exact(np.stack(biases))])          # of core.scripted: the first step, then differences step by step
 
 One scale per parameter over all steps, so that differences between steps are exact multiples of it. A
 value is off by at most scale / 2, a difference of two by at most scale.
 """
-
-import zlib
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -38,21 +35,3 @@ def exact(values: np.ndarray) -> Packable | None:
     with np.errstate(over="ignore"):
         single = values.astype(np.float32)
     return single if np.array_equal(single.astype(np.float64), values.astype(np.float64), equal_nan=True) else None
-
-
-def pack(parameters: Sequence[Packable]) -> bytes:
-    """zlib bytes of int16 or float32 values [step, ...]: parameter after parameter, step after step.
-
-    Bit patterns are little-endian; those of the steps after the first are differences from the step before, mod 2 ** 16
-    or 2 ** 32. Of each step come all lowest bytes, then all next ones: neighbouring steps differ little, so that the
-    upper ones compress well.
-    """
-    parts = []
-    for values in parameters:
-        words = values.reshape(len(values), -1).view({2: np.uint16, 4: np.uint32}[values.dtype.itemsize])
-        changes = np.concatenate([words[:1], words[1:] - words[:-1]])
-        size = words.dtype.itemsize
-        octets = changes.astype(changes.dtype.newbyteorder("<")).view(np.uint8).reshape(*words.shape, size)
-        parts.append(np.moveaxis(octets, -1, 1).tobytes())
-    # Level 9 takes far longer for hardly fewer bytes.
-    return zlib.compress(b"".join(parts), 6)

@@ -50,8 +50,8 @@ class Drawing:
     """A chart as an SVG element without a script, style attributes or an XML prolog.
 
     Its colours are classes and `currentColor`, which follow the page's theme. `cells` are its panels as such elements,
-    () for a chart of one: the page sets them side by side, or below one another where it is narrow. `outline` says what
-    the drawing shows as indented lines, for who can't see it; () where the alternative text does.
+    () for a chart of one: the page sets them side by side, or below one another where it is narrow. `outline` says in
+    indented lines what it shows, for who can't see it; () where the alternative text does.
 
     A link in it leads to an id, or to what the page has of a layer: "#maps:conv1" to its maps, "#layer:conv1" to what
     there is first. One that leads to nothing on the page becomes plain shapes.
@@ -203,10 +203,8 @@ class Text:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table that is more than its text.
-
-    It leads to `link`, a file beside the page, or shows the `drawing`, which the text describes then; `value` is what
-    rows are sorted by, None for the text.
+    """A cell of a table that leads to `link`, a file beside the page, or shows the `drawing`, which the text describes
+    then; `value` is what rows are sorted by, None for the text.
     """
 
     text: str
@@ -269,18 +267,22 @@ Block = Text | Table | Figure | FigureRow | Fold | Explorer | Examples
 
 @dataclass(frozen=True)
 class Numbers:
-    """The numbers behind a section's figures, as one CSV file; `rows` is called only when it is written."""
+    """The numbers behind a section's figures, as one CSV file; `rows` is called only when it is written.
+
+    `placed` are columns that `Examples` have too, of the first group: (column, block, its column, lowest, highest).
+    """
 
     filename: str
     columns: tuple[str, ...]
     rows: Callable[[], Iterable[Sequence[Any]]]
+    placed: tuple[tuple[str, str, str, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class Section:
     """One topic: a heading that names the subject, a sentence that states the finding, then blocks.
 
-    `part` is the part of the document that it stands in, "" where there are none; the one of that title opens the part.
+    `part` is the part of the document that it stands in, "" for none; the one of that title opens the part.
     """
 
     anchor: str
@@ -317,13 +319,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """The whole report. `key_figures` are (name, value) pairs for the strip under the title.
+    """The whole report.
 
-    `origin` is the small line under the headline: day, commit, command; `subject` says of a figure that stands alone
-    which network and data it is of. `omitted` is a sentence on what the page omits
-    for its size, "" if it shows everything. `numbers` is whether the page carries the sections' numbers, as far as each
-    file is small. `rendered` has the forms that it was rendered in, by their names: one that is measured and then saved
-    is rendered once.
+    `key_figures` are (name, value) pairs for the strip under the title, `origin` the small line below it: day, commit,
+    command. `subject` says of a figure that stands alone which network and data it is of; `omitted` says what the page
+    omits for its size, "" for nothing; `numbers` is whether it carries the sections' numbers. `rendered` has the forms
+    that it was rendered in, by their names: one that is measured and then saved is rendered once.
     """
 
     title: str

@@ -1,8 +1,13 @@
 """Blocks of a report that a script of the page makes, from numbers that they carry: they are absent without it."""
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reportgen.core.arrays import Packable
 
 if TYPE_CHECKING:
     from reportgen.core.report import Raster
@@ -26,7 +31,7 @@ class ExplorerKernel:
 class Explorer:
     """Kernels at several steps, any two of which the page compares; its section is absent without a script.
 
-    `data` is the result of `analysis.quantise.pack`; level -32768 is a non-finite value. `steps` are the snapshots'
+    `data` is the result of `pack`; level -32768 is a non-finite value. `steps` are the snapshots'
     steps, `chosen` the two shown first. `colors` are the levels of a diverging palette from low to high, white in the
     middle, and `not_finite_color` marks non-finite differences; all are "#rrggbb".
     """
@@ -39,6 +44,10 @@ class Explorer:
     data: bytes
     colors: tuple[str, ...]
     not_finite_color: str
+
+
+LEVELS = 4095
+"""Twelve bits of an example's place, which is finer than a pixel of any screen."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,8 @@ class ExampleGroup:
 class Examples:
     """Examples that a script shows one by one, in a panel that is absent without it.
 
-    `data` is the result of `analysis.quantise.pack` of columns [row, example]; `columns` has the name of each, its rows
-    and the bytes of a value. They are "x" and "y" (frame by frame; 0 to 4095, -1 for no place), "truth", "marks" (the
+    `data` is the result of `pack` of columns [row, example]; `columns` has the name of each, its rows
+    and the bytes of a value. They are "x" and "y" (frame by frame; 0 to LEVELS, -1 for no place), "truth", "marks" (the
     class that colours an example of several, -1 none), "predicted" (frame by frame; classes, -1 none, -2 unknown),
     "sure" (likewise; percent, -1 unknown), "ranked" and "shares" (the most probable classes; per mille) and "near"
     (places of neighbours among the examples, -1 none), all int16; "score" (frame by frame) and, with `values`, "truth"
@@ -99,7 +108,7 @@ class Shades:
     place of what the drawing shows there; their places are its `Hook` "tokens".
 
     `groups` have a title, a name for each thing to choose, and whether its shades depend on the token that reads.
-    `data` is the result of `analysis.quantise.pack` of int16 for each group: [name, token], or [name and reading token,
+    `data` is the result of `pack` of int16 for each group: [name, token], or [name and reading token,
     token] where they depend on it; from -SHADES, the most negative, to SHADES. `chosen` is the token that reads first,
     `strongest` the opacity of SHADES, `words` what it stands for.
     """
@@ -110,3 +119,21 @@ class Shades:
     data: bytes = field(repr=False)
     strongest: float = 0.6
     words: str = "The strongest shade is the largest magnitude of a row: blue positive, red negative."
+
+
+def pack(parameters: Sequence[Packable]) -> bytes:
+    """zlib bytes of int16 or float32 values [step, ...]: parameter after parameter, step after step.
+
+    Bit patterns are little-endian; those of the steps after the first are differences from the step before, mod 2 ** 16
+    or 2 ** 32. Of each step come all lowest bytes, then all next ones: neighbouring steps differ little, so that the
+    upper ones compress well.
+    """
+    parts = []
+    for values in parameters:
+        words = values.reshape(len(values), -1).view({2: np.uint16, 4: np.uint32}[values.dtype.itemsize])
+        changes = np.concatenate([words[:1], words[1:] - words[:-1]])
+        size = words.dtype.itemsize
+        octets = changes.astype(changes.dtype.newbyteorder("<")).view(np.uint8).reshape(*words.shape, size)
+        parts.append(np.moveaxis(octets, -1, 1).tobytes())
+    # Level 9 takes far longer for hardly fewer bytes.
+    return zlib.compress(b"".join(parts), 6)

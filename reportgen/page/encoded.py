@@ -1,15 +1,8 @@
-"""Short forms of what stands in the page: pictures with every pixel, numbers, scripts and styles without comments."""
+"""Short forms of what stands in the page: pictures with every pixel, scripts and styles without comments."""
 
-import csv
 import io
 import re
-import zlib
-from collections.abc import Iterator
 from functools import lru_cache
-from itertools import chain
-from weakref import WeakKeyDictionary
-
-from reportgen.core.report import Numbers
 
 PIXELS = 50_000_000
 SIDE = 16_383
@@ -39,38 +32,6 @@ def lossless(png: bytes) -> bytes:
     return buffer.getvalue()
 
 
-CARRIED = 16_000
-"""Bytes of a compressed CSV file up to which a page carries it."""
-
-_deflated: WeakKeyDictionary[Numbers, bytes] = WeakKeyDictionary()
-
-
-def deflated(numbers: Numbers) -> bytes:
-    """The CSV file in UTF-8, compressed by zlib; empty where that takes more than `CARRIED` bytes."""
-    if numbers not in _deflated:  # a page is rendered again for each size that is tried
-        _deflated[numbers] = _compressed(numbers)
-    return _deflated[numbers]
-
-
-def csv_lines(numbers: Numbers) -> Iterator[str]:
-    """The file line by line: full precision, empty where there is no data."""
-    line = io.StringIO()
-    writer = csv.writer(line, lineterminator="\n")
-    for row in chain([numbers.columns], numbers.rows()):
-        writer.writerow(row)
-        yield line.getvalue()
-        line.seek(line.truncate(0))
-
-
-def _compressed(numbers: Numbers) -> bytes:
-    packer, packed = zlib.compressobj(9), b""
-    for line in chain(csv_lines(numbers), [None]):
-        packed += packer.flush() if line is None else packer.compress(line.encode(errors="replace"))
-        if len(packed) > CARRIED:
-            return b""
-    return packed
-
-
 _STRING = r"""\"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'"""
 _INNER = r"`(?:[^`\\$]|\\.|\$(?!\{)|\$\{[^`{}]*\})*`"
 _TEMPLATE = rf"`(?:[^`\\$]|\\.|\$(?!\{{)|\$\{{(?:[^`{{}}]|\{{[^`{{}}]*\}}|{_INNER})*\}})*`"
@@ -87,9 +48,16 @@ def lean_script(text: str) -> str:
     """A script without the comments, spaces, brackets and semicolons that nothing depends on; `const` is `let`.
 
     Strings, templates (one within another at most) and regular expressions are left alone. Its statements
-    end in semicolons, and none is empty.
+    end in semicolons, and none is empty; a line has one. Declarations in a row become one.
     """
-    return _SCRIPT.sub(_kept, text).strip() + "\n"
+    lines: list[str] = []
+    for line in text.split("\n"):
+        declares = line.lstrip().startswith("const ") and lines and lines[-1].endswith(";")
+        if declares and lines[-1].startswith(line[: line.index("const ") + len("const ")]):
+            lines[-1] = f"{lines[-1][:-1]}, {line.lstrip().removeprefix('const ')}"
+        else:
+            lines.append(line)
+    return _SCRIPT.sub(_kept, "\n".join(lines)).strip() + "\n"
 
 
 def lean_style(text: str) -> str:

@@ -18,7 +18,8 @@ from markupsafe import Markup
 from reportgen.core.report import Document
 from reportgen.errors import ReportgenError
 from reportgen.page.blocks import Emit, Pen, embed, section
-from reportgen.page.encoded import deflated, lean_script, lean_style
+from reportgen.page.carried import carried
+from reportgen.page.encoded import lean_script, lean_style
 from reportgen.page.loader import asset, clean, environment
 from reportgen.page.outline import needs_script, outline, parts, targets
 
@@ -26,11 +27,11 @@ STYLES = ("colors", "page", "blocks", "charts", "print")
 # These run before the first paint: a chosen theme does not flash the other one, and the scroll position is restored.
 EARLY_SCRIPTS = ("theme", "loading")
 SCRIPTS = (
+    "unpack",
     "contents",
     "filter",
     "tables",
     "layers",
-    "unpack",
     "known",
     "mosaic",
     "cloud",
@@ -103,22 +104,6 @@ def render(report: Document, emit: Emit, policy: str, **assets: Any) -> str:
         **assets,
     )
     return text if text.endswith("\n") else text + "\n"
-
-
-def carried(report: Document) -> dict[str, Any] | None:
-    """What the page's script makes of the sections' numbers, None where it carries none.
-
-    `data` is base64 of the small files, compressed, end to end; `files` has the name of each and its bytes in there, 0
-    where it is too large for a page; `sections` the names by the sections' anchors.
-    """
-    if not report.numbers or not any(part.numbers for part in report.sections):
-        return None
-    files = {each.filename: deflated(each) for part in report.sections for each in part.numbers}
-    return {
-        "data": base64.b64encode(b"".join(files.values())).decode("ascii"),
-        "files": [(name, len(packed)) for name, packed in files.items()],
-        "sections": {part.anchor: [each.filename for each in part.numbers] for part in report.sections if part.numbers},
-    }
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

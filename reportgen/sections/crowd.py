@@ -15,6 +15,7 @@ from reportgen.analysis.embedding import Embedding, place_in
 from reportgen.analysis.neighbors import nearest
 from reportgen.core.outcome import Classification, Dense, Kind, Outcome, Reconstruction, Regression, Tokens
 from reportgen.core.run import Run
+from reportgen.figures.scatter import limits
 from reportgen.sections.words import noun
 
 MOST = 1000
@@ -69,6 +70,12 @@ class Crowd:
     def size(self) -> int:
         """How many examples there are."""
         return sum(len(group.numbers) for group in self.groups)
+
+    @property
+    def ends(self) -> dict[str, tuple[float, float]]:
+        """The coordinates between which all places lie, by axis: left and right, top and bottom."""
+        left, right, bottom, top = limits(np.zeros((0, 2)) if self.positions is None else self.positions)
+        return {"x": (left, right), "y": (top, bottom)}
 
     @property
     def classes(self) -> bool:

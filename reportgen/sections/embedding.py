@@ -35,7 +35,7 @@ LEAST = 0.005
 
 def build(context: PageContext) -> Section | None:
     """The animation, small multiples and the numbers that say how far to trust them."""
-    found = context.embedding
+    found, crowd = context.embedding, context.crowd
     if found is None:
         return None
     stage = context.run.stage
@@ -77,7 +77,12 @@ def build(context: PageContext) -> Section | None:
         finding,
         (*blocks, Text(_method(found), "method")),
         (
-            Numbers("embedding.csv", ("epoch", "index", "label", "x", "y"), lambda: _rows(context, found, epochs)),
+            Numbers(
+                "embedding.csv",
+                ("epoch", "index", "label", "x", "y"),
+                lambda: _rows(context, found, epochs),
+                tuple((axis, live, axis, *ends) for axis, ends in crowd.ends.items()) if live and crowd else (),
+            ),
             *([faithful.numbers(found, epochs)] if faithful.rated(found) else []),
         ),
     )

@@ -3,11 +3,11 @@
 import numpy as np
 
 from reportgen.analysis.diffs import ParamDiff
-from reportgen.analysis.quantise import exact, pack, quantise
+from reportgen.analysis.quantise import exact, quantise
 from reportgen.core.network import is_kernel
 from reportgen.core.numbers import short_number
 from reportgen.core.report import Section, Text
-from reportgen.core.scripted import Explorer, ExplorerKernel
+from reportgen.core.scripted import Explorer, ExplorerKernel, pack
 from reportgen.figures.palettes import DIVERGING, LEVELS, NOT_FINITE_COLOR
 from reportgen.figures.scatter import DOTS_UP_TO
 from reportgen.sections.context import PageContext

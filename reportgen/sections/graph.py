@@ -7,11 +7,10 @@ from functools import partial
 import numpy as np
 
 from reportgen.analysis.channels import strongest
-from reportgen.analysis.quantise import pack
 from reportgen.core.network import INPUT, Layer, Network, is_kernel
 from reportgen.core.report import Block, Entry, Figure, Fold, Section
 from reportgen.core.run import Run
-from reportgen.core.scripted import SHADES, Shades
+from reportgen.core.scripted import SHADES, Shades, pack
 from reportgen.figures.chart import chart
 from reportgen.figures.export import export
 from reportgen.figures.mosaic import FEW

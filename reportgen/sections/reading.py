@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from reportgen.analysis.quantise import pack
 from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Figure, Fold, Section, Text
-from reportgen.core.scripted import Shades
+from reportgen.core.scripted import Shades, pack
 from reportgen.figures.chart import chart
 from reportgen.figures.text import shades, token_text
 from reportgen.sections.context import PageContext

@@ -9,7 +9,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from reportgen.core.report import Block, Document, Drawing, Figure, FigureRow, Fold, Mosaic, Section, Table, Text
+from reportgen.core.report import (
+    Block,
+    Document,
+    Drawing,
+    Figure,
+    FigureRow,
+    Fold,
+    Mosaic,
+    Numbers,
+    Section,
+    Table,
+    Text,
+)
 from reportgen.core.scripted import Examples, Explorer
 from reportgen.sections.words import listed, plural, slug
 
@@ -68,9 +80,14 @@ def _prefixed(section: Section, prefix: str, part: str) -> Section:
         section,
         anchor=f"{prefix}-{section.anchor}",
         blocks=tuple(_block(block, prefix) for block in section.blocks),
-        numbers=tuple(replace(numbers, filename=f"{prefix}-{numbers.filename}") for numbers in section.numbers),
+        numbers=tuple(_numbers(numbers, prefix) for numbers in section.numbers),
         part=part,
     )
+
+
+def _numbers(numbers: Numbers, prefix: str) -> Numbers:
+    placed = tuple((column, f"{prefix}-{name}", axis, low, high) for column, name, axis, low, high in numbers.placed)
+    return replace(numbers, filename=f"{prefix}-{numbers.filename}", placed=placed)
 
 
 def _block(block: Block, prefix: str) -> Block:

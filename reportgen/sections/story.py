@@ -9,17 +9,15 @@ from dataclasses import replace
 import numpy as np
 
 from reportgen.analysis.learning import Learning, learning
-from reportgen.analysis.quantise import pack
 from reportgen.core.numbers import short_number
 from reportgen.core.outcome import Classification
 from reportgen.core.pictures import are_pictures, to_pixels
 from reportgen.core.report import Block, Figure, Section, Table, Text
 from reportgen.core.run import Batch, LazyArray
-from reportgen.core.scripted import ExampleGroup, Examples
+from reportgen.core.scripted import LEVELS, ExampleGroup, Examples, pack
 from reportgen.figures.export import picture_export
 from reportgen.figures.fonts import distinct
 from reportgen.figures.mosaic import mosaic
-from reportgen.figures.scatter import limits
 from reportgen.figures.sprites import LONGEST, sprites
 from reportgen.sections.context import PageContext
 from reportgen.sections.crowd import SHARE, Crowd, Group, most_frequent
@@ -29,9 +27,6 @@ from reportgen.sections.words import NBSP, noun, plural
 NAME = "stories"
 ROWS = 8
 """Examples that have a row without a script."""
-
-LEVELS = 4095
-"""Twelve bits of a place, which is finer than a pixel of any screen."""
 
 SHOWN = 120
 """Characters of an example that is a text."""
@@ -90,8 +85,7 @@ def examples(context: PageContext, crowd: Crowd) -> Examples:
     run = context.run
     columns: dict[str, np.ndarray] = {}
     if crowd.positions is not None:
-        left, right, bottom, top = limits(crowd.positions)
-        for name, axis, low, high in (("x", 0, left, right), ("y", 1, top, bottom)):
+        for axis, (name, (low, high)) in enumerate(crowd.ends.items()):
             share = (crowd.positions[..., axis] - low) / (high - low)
             columns[name] = np.rint(np.nan_to_num(share * LEVELS, nan=-1.0)).astype(np.int16)
     kind = np.int16 if crowd.truth.dtype == np.int64 else np.float32

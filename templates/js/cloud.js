@@ -282,14 +282,14 @@
       };
       timer = requestAnimationFrame(step);
     };
-    button.addEventListener("click", () => (timer ? pause() : play()));
-    slider.addEventListener("input", () => {
+    on(button, "click", () => (timer ? pause() : play()));
+    on(slider, "input", () => {
       const wanted = Number(slider.value);
       if (timer) pause();
       show(wanted);
     });
     for (const input of [...shown.map((one) => one.input), wrong.input, chosenClass]) {
-      input.addEventListener("input", () => {
+      on(input, "input", () => {
         if (chosen >= 0 && !visible(chosen)) chosen = -1;
         show(at);
       });
@@ -314,21 +314,20 @@
       if (!timer) draw();
       tell();
     };
-    canvas.addEventListener("pointermove", (event) => hover(pointed(event)));
-    canvas.addEventListener("pointerleave", () => hover(-1));
-    canvas.addEventListener("click", (event) => {
+    on(canvas, "pointermove", (event) => hover(pointed(event)));
+    on(canvas, "pointerleave", () => hover(-1));
+    on(canvas, "click", (event) => {
       const place = pointed(event);
       examples.choose(place === chosen ? -1 : place);
     });
     const order = () => Array.from({ length: size }, (_, place) => place).filter(visible);
-    canvas.addEventListener("keydown", (event) => {
-      if (event.altKey || event.ctrlKey || event.metaKey) return;
-      const sides = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
+    on(canvas, "keydown", (event) => {
+      if (held(event)) return;
       const places = order();
       const index = places.indexOf(chosen);
       let next = -1;
-      if (event.key in sides) {
-        const [x, y] = sides[event.key];
+      if (event.key in SIDES) {
+        const [x, y] = SIDES[event.key];
         if (chosen < 0) next = nearest(side / 2, side / 2, Infinity);
         else {
           // In the quarter on that side; of points in one place the next in order.
@@ -374,13 +373,13 @@
       show(at);
     }).observe(plot);
     new MutationObserver(refresh).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-    for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) matchMedia(query).addEventListener("change", refresh);
+    for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) on(matchMedia(query), "change", refresh);
     // Zooming changes how many pixels of the screen make one of the page.
     const follow = () => {
       draw();
-      matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener("change", follow, { once: true });
+      on(matchMedia(`(resolution: ${devicePixelRatio}dppx)`), "change", follow, { once: true });
     };
-    matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener("change", follow, { once: true });
+    on(matchMedia(`(resolution: ${devicePixelRatio}dppx)`), "change", follow, { once: true });
     document.fonts?.ready.then(() => side && draw());
   };
 

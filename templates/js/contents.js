@@ -32,7 +32,7 @@
   for (const section of sections) observer.observe(section);
   const end = new IntersectionObserver(mark);
   if (sections.length) end.observe(sections.at(-1));
-  window.addEventListener("scrollend", mark);
+  on(window, "scrollend", mark);
 
   // On a narrow screen the fold has done its work once a place in it was chosen.
   const fold = document.querySelector(".top-bar .contents");
@@ -51,12 +51,12 @@
     }
     if (opened) target.scrollIntoView();
   };
-  window.addEventListener("hashchange", () => reveal(location.hash));
+  on(window, "hashchange", () => reveal(location.hash));
   reveal(location.hash);
 
   // In a notebook's frame the page has no address: there a link to #here would lead to the notebook's own.
   if (location.protocol === "about:") {
-    document.addEventListener("click", (event) => {
+    on(document, "click", (event) => {
       const link = event.target.closest('a[href^="#"]');
       if (!link) return;
       event.preventDefault();

@@ -45,12 +45,12 @@
       return place;
     });
     const close = make("button", { type: "button", class: "plain close" }, "Close");
-    close.addEventListener("click", () => dialog.close());
+    on(close, "click", () => dialog.close());
     const [number, words] = [".number", "span"].map((part) => figure.querySelector(`figcaption > ${part}`).textContent);
     const holder = make("div", { class: `${figure.className} holder` }, ...moved, make("p", { class: "said" }, `${number} ${words}`));
     dialog.replaceChildren(close, holder);
     const restore = grow(element, shown);
-    dialog.addEventListener("close", () => {
+    on(dialog, "close", () => {
       restore();
       places.forEach((place, index) => place.replaceWith(moved[index]));
       dialog.replaceChildren();
@@ -63,14 +63,14 @@
     const name = figure.querySelector("figcaption .number").textContent.replace(/\.$/, "");
     const button = make("button", { type: "button", class: "plain enlarge", "aria-label": `Enlarge ${name}` }, "Enlarge");
     figure.querySelector("figcaption").append(button);
-    button.addEventListener("click", () => enlarge(figure));
+    on(button, "click", () => enlarge(figure));
     const picture = figure.querySelector(".picture");
     picture.classList.add("zooms");
-    picture.addEventListener("click", (event) => {
+    on(picture, "click", (event) => {
       if (!dialog.open && !event.target.closest("a")) enlarge(figure);
     });
   }
-  dialog.addEventListener("click", (event) => {
+  on(dialog, "click", (event) => {
     // A link leads back to the page.
     if (event.target === dialog || event.target.closest("a")) dialog.close();
   });

@@ -101,7 +101,7 @@
 
   const start = async (figure) => {
     const given = JSON.parse(figure.dataset.explorer);
-    const levelsOf = await unpack(figure.dataset.packed, given.kernels.map(({ shape, scale }) => ({
+    const levelsOf = await unpack(bytesOf(figure.dataset.packed), given.kernels.map(({ shape, scale }) => ({
       rows: given.steps.length,
       size: shape.reduce((all, one) => all * one, 1),
       bytes: scale === null ? 4 : 2,
@@ -171,8 +171,8 @@
       drawn.setAttribute("aria-label", `Value at ${steps[0]} against change, ${counted(found.values.length)} weights, correlation ${r}.`);
       scatter.replaceChildren(drawn);
     };
-    for (const control of [kernel, from.input, to.input]) control.addEventListener("input", show);
-    swap.addEventListener("click", () => {
+    for (const control of [kernel, from.input, to.input]) on(control, "input", show);
+    on(swap, "click", () => {
       [from.input.value, to.input.value] = [to.input.value, from.input.value];
       show();
     });

@@ -17,6 +17,6 @@ const filterBox = (title, parts, textOf, told) => {
     }
     count.textContent = told(shown, wanted);
   };
-  input.addEventListener("input", narrow);
+  on(input, "input", narrow);
   return { box, narrow };
 };

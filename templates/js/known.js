@@ -20,7 +20,7 @@ const known = (() => {
         size = found.end;
         return found;
       });
-      const read = await unpack(box.dataset.packed, given.columns.map(([, rows, bytes]) => ({ rows, size, bytes })));
+      const read = await unpack(bytesOf(box.dataset.packed), given.columns.map(([, rows, bytes]) => ({ rows, size, bytes })));
       const column = Object.fromEntries(given.columns.map(([name], index) => [name, read[index]]));
       const groupOf = (place) => groups.find((group) => place < group.end);
       const number = (place) => groupOf(place).numbers[place - groupOf(place).start];
@@ -91,7 +91,7 @@ const known = (() => {
   // The page is read first: what stands in it already says the same.
   stores.afterwards = (begin) => {
     if (document.readyState === "complete") begin();
-    else window.addEventListener("load", () => setTimeout(begin));
+    else on(window, "load", () => setTimeout(begin));
   };
   return stores;
 })();

@@ -68,19 +68,20 @@
     const bar = box.nextElementSibling;
     if (bar?.classList.contains("colorbar")) bar.append(readout);
     else box.after(readout);
-    let at, labels, values, links;
+    let at, labels, links, form, values;
     let cursor = null;
     let current = -1;
 
     // A page has hundreds of these pictures, and a reader points at a few.
     const read = () => {
       if (at) return;
-      const { labels: names, values: texts, links: anchors, ...places } = svg.dataset;
+      const { labels: names, links: anchors, ...places } = svg.dataset;
       at = Object.fromEntries(Object.entries(places).map(([name, value]) => [name, Number(value)]));
       at.ownColumns = Math.min(at.columns, at.count);
       at.columns = at.ownColumns;
       labels = names ? JSON.parse(names) : null;
-      values = texts ? JSON.parse(texts) : null;
+      form = svg.dataset.form;
+      values = svg.dataset.values?.split("\n");
       links = anchors && known.size ? JSON.parse(anchors) : null;
     };
     const labelOf = (tile) => (labels ? labels[tile] : String(tile));
@@ -97,12 +98,14 @@
       cursor.setAttribute("x", at.left + (tile % at.columns) * at.pitchX);
       cursor.setAttribute("y", at.top + Math.floor(tile / at.columns) * at.pitchY);
       svg.append(cursor);
-      readout.textContent = values ? `${labelOf(tile)}: ${values[tile]}` : labelOf(tile);
+      const words = values?.[tile].split(" ");
+      const said = form ? form.replace(/#/g, () => words.shift()) : words?.join(" ");
+      readout.textContent = labelOf(tile) + (values ? `: ${said}` : "");
     };
 
     const tileUnder = (event) => {
       read();
-      const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+      const point = within(svg, event);
       const column = Math.floor((point.x - at.left) / at.pitchX);
       const row = Math.floor((point.y - at.top) / at.pitchY);
       const inside =
@@ -113,9 +116,9 @@
       return inside && tile < at.count ? tile : -1;
     };
 
-    svg.addEventListener("pointermove", (event) => show(tileUnder(event)));
-    svg.addEventListener("pointerleave", () => show(-1));
-    box.addEventListener("blur", () => show(-1));
+    on(svg, "pointermove", (event) => show(tileUnder(event)));
+    on(svg, "pointerleave", () => show(-1));
+    on(box, "blur", () => show(-1));
     // A tile that is an example leads to its story.
     const follow = (tile) => {
       if (tile < 0 || !links) return false;
@@ -125,16 +128,16 @@
     };
     if (svg.dataset.links && known.size) {
       svg.classList.add("lists");
-      svg.addEventListener("click", (event) => {
+      on(svg, "click", (event) => {
         if (follow(tileUnder(event))) event.stopPropagation();
       });
     }
-    box.addEventListener("keydown", (event) => {
+    on(box, "keydown", (event) => {
       read();
       if (event.key === "Enter" && follow(current)) return;
-      const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: at.columns, ArrowUp: -at.columns }[event.key];
-      if (step === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
-      const next = current < 0 ? 0 : current + step;
+      const step = SIDES[event.key];
+      if (!step || held(event)) return;
+      const next = current < 0 ? 0 : current + step[0] + step[1] * at.columns;
       if (next < 0 || next >= at.count) return;
       event.preventDefault();
       show(next);

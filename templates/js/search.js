@@ -36,8 +36,8 @@
       const more = found.length - MOST;
       said.textContent = !wanted ? "" : !found.length ? "Nothing has that name." : more > 0 ? `The first ${MOST} of ${found.length}` : `${found.length} found`;
     };
-    input.addEventListener("input", narrow);
-    nav.addEventListener("keydown", (event) => {
+    on(input, "input", narrow);
+    on(nav, "keydown", (event) => {
       const links = [...list.querySelectorAll("a")];
       const at = links.indexOf(document.activeElement);
       if (event.key === "Escape" && input.value) {
@@ -52,8 +52,8 @@
     });
     return input;
   });
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
+  on(document, "keydown", (event) => {
+    if (event.key !== "/" || held(event) || event.target.closest("input, select, textarea, dialog")) return;
     const fold = document.querySelector(".top-bar .contents");
     const input = boxes.find((box) => box.closest(".side")?.getClientRects().length) ?? boxes.at(-1);
     if (fold?.contains(input)) fold.open = true;

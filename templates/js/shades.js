@@ -30,7 +30,7 @@
       const token = Math.min(Math.max(Math.round(number.valueAsNumber) || 0, 0), count - 1);
       let next = printed;
       if (select.value !== "") {
-        read ??= await unpack(figure.dataset.packed, groups.map(([, names, each]) => ({ rows: names.length * (each ? count : 1), size: count, bytes: 2 })));
+        read ??= await unpack(bytesOf(figure.dataset.packed), groups.map(([, names, each]) => ({ rows: names.length * (each ? count : 1), size: count, bytes: 2 })));
         const row = read[group](byToken ? index * count + token : index);
         const paths = new Map();
         row.forEach((step, at) => step && paths.set(step, (paths.get(step) ?? "") + path(at)));
@@ -46,12 +46,12 @@
       if (title) title.textContent = what || heading;
     };
 
-    select.addEventListener("change", show);
-    number.addEventListener("input", show);
+    on(select, "change", show);
+    on(number, "input", show);
     if (groups.some(([, , each]) => each)) figure.classList.add("chooses");
-    drawing.addEventListener("click", (event) => {
+    on(drawing, "click", (event) => {
       if (!figure.matches(".chooses")) return;
-      const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(drawing.getScreenCTM().inverse());
+      const at = within(drawing, event);
       for (let token = 0; token < count; token += 1) {
         const [left, top, right, bottom] = places.slice(4 * token, 4 * token + 4);
         if (at.x >= left && at.x < right && at.y >= top && at.y < bottom) {

@@ -125,10 +125,10 @@
     const controls = make("div", { class: "player" });
     if (byClass) {
       controls.append(make("label", {}, "True", truth), make("label", {}, "Predicted", guess));
-      for (const control of [truth, guess]) control.addEventListener("input", () => find(false));
+      for (const control of [truth, guess]) on(control, "input", () => find(false));
     }
     const ask = make("form", {}, make("label", {}, "Number", which, number), make("button", {}, "Show"));
-    ask.addEventListener("submit", (event) => {
+    on(ask, "submit", (event) => {
       event.preventDefault();
       const place = data.placeOf(groups[which.value].anchor + number.value);
       if (place >= 0) location.hash = data.anchor(place);
@@ -150,9 +150,9 @@
     examples.follow((place) => {
       if (place >= 0) tell(place);
     });
-    window.addEventListener("hashchange", () => go(location.hash));
+    on(window, "hashchange", () => go(location.hash));
     // A link to the example that is shown already changes no address; in a notebook's frame none does.
-    document.addEventListener("click", (event) => {
+    on(document, "click", (event) => {
       const target = event.target.closest?.('a[href*="example-"]');
       const hash = target?.getAttribute("href");
       if (target && (hash === location.hash || location.protocol === "about:") && go(hash)) event.preventDefault();
@@ -160,42 +160,66 @@
     const first = byClass ? [...list.querySelectorAll("a")][0]?.getAttribute("href").slice(1) : null;
     if (!go(location.hash)) tell(first ? data.placeOf(first) : groups.at(-1).start);
 
-    // What lies in a grid that a drawing's hook describes: by the event the column, the row and the hook's further numbers.
+    // What lies in a grid that a drawing's hook describes: by the event the column and the row, and the hook's numbers.
     const grid = (name, listen) => {
       for (const hook of data.inFigures(`[data-${name}]`)) {
-        const [left, top, across, down, ...rest] = hook.dataset[name].split(" ").map(Number);
+        const numbers = hook.dataset[name].split(" ").map(Number);
+        const [left, top, across, down] = numbers;
         const svg = hook.ownerSVGElement;
         svg.classList.add("lists");
         listen(svg, (event) => {
-          const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-          return [Math.floor((point.x - left) / across), Math.floor((point.y - top) / down), rest];
-        });
+          const point = within(svg, event);
+          return [Math.floor((point.x - left) / across), Math.floor((point.y - top) / down)];
+        }, numbers);
       }
     };
     // A cell of the confusion matrix lists its examples.
-    if (byClass) grid("cells", (svg, at) => svg.addEventListener("click", (event) => {
-      const [column, row, order] = at(event);
+    if (byClass) grid("cells", (svg, at, [, , , , ...order]) => on(svg, "click", (event) => {
+      const [column, row] = at(event);
       if (!(row in order) || !(column in order)) return;
       event.stopPropagation();
       [truth.value, guess.value] = [order[row], order[column]];
       find(true);
     }));
-    // A patch is of an example, which it names and leads to.
-    grid("patches", (svg, at) => {
+    // A patch is of an example, which it names and leads to: where the pointer is, or where the arrow keys went.
+    grid("patches", (svg, at, [left, top, across, down, ranks, ...of]) => {
       const title = svg.appendChild(shape("title"));
-      const placeAt = (event) => {
-        const [column, row, [ranks, ...of]] = at(event);
-        return column < 0 || column >= ranks ? -1 : data.placeOf(groups.at(-1).anchor + of[row * ranks + column]);
-      };
-      svg.addEventListener("pointermove", (event) => {
-        const place = placeAt(event);
-        title.textContent = place < 0 ? "" : data.title(place);
-      });
-      svg.addEventListener("click", (event) => {
-        const place = placeAt(event);
+      const mark = shape("rect", { width: across, height: down, class: "cursor" });
+      const box = svg.closest(".picture");
+      if (!box.nextElementSibling?.matches(".readout")) box.after(make("p", { class: "readout", role: "status" }));
+      const said = box.nextElementSibling;
+      box.setAttribute("role", "group");
+      svg.removeAttribute("aria-hidden");
+      dressed(svg, { tabindex: 0, role: "application", "aria-label": `${box.getAttribute("aria-label")} Arrow keys go from patch to patch, Enter to its example.` }, []);
+      const placeIn = (column, row) => (column in of && column < ranks ? data.placeOf(groups.at(-1).anchor + of[row * ranks + column]) : -1);
+      const go = (place, event) => {
         if (place < 0) return;
         event.stopPropagation();
+        svg.closest("dialog")?.close();
         location.hash = data.anchor(place);
+      };
+      on(svg, "pointermove", (event) => {
+        const place = placeIn(...at(event));
+        title.textContent = place < 0 ? "" : data.title(place);
+      });
+      on(svg, "click", (event) => go(placeIn(...at(event)), event));
+      let cell = null;
+      on(svg, "keydown", (event) => {
+        const step = SIDES[event.key];
+        if (event.key === "Enter" && cell) go(placeIn(...cell), event);
+        if (!step || held(event)) return;
+        event.preventDefault();
+        const [column, row] = cell ? [cell[0] + step[0], cell[1] + step[1]] : [0, 0];
+        if (column < 0 || column >= ranks || !(row * ranks in of)) return;
+        cell = [column, row];
+        svg.append(dressed(mark, { x: left + column * across, y: top + row * down }, []));
+        const place = placeIn(column, row);
+        said.textContent = place < 0 ? "none" : [data.title(place), data.truth(place)].filter(Boolean).join(", ");
+      });
+      on(svg, "blur", () => {
+        mark.remove();
+        said.textContent = "";
+        cell = null;
       });
     });
   };

@@ -25,7 +25,7 @@
       button.className = "sort";
       button.append(...head.childNodes);
       head.append(button);
-      button.addEventListener("click", () => {
+      on(button, "click", () => {
         // First click: numbers from the largest, text from A; then the other way; then as it was.
         const numeric = head.classList.contains("r");
         const first = numeric ? "descending" : "ascending";

@@ -4,9 +4,10 @@
   const NS = "http://www.w3.org/2000/svg";
   const MARGIN = 8;
   const LARGEST = 8000; // pixels of a PNG's side
+  const NONE = -32768; // where a column has no number; NaN is not above it either
   const LOOK = ["fill", "stroke", "stroke-width", "stroke-opacity", "font-size", "font-weight", "text-anchor", "paint-order", "image-rendering"];
   const carried = document.getElementById("page-numbers");
-  const [files, sections] = carried ? [new Map(JSON.parse(carried.dataset.files)), JSON.parse(carried.dataset.sections)] : [new Map(), {}];
+  const [files, sections] = carried ? [carried.dataset.files, carried.dataset.sections].map(JSON.parse) : [[], {}];
 
   // The picture behind a URL as a PNG in a data: URI, which every program reads.
   const loaded = async (url) => {
@@ -91,14 +92,29 @@
     return new Promise((done) => onCanvas(image, width * sharp, height * sharp).toBlob(done, "image/png"));
   };
 
-  const csv = async (name) => {
-    let start = 0;
-    for (const [other, bytes] of files) {
-      if (other === name) break;
-      start += bytes;
-    }
-    const packed = Uint8Array.from(atob(carried.dataset.packed), (character) => character.charCodeAt(0)).slice(start, start + files.get(name));
-    return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"))).blob();
+  // A file as it is, or made of its columns: `page.carried` says what these are.
+  const csv = async ([, start, length, table]) => {
+    const packed = bytesOf(carried.dataset.packed).slice(start, start + length);
+    if (!table) return inflated(packed).blob();
+    const read = await unpack(packed, table.arrays.map(([rows, size, bytes]) => ({ rows, size, bytes })));
+    const arrays = read.map((row) => new (row(0).constructor)(row(0).buffer));
+    const powers = arrays.splice(table.kinds.filter((kind) => !kind.of).length);
+    const cells = await Promise.all(table.kinds.map(async (kind) => {
+      if (kind.of) {
+        const { column, groups } = await known.get(kind.of).data();
+        const count = groups[0].end;
+        return (row) => {
+          const level = column[kind.axis](Math.floor(row / count))[row % count];
+          return level < 0 ? "" : Number((kind.low + (level / 4095) * (kind.high - kind.low)).toPrecision(6));
+        };
+      }
+      const values = arrays.shift();
+      if (kind === "whole") return (row) => (values[row] > NONE ? values[row] : "");
+      if (kind !== "short") return (row) => kind[values[row]];
+      const power = powers.shift();
+      return (row) => (values[row] > NONE ? Number(`${values[row]}e${power[row]}`) : "");
+    }));
+    return new Blob([table.head, ...Array.from({ length: table.rows }, (_, row) => `${cells.map((cell) => cell(row))}\n`)]);
   };
 
   const save = (blob, name) => {
@@ -110,7 +126,7 @@
     const said = make("span", { role: "status" });
     const button = (label, done, act) => {
       const element = make("button", { type: "button", class: "plain" }, label);
-      element.addEventListener("click", () => act().then(() => { said.textContent = done; }, (error) => {
+      on(element, "click", () => act().then(() => { said.textContent = done; }, (error) => {
         said.textContent = `The browser does not allow that here (${error.message}).`;
       }));
       return element;
@@ -119,16 +135,15 @@
     const address = location.protocol === "about:" ? "" : `${location.href.split("#")[0]}#${figure.id}`;
     const origin = document.querySelector(".origin")?.textContent;
     const cited = [document.querySelector("h1").textContent, number, ...(origin ? [origin] : []), "Made by reportgen", ...(address ? [address] : [])].join(". ");
-    const names = sections[figure.closest("section").id] ?? [];
-    const small = names.filter((name) => files.get(name));
-    const large = names.filter((name) => !files.get(name));
+    const own = files.filter(([name]) => sections[figure.closest("section").id]?.includes(name));
+    const listed = (some, note) => (some.length ? [` ${some.map(([name]) => name).join(", ")}: ${note} --numbers.`] : []);
     const row = (title, ...content) => make("p", {}, make("span", { class: "take-title" }, title), ...content);
     return make("div", { class: "take", role: "group", "aria-label": `Take ${number} with you` },
       row("Picture", saving("SVG", `${figure.id}.svg`, () => svg(figure)), saving("PNG", `${figure.id}.png`, () => png(figure)),
         button("copy SVG", "Copied.", async () => navigator.clipboard.writeText((await composed(figure)).text)),
         button("copy PNG", "Copied.", async () => navigator.clipboard.write([new ClipboardItem({ "image/png": png(figure) })]))),
-      ...(names.length ? [row("Numbers", ...small.map((name) => saving(name, name, () => csv(name))),
-        ...(large.length ? [`${large.join(", ")}: with --numbers`] : []))] : []),
+      ...(own.length ? [row("Numbers", ...own.filter((file) => file[2]).map((file) => saving(file[0], file[0], () => csv(file))),
+        ...listed(own.filter((file) => file[3]), "rounded, in full with"), ...listed(own.filter((file) => !file[2]), "with"))] : []),
       ...(address ? [row("Link", make("a", { href: `#${figure.id}` }, `#${figure.id}`), button("copy link", "Copied.", () => navigator.clipboard.writeText(address)))] : []),
       row("Citation", make("span", { class: "cite", dir: "auto" }, cited), button("copy citation", "Copied.", () => navigator.clipboard.writeText(cited))),
       make("p", {}, said));
@@ -139,7 +154,7 @@
     const number = caption.querySelector(".number").textContent.replace(/\.$/, "");
     const button = make("button", { type: "button", class: "plain takes", "aria-expanded": "false", "aria-label": `Save or cite ${number}` }, "Save or cite");
     let shown = null;
-    button.addEventListener("click", () => {
+    on(button, "click", () => {
       if (!shown) caption.after(shown = panel(figure, number));
       else shown.hidden = !shown.hidden;
       button.setAttribute("aria-expanded", String(!shown.hidden));

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen.analysis.quantise import exact, pack, quantise
+from reportgen.analysis.quantise import exact, quantise
 from reportgen.core.report import Section
-from reportgen.core.scripted import Explorer, ExplorerKernel
+from reportgen.core.scripted import Explorer, ExplorerKernel, pack
 from reportgen.figures.kernels import kernel_tiles
 from reportgen.figures.mosaic import mosaic
 from reportgen.figures.palettes import DIVERGING, LEVELS, NOT_FINITE_COLOR, rgb, short_number, symmetric

@@ -155,3 +155,35 @@ def test_a_patch_names_its_example_and_leads_to_it(visit, recorded, real) -> Non
     assert svg.locator("> title").last.text_content() == f"evaluation image {of[place]:.0f}"
     svg.click(position=at)
     told_of(page, f"Evaluation image {of[place]:.0f}")
+
+
+def test_the_keyboard_reaches_every_patch(visit, real) -> None:
+    page = visit(real)
+    page.locator(".story h3").wait_for()
+    figure = page.locator("figure:has([data-patches])").first
+    svg = figure.locator("svg:has(> [data-patches]):visible").last
+    _, top, across, down, ranks, *of = map(float, svg.locator("[data-patches]").get_attribute("data-patches").split())
+    columns, said = int(ranks), figure.locator(".readout").last
+    svg.focus()
+    svg.press("ArrowRight")
+    seen = [said.inner_text()]
+    for row in range(len(of) // columns):
+        # Along each row, back and forth, and on to the next: at the ends nothing happens.
+        for key in ["ArrowLeft" if row % 2 else "ArrowRight"] * columns:
+            svg.press(key)
+            seen.append(said.inner_text())
+        svg.press("ArrowDown")
+        seen.append(said.inner_text())
+    expected = {f"evaluation image {number:.0f}" if number >= 0 else "none" for number in of}
+    assert {text.rpartition(", ")[0] or text for text in seen} == expected
+    mark = svg.locator(".cursor")
+    assert [float(mark.get_attribute(name)) for name in ("width", "height")] == [across, down]
+    assert float(mark.get_attribute("y")) == pytest.approx(top + (len(of) // columns - 1) * down)
+    svg.press("Home")
+    page.keyboard.press("Tab")
+    assert mark.count() == 0 and said.inner_text() == ""
+    svg.focus()
+    svg.press("ArrowDown")
+    svg.press("Enter")
+    assert of[0] >= 0 and page.evaluate("location.hash") == f"#example-{of[0]:.0f}"
+    told_of(page, f"Evaluation image {of[0]:.0f}")

@@ -1,14 +1,19 @@
 """What a reader takes from the page: pictures, numbers, links, citations; and how things are found by name."""
 
+import csv
 import io
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from reportgen.page import carried
+from reportgen.page.save import save
 from tests.browser.waiting import until
 
 expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
@@ -57,15 +62,58 @@ def test_the_colour_bar_goes_with_its_picture(visit, real: Path) -> None:
     assert any(rect.get("fill") in (f"url(#{ramp})", f'url("#{ramp}")') for rect in root.iter(f"{SVG}rect"))
 
 
+def same(taken: str, written: str, *, placed: bool) -> None:
+    """Whether texts and whole numbers are the same, other numbers to four digits, what is `placed` to 1/4,095."""
+    (head, *rows), (columns, *given) = (list(csv.reader(io.StringIO(text))) for text in (taken, written))
+    assert head == columns and len(rows) == len(given)
+    finest = 1.04 * np.ptp(np.array([row[-2:] for row in given], float), axis=0).max() / 4095 if placed else 0
+    for name, ours, theirs in zip(head, zip(*rows, strict=True), zip(*given, strict=True), strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            if a != b:
+                close = {"rel": 0, "abs": finest} if placed and name in "xy" else {"rel": 5.1e-4, "abs": 0}
+                assert float(a) == pytest.approx(float(b), **close), name
+
+
 def test_numbers_are_the_files_that_are_written(visit, built, real: Path, tmp_path: Path) -> None:
+    """All of them, from the first figure of their section."""
     built.write_numbers(tmp_path)
     page = visit(real)
+    sections = page.evaluate("JSON.parse(document.getElementById('page-numbers').dataset.sections)")
+    files = page.evaluate("JSON.parse(document.getElementById('page-numbers').dataset.files)")
+    tables, seen = {name: table for name, _, _, table in files}, set()
+    for anchor, names in sections.items():
+        figure = page.locator(f"section#{anchor} .figure:has(.takes:visible)").first
+        if not figure.count():
+            continue
+        for name in set(names) - seen:
+            seen.add(name)
+            got, wanted = taken(page, figure.get_attribute("id"), name), (tmp_path / name).read_bytes()
+            if tables[name] is None:
+                assert got == wanted, name
+            else:
+                same(got.decode(), wanted.decode(), placed=name == "embedding.csv")
+    assert {"metrics.csv", "score.csv", "channels.csv", "activity.csv"} <= seen
+    assert {name for name in seen if tables[name]}, "some are columns"
+
+
+def test_columns_become_the_same_numbers(visit, built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file as columns, and what the living embedding has as its places."""
+    monkeypatch.setattr(carried, "WHOLE", 300)
+    monkeypatch.setattr(carried, "_known", WeakKeyDictionary())
+    page = visit(save(replace(built.document), tmp_path / "report.html"))
+    built.write_numbers(tmp_path)
     for figure, name in (
+        ("embedding-epochs", "embedding.csv"),
         ("curves-chart", "metrics.csv"),
-        ("health-score", "score.csv"),
         ("mistakes-confusion", "predictions.csv"),
+        ("health-score", "score.csv"),
+        ("activity-conv1-relu", "activity.csv"),
+        ("maps-conv1-0", "channels.csv"),
     ):
-        assert taken(page, figure, name) == (tmp_path / name).read_bytes()
+        got = taken(page, figure, name).decode()
+        same(got, (tmp_path / name).read_text(), placed=name == "embedding.csv")
+    note = page.locator("#maps-conv1-0 .take").inner_text()
+    assert "channels.csv, channel_ranges.csv: rounded, in full with --numbers." in note
 
 
 def test_what_is_copied_is_a_picture_and_a_citation(visit, real: Path) -> None:

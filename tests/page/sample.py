@@ -16,7 +16,6 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from reportgen.analysis.quantise import pack
 from reportgen.core.report import (
     Animation,
     ColorBar,
@@ -34,7 +33,7 @@ from reportgen.core.report import (
     Table,
     Text,
 )
-from reportgen.core.scripted import ExampleGroup, Examples
+from reportgen.core.scripted import ExampleGroup, Examples, pack
 
 HOSTILE = (
     "</script><img src=x onerror=alert(1)>",
