@@ -5,13 +5,16 @@ for row in rows(part, network, look):
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from reportgen.core.network import INPUT, Layer, Network, Role
 from reportgen.core.numbers import short_number
 from reportgen.graph.folding import Module, Part, Repeat, layers_of, owner, shape_of
+
+LONGEST = 26
+"""Characters of a name, at most: of a longer one the middle is left out."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ class Row:
     said: str
     layers: tuple[Layer, ...]
     target: tuple[str, str]
+
+    def cut(self) -> "Row":
+        """The row with what is too long for a node left out in the middle."""
+        return replace(self, name=middle_cut(self.name, LONGEST), said=middle_cut(self.said, 2 * LONGEST))
 
     @property
     def parameters(self) -> int:

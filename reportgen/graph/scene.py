@@ -8,6 +8,7 @@ that is not opened is one node with a rim behind it; of blocks that repeat the f
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,13 +18,10 @@ from reportgen.figures.scene import SMALL, WIDTH, Arrows, Boxes, Hook, Lines, Li
 from reportgen.figures.scene import Part as Drawn
 from reportgen.graph.folding import Module, Part, Repeat, joins, layers_of, shape_of
 from reportgen.graph.layout import layout
-from reportgen.graph.rows import Look, Row, middle_cut, rows
+from reportgen.graph.rows import LONGEST, Look, Row, middle_cut, rows
 
 ROW, PAD, GAP = 17.0, 7.0, 12.0
 """Height of a node's row; space at its sides; least space between a name and what follows it."""
-
-LONGEST = 26
-"""Characters of a name, at most: of a longer one the middle is left out."""
 
 INSIDE, HEADER, FOOT = 12.0, 22.0, 10.0
 """Space in a box at its sides, above what is in it where nothing enters, and below where nothing leaves."""
@@ -55,6 +53,7 @@ class _Panel:
     """A box with its title and what lies in it, or the whole chart; where edges enter and leave, by path read."""
 
     title: Row | None
+    title_at: float
     width: float
     height: float
     nodes: "tuple[tuple[float, float, _Card | _Panel], ...]"
@@ -170,11 +169,17 @@ class _Plan:
             first=range(*ports),
             last=range(ports[1], ports[1] + len(exits)),
         )
-        left, width, top = 0.0, plan.width, 0.0
+        left, width, top, title_at = 0.0, plan.width, 0.0, PAD
         if title is not None:
-            left = max(INSIDE, (_across(title) + 2 * GAP - plan.width) / 2)
-            width = plan.width + 2 * left
-            top = HEADER
+            across = _across(title)
+            left = max(INSIDE, (across + 2 * GAP - plan.width) / 2)
+            width, top = plan.width + 2 * left, HEADER
+            entering = [left + (box[0] + box[2]) / 2 for box in plan.boxes[ports[0] : ports[1]]]
+            clear = _clear(entering, across, width)
+            if clear is None:
+                more = across + 2 * PAD - min(entering)
+                left, width = left + more, width + more
+            title_at = PAD if clear is None else clear
         paths = [np.array(path) + np.array([left, top]) for path in plan.paths]
         for number, (source, _, _) in enumerate(edges):
             if source >= len(parts):
@@ -182,6 +187,7 @@ class _Plan:
         middles = [left + (box[0] + box[2]) / 2 for box in plan.boxes[len(parts) :]]
         return _Panel(
             title,
+            title_at,
             width,
             plan.height + top + (FOOT if title is not None and not exits else 0.0),
             tuple((left + x, top + y, node) for (x, y, _, _), node in zip(plan.boxes, nodes, strict=False)),
@@ -212,7 +218,7 @@ class _Plan:
         exits = dict.fromkeys([path for source, _, path in sorted(between) if source == place])
         exits |= dict.fromkeys(path for path, source in given.items() if source == place)
         first, *more = rows(part, self._network, self._look, module)
-        title = _cut(first)
+        title = first.cut()
         if isinstance(part, Repeat):
             said = f"{more[-1].name} · {first.said}{' each' if ' · ' in first.said and not part.same else ''}"
             title = replace(first, name=middle_cut(f"{first.name} {more[-1].said}", 2 * LONGEST), said=said)
@@ -228,7 +234,7 @@ class _Plan:
     def card(self, part: Part, module: str = "") -> _Card:
         """The part as one node."""
         lines = rows(part, self._network, self._look, module)
-        lines = tuple(_cut(row) for row in lines)
+        lines = tuple(row.cut() for row in lines)
         layers = [layer for row in lines for layer in row.layers]
         last = part.parts[-1] if isinstance(part, Repeat) else part
         drawn = [x for x in layers_of(last) if x.path in self._look.pictures]
@@ -238,11 +244,6 @@ class _Plan:
         width = round(width + 2 * PAD + (0.0 if picture is None else PICTURE + 2))
         rims = 2 if isinstance(part, Repeat) else int(isinstance(part, Module))
         return _Card(lines, picture, rims if layers else 0, width, height)
-
-
-def _cut(row: Row) -> Row:
-    """The row with what is too long for a node left out in the middle."""
-    return replace(row, name=middle_cut(row.name, LONGEST), said=middle_cut(row.said, 2 * LONGEST))
 
 
 def _across(row: Row) -> float:
@@ -289,7 +290,7 @@ def _draw(panel: _Panel, left: float, top: float, look: Look, ink: _Ink) -> None
     """What lies in the panel, at a place on the chart."""
     if panel.title is not None:
         ink.boxes.append(rectangle(left, top, left + panel.width, top + panel.height))
-        ink.words.append(_title(panel.title, panel, left, top + 15))
+        ink.words.append(_title(panel.title, left + panel.title_at, top + 15))
     for path, ends in zip(panel.paths, panel.ended, strict=True):
         ink.paths[ends].append(path + np.array([left, top]))
     for x, y, node in panel.nodes:
@@ -299,12 +300,16 @@ def _draw(panel: _Panel, left: float, top: float, look: Look, ink: _Ink) -> None
             _card(node, left + x, top + y, look, ink)
 
 
-def _title(row: Row, panel: _Panel, left: float, y: float) -> Link:
-    """The title of a box at its left, or where an edge would run through it at its right."""
-    across = _across(row)
-    crossed = any(PAD < x < 2 * PAD + across for x in panel.enters.values())
-    clear = all(x < panel.width - 2 * PAD - across for x in panel.enters.values())
-    x = left + (panel.width - PAD - across if crossed and clear else PAD)
+def _clear(entering: Sequence[float], across: float, width: float) -> float | None:
+    """Where a title is clear of the edges that enter its box: at the left, else at the right, else between; or None."""
+    gaps = [(a + PAD, b - PAD - across) for a, b in pairwise([0.0, *sorted(entering), width])]
+    places = [least for least, most in gaps if least <= most]
+    if places and places[0] > PAD and gaps[-1][0] <= gaps[-1][1]:
+        return gaps[-1][1]
+    return places[0] if places else None
+
+
+def _title(row: Row, x: float, y: float) -> Link:
     name = Words(x, y, row.name, size=SMALL, bold=True, halo=True)
     said = Words(x + BOLD * text_width(row.name, SMALL) + GAP, y, row.said, "muted", SMALL, halo=True)
     return Link(row.target, (name, said))

@@ -5,7 +5,8 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from reportgen.core.network import INPUT
-from reportgen.figures.scene import Arrows, Boxes, Lines, plain
+from reportgen.figures.fonts import text_width
+from reportgen.figures.scene import Arrows, Boxes, Lines, Words, plain
 from reportgen.graph.folding import Chain, Module, Repeat, fold, layers_of, shape_of
 from reportgen.graph.rows import Look
 from reportgen.graph.scene import graph
@@ -24,7 +25,7 @@ def structures(parts, network):
 
 
 def check_drawn(network):
-    """Everything is in one part; no boxes overlap; no edge runs through one; what repeats in fact repeats."""
+    """Everything is in one part; no boxes overlap; no edge runs through one or its title; what repeats in fact does."""
     parts = fold(network, (1,))
     check_parts(parts, network)
     for opened in (frozenset(), frozenset(structures(parts, network))):
@@ -68,7 +69,7 @@ def repeats_of(parts):
 
 
 def check_scene(scene):
-    """Nodes apart from each other, boxes around or beside them, edges from the foot of one to the head of another."""
+    """Nodes apart, boxes around or beside them, edges from the foot of one to the head of another, clear of titles."""
     cards = np.array(
         next(part.boxes for part in plain(scene.parts) if isinstance(part, Boxes) and part.color == "ground")
     )
@@ -81,8 +82,20 @@ def check_scene(scene):
         for path in part.paths if part.head else ():
             (x, y) = path[-1]
             assert any(left < x < right and abs(top - y) < NEAR for left, top, right, _ in cards)
+    titles = [part for part in plain(scene.parts) if isinstance(part, Words) and part.halo and part.text]
+    check_paths([path for part in arrows for path in part.paths], np.array([covered(title) for title in titles]))
     everything = np.concatenate([cards[:, :2], cards[:, 2:], *(path for part in arrows for path in part.paths)])
     assert everything.min() >= 0 and (everything.max(axis=0) <= (scene.width, scene.height)).all()
+
+
+def covered(words):
+    """The box of words that begin at their place: from their ascenders to their descenders."""
+    return (
+        words.x,
+        words.y - 0.75 * words.size,
+        words.x + text_width(words.text, words.size, bold=words.bold),
+        words.y + 2,
+    )
 
 
 def check_boxes(cards, frames=()):
@@ -95,7 +108,7 @@ def check_boxes(cards, frames=()):
 
 def check_paths(paths, cards):
     """The bounding box of each step, which holds its curve too, is clear of all nodes."""
-    left, top, right, bottom = cards.T
+    left, top, right, bottom = cards.reshape(-1, 4).T
     for path in paths:
         for (x, y), (across, down) in pairwise(path):
             assert down >= y - NEAR  # downwards, always

@@ -20,7 +20,7 @@ from reportgen.page.outline import check
 from tests.architectures.deep import MODELS
 from tests.architectures.variables import variables_for
 from tests.graph.drawn import check_drawn, structures
-from tests.graph.test_folding import conv, network, relu, residual
+from tests.graph.test_folding import add, conv, network, relu, residual
 
 SKIPS = network(conv("stem", INPUT), *residual("b0", "stem"), *residual("b1", "b0/add"), conv("head", "b1/add"))
 
@@ -69,6 +69,17 @@ def test_tints_marks_and_notes_stand_on_their_layers():
     text = svg(drawn(net, **look, scale=("none", "most")), themed=True)
     assert text.count("<title>changed by 3 %</title>") == 1
     assert 'fill-opacity="0.45"' in text and ">1 dead<" in text and ">most<" in text
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_no_edge_that_enters_a_box_runs_through_its_title(count):
+    sources = [conv(f"source{i}", INPUT) for i in range(count)]
+    inside = [conv(f"a_module_of_a_long_name/c{i}", f"source{i}") for i in range(count)]
+    joined = add("a_module_of_a_long_name/add", *(layer.path for layer in inside))
+    net = network(*sources, *inside, joined, conv("head", joined.path))
+    check_drawn(net)
+    opened = frozenset(structures(fold(net), net))
+    assert "a_module_of_a_long_name" in words(graph(fold(net), net, Look(opened=opened)))
 
 
 def test_links_are_the_pages_own_and_stay_behind_in_a_file():
