@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import PIL.Image
 
 SMALL = 64
+LEAST = 16
+"""Sides of pictures, in pixels: up to the one they are lossless, and down to the other they are made smaller."""
+
 QUALITY = 80
 
 
@@ -41,8 +44,11 @@ def photos(
     columns: int | None = None,
     values: Sequence[str] = (),
     stand: Stand = "full",
+    most: int | None = None,
 ) -> Mosaic:
     """Photographs [n, height, width, 3] from 0 to 255 in one picture, laid out as by `mosaic`, encoded as by `photo`.
+
+    One of more than `most` bytes is a WebP whatever its size, of half as many rows and columns until it keeps to them.
 
     Raises DataError as `mosaic` does.
     """
@@ -51,15 +57,24 @@ def photos(
     # The lossless mosaic of one pixel per tile determines the columns and validates the arguments.
     plan = mosaic(tiles[:, :1, :1], 0, 255, labels=labels, columns=columns or best_columns(count, tall, wide))
     if max(tall, wide) <= SMALL:
-        return mosaic(tiles, 0, 255, labels=labels, columns=plan.grid.columns, values=values, gap=gap, stand=stand)
+        exact = mosaic(tiles, 0, 255, labels=labels, columns=plan.grid.columns, values=values, gap=gap, stand=stand)
+        if most is None or len(exact.raster.data) <= most:
+            return exact
     from PIL import Image
 
-    grid = Grid(plan.grid.columns, tall, wide, gap)
-    size = grid.size(count)
-    sheet = Image.new("RGBA" if gap else "RGB", size)
-    for index, tile in enumerate(np.rint(np.clip(tiles, 0, 255)).astype(np.uint8)):
-        sheet.paste(Image.fromarray(tile), grid.origin(index))
-    return Mosaic(Raster(_webp(sheet), "image/webp", *size), grid, plan.labels, tuple(values), stand=stand)
+    pictures = [Image.fromarray(tile) for tile in np.rint(np.clip(tiles, 0, 255)).astype(np.uint8)]
+    while True:
+        wide, tall = pictures[0].size
+        grid = Grid(plan.grid.columns, tall, wide, gap)
+        size = grid.size(count)
+        sheet = Image.new("RGBA" if gap else "RGB", size)
+        for index, picture in enumerate(pictures):
+            sheet.paste(picture, grid.origin(index))
+        data = _webp(sheet)
+        if most is None or len(data) <= most or min(tall, wide) <= LEAST:
+            raster = Raster(data, "image/webp", *size, pixelated=max(tall, wide) <= SMALL)
+            return Mosaic(raster, grid, plan.labels, tuple(values), stand=stand)
+        pictures = [picture.resize((-(-wide // 2), -(-tall // 2)), Image.Resampling.BOX) for picture in pictures]
 
 
 def _webp(picture: "PIL.Image.Image") -> bytes:

@@ -25,6 +25,9 @@ from reportgen.sections.words import noun, plural
 PIXELS = 400_000
 """Pixels of all grids of heads together: at FEW shades some 280 KB of a page at most."""
 
+OVER = 115_000
+"""Bytes of all pictures of what heads read, before they are written as text: larger ones are drawn smaller."""
+
 SIDE = 64
 """Longest side of a picture under patches, in pixels."""
 
@@ -86,7 +89,7 @@ def over_pictures(context: PageContext, weights: Weights) -> list[Block]:
         name = context.names[index]
         maps = [*heads[index], flow[index]]
         labels = [*map(str, range(len(heads[index]))), "rollout"]
-        picture = photos(np.stack([_laid_over(context, index, one) for one in maps]), labels)
+        picture = photos(np.stack([_laid_over(context, index, one) for one in maps]), labels, most=OVER // images)
         over = Figure(
             f"attention-over-{index}",
             picture,

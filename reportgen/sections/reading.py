@@ -7,7 +7,7 @@ import numpy as np
 
 from reportgen.core.numbers import short_number
 from reportgen.core.report import Block, Figure, Fold, Section, Text
-from reportgen.core.scripted import Shades, pack
+from reportgen.core.scripted import SHADES, Shades, pack
 from reportgen.figures.chart import chart
 from reportgen.figures.text import shades, token_text
 from reportgen.sections.context import PageContext
@@ -52,7 +52,8 @@ def build(context: PageContext) -> Section | None:
 _METHOD = (
     "Where scripts run, another head and the token that reads can be chosen (also by a click on the token), or a "
     f"channel: of each layer the {CHANNELS} with the largest values on the text. What a head reads is shaded up to the "
-    "largest weight of that token's row, a channel up to its own largest magnitude: blue positive, red negative. "
+    "largest weight of that token's row, a channel up to its own largest magnitude: blue positive, red negative. Of a "
+    f"long text, weights that would take too much of the page are shown in fewer than {SHADES} steps. "
     "Attention weights say where a head reads, not why the network decides; a large value says that a channel answers "
     "to the text up to there, not to that token alone."
 )
@@ -127,14 +128,20 @@ def _channels(context: PageContext, length: int, index: int) -> list[Shown]:
 
 
 def packed(heads: Sequence[Shown], channels: Sequence[Shown], chosen: int, room: int) -> Shades:
-    """As many of them as fit into `room` bytes, the first of each; shades of a head row by row."""
+    """As many of them as fit into `room` bytes, the first of each; shades of a head row by row.
+
+    Where one alone does not fit, its shades are rounded to fewer steps.
+    """
+    coarse = 1
     while True:
         groups = [*_grouped(heads), *_grouped(channels)]
-        data = pack([np.concatenate([_steps(each.values) for each in group]) for group in groups])
-        if len(data) <= room or len(heads) + len(channels) <= 1:
+        data = pack([np.concatenate([_steps(each.values, coarse) for each in group]) for group in groups])
+        if len(data) <= room or coarse == SHADES:
             named = tuple((group[0].title, tuple(x.name for x in group), group[0].values.ndim == 2) for group in groups)
             return Shades((heads or channels)[0].values.shape[-1], chosen, named, data)
-        if sum(each.values.size for each in heads) >= sum(each.values.size for each in channels):
+        if len(heads) + len(channels) == 1:
+            coarse *= 2 if coarse < 4 else 3
+        elif sum(each.values.size for each in heads) >= sum(each.values.size for each in channels):
             heads = heads[: len(heads) // 2]
         else:
             channels = channels[: len(channels) // 2]
@@ -147,8 +154,9 @@ def _grouped(shown: Iterable[Shown]) -> list[list[Shown]]:
     return list(groups.values())
 
 
-def _steps(values: np.ndarray) -> np.ndarray:
-    """Shades [row, token], each row up to its own largest size."""
+def _steps(values: np.ndarray, coarse: int) -> np.ndarray:
+    """Shades [row, token] in multiples of `coarse`, each row up to its own largest size."""
     rows = np.atleast_2d(values)
     largest = np.max(np.abs(np.nan_to_num(rows)), axis=1, keepdims=True)
-    return shades(rows / np.where(largest > 0, largest, 1.0), 1.0)
+    levels = shades(rows / np.where(largest > 0, largest, 1.0), 1.0)
+    return (np.rint(levels / coarse) * coarse).astype(levels.dtype)

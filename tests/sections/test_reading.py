@@ -8,6 +8,7 @@ import pytest
 
 from reportgen.core.network import Layer, Role
 from reportgen.core.outcome import Kind
+from reportgen.core.report import Document
 from reportgen.core.run import Batch
 from reportgen.core.scripted import SHADES
 from reportgen.page.html import html
@@ -125,6 +126,25 @@ def test_144_heads_on_4_examples_take_600_kilobytes_at_most():
     assert size <= 600_000
     names = [f"maps-block{number}-attention_weights-{index}" for number in range(12) for index in range(4)]
     assert all(page.count(f'figure id="{name}"') == 1 for name in names)
+
+
+def test_144_heads_over_noise_take_no_more():
+    layers = [attending(f"block{number}", 12, 64, 64) for number in range(12)]
+    noise = DRAWN.dirichlet(np.full(64, 0.3), (4, 12, 64)).astype(np.float32)
+    probe = Batch(4, DRAWN.random((4, 96, 96, 3), np.float32))
+    maps = {layer.path: noise for layer in layers}
+    section = attention.build(made(Kind.NONE, None, probe, probe, layers=layers, maps=maps))
+    bare, page = (html(Document("", "", (), sections, {})) for sections in ((), (section,)))
+    assert len(page.encode()) - len(bare.encode()) <= 600_000
+
+
+@pytest.mark.parametrize("room", [20_000, 10_000])
+def test_a_single_head_that_takes_too_much_is_shown_in_fewer_steps(room):
+    head = reading.Shown("block", "head 0", DRAWN.dirichlet(np.full(256, 0.3), 256))
+    whole, rounded = (unpacked(reading.packed([head], (), 0, room))[0] for room in (1_000_000, room))
+    assert len(reading.packed([head], (), 0, room).data) <= room
+    (step,) = (step for step in (2, 4, 12) if set(np.unique(rounded)) == set(range(0, SHADES + 1, step)))
+    assert np.abs(whole - rounded).max() <= step / 2
 
 
 def test_of_many_heads_the_named_ones_can_be_chosen():
