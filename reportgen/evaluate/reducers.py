@@ -151,7 +151,8 @@ class LabelSums:
         few = len(self.summed) <= len(truth)
         rows = jnp.asarray(self.summed) if few else truth
         slots = truth[:, None] == rows[None] if few else first[:, None] == jnp.arange(len(truth))[None]
-        share = (slots & counted[:, None]).astype(jnp.float32)
+        # In double precision where the program has enabled it: there the order of examples costs no digits.
+        share = (slots & counted[:, None]).astype(jnp.result_type(float))
 
         def per_row(per_example: jax.Array) -> jax.Array:
             # One that does not count must not, not even as NaN * 0; and accelerators would round to bfloat16.

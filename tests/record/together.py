@@ -1,6 +1,6 @@
 """A training in one of several processes of two devices each, or in one alone, recorded.
 
-    python -m tests.record.together RANK COUNT PORT FOLDER nnx+linen    # or kill, or refused; FOLDER may be a URL
+    python -m tests.record.together RANK COUNT PORT FOLDER nnx+linen    # or double, kill, refused; FOLDER may be a URL
 
 Of a process that is told to `kill`, lines on stdout say what it has written: `ack STEP`.
 """
@@ -57,10 +57,12 @@ def put(mesh: Mesh | None, leaf, spread: bool = True) -> jax.Array:
 
 
 def train(path: Path | str, do: str) -> None:
-    """Two epochs, the second closed with averaged parameters, the rows of each update reported."""
+    """Two epochs, the second closed with averaged parameters, the rows of each update reported; `double` in float64."""
     from reportgen.record import Keep, Recorder
 
-    mesh = mesh_of_all()
+    mesh, real = mesh_of_all(), np.float64 if do == "double" else np.float32
+    inputs = X.astype(real)
+    data = {"probe": (inputs[:3], Y[:3]), "evaluation": (inputs, Y)}
     if do == "nnx":
         graph, state = nnx.split(Nnx(nnx.Rngs(0)))
         variables, given = jax.tree.map(lambda leaf: put(mesh, leaf), state), lambda state: nnx.merge(graph, state)
@@ -71,7 +73,7 @@ def train(path: Path | str, do: str) -> None:
     else:
         model, given = Linen(), lambda variables: variables
         variables = model.init(jax.random.key(0), X[:1])
-        variables = jax.tree.map(lambda leaf: put(mesh, leaf, do == "linen"), variables)
+        variables = jax.tree.map(lambda leaf: put(mesh, np.asarray(leaf, real), do != "replicated"), variables)
         apply = model.apply
 
     def loss_of(variables, x, y):
@@ -84,11 +86,14 @@ def train(path: Path | str, do: str) -> None:
         return jax.tree.map(lambda value, by: value - 0.2 * by, variables, change), loss
 
     before, keep = variables, Keep(every="batch")
-    with Recorder(path, model if do == "nnx" else Linen(), None if do == "nnx" else variables, keep=keep, **DATA) as r:
+    with Recorder(path, model if do == "nnx" else Linen(), None if do == "nnx" else variables, keep=keep, **data) as r:
         for epoch in range(EPOCHS):
             for number in range(PER_EPOCH):
                 begin = 4 * (epoch * PER_EPOCH + number)
-                before, (variables, loss) = variables, update(variables, X[begin : begin + 8], Y[begin : begin + 8])
+                before, (variables, loss) = (
+                    variables,
+                    update(variables, inputs[begin : begin + 8], Y[begin : begin + 8]),
+                )
                 r.step(given(variables) if do == "nnx" else {"params": variables["params"]}, loss=loss)
             closing = variables
             if epoch and do != "nnx":
@@ -149,6 +154,7 @@ def refused(folder: Path) -> None:
 
 def main() -> None:
     rank, count, port, folder, do = sys.argv[1:]
+    jax.config.update("jax_enable_x64", do == "double")
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=int(count), process_id=int(rank))
     for kind in do.split("+"):
