@@ -21,7 +21,7 @@ from reportgen.cli_landscape import landscape
 from reportgen.cli_options import Output, numbers, page_options, print_matched, quiet_option, weights_options
 from reportgen.cli_replay import replay
 from reportgen.cli_streams import end, open_streams, stream_errors
-from reportgen.core.paths import local_path
+from reportgen.core.paths import local_path, named_path
 from reportgen.errors import OptionError, ReportgenError, RunError, naming_the_extra
 
 
@@ -75,20 +75,20 @@ def demo(output: str, quiet: bool) -> None:
 
     Replaces an earlier demo in DIR, but no other run.
     """
-    folder = local_path(output)
-    _check_demo(folder / "run")
+    folder = named_path(output)
+    _check_demo(f"{folder}/run")
     seconds: dict[str, float] = {}
     with _timed(seconds, "load"):
         from reportgen import build, load_dataset
 
         dataset = load_dataset("mnist5k")
     with _timed(seconds, "train"):
-        summary = _train(folder / "run", dataset, "lenet", epochs=10, overwrite=True, progress=not quiet)
+        summary = _train(f"{folder}/run", dataset, "lenet", epochs=10, overwrite=True, progress=not quiet)
     with _timed(seconds, "report"):
-        path = build(folder / "run", progress=not quiet).save(folder / "report.html")
+        path = build(f"{folder}/run", progress=not quiet).save(f"{folder}/report.html")
     if quiet:
         return
-    click.echo(f"\nreport          {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    click.echo(f"\nreport          {folder}/report.html ({path.stat().st_size / 1e6:.1f} MB)")
     click.echo(f"test accuracy   {summary.test_accuracy:.4f}")
     click.echo("seconds         " + ", ".join(f"{stage} {s:.1f}" for stage, s in seconds.items()))
 
@@ -299,15 +299,17 @@ def explain(code: str) -> None:
     click.echo(explained(code))
 
 
-def _check_demo(run: Path) -> None:
+def _check_demo(run: str) -> None:
     """Raise RunError when `run` is a recording that `demo` did not make, as far as its run.json says."""
-    file = run / "run.json"
-    if not file.exists():
+    from reportgen.store.elsewhere import run_file
+
+    content = run_file(run)
+    if content is None:
         return
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))["config"]
+        config = json.loads(content)["config"]
         made = (config["model"], config["dataset"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         made = None
     if made != ("lenet", "mnist5k"):
         what = "is damaged" if made is None else f"is of {made[0]} on {made[1]}"

@@ -43,14 +43,12 @@ def landscape(
     """
     if data_dir is not None and dataset is None:
         raise OptionError("--data-dir says where a dataset's files lie: give --dataset too", code="O103")
-    from reportgen.core.paths import local_path
     from reportgen.data import load_dataset
     from reportgen.process import start_jax
     from reportgen.training.landscape import landscape as computed
 
     start_jax()
     data = None if dataset is None else load_dataset(dataset, data_dir)
-    path = local_path(run)
-    found = computed(path, model=model, dataset=data, between=between, points=points, progress=not quiet).landscape
+    found = computed(run, model=model, dataset=data, between=between, points=points, progress=not quiet).landscape
     if not quiet and found is not None:
-        click.echo(f"{path}: {found.measure} at {found.loss.size:,} points of a plane and {len(found.along)} of a line")
+        click.echo(f"{run}: {found.measure} at {found.loss.size:,} points of a plane and {len(found.along)} of a line")

@@ -9,9 +9,11 @@ url_of("gs://bucket/run")          # the URL; None for a path of this machine
 import errno
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from reportgen.errors import OptionError
+from reportgen.errors import OptionError, ReportgenError
 
 # A drive of Windows has one letter; Path("gs://x") keeps a single slash.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(:|//?)")
@@ -84,6 +86,22 @@ def lasting_path(given: str | os.PathLike[str]) -> Path:
         raise OptionError(
             f"{path}: the working directory does not exist any more; give a path from the root", code="O108"
         ) from error
+
+
+def named_path(given: str | os.PathLike[str]) -> str:
+    """As a user named it: the URL, or the path as `lasting_path` has it. Raises as that does."""
+    return url_of(given) or str(lasting_path(given))
+
+
+@contextmanager
+def naming(given: str | os.PathLike[str], path: Path) -> Iterator[None]:
+    """Within, an error that names `path`, where this machine has what lies at a URL, names the URL that was given."""
+    try:
+        yield
+    except ReportgenError as error:
+        if (url := url_of(given)) is not None:
+            error.args = (str(error).replace(str(path), url),)
+        raise
 
 
 def orbax_path(path: Path) -> Path:

@@ -59,6 +59,7 @@ def _own(folder: Path) -> Iterator[None]:
         raise ReportgenError(f"{kept} can't be written into: {error.strerror or error}", code="F105") from error
     try:
         shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
         yield
     finally:
         lock.release()

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from reportgen.core.files import write_bytes
-from reportgen.core.paths import lasting_path, url_of
+from reportgen.core.paths import lasting_path, naming
 from reportgen.errors import NoRunError, RunError, RunExistsError
 from reportgen.remote import Place, Spool, fetched, kept_folder, place_of
 from reportgen.remote.spool import Mark, mark_of
@@ -205,12 +205,24 @@ def folder_to_read(path: str | Path) -> Iterator[Path]:
     What is raised within names the URL, not the copy. Raises RunError where the place can't be reached.
     """
     folder = run_folder(path)
-    try:
+    with naming(path, folder):
         yield folder
-    except RunError as error:
-        if (url := url_of(path)) is not None:
-            error.args = (str(error).replace(str(folder), url),)
-        raise
+
+
+def run_file(path: str | Path) -> bytes | None:
+    """The content of the run.json of a folder or a URL; None where there is none.
+
+    Raises RunError where it can't be read.
+    """
+    place = place_of(path)
+    if place is not None:
+        return place.read(layout.RUN_FILE)
+    try:
+        return (lasting_path(path) / layout.RUN_FILE).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"{path}/{layout.RUN_FILE} can't be read: {error.strerror or error}", code="F105") from error
 
 
 def run_folder(path: str | Path) -> Path:

@@ -1,6 +1,6 @@
 """The file of a run's landscape, which is written after the training: `landscape.safetensors`.
 
-write_landscape(run.path, landscape)
+write_landscape(run.path, landscape)                    # or write_landscape("s3://bucket/runs/a", landscape)
 landscape = read_landscape(run.path / layout.LANDSCAPE_FILE)
 """
 
@@ -12,21 +12,24 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from reportgen.core.landscape import Landscape
+from reportgen.core.paths import named_path
 from reportgen.errors import DamagedError
+from reportgen.remote import delivered
 from reportgen.store import layout
 from reportgen.store.files import Tensors, write_tensors
 
 _RANKS = {"loss": 2, "path": 2}
 
 
-def write_landscape(run: Path, landscape: Landscape) -> None:
-    """Write it into the run directory, in place of an earlier one."""
+def write_landscape(run: str | Path, landscape: Landscape) -> None:
+    """Write it into the run, in place of an earlier one. Raises RunError where it can't be written."""
     arrays: dict[str, np.ndarray] = {}
     stated: dict[str, Any] = {}
     for each in fields(Landscape):
         value = getattr(landscape, each.name)
         (arrays if isinstance(value, np.ndarray) else stated)[each.name] = value
-    write_tensors(run / layout.LANDSCAPE_FILE, arrays, {"landscape": json.dumps(stated, sort_keys=True)})
+    with delivered(f"{named_path(run)}/{layout.LANDSCAPE_FILE}") as file:
+        write_tensors(file, arrays, {"landscape": json.dumps(stated, sort_keys=True)})
 
 
 def read_landscape(file: Path) -> Landscape:

@@ -4,24 +4,31 @@ save_run(run, "runs/face")
 """
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from reportgen.core.network import Network
 from reportgen.core.run import Run
 from reportgen.errors import expect
+from reportgen.store.elsewhere import target
 from reportgen.store.landscape import write_landscape
 from reportgen.store.writer import RunWriter
 
 
-def save_run(run: Run, path: str | Path, overwrite: bool = False) -> Path:
-    """Write the run into the directory `path`, and return it.
+def save_run(run: Run, path: str | Path, overwrite: bool = False) -> str | Path:
+    """Write the run into the directory or to the URL `path`, and return it: the directory's as a `Path`.
 
-    Raises RunError where there is a run already (unless `overwrite`) or anything else, or it can't be written.
+    Raises RunError where there is a run already (unless `overwrite`) or anything else, or it can't be written; warns
+    where not all of it arrives at a URL.
     """
     expect("run", run, Run, "a Run, as open_run returns it")
     seconds = run.provenance.get("seconds")
-    writer = RunWriter(path, run_header(run), overwrite=overwrite)
+    spooled, folder = target(path)
+    make = partial(RunWriter, folder, run_header(run), overwrite=overwrite)
+    if spooled is not None:
+        spooled.prepare(overwrite=overwrite, resume=False)
+    writer = make() if spooled is None else spooled.opened(make)
     try:
         writer.batches(run.batches)
         for step, snapshot in run.snapshots.items():
@@ -31,13 +38,16 @@ def save_run(run: Run, path: str | Path, overwrite: bool = False) -> Path:
         writer.step_rows(*run.metrics.steps)
         for row in run.metrics.epochs:
             writer.epoch_row(row)
+        if run.landscape is not None:
+            write_landscape(folder, run.landscape)
     except BaseException:
         writer.close("failed", seconds)
         raise
     writer.close(run.status, seconds)
-    if run.landscape is not None:
-        write_landscape(writer.path, run.landscape)
-    return writer.path
+    if spooled is None:
+        return folder
+    spooled.wait()
+    return spooled.place.url
 
 
 def run_header(run: Run) -> dict[str, Any]:

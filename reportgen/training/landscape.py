@@ -20,7 +20,7 @@ from reportgen.analysis.trajectory import Plane, gram, plane_of
 from reportgen.capture import own_modes
 from reportgen.core.arguments import count
 from reportgen.core.landscape import Landscape
-from reportgen.core.paths import lasting_path
+from reportgen.core.paths import named_path, naming
 from reportgen.core.progress import Bar
 from reportgen.core.run import Batch, Run
 from reportgen.data import Dataset, load_dataset
@@ -78,11 +78,27 @@ def landscape(
     run as it was. Li et al., Visualizing the loss landscape of neural nets, NeurIPS 2018; Goodfellow, Vinyals and Saxe,
     Qualitatively characterizing neural network optimization problems, ICLR 2015.
     """
-    path, points = lasting_path(path), count("points", points, 3)
+    path, points = named_path(path), count("points", points, 3)
     expect("dataset", dataset, Dataset | None, "a Dataset, as reportgen.load_dataset returns it")
     run = open_run(path)
     if run.kind != "training":
         raise RunError(f"{path} holds one state of a network: a landscape is of a training", code="R108")
+    with naming(path, run.path):
+        found = _computed(run, model, dataset, data, apply, between, points, progress)
+    write_landscape(path, found)
+    return replace(run, landscape=found)
+
+
+def _computed(
+    run: Run,
+    model: Any,
+    dataset: Dataset | None,
+    data: Any,
+    apply: Callable[[Any, Any, Any], Any] | None,
+    between: tuple[int, int] | None,
+    points: int,
+    progress: bool,
+) -> Landscape:
     steps = _evenly(list(run.snapshots))
     first, last = _ends(run, between)
     batch, part = _examples(run, dataset, data)
@@ -104,7 +120,7 @@ def landscape(
         grid = np.array([[loss(origin, a, b) for a in x] for b in y])
         on_line = np.array([loss(start, a, right=line) for a in along])
         own = np.array([loss(states.params(step)) for step in steps])
-    found = Landscape(
+    return Landscape(
         steps=np.array(steps, np.int64),
         path=plane.path,
         distances=plane.distances,
@@ -121,8 +137,6 @@ def landscape(
         part=part,
         reestimated=measure.reestimates,
     )
-    write_landscape(path, found)
-    return replace(run, landscape=found)
 
 
 def _evenly(steps: Sequence[int]) -> list[int]:

@@ -16,7 +16,7 @@ import optax
 
 from reportgen.core.arguments import truth
 from reportgen.core.outcome import Kind, Task
-from reportgen.core.paths import orbax_path
+from reportgen.core.paths import naming, orbax_path
 from reportgen.core.progress import Bar
 from reportgen.data import Dataset
 from reportgen.errors import DataError, ReportgenError, expect
@@ -94,7 +94,8 @@ def train(
         spool.prepare(overwrite=overwrite, resume=resume)
     training = _Training(spool or folder, dataset, model, config)
     if resume:
-        training.resume()
+        with naming(path, folder):
+            training.resume()
     steps = training.run(overwrite, progress)
     return Summary(steps, epochs, training.accuracy, training.loss, time.monotonic() - started)
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -416,3 +417,54 @@ def test_the_command_line_takes_urls(memory):
         done = CliRunner().invoke(cli, ["build", RUN, *arguments.split(), "--embedding", "pca"], catch_exceptions=False)
         assert done.exit_code == 0 and f"memory://pages/{said}" in done.stdout, done.output
     assert names(memory, "/pages") >= {"a.html", "md/report.md"}
+
+
+def test_a_demo_is_made_elsewhere(memory, monkeypatch):
+    monkeypatch.setattr("reportgen.data.DATASETS", {"mnist5k": lambda _: replace(tiny_dataset(), name="mnist5k")})
+    made = []
+    monkeypatch.setattr("reportgen.cli._train", lambda path, *_, **how: (made.append(path), recorded(path))[1])
+    memory.pipe_file("/demo/run/run.json", b'{"config": {"model": "mine", "dataset": "digits"}}')
+    done = CliRunner().invoke(cli, ["demo", "-o", "memory://demo", "-q"])
+    assert "memory://demo/run holds a run that is of mine on digits" in str(done.exception) and not made
+    memory.rm("/demo", recursive=True)
+    CliRunner().invoke(cli, ["demo", "-o", "memory://demo", "-q"], catch_exceptions=False)
+    assert made == ["memory://demo/run"] and "report.html" in names(memory, "/demo")
+
+
+def test_a_run_in_memory_is_saved_elsewhere(memory, tmp_path):
+    recorded(RUN)
+    run = open_run(RUN)
+    assert reportgen.save_run(run, "memory://copies/a") == "memory://copies/a"
+    assert reportgen.save_run(run, tmp_path / "copy") == tmp_path / "copy"
+    there, here = open_run("memory://copies/a"), open_run(tmp_path / "copy")
+    assert contents(there.path) == contents(here.path)
+    with pytest.raises(RunExistsError, match="memory://copies/a already holds a run"):
+        reportgen.save_run(run, "memory://copies/a")
+    assert reportgen.save_run(run, "memory://copies/a", overwrite=True) == "memory://copies/a"
+    assert not kept_folder("spool", "memory://copies/a").exists()
+
+
+def test_a_landscape_is_added_elsewhere(memory, tmp_path):
+    for path in (RUN, tmp_path / "run"):
+        train(path, tiny_dataset(), tiny_model(), epochs=1)
+        reportgen.landscape(path, model=tiny_model(), dataset=tiny_dataset(), points=3)
+        assert reportgen.open_run(path).landscape is not None
+    there = memory.cat_file(f"/runs/a/{layout.LANDSCAPE_FILE}")
+    assert there == (tmp_path / "run" / layout.LANDSCAPE_FILE).read_bytes()
+    assert reportgen.build(RUN, embedding="pca").sections["landscape"]
+    recorded("memory://runs/line")
+    with pytest.raises(RunError, match="snapshots of memory://runs/line lie on a line"):
+        reportgen.landscape("memory://runs/line", model=MODEL, points=3)
+    done = CliRunner().invoke(cli, ["landscape", "memory://runs/none"])
+    assert "memory://runs/none does not hold a run" in str(done.exception)
+
+
+def test_what_can_not_be_resumed_is_named_by_its_url(memory):
+    train(RUN, tiny_dataset(), tiny_model(), epochs=1)
+    for how, said in (
+        ({"epochs": 1}, "memory://runs/a has 1 epochs"),
+        ({"seed": 3}, "memory://runs/a can't be resumed"),
+    ):
+        with pytest.raises((OptionError, RunError)) as caught:
+            train(RUN, tiny_dataset(), tiny_model(), resume=True, **{"epochs": 2, **how})
+        assert said in str(caught.value) and "spool" not in str(caught.value)
