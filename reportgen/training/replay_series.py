@@ -20,8 +20,11 @@ from reportgen.errors import OptionError, WeightsError, expect
 from reportgen.training.account import Facts, saved_step, timeline
 from reportgen.weights import Match, match
 from reportgen.weights.checkpoint import Checkpoint
-from reportgen.weights.series import chosen_steps, find_series
-from reportgen.weights.tree import Tree, split_name
+from reportgen.weights.series import Found, chosen_steps, find_series
+from reportgen.weights.tree import Stored, Tree, flatten, split_name
+
+HELD = 2_000
+"""Arrays that were found while checkpoints were looked at, and need not be found again: each takes some 14 KB."""
 
 AHEAD_BYTES = 32 << 20
 """Bytes of a checkpoint that is read while the one before it is evaluated, at most."""
@@ -29,7 +32,8 @@ AHEAD_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class Entry:
-    """A checkpoint of the series: what is known of it, its epoch in the run, and how it is opened."""
+    """A checkpoint of the series: what is known of it, its epoch in the run, and how it is opened: for its variables,
+    or for a `Match` of what they are read from."""
 
     facts: Facts
     epoch: int
@@ -65,15 +69,22 @@ class Reader:
         chosen = existing if steps is None else chosen_steps(steps, existing)
         self.regular, self.count = steps is None, len(chosen)
         fitting: list[tuple[Facts, Callable[[], Any]]] = []
+        held = 0
         for step in chosen:
             found = series.found[step]
             try:
                 tree = found.open()
-                dtypes = self._match(tree, str(found.path)).dtypes
+                matched = self._match(tree, str(found.path))
             except WeightsError as problem:
                 self.skip(found.path.name, problem)
                 continue
-            fitting.append((Facts(step, found.path.name, saved_step(tree), found.written, dtypes), found.open))
+            facts = Facts(step, found.path.name, saved_step(tree), found.written, matched.dtypes)
+            kept = []
+            unread = all(isinstance(leaf, Stored) for leaf in flatten(tree).values())
+            if unread and held + len(matched.leaves) <= HELD:
+                held += len(matched.leaves)
+                kept = [matched]
+            fitting.append((facts, partial(self._matched, found, kept)))
         if not fitting:
             raise WeightsError(f"{series.name}: no checkpoint fits the model ({'; '.join(self.said[:3])})", code="W105")
         line = timeline([facts.step for facts, _ in fitting], [facts.saved for facts, _ in fitting])
@@ -117,8 +128,14 @@ class Reader:
             self._begun[following.facts.step] = thread.submit(self._read, following)
         return dict(jax.tree.map(jnp.asarray, tree))
 
+    def _matched(self, found: Found, kept: list[Match]) -> Match:
+        """What was found of a checkpoint, which is handed over once: nobody holds it afterwards."""
+        return kept.pop() if kept else self._match(found.open(), str(found.path))
+
     def _read(self, entry: Entry) -> Tree:
         tree = entry.open()
+        if isinstance(tree, Match):
+            return tree.read()
         if not isinstance(tree, Mapping):  # a TrainState, an NNX state, a pytree of a plain function
             tree = variables_of(self._model, tree)
         return self._match(tree, entry.facts.name).read()

@@ -22,6 +22,7 @@ from reportgen.errors import OptionError, RunError, RunExistsError, WeightsError
 from reportgen.page.html import html
 from reportgen.training import replay_series, train
 from reportgen.training.replay_series import Reader
+from reportgen.weights import series as weights_series
 from tests.conftest import tiny_dataset, tiny_model
 from tests.training import series
 
@@ -95,6 +96,18 @@ def test_the_next_small_checkpoint_is_read_while_one_is_evaluated(manager, state
     monkeypatch.setattr(replay_series, "AHEAD_BYTES", 0)
     assert_replayed(replay(manager, tmp_path / "large"), states)
     assert names == [("0", True), ("2", True), ("4", True), ("6", True), ("8", True)]
+
+
+def test_what_is_in_a_checkpoint_is_found_once(manager, states, tmp_path, monkeypatch):
+    found, read = [], weights_series.read_orbax
+    monkeypatch.setattr(weights_series, "read_orbax", lambda path: (found.append(path.name), read(path))[1])
+    assert_replayed(replay(manager, tmp_path / "run"), states)
+    assert len(found) == len(set(found)) > 1
+    once = len(found)
+    found.clear()
+    monkeypatch.setattr(replay_series, "HELD", 0)  # of many checkpoints it is found anew
+    assert_replayed(replay(manager, tmp_path / "many"), states)
+    assert len(found) == 2 * once
 
 
 def test_a_recorded_run_replayed_from_its_own_checkpoints_is_the_same(tmp_path):
