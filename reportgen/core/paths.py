@@ -51,8 +51,7 @@ def local_path(given: str | os.PathLike[str]) -> Path:
         raise OptionError(f"{text!r} is no path; name a file or a folder", code="O108")
     if url_of(text) is not None:
         raise OptionError(
-            f"{text} is a URL, and here a path of this machine is needed: URLs are taken for runs that are recorded or "
-            "read, and for pages; copy from or to the other place",
+            f"{text} is a URL, and here a path of this machine is needed; copy from or to the other place",
             code="O109",
         )
     text = text.removeprefix(_HERE)

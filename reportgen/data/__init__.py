@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from reportgen.core.paths import local_path
 from reportgen.data import digits, folder, mnist, mnist5k, npz
 from reportgen.data.dataset import Dataset, make_dataset, stratified_split
-from reportgen.errors import DataError, choices
+from reportgen.errors import DataError, NoDataError, choices
+from reportgen.remote import copied
 
 __all__ = ["DATASETS", "Dataset", "load_dataset", "make_dataset", "stratified_split"]
 
@@ -34,7 +34,7 @@ DATASETS: Mapping[str, Loader] = {
 
 
 def load_dataset(name_or_path: str | Path, data_dir: str | Path | None = None) -> Dataset:
-    """The dataset of that name in DATASETS, else of that .npz file or image folder.
+    """The dataset of that name in DATASETS, else of that .npz file or image folder, on this machine or at a URL.
 
     A name takes precedence over a folder of the same name; write `./mnist` for the folder. `data_dir` is the
     folder of a named dataset's files, for those that read any. Raises DataError; for an unknown name it lists
@@ -42,8 +42,15 @@ def load_dataset(name_or_path: str | Path, data_dir: str | Path | None = None) -
     """
     name = str(name_or_path)
     if name in DATASETS:
-        return DATASETS[name](None if data_dir is None else local_path(data_dir))
-    path = local_path(name_or_path)
+        if data_dir is None:
+            return DATASETS[name](None)
+        with copied(data_dir, NoDataError) as files:
+            return DATASETS[name](files)
+    with copied(name_or_path, NoDataError) as path:
+        return _read(name, path, data_dir)
+
+
+def _read(name: str, path: Path, data_dir: str | Path | None) -> Dataset:
     if path.suffix.lower() != ".npz" and not path.is_dir():
         raise DataError(
             f"no dataset, .npz file or image folder {name!r}; {choices(name, DATASETS)}, FILE.npz, IMAGE_FOLDER",

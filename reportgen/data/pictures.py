@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reportgen.core.paths import local_path
 from reportgen.core.pictures import Picture
 from reportgen.errors import DataError, NoDataError
+from reportgen.remote import copied
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -75,9 +75,9 @@ def as_pictures(images: Sequence[Any]) -> tuple[Picture, ...]:
     pictures = []
     for index, image in enumerate(images):
         if isinstance(image, str | os.PathLike):
-            path = local_path(image)
-            if not left_behind(path.name):
-                pictures.append(read_picture(path))
+            with copied(image, NoDataError) as path:
+                if not left_behind(path.name):
+                    pictures.append(read_picture(path))
         else:
             pictures.append(_from_array(np.asarray(image), f"image {index}"))
     if not pictures:

@@ -2,6 +2,9 @@
 
 folder = fetched(place, lambda names: [name for name in names if name.endswith(".json")])
 
+with copied("s3://bucket/digits.npz", NoDataError) as path:    # or a path of this machine, or a pattern
+    read(path)
+
 What is read by pieces is fetched when it is read, see `sparse`; all else is fetched whole.
 """
 
@@ -9,16 +12,18 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
 from reportgen.core.files import write_bytes
-from reportgen.errors import RunError
+from reportgen.core.paths import local_path, naming
+from reportgen.errors import ReportgenError, RunError
 from reportgen.remote import sparse
-from reportgen.remote.place import Entry, Place, kept_folder
+from reportgen.remote.place import Entry, Place, kept_folder, place_of
 
 SMALL = 2 * sparse.BLOCK
 """Bytes of a file up to which it is fetched whole in any case."""
@@ -55,10 +60,12 @@ def fetched(
                 pieces = {n for n in by_pieces(files) if files[n].size > SMALL} if place.gives_pieces else set()
                 known = _known(ledger)
                 lacking = [n for n in names if not _is_there(folder / n, files[n], known.get(n), n in pieces)]
+                whole = [name for name in lacking if name not in pieces]
+                _see_that_there_is_room(place, folder, sum(files[name].size for name in whole))
                 try:
                     for name in lacking:
                         sparse.forget(folder / name)
-                    place.get([name for name in lacking if name not in pieces], folder)
+                    place.get(whole, folder, files)
                 except FileNotFoundError:
                     continue
                 for name in pieces.intersection(lacking):
@@ -75,12 +82,45 @@ def fetched(
     raise RunError(f"{place.url} goes on changing while it is read; try again later", code="F106")
 
 
+@contextmanager
+def copied(given: str | os.PathLike[str], missing: type[ReportgenError]) -> Iterator[Path]:
+    """Within, the file or folder that a user named; of a URL, or a pattern of one, a copy of all of it as it is now.
+
+    What is raised within names the URL. Raises `missing` where nothing is there, RunError as `fetched` does.
+    """
+    place = place_of(given)
+    if place is None:
+        yield local_path(given)
+        return
+    name = PurePosixPath(place.root).name
+    if any(sign in name for sign in "*?["):
+        path = (
+            fetched(place.around(), lambda names: [n for n in names if fnmatchcase(n.partition("/")[0], name)]) / name
+        )
+    elif kind := place.kind():
+        path = fetched(place.around(name), list) / name if kind == "file" else fetched(place, list)
+    else:
+        raise missing(f"{place.url}: no such file or folder", code="F101")
+    with naming(given, path):
+        yield path
+
+
 def _is_there(file: Path, entry: Entry, known: object, in_pieces: bool) -> bool:
     """Whether a file is the one there now, or becomes it as it is read, where that is what is wanted."""
     part = sparse.sparse_at(file)
     if part is not None:
         return in_pieces and part.mark == entry.mark and _mark(file)[:1] == [entry.size]
     return known == [entry.mark, _mark(file)]
+
+
+def _see_that_there_is_room(place: Place, folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise RunError(
+            f"{folder.parent} has {free / 1e9:,.1f} GB free, and a copy of {place.url} takes {size / 1e9:,.1f}; make "
+            "room, or set $REPORTGEN_REMOTE to a folder of another disk",
+            code="F105",
+        )
 
 
 def _mark(file: Path) -> list[int]:

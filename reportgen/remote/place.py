@@ -10,10 +10,12 @@ A file has its name only once all of it is there: object stores know no other wa
 
 import hashlib
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
@@ -30,21 +32,45 @@ _TELLING = frozenset(
     | {"lastmodified", "last_modified", "mtime", "modified", "updated", "created"}
 )
 
+_TIMES = ("LastModified", "last_modified", "mtime", "modified", "created")
+
 
 class Entry(NamedTuple):
-    """A file elsewhere: its bytes, and its size, tag and time as one text that changes with the file."""
+    """A file elsewhere: its bytes, its size, tag and time as one text that changes with the file, and when it was
+    written, in seconds since 1970, None where that is not known."""
 
     size: int
     mark: str
+    time: float | None
 
 
 @dataclass(frozen=True)
 class Place:
-    """A folder elsewhere: its URL, the file system of fsspec that reaches it, and its path there."""
+    """A folder elsewhere: its URL, the file system of fsspec that reaches it, and its path there.
+
+    Where `only` is the name of a file in it, that is all that is listed.
+    """
 
     url: str
     system: Any
     root: str
+    only: str = ""
+
+    def kind(self) -> str:
+        """What fsspec calls that which is there: "file" or "directory"; "" for nothing. Raises as `files` does."""
+
+        def found() -> str:
+            self.system.invalidate_cache()
+            return str(self.system.info(self.root)["type"])
+
+        try:
+            return self.tried("read", found)
+        except FileNotFoundError:
+            return ""
+
+    def around(self, only: str = "") -> "Place":
+        """The folder around it, under the same URL."""
+        return replace(self, root=self.root.rpartition("/")[0], only=only)
 
     def files(self) -> dict[str, Entry]:
         """Name (relative, with slashes) -> what is known of each file.
@@ -55,6 +81,8 @@ class Place:
         def found() -> dict[str, Any]:
             self.system.invalidate_cache()
             try:
+                if self.only:  # `find` tells nothing of a single file
+                    return {self._path(self.only): self.system.info(self._path(self.only))}
                 listed: dict[str, Any] = self.system.find(self.root, detail=True)
             except FileNotFoundError:
                 return {}
@@ -68,7 +96,10 @@ class Place:
             name = PurePosixPath(path[len(self.root) :].lstrip("/"))
             if name.parts and ".." not in name.parts:
                 told = {key: str(value) for key, value in info.items() if key.lower() in _TELLING}
-                files[str(name)] = Entry(int(info.get("size") or 0), repr(sorted(told.items())))
+                times = [info[key].timestamp() for key in _TIMES if isinstance(info.get(key), datetime)]
+                files[str(name)] = Entry(
+                    int(info.get("size") or 0), repr(sorted(told.items())), times[0] if times else None
+                )
         return files
 
     @property
@@ -105,8 +136,8 @@ class Place:
         if entry is None or entry.mark != mark:
             raise FileNotFoundError(name)
 
-    def get(self, names: Sequence[str], folder: Path) -> None:
-        """Copy files into a folder. Each is there only once it is whole.
+    def get(self, names: Sequence[str], folder: Path, files: Mapping[str, Entry]) -> None:
+        """Copy files into a folder, with the times that `files` has. Each is there only once it is whole.
 
         Raises FileNotFoundError where one has gone, RunError where the place can't be reached or the folder written.
         """
@@ -119,6 +150,8 @@ class Place:
                 paths = [self._path(name) for name in names]
                 self.tried("read", lambda: self.system.get(paths, [str(part) for part in parts]))
                 for name, part in zip(names, parts, strict=True):
+                    if (time := files[name].time) is not None:
+                        os.utime(part, (time, time))
                     target = folder / name
                     target.parent.mkdir(parents=True, exist_ok=True)
                     part.replace(target)
@@ -215,5 +248,5 @@ def kept_folder(kind: str, url: str) -> Path:
     except RuntimeError:  # an account without a home
         base = Path(tempfile.gettempdir())
     base = base if stated else base / "reportgen" / "remote"
-    name = PurePosixPath(url.partition("://")[2]).name or "root"
+    name = re.sub(r"[*?\[\]]", "_", PurePosixPath(url.partition("://")[2]).name) or "root"
     return base.absolute() / kind / hashlib.sha256(url.encode()).hexdigest()[:16] / name

@@ -49,7 +49,9 @@ def begin(file: Path, place: Place, name: str, entry: Entry) -> None:
     file.unlink(missing_ok=True)
     with file.open("wb") as made:
         made.truncate(entry.size)
-    head = {"url": place.url, "name": name, "mark": entry.mark, "size": entry.size, "time": file.stat().st_mtime_ns}
+    time = file.stat().st_mtime if entry.time is None else entry.time
+    os.utime(file, (time, time))
+    head = {"url": place.url, "name": name, "mark": entry.mark, "size": entry.size, "time": time}
     write_bytes(list_of(file), json.dumps(head).encode(), b"\n", bytes(-(-entry.size // BLOCK)))
 
 
@@ -73,7 +75,7 @@ class Sparse:
     def __init__(self, file: Path, head: bytes):
         stated = json.loads(head)
         self._file, self._head = file, head
-        self._url, self._name, self._time = str(stated["url"]), str(stated["name"]), int(stated["time"])
+        self._url, self._name, self._time = str(stated["url"]), str(stated["name"]), float(stated["time"])
         self.mark, self.size = str(stated["mark"]), int(stated["size"])
         self._place: Place | None = None
         self._next, self._ahead = -1, 1
@@ -118,7 +120,7 @@ class Sparse:
         for (start, stop), (begins, _), piece in zip(parts, spans, self._pieces(spans), strict=True):
             _write(file, piece, begins)
             _write(known, b"\1" * (stop - start), len(self._head) + start)
-        os.utime(file, ns=(self._time, self._time))  # it is the file that it was
+        os.utime(file, (self._time, self._time))  # it is the file that it was
 
     def _pieces(self, spans: Sequence[tuple[int, int]]) -> list[bytes]:
         self._place = self._place or place_of(self._url)

@@ -13,7 +13,7 @@ The spool is a whole run directory, within the bytes that any run may take, and 
 
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -22,6 +22,7 @@ from reportgen.core.files import write_bytes
 from reportgen.core.paths import lasting_path, naming
 from reportgen.errors import NoRunError, RunError, RunExistsError
 from reportgen.remote import Place, Spool, fetched, kept_folder, place_of
+from reportgen.remote.place import Entry
 from reportgen.remote.spool import Mark, mark_of
 from reportgen.store import layout
 from reportgen.store.parts import PATIENCE, wait_for_parts
@@ -107,15 +108,15 @@ class RunSpool:
                 code="R102",
             )
 
-    def _fetch(self, files: Collection[str]) -> None:
+    def _fetch(self, files: Mapping[str, Entry]) -> None:
         if layout.RUN_FILE not in files:
             raise NoRunError(f"{self.place.url} does not hold a run: it has no {layout.RUN_FILE}", code="R101")
         names = [name for name in files if name != CLAIM]
         shutil.rmtree(self.folder, ignore_errors=True)
         try:
             # What makes it a run of this machine comes last.
-            self.place.get([name for name in names if name != layout.RUN_FILE], self.folder)
-            self.place.get([layout.RUN_FILE], self.folder)
+            self.place.get([name for name in names if name != layout.RUN_FILE], self.folder, files)
+            self.place.get([layout.RUN_FILE], self.folder, files)
         except FileNotFoundError as error:
             raise RunError(f"{self.place.url} changes while it is read: it is being recorded", code="R109") from error
         self._there = {name: mark_of(self.folder / name) for name in names}

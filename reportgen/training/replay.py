@@ -20,14 +20,24 @@ from flax import linen, nnx
 
 from reportgen.capture import flat_names
 from reportgen.core.arguments import truth
-from reportgen.core.paths import lasting_path, local_path
+from reportgen.core.paths import lasting_path
 from reportgen.core.progress import Bar
 from reportgen.core.run import Run
 from reportgen.data import Dataset
-from reportgen.errors import ModelError, OptionError, RunError, RunExistsError, WeightsError, expect
+from reportgen.errors import (
+    ModelError,
+    NoDataError,
+    NoWeightsError,
+    OptionError,
+    RunError,
+    RunExistsError,
+    WeightsError,
+    expect,
+)
 from reportgen.inspection.network import initial_variables
 from reportgen.models import build as build_model
 from reportgen.record import Keep, Recorder, Start
+from reportgen.remote import copied
 from reportgen.store import layout, open_run, target
 from reportgen.store.reader import read_header
 from reportgen.training.account import Facts, account, with_values
@@ -58,8 +68,8 @@ def replay(
 ) -> Run:
     """Record the run at `path`, a folder or a URL, from the checkpoints of a training, and return it.
 
-    checkpoints     a folder, a glob pattern, a `Checkpoint` that says how they are read, or (step, variables) one after
-                    the other, with variables as the recorder takes them
+    checkpoints     a folder or a glob pattern, of this machine or at a URL, a `Checkpoint` that says how they are read,
+                    or (step, variables) one after the other, with variables as the recorder takes them
     model           a name, MODULE:FACTORY, a Linen or NNX module, or a function `apply(params, inputs)`
     dataset         images whose test part is evaluated; or else `probe`, `evaluation` and `embedding` as the recorder
                     takes them, already as the model sees them
@@ -81,43 +91,48 @@ def replay(
     given = replay_data(model, dataset, probe, evaluation, embedding, classes, preprocess)
     network = build_model(model, len(given.classes or ()) or None, given.shape) if isinstance(model, str) else model
     reader = Reader(network, _expected(network, given, apply), skip_bad)
-    entries: Iterable[Entry]
-    if isinstance(checkpoints, str | Path | Checkpoint):
-        how = checkpoints if isinstance(checkpoints, Checkpoint) else Checkpoint(checkpoints)
-        folder = lasting_path(how.path)
-        if folder.is_relative_to(path):
-            raise OptionError(f"the checkpoints lie in {path} itself; give another folder for the run", code="O108")
-        name, entries = folder.name, reader.survey(how, steps)
-    else:
-        if steps is not None:
-            raise OptionError(
-                "steps choose among the checkpoints of a folder: leave out those that are not wanted", code="O103"
+    with ExitStack() as kept:
+        entries: Iterable[Entry]
+        if isinstance(checkpoints, str | Path | Checkpoint):
+            how = checkpoints if isinstance(checkpoints, Checkpoint) else Checkpoint(checkpoints)
+            folder = lasting_path(kept.enter_context(copied(how.path, NoWeightsError)))
+            if folder.is_relative_to(path):
+                raise OptionError(f"the checkpoints lie in {path} itself; give another folder for the run", code="O108")
+            name, entries = folder.name, reader.survey(replace(how, path=folder), steps)
+        else:
+            if steps is not None:
+                raise OptionError(
+                    "steps choose among the checkpoints of a folder: leave out those that are not wanted", code="O103"
+                )
+            name, entries = "the checkpoints handed over", reader.given(checkpoints)
+        config = {
+            **given.config,
+            "model": model if isinstance(model, str) else type(network).__name__,
+            "checkpoints": name,
+        }
+        rows = {} if metrics is None else read_metrics(kept.enter_context(copied(metrics, NoDataError)))
+        if spool is not None:
+            spool.prepare(overwrite=overwrite, resume=not overwrite and spool.holds_a_run())
+        done = None if overwrite else _done(path, config)
+
+        def begin(variables: Any, start: Start) -> Recorder:
+            return Recorder(
+                spool or path,
+                network,
+                variables,
+                **given.batches,
+                apply=apply,
+                classes=given.classes,
+                keep=replace(keep, every="epoch", loss=True),
+                config=config,
+                # What a replay left that was stopped before its first checkpoint was written holds nothing.
+                overwrite=overwrite or (done is None and (path / layout.RUN_FILE).is_file()),
+                start=start,
             )
-        name, entries = "the checkpoints handed over", reader.given(checkpoints)
-    config = {**given.config, "model": model if isinstance(model, str) else type(network).__name__, "checkpoints": name}
-    rows = {} if metrics is None else read_metrics(local_path(metrics))
-    if spool is not None:
-        spool.prepare(overwrite=overwrite, resume=not overwrite and spool.holds_a_run())
-    done = None if overwrite else _done(path, config)
 
-    def begin(variables: Any, start: Start) -> Recorder:
-        return Recorder(
-            spool or path,
-            network,
-            variables,
-            **given.batches,
-            apply=apply,
-            classes=given.classes,
-            keep=replace(keep, every="epoch", loss=True),
-            config=config,
-            # What a replay left that was stopped before its first checkpoint was written holds nothing.
-            overwrite=overwrite or (done is None and (path / layout.RUN_FILE).is_file()),
-            start=start,
-        )
-
-    with Bar("replay", reader.count, "checkpoint", shown=progress) as bar:
-        _Replay(given, reader).record(entries, done, rows, begin, bar)
-    return open_run(url)
+        with Bar("replay", reader.count, "checkpoint", shown=progress) as bar:
+            _Replay(given, reader).record(entries, done, rows, begin, bar)
+        return open_run(url)
 
 
 class _Replay:

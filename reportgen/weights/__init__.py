@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from reportgen.core.paths import local_path
 from reportgen.errors import NoWeightsError, WeightsError, choices
+from reportgen.remote import copied
 from reportgen.weights.files import read_msgpack, read_npz_weights, read_safetensors
 from reportgen.weights.load import FRAMEWORKS, LAYOUTS, Match, load_into, match
 from reportgen.weights.orbax import read_orbax
@@ -66,13 +66,17 @@ def read(path: str | Path, step: int | None = None) -> Tree:
 
 
 def open_tree(path: str | Path, step: int | None = None) -> Tree:
-    """The nested dictionary of arrays in a checkpoint: a file by its suffix, a folder as one of Orbax's.
+    """The nested dictionary of arrays in a checkpoint: a file by its suffix, a folder as one of Orbax's; a URL's copy.
 
     The arrays are read when NumPy asks for them (`Stored`), where the format allows it. `step` chooses among the steps
     of an Orbax CheckpointManager's folder; without it the last is read. Raises WeightsError: nothing
     there, an unknown format (those that exist are listed), one that is never read (with how to convert it), damage.
     """
-    path = local_path(path)
+    with copied(path, NoWeightsError) as file:
+        return _opened(file, step)
+
+
+def _opened(path: Path, step: int | None) -> Tree:
     if path.is_dir():
         return read_orbax(path, step)
     if not path.is_file():

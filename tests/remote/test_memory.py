@@ -129,7 +129,7 @@ def test_a_run_is_not_announced_before_its_first_state_is_there(memory, monkeypa
 
 def test_a_run_that_is_read_again_is_fetched_where_it_has_changed(memory, monkeypatch):
     fetched, get = [], Place.get
-    monkeypatch.setattr(Place, "get", lambda self, names, folder: (fetched.extend(names), get(self, names, folder))[1])
+    monkeypatch.setattr(Place, "get", lambda self, names, *to: (fetched.extend(names), get(self, names, *to))[1])
     train(RUN, tiny_dataset(), tiny_model(), epochs=1)
     assert len(open_run(RUN).snapshots) == 4
     assert set(fetched) == {name for name in names(memory) if "checkpoints" not in name}
