@@ -12,7 +12,7 @@ replaced, so that what an opened list says is true of a file that was opened bef
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -86,14 +86,16 @@ class Sparse:
 
         That is no RunError: nothing of the run is damaged, and nothing is to be left out.
         """
-        try:
-            # The file first, see above.
-            with self._file.open("r+b", buffering=0) as file, list_of(self._file).open("r+b", buffering=0) as known:
-                if os.pread(known.fileno(), len(self._head), 0) != self._head:
-                    raise self._changed()
-                yield partial(self._read, file.fileno(), known.fileno())
-        except FileNotFoundError as error:
-            raise self._changed() from error
+        with ExitStack() as stack:
+            try:  # the file first, see above
+                file, known = (
+                    stack.enter_context(path.open("r+b", buffering=0)) for path in (self._file, list_of(self._file))
+                )
+            except FileNotFoundError as error:
+                raise _changed(self._url, self._name) from error
+            if os.pread(known.fileno(), len(self._head), 0) != self._head:
+                raise _changed(self._url, self._name)
+            yield partial(self._read, file.fileno(), known.fileno())
 
     def _read(self, file: int, known: int, count: int, offset: int, until: int = 0) -> bytes:
         end = min(max(offset + count, until), self.size)
@@ -128,15 +130,15 @@ class Sparse:
         try:
             return self._place.pieces(self._name, spans, self.mark)
         except FileNotFoundError as error:
-            raise self._changed() from error
+            raise _changed(self._url, self._name) from error
         except RunError as error:
             raise ReportgenError(*error.args, code=error.code) from error
 
-    def _changed(self) -> ReportgenError:
-        return ReportgenError(
-            f"{self._url}/{self._name} is not the file any more that it was when it was opened; open it again",
-            code="F106",
-        )
+
+def _changed(url: str, name: str) -> ReportgenError:
+    return ReportgenError(
+        f"{url}/{name} is not the file any more that it was when it was opened; open it again", code="F106"
+    )
 
 
 def _write(file: int, content: bytes, offset: int) -> None:
