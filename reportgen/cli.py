@@ -303,8 +303,7 @@ def _check_demo(run: str) -> None:
     """Raise RunError when `run` is a recording that `demo` did not make, as far as its run.json says."""
     from reportgen.store.elsewhere import run_file
 
-    content = run_file(run)
-    if content is None:
+    if (content := run_file(run)) is None:
         return
     try:
         config = json.loads(content)["config"]
@@ -338,7 +337,6 @@ def _train(path: str | Path, dataset: Any, model: str, *, progress: bool, **opti
     from reportgen.training import train
 
     start_jax()
-
     # NNX modules hold their values: they are made for the images' shape, from the seed.
     network = build_model(model, len(dataset.classes), dataset.train_images.shape[1:], options.get("seed", 0))
     return train(path, dataset, network, model_name=model, progress=progress, **options)
