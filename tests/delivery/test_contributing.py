@@ -22,7 +22,7 @@ def test_every_command_and_file_that_is_named_exists(paper):
     text = (ROOT / paper).read_text(encoding="utf-8")
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert set(re.findall(r"(?:`|^    )make ([a-z]+)", text, re.MULTILINE)) <= set(targets)
-    for name in re.findall(r"\bscripts/\w+|\b(?:tests|docs)/[\w./]+(?:\.py|\.md)", text):
+    for name in re.findall(r"\bscripts/\w+(?:\.py)?|\b(?:tests|docs)/[\w./]+(?:\.py|\.md)", text):
         assert (ROOT / name).exists(), name
     for name in re.findall(r"`((?:sections|core|evaluate|analysis)/[a-z_]+\.py)`", text):
         assert (ROOT / "reportgen" / name).exists(), name
