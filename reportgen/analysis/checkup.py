@@ -6,12 +6,13 @@
 Reads the snapshots at the ends of epochs, and those needed to find the first that is not finite.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
 
+from reportgen.analysis.diffs import ParamDiff, stored_difference
 from reportgen.analysis.health import (
     LayerHealth,
     NonFinite,
@@ -51,6 +52,7 @@ class Checkup:
                only the probe images, in a run that recorded no ranges
     channels   layer path -> health at each of the epochs
     updates    kernel -> its update at the end of each epoch
+    compared   parameter -> its change between the two steps that were asked for, as far as these were read
     """
 
     looked: tuple[int, ...]
@@ -63,13 +65,18 @@ class Checkup:
     whole: bool
     channels: Mapping[str, tuple[LayerHealth, ...]]
     updates: Mapping[str, tuple[Update, ...]]
+    compared: Mapping[str, ParamDiff]
 
 
-def checkup(run: Run) -> Checkup:
-    """Check a run. Raises DataError for arrays that do not hold real numbers."""
+def checkup(run: Run, compare: tuple[int, int] | None = None, names: Collection[str] = ()) -> Checkup:
+    """Check a run. Raises DataError for arrays that do not hold real numbers.
+
+    Of the parameters `names`, the snapshots of the steps `compare` are compared on the way: a large network's
+    parameters take longer to read than to look at.
+    """
     recorded = [step for step in run.observations if step in run.snapshots] or list(run.snapshots)
     ends = sorted({*_evenly(recorded), min(run.snapshots), max(run.snapshots)})
-    updates, finite = _walked(run, ends)
+    updates, finite, compared = _walked(run, ends, compare, names)
     broken, looked = ((), tuple(ends)) if finite else first_non_finite(run.snapshots, ends)
     losses = [int(row["step"]) for row in run.steps if not isfinite(row.get("train_loss", 0.0))]
     steps = _evenly(list(run.observations))
@@ -90,6 +97,7 @@ def checkup(run: Run) -> Checkup:
         whole=whole,
         channels={layer.path: channels[layer.path] for layer in layers if _judged(layer)},
         updates=updates,
+        compared=compared,
     )
 
 
@@ -144,9 +152,11 @@ def _first_broken(
     return None
 
 
-def _walked(run: Run, ends: list[int]) -> tuple[dict[str, tuple[Update, ...]], bool]:
-    """For every kernel, the last interval between recorded snapshots before each of the steps; and whether all
-    parameters are finite at these.
+def _walked(
+    run: Run, ends: list[int], compare: tuple[int, int] | None = None, names: Collection[str] = ()
+) -> tuple[dict[str, tuple[Update, ...]], bool, dict[str, ParamDiff]]:
+    """For every kernel, the last interval between recorded snapshots before each of the steps; whether all
+    parameters are finite at these; and what is `compared`, as `checkup` has it.
 
     One parameter after the other, so that what ends one interval and begins the next is read once.
     """
@@ -156,10 +166,12 @@ def _walked(run: Run, ends: list[int]) -> tuple[dict[str, tuple[Update, ...]], b
         step: run.snapshots[step] for step in {step for pair in intervals for step in pair if step is not None}
     }
     updates: dict[str, tuple[Update, ...]] = {}
+    compared: dict[str, ParamDiff] = {}
     finite = True
     for name, form in snapshots[ends[0]].forms.items():
         found: list[Update] = []
         last: tuple[int | None, np.ndarray] = None, np.zeros(0)
+        first: np.ndarray | None = None
         kernel = is_kernel(name, form.shape)
         for start, end in intervals:
             before = (
@@ -170,9 +182,15 @@ def _walked(run: Run, ends: list[int]) -> tuple[dict[str, tuple[Update, ...]], b
             if kernel and before is not None and start is not None:
                 ratio = update_ratio(before, last[1], name)
                 found.append(Update(end, snapshots[end].epoch, end - start, ratio))
+            if compare is not None and name in names:
+                if end == compare[0]:
+                    first = last[1]
+                elif end == compare[1] and first is not None and first.shape == last[1].shape:
+                    earlier, later = (snapshots[step] for step in compare)
+                    compared[name] = stored_difference(earlier, later, name, (first, last[1]))
         if kernel:
             updates[name] = tuple(found)
-    return updates, finite
+    return updates, finite, compared
 
 
 def _evenly(steps: list[int]) -> list[int]:

@@ -7,7 +7,7 @@ Everything is computed in float64 whatever the parameters' dtype. Elements whose
 infinite are counted in `non_finite` and excluded from every other number.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -78,17 +78,18 @@ def change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return delta
 
 
-def difference(before: np.ndarray, after: np.ndarray, name: str = "parameter") -> ParamDiff:
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def difference(
+    before: np.ndarray, after: np.ndarray, name: str = "parameter", read: Callable[[], Pair] | None = None
+) -> ParamDiff:
     """The change of one parameter from `before` to `after`, arrays of one shape and any real dtype.
 
-    Raises DataError when the shapes differ or the values are not real numbers.
+    The result's `read` gives these arrays, which it then keeps; or is the function given: those of a large network do
+    not fit in memory side by side. Raises DataError when the shapes differ or the values are not real numbers.
     """
-    return _difference(lambda: (before, after), name)
-
-
-def _difference(read: Callable[[], tuple[np.ndarray, np.ndarray]], name: str) -> ParamDiff:
-    """Of arrays that are read when they are needed: those of a large network do not fit in memory side by side."""
-    start, end = map(np.asarray, read())
+    start, end = np.asarray(before), np.asarray(after)
     for values in (start, end):
         as_float64(values.reshape(-1)[:0], name)
     if start.shape != end.shape:
@@ -138,7 +139,7 @@ def _difference(read: Callable[[], tuple[np.ndarray, np.ndarray]], name: str) ->
         away=away_from,
         toward=towards,
         relative=None if mean_abs is None or not size_before else mean_abs / size_before,
-        read=read,
+        read=read or (lambda: (start, end)),
     )
 
 
@@ -156,10 +157,14 @@ def _change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def differences(
-    snapshot_a: Snapshot, snapshot_b: Snapshot, names: Sequence[str] | None = None
+    snapshot_a: Snapshot,
+    snapshot_b: Snapshot,
+    names: Sequence[str] | None = None,
+    known: Mapping[str, ParamDiff] | None = None,
 ) -> tuple[ParamDiff, ...]:
     """The change of every parameter (or of `names`, in that order) from `snapshot_a` to `snapshot_b`.
 
+    Those that are `known` are not computed again.
     Raises OptionError for a name that a snapshot does not have, and DataError when, without `names`,
     the two do not hold the same parameters.
     """
@@ -180,7 +185,13 @@ def differences(
                     code="O105",
                 )
 
-    def reader(name: str) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
-        return lambda: (snapshot_a.params[name], snapshot_b.params[name])
+    return tuple((known or {}).get(name) or stored_difference(snapshot_a, snapshot_b, name) for name in names)
 
-    return tuple(_difference(reader(name), name) for name in names)
+
+def stored_difference(snapshot_a: Snapshot, snapshot_b: Snapshot, name: str, arrays: Pair | None = None) -> ParamDiff:
+    """The change of one parameter between snapshots, of its `arrays` if they are at hand; `read` reads them anew."""
+
+    def read() -> Pair:
+        return snapshot_a.params[name], snapshot_b.params[name]
+
+    return difference(*(arrays or read()), name, read)

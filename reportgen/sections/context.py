@@ -296,13 +296,14 @@ class PageContext:
         """Change of each chosen parameter from the moment before; () without one."""
         if self.before is None:
             return ()
-        before, now = self.before, self.now
-        return differences(before.run.snapshots[before.step], now.run.snapshots[now.step], self.kernels)
+        return differences(self.before.snapshot, self.now.snapshot, self.kernels, self.checkup.compared)
 
     @shared
     def checkup(self) -> Checkup:
         """Health of all parameters and layers, whatever was chosen to be shown."""
-        return checkup(self.run)
+        before = self.before
+        steps = (before.step, self.now.step) if before is not None and before.run is self.run else None
+        return checkup(self.run, steps, self.kernels)
 
     @shared
     def similarity(self) -> Lane | None:

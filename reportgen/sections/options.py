@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from reportgen.core.progress import Progress
-from reportgen.core.run import Run
+from reportgen.core.run import Run, Snapshot
 from reportgen.errors import OptionError, expect
 from reportgen.sections.limits import Limits
 from reportgen.sections.scale import Normalize, normalization
@@ -42,14 +42,19 @@ class Moment:
         return f"step {self.step:,}"
 
     @property
+    def snapshot(self) -> Snapshot:
+        """The state that was recorded then."""
+        return self.run.snapshots[self.step]
+
+    @property
     def params(self) -> Mapping[str, np.ndarray]:
         """The parameters by name, read from disk when asked for."""
-        return self.run.snapshots[self.step].params
+        return self.snapshot.params
 
     @property
     def forms(self) -> Mapping[str, np.ndarray]:
         """Arrays of their shapes and types, whose values say nothing."""
-        return self.run.snapshots[self.step].forms
+        return self.snapshot.forms
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from reportgen.analysis.checkup import EPOCHS, checkup, final_health
+from reportgen.analysis.diffs import differences
 from reportgen.analysis.health import first_non_finite, ranges_health
 from reportgen.core.network import ATTENTION, Layer, Network, role_of
 from reportgen.core.outcome import Classification
@@ -80,11 +81,17 @@ def test_the_first_broken_snapshot_is_found_among_hundreds_by_reading_few(broken
     assert len(snapshots.asked) == len(looked) <= 61 + 5
 
 
-def test_each_parameter_of_a_whole_run_is_read_once():
+def test_each_parameter_of_a_whole_run_is_read_once_and_compared_on_the_way():
     params = {step: Counted({"k": np.full((2, 2), 1.0 + step), "b": np.zeros(2)}) for step in range(4)}
-    found = checkup(run({step: Snapshot(step, step, {"params": params[step]}) for step in params}, {}))
+    snapshots = {step: Snapshot(step, step, {"params": params[step]}) for step in params}
+    found = checkup(run(snapshots, {}), (1, 3), ("k",))
+    assert list(found.compared) == ["k"]
+    (change,) = differences(snapshots[1], snapshots[3], ("k",), found.compared)
+    assert change is found.compared["k"] and change.mean == 2.0 and change.max_abs == 2.0 and change.relative == 1.0
     assert found.looked == (0, 1, 2, 3) and [update.ratio for update in found.updates["k"]] == [1.0, 0.5, 1 / 3]
     assert all(sorted(each.asked) == ["b", "k"] for each in params.values())
+    np.testing.assert_array_equal(change.delta, np.full((2, 2), 2.0))
+    assert not checkup(run(snapshots, {})).compared and not checkup(run(snapshots, {}), (1, 3), ("other",)).compared
 
 
 def test_whole_snapshots_are_whole():
