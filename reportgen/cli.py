@@ -21,7 +21,7 @@ from reportgen.cli_landscape import landscape
 from reportgen.cli_options import Output, numbers, page_options, print_matched, quiet_option, weights_options
 from reportgen.cli_replay import replay
 from reportgen.cli_streams import end, open_streams, stream_errors
-from reportgen.core.paths import local_path, named_path
+from reportgen.core.paths import local_path, named_path, url_of
 from reportgen.errors import OptionError, ReportgenError, RunError, naming_the_extra
 
 
@@ -205,12 +205,13 @@ def build(runs: tuple[str, ...], output: Output, view: dict[str, Any], **options
     from reportgen.site import build_site
 
     site = build_site(runs, output.path, progress=not output.quiet, **view, **options)
+    index = f"{url}/{site.index.name}" if (url := url_of(output.path)) else site.index
     if not output.quiet:
-        click.echo(f"{site.index}: {len(site.built)} built, {len(site.current)} current, {len(site.failed)} failed")
+        click.echo(f"{index}: {len(site.built)} built, {len(site.current)} current, {len(site.failed)} failed")
     if site.failed:
         said = "; ".join(f"{name}: {text.rstrip('.')}" for name, text in site.failed.items())
         count = f"{len(site.failed)} of {len(site.built) + len(site.current) + len(site.failed)} runs"
-        raise RunError(f"{count} could not be built, the others are in {site.index}: {said}", code="R110")
+        raise RunError(f"{count} could not be built, the others are in {index}: {said}", code="R110")
 
 
 @cli.command()

@@ -5,7 +5,7 @@ with delivered("s3://bucket/report.html") as path:
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +19,11 @@ from reportgen.remote.place import kept_folder, place_of
 
 
 @contextmanager
-def delivered(target: str | Path, *, is_folder: bool = False) -> Iterator[Path]:
+def delivered(target: str | Path, *, is_folder: bool = False, brought: Sequence[str] = ()) -> Iterator[Path]:
     """Within, the path to write to; of a URL one of this machine, from which what was written is then taken there.
 
-    What an earlier build wrote into that folder, wherever it ran, and this one did not is deleted there. Raises
+    Of what an earlier build wrote into that folder, the files whose names are `brought` are here at first. What an
+    earlier build wrote into that folder, wherever it ran, and this one did not is deleted there. Raises
     RunError where the place can't be reached.
     """
     place = place_of(target)
@@ -34,14 +35,16 @@ def delivered(target: str | Path, *, is_folder: bool = False) -> Iterator[Path]:
     if not is_folder:
         place = replace(place, url=place.url.rpartition("/")[0], root=place.root.rpartition("/")[0])
     with _own(folder):
-        before = place.read(LISTING)
-        if before is not None:
-            write(folder / LISTING, before)
+        before = {name: place.read(name) for name in (LISTING, *brought)}
+        for name, content in before.items():
+            if content is not None:
+                write(folder / name, content)
         earlier = listed(folder)
         yield path
         names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-        for name in sorted(names, key=lambda name: name == LISTING):
-            if name != LISTING or (folder / name).read_bytes() != before:
+        # What refers to others comes after them, and what tells that all is there comes last.
+        for name in sorted(names, key=lambda name: (name == LISTING, "/" not in name)):
+            if name not in before or (folder / name).read_bytes() != before[name]:
                 place.send(folder / name, name)
         gone = sorted(earlier - listed(folder))
         place.tried("written", lambda: place.delete(gone))

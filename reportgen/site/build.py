@@ -5,7 +5,7 @@ site.index                                     # site/index.html
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from reportgen.core.paths import lasting_path
 from reportgen.core.progress import Bar
 from reportgen.errors import OptionError, expect
 from reportgen.page.html import html
+from reportgen.remote import delivered, place_of
 from reportgen.sections.options import chosen
 from reportgen.sections.runs import Entry, index
 from reportgen.site.fingerprint import file_name, fingerprint, named
@@ -62,7 +63,7 @@ def build_site(
     max_size: int | None = MAX_SIZE,
     progress: bool = False,
 ) -> Site:
-    """Build a page for each of the `runs` into `folder`, and an index that lists them with their metrics.
+    """Build a page for each of the `runs` into `folder`, also a URL, and an index that lists them with their metrics.
 
     A page is built only where it is missing, or where the run's files (their names, sizes and times), the version of
     reportgen or the options are others than it was made of. Pages are built by a process for each core. The folder
@@ -86,13 +87,28 @@ def build_site(
     folders = named([run_folder(run) for run in runs])
     if not folders:
         raise OptionError("a site needs at least one run", code="O103")
-    place = lasting_path(folder)
+    elsewhere = place_of(folder)
+    there = None if elsewhere is None else elsewhere.files()
+    with delivered(folder, is_folder=True, brought=(LEDGER,)) as given:
+        return _written(lasting_path(given), folders, view, title, there, progress)
+
+
+def _written(
+    place: Path,
+    folders: Mapping[str, Path],
+    view: Mapping[str, Any],
+    title: str | None,
+    there: Collection[str] | None,
+    progress: bool,
+) -> Site:
+    """The site of these runs, in a folder of this machine. What is `there` of it already is elsewhere; None: in it."""
     pages = {name: f"{PAGES}/{file_name(name, folders)}" for name in folders}
     before, known, failed = _ledger(place / LEDGER), dict[str, _Known](), dict[str, str]()
     prints = {name: fingerprint(run, view) for name, run in folders.items()}
     for name, page in pages.items():
         found = before.get(page)
-        if found is not None and found.fingerprint == prints[name] and (place / page).is_file():
+        is_there = (place / page).is_file() if there is None else page in there
+        if found is not None and found.fingerprint == prints[name] and is_there:
             known[name] = _Known(prints[name], msgspec.structs.replace(found.entry, name=name))
     current = tuple(known)
     jobs = [

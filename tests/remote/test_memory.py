@@ -468,3 +468,27 @@ def test_what_can_not_be_resumed_is_named_by_its_url(memory):
         with pytest.raises((OptionError, RunError)) as caught:
             train(RUN, tiny_dataset(), tiny_model(), resume=True, **{"epochs": 2, **how})
         assert said in str(caught.value) and "spool" not in str(caught.value)
+
+
+def test_a_site_is_built_elsewhere(memory, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    runs = [tmp_path / name for name in "ab"]
+    for run in runs:
+        recorded(run)
+    site = reportgen.build_site(runs, "memory://site")
+    assert site.built == ("a", "b") and not site.failed
+    reportgen.build_site(runs, tmp_path / "here" / "site")
+    local = contents(tmp_path / "here" / "site")
+    assert {name: memory.cat_file(f"/site/{name}") for name in names(memory, "/site")} == local
+    shutil.rmtree(tmp_path / "remote")  # the next build runs elsewhere
+    sent, put = [], Place.put
+    monkeypatch.setattr(Place, "put", lambda self, file, name, *more: (sent.append(name), put(self, file, name))[1])
+    assert reportgen.build_site(runs, "memory://site/").current == ("a", "b")
+    assert "runs/a.html" not in sent
+    memory.rm_file("/site/runs/a.html")
+    sent.clear()
+    done = CliRunner().invoke(cli, ["build", *map(str, runs), "-o", "memory://site/"], catch_exceptions=False)
+    assert "memory://site/index.html: 1 built, 1 current" in done.stdout
+    assert sent.index("runs/a.html") < sent.index("index.html")
+    reportgen.build_site(runs[:1], "memory://site")
+    assert "runs/b.html" not in names(memory, "/site"), "it is of a run that is none of the site's any more"
