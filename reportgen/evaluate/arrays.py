@@ -1,13 +1,14 @@
-"""Names for shapes of arrays on the device, as `core.arrays` has them for NumPy's."""
+"""Names for shapes of arrays on the device, as `core.arrays` has them for NumPy's; some are NumPy's once fetched."""
 
 from typing import Annotated
 
 import jax
+import numpy as np
 
-Scores = Annotated[jax.Array, "Shaped *place class"]
+Scores = Annotated[jax.Array | np.ndarray, "Shaped *place class"]
 """Scores of classes for each example, or for each position of each."""
 
-PerPlace = Annotated[jax.Array, "Shaped *place"]
+PerPlace = Annotated[jax.Array | np.ndarray, "Shaped *place"]
 PerExample = Annotated[jax.Array, "Shaped example"]
 LayerValues = Annotated[jax.Array, "Shaped example ..."]
 """A layer's output for a batch."""

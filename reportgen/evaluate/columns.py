@@ -1,14 +1,14 @@
 """The layers' values side by side: a few arrays, where there would be dozens of small ones.
 
-groups = side_by_side(values)               # [example, *position, channel] each
-largest = joined(groups, [group.by_example(jnp.max) for group in groups])
-largest.layers()                            # layer path -> [example, channel]
+layers = Layers(values)
+largest = [replace(group, values=group.by_example(jnp.max)) for group in layers.groups]
+together(largest).layers()                  # layer path -> [example, channel]
 """
 
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -60,8 +60,21 @@ class Columns:
         return {part.path: array.copy() for part, array in zip(self.parts, arrays, strict=False)}
 
 
-def side_by_side(values: Mapping[str, LayerValues]) -> list[Columns]:
-    """The layers as float32 [example, *position, channel]; small ones of the same positions share an array."""
+class Layers(dict[str, LayerValues]):
+    """Layer path -> [example, *position, channel], and what several reducers ask for of them, which is there once."""
+
+    @functools.cached_property
+    def groups(self) -> list[Columns]:
+        """As float32 [example, *position, channel]; small ones of the same positions share an array."""
+        return _side_by_side(self)
+
+    @functools.cached_property
+    def sums(self) -> list[Columns]:
+        """[example, channel] of each group: each channel's sum over positions."""
+        return [replace(group, values=group.by_example(jnp.sum)) for group in self.groups]
+
+
+def _side_by_side(values: Mapping[str, LayerValues]) -> list[Columns]:
     groups: dict[Any, list[tuple[Part, Wide]]] = {}
     for path, value in values.items():
         wide = (value[:, None] if value.ndim == 1 else value).astype(jnp.float32)
@@ -72,8 +85,15 @@ def side_by_side(values: Mapping[str, LayerValues]) -> list[Columns]:
 
 
 def joined(groups: Sequence[Columns], arrays: Sequence[Any]) -> Columns:
-    """One of arrays [..., channel] that were made of the groups."""
+    """One of arrays [..., channel] that were made of the groups, on the device."""
     return Columns(_concatenated(arrays), tuple(part for group in groups for part in group.parts))
+
+
+def together(groups: Sequence[Columns]) -> Columns:
+    """One of columns [..., channel], in NumPy: for XLA each way of putting arrays together is more to compile."""
+    arrays = [np.asarray(group.values) for group in groups]
+    values = np.concatenate(arrays, axis=-1) if arrays else np.zeros(0, np.float32)
+    return Columns(values, tuple(part for group in groups for part in group.parts))
 
 
 def _concatenated(arrays: Sequence[Any]) -> Any:

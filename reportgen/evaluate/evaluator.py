@@ -8,6 +8,8 @@ examples are divided among these, and all processes evaluate together.
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -17,6 +19,7 @@ import numpy as np
 
 from reportgen.capture import Capture, dividing, jitted
 from reportgen.evaluate.arrays import LayerValues, PerExample, PerPlace, Scores
+from reportgen.evaluate.columns import Layers
 
 T = TypeVar("T")
 
@@ -44,8 +47,9 @@ class Examples(NamedTuple):
 class Reducer(Protocol):
     """Reduces the activations and outputs of all batches to a result."""
 
-    def batch(self, values: Mapping[str, LayerValues], output: Any, examples: Examples, real: PerExample) -> Any:
-        """A pytree of arrays made of one batch. Runs inside jit.
+    def batch(self, values: Layers, output: Any, examples: Examples, real: PerExample) -> Any:
+        """A pytree of arrays made of one batch. Runs inside jit: what is small is better made by `merge`, in NumPy, as
+        each further operation takes some milliseconds to compile.
 
         `values` maps layer path -> [example, *layer.positions, channel], magnitudes where they are complex, and
         [example] for a layer of scalars; `real` [example] is False for the copies of the last example that fill the
@@ -69,28 +73,48 @@ class SecondLook(Reducer, Protocol):
     def suspect(self, part: Any) -> bool:
         """Whether the batch that this part is of must be looked at again."""
 
-    def look(self, values: Mapping[str, LayerValues]) -> Any:
+    def look(self, values: Layers) -> Any:
         """A closer look at the batch's activations. Runs inside jit."""
 
     def corrected(self, part: Any, seen: Any) -> Any:
         """The part, corrected by what the second look saw."""
 
 
+@partial(jax.tree_util.register_dataclass, data_fields=["leaves"], meta_fields=["structure", "places"])
+@dataclass(frozen=True)
+class _Once:
+    """A pytree of arrays, of which each is there once where several reducers give it: XLA would copy it for each."""
+
+    leaves: list[Any]
+    structure: Any
+    places: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tree: Any) -> "_Once":
+        leaves, structure = jax.tree.flatten(tree)
+        known = {id(leaf): leaf for leaf in leaves}
+        numbers = {key: number for number, key in enumerate(known)}
+        return cls(list(known.values()), structure, tuple(numbers[id(leaf)] for leaf in leaves))
+
+    def tree(self) -> Any:
+        return jax.tree.unflatten(self.structure, [self.leaves[place] for place in self.places])
+
+
 class Evaluator:
     """The compiled evaluation of one captured model by some reducers."""
 
     def __init__(self, capture: Capture, reducers: Sequence[Reducer]):
-        def reduced(variables: Any, examples: Examples, count: Any) -> list[Any]:
+        def reduced(variables: Any, examples: Examples, count: Any) -> _Once:
             output, captured = capture(variables, examples.inputs)
             values = _by_channel(capture, captured)
             real = jnp.arange(size_of(examples.inputs)) < count
-            return [reducer.batch(values, output, examples, real) for reducer in reducers]
+            return _Once.of([reducer.batch(values, output, examples, real) for reducer in reducers])
 
         values = {path: math.prod(layer.shape) for path, layer in capture.network.layers.items()}
         # A layer that is not selected is there all the same while the next one is computed.
         self._values: int = max([sum(values[path] for path in capture.selected), *values.values()])
         self._reducers = reducers
-        self._reduced: Callable[[Any, Examples, int], list[Any]] = jitted(reduced)
+        self._reduced: Callable[[Any, Examples, int], _Once] = jitted(reduced)
         # Asked once: to ask an object for a protocol takes longer than to merge its part.
         self._checks = [_check_of(capture, r) if isinstance(r, SecondLook) else None for r in reducers]
 
@@ -160,7 +184,7 @@ class Evaluator:
             examples = jax.tree.map(lambda leaf: _filled(leaf, size), batch)
             examples = examples if division is None else division.of(examples)
             count = size_of(batch.inputs)
-            yield count, examples, self._reduced(variables, examples, count)
+            yield count, examples, self._reduced(variables, examples, count).tree()
 
 
 def _check_of(capture: Capture, reducer: SecondLook) -> Callable[[Any, Any, Any], Any]:
@@ -173,11 +197,11 @@ def _check_of(capture: Capture, reducer: SecondLook) -> Callable[[Any, Any, Any]
     return checked
 
 
-def _by_channel(capture: Capture, captured: Mapping[str, LayerValues]) -> dict[str, LayerValues]:
+def _by_channel(capture: Capture, captured: Mapping[str, LayerValues]) -> Layers:
     """Layer path -> [example, *layer.positions, channel], complex values by their magnitudes."""
     layers = capture.network.layers
     real = {path: jnp.abs(value) if jnp.iscomplexobj(value) else value for path, value in captured.items()}
-    return {path: layers[path].by_channel(value) for path, value in real.items()}
+    return Layers({path: layers[path].by_channel(value) for path, value in real.items()})
 
 
 def size_of(inputs: Any) -> int:
@@ -191,13 +215,16 @@ def examples_from(tree: Any, start: int, count: int) -> Any:
 
 
 def predicted(scores: Scores) -> PerPlace:
-    """[example, ...]: the class with the largest of scores [example, ..., class].
+    """[example, ...]: the class with the largest of scores [example, ..., class]; NumPy's for NumPy's.
 
     -1 where that is not finite or a score is NaN; a score of -inf masks its class alone.
     """
-    # argmax takes NaN for the largest.
-    best = jnp.argmax(scores, axis=-1)
-    return jnp.where(jnp.isfinite(jnp.max(scores, axis=-1)) & ~jnp.isnan(scores).any(axis=-1), best, -1)
+    numpy: Any = np if isinstance(scores, np.ndarray) else jnp
+    best = scores.argmax(axis=-1)
+    # argmax takes NaN for the largest: where any score is NaN, this one is.
+    largest = numpy.take_along_axis(scores, best[..., None], axis=-1)[..., 0]
+    found: PerPlace = numpy.where(numpy.isfinite(largest), best, -1)
+    return found
 
 
 def _filled(array: np.ndarray, size: int) -> np.ndarray:

@@ -62,7 +62,7 @@ class Observer:
         shown: dict[str, Reducer] = {"probe": self._scoring.probe} if self._scoring.probe is not None else {}
         shows = capture if mapped is None else replace(capture, selected=tuple(mapped))
         self._maps = Evaluator(shows, [Maps(halved), *shown.values()])
-        reducers: dict[str, Reducer] = {"ranges": Ranges(), **self._scoring.evaluation}
+        reducers: dict[str, Reducer] = {"ranges": Ranges(rows=top), **self._scoring.evaluation}
         if top:
             reducers["top"] = Top()
         if (known := batches.get("evaluation", Batch()).fingerprints) is not None:

@@ -27,15 +27,14 @@ from reportgen.core.outcome import (
     Task,
     Tokens,
 )
-from reportgen.evaluate.arrays import LayerValues, PerExample, Scores
+from reportgen.evaluate.arrays import PerExample, Scores
+from reportgen.evaluate.columns import Layers
 from reportgen.evaluate.evaluator import Examples, Reducer, predicted
 from reportgen.evaluate.parts import like_an_input, named_leaves, token_leaf, unmasked
 from reportgen.evaluate.reducers import LabelSums, MostProbable, Predictions
 
 TOKENS_KEPT = 1 << 18
 """Tokens whose own losses are kept with each outcome: those of the first evaluation examples."""
-
-Values = Mapping[str, LayerValues]
 
 
 @dataclass(frozen=True)
@@ -154,10 +153,10 @@ def _reconstructed(results: Mapping[str, Any]) -> Outcome | None:
 
 def _class_scores(output: Callable[[Any], Any], likely: bool, whole: Any) -> Scores:
     """[example, class]; of a single number z, the scores 0 and z, or 1 - p and p."""
-    scores: jax.Array = output(whole).astype(jnp.float32)
+    scores: jax.Array = output(whole)
     if scores.ndim == 2 and scores.shape[1] > 1:
         return scores
-    single = scores.reshape(-1)
+    single = scores.reshape(-1).astype(jnp.float32)
     return jnp.stack([1 - single if likely else jnp.zeros_like(single), single], axis=1)
 
 
@@ -165,7 +164,7 @@ def _position_classes(output: Callable[[Any], Any], likely: bool, whole: Any) ->
     """[example, *position] int32: the class of each position; -1 where a score is not a number."""
     scores = output(whole).astype(jnp.float32)
     if scores.shape[-1] > 1:
-        return predicted(scores).astype(jnp.int32)
+        return jnp.asarray(predicted(scores), jnp.int32)
     single = scores[..., 0]
     return jnp.where(jnp.isnan(single), -1, (single > (0.5 if likely else 0)).astype(jnp.int32))
 
@@ -187,7 +186,7 @@ class CrossEntropy(_PerExample):
     def __init__(self, scores: Callable[[Any], Scores], likely: bool):
         self._scores, self._likely = scores, likely
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+    def batch(self, values: Layers, output: Any, examples: Examples, real: PerExample) -> Any:
         scores = self._scores(output).astype(jnp.float32)
         logs = jnp.log(scores) if self._likely else jax.nn.log_softmax(scores)
         return -jnp.take_along_axis(logs, examples.targets[:, None], axis=1)[:, 0]
@@ -207,7 +206,7 @@ class PerExampleValues(_PerExample):
     ):
         self._output, self._changed, self._kind = output, changed or (lambda value: value), kind
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+    def batch(self, values: Layers, output: Any, examples: Examples, real: PerExample) -> Any:
         scored = self._output(output)
         return self._changed(scored.reshape(len(scored), -1).astype(jnp.float32))
 
@@ -221,7 +220,7 @@ class Shown(_PerExample):
     def __init__(self, output: Callable[[Any], Any]):
         self._output = output
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+    def batch(self, values: Layers, output: Any, examples: Examples, real: PerExample) -> Any:
         return self._output(output)
 
     def result(self, total: Any) -> np.ndarray:
@@ -235,7 +234,7 @@ class PositionCounts:
     def __init__(self, position: Callable[[Any], jax.Array], classes: int):
         self._position, self._classes = position, classes
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+    def batch(self, values: Layers, output: Any, examples: Examples, real: PerExample) -> Any:
         guess = self._position(output)
         truth = examples.targets.reshape(guess.shape)
         counted = (truth >= 0) & real.reshape(-1, *[1] * (truth.ndim - 1))
@@ -264,16 +263,17 @@ class TokenLosses:
     def __init__(self, output: Callable[[Any], Any], likely: bool):
         self._output, self._likely = output, likely
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+    def batch(self, values: Layers, output: Any, examples: Examples, real: PerExample) -> Any:
         scores = self._output(output).astype(jnp.float32)
         targets, counted, scores = _next_tokens(examples, scores)
         logs = jnp.log(scores) if self._likely else jax.nn.log_softmax(scores)
         losses = -jnp.take_along_axis(logs, jnp.where(counted, targets, 0)[..., None], axis=-1)[..., 0]
-        best = predicted(scores)
-        return losses, jnp.where(counted, best, -1), counted, (best == targets) & counted
+        return losses, predicted(scores), targets, counted
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
-        losses, best, counted, right = (np.asarray(array)[:count] for array in part)
+        losses, best, targets, counted = (np.asarray(array)[:count] for array in part)
+        right = (best == targets) & counted
+        best = np.where(counted, best, -1)
         sums = np.where(counted, losses, 0).sum(axis=0, dtype=np.float64), counted.sum(axis=0), right.sum(axis=0)
         losses = np.where(counted, losses, np.float32(np.nan))
         if total is None:
@@ -310,7 +310,7 @@ class Errors(_PerExample):
     def __init__(self, output: Callable[[Any], Any]):
         self._output = output
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+    def batch(self, values: Layers, output: Any, examples: Examples, real: PerExample) -> Any:
         scored = self._output(output).astype(jnp.float32)
         targets = examples.targets
         if targets is None or targets.shape != scored.shape:

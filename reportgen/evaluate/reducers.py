@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,43 +24,50 @@ from reportgen.core.arrays import (
 )
 from reportgen.core.examples import leaves
 from reportgen.core.run import LayerVectors, TopClasses
-from reportgen.evaluate.arrays import LayerValues, PerExample, Scores
-from reportgen.evaluate.columns import Columns, joined, side_by_side
+from reportgen.evaluate.arrays import ByExample, PerExample, Scores
+from reportgen.evaluate.columns import Columns, Layers, together
 from reportgen.evaluate.evaluator import Examples, predicted
 from reportgen.evaluate.parts import token_leaf, unmasked
 
-Values = Mapping[str, LayerValues]
-
 
 class Ranges:
-    """Layer path -> [2, channel] float32: each channel's least and largest value; NaN for one that holds a NaN."""
+    """Layer path -> [2, channel] float32: each channel's least and largest value; NaN for one that holds a NaN.
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+    With `rows`, the largest are those of the rows' largest, which `Top` asks for too.
+    """
+
+    def __init__(self, rows: bool = False):
+        self._rows = rows
+
+    def batch(self, values: Layers, output: Any, examples: Examples, real: PerExample) -> Any:
         # Copies of real examples change no range.
-        groups = side_by_side(values)
-        least = joined(groups, [group.by_example(_least).min(axis=0) for group in groups])
-        largest = joined(groups, [group.row_maxima().max(axis=(0, 1), initial=-jnp.inf) for group in groups])
+        least = [replace(x, values=x.by_example(_least).min(axis=0)) for x in values.groups]
+        largest = [replace(x, values=self._largest(x).max(axis=0, initial=-jnp.inf)) for x in values.groups]
         # On the CPU, XLA's min and max of large arrays drop NaN. Sums are NaN wherever a value is, and seldom
         # elsewhere (infinities of both signs): only then is each value looked at.
-        sums = summed(groups).values.sum(axis=0)
-        return replace(least, values=jnp.stack([least.values, largest.values])), sums
+        return least, largest, values.sums
+
+    def _largest(self, group: Columns) -> ByExample:
+        return group.row_maxima().max(axis=1, initial=-jnp.inf) if self._rows else group.by_example(_most)
 
     def suspect(self, part: Any) -> bool:
-        return bool(np.isnan(part[1]).any())
+        return any(np.isnan(sums.values).any() for sums in part[2])
 
-    def look(self, values: Values) -> Any:
-        groups = side_by_side(values)
-        return joined(groups, [jnp.isnan(x.values).any(axis=tuple(range(x.values.ndim - 1))) for x in groups])
+    def look(self, values: Layers) -> Any:
+        return [replace(x, values=jnp.isnan(x.values).any(axis=tuple(range(x.values.ndim - 1)))) for x in values.groups]
 
     def corrected(self, part: Any, seen: Any) -> Any:
-        return replace(part[0], values=np.where(seen.values, np.nan, part[0].values)), part[1]
+        found = [[np.where(n.values, np.nan, x.values) for n, x in zip(seen, each, strict=True)] for each in part[:2]]
+        least, largest = ([replace(n, values=array) for n, array in zip(seen, each, strict=True)] for each in found)
+        return least, largest, part[2]
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
-        here = np.asarray(part[0].values)
+        least, largest = together(part[0]), together(part[1])
+        here = np.stack([least.values, largest.values])
         if total is not None:
             # Both hand NaN on: one in any batch stays seen.
             here = np.stack([np.minimum(total.values[0], here[0]), np.maximum(total.values[1], here[1])])
-        return replace(part[0], values=here)
+        return replace(least, values=here)
 
     def result(self, total: Any) -> dict[str, ChannelRanges]:
         return {} if total is None else total.layers()
@@ -75,12 +82,14 @@ class Predictions:
     def __init__(self, scores: Callable[[Any], Scores] = lambda output: output):
         self._scores = scores
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
-        scores = self._scores(output)
-        return predicted(scores), jax.vmap(_gap)(scores.astype(jnp.float32), examples.targets)
+    def batch(self, values: Layers, output: Any, examples: Examples, real: PerExample) -> Any:
+        return self._scores(output), examples.targets
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
-        return [*(total or []), tuple(np.asarray(array)[:count] for array in part)]
+        scores, truth = np.asarray(part[0], np.float32)[:count], np.asarray(part[1])[:count]
+        with np.errstate(invalid="ignore"):  # of infinite scores
+            gap = scores.max(axis=1) - np.take_along_axis(scores, truth[:, None], axis=1)[:, 0]
+        return [*(total or []), (predicted(scores), gap)]
 
     def result(self, total: Any) -> tuple[Labels, LogitGaps]:
         predictions, gaps = zip(*total, strict=True)
@@ -98,20 +107,34 @@ class MostProbable:
     def __init__(self, scores: Callable[[Any], Scores], likely: bool):
         self._scores, self._likely = scores, likely
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
-        scores = self._scores(output).astype(jnp.float32)
-        # By scores: two probabilities may be rounded to one.
-        _, classes = jax.lax.top_k(scores, min(self.RANKS, scores.shape[-1]))
-        shares = scores if self._likely else jax.nn.softmax(scores)
-        none = (predicted(scores) < 0)[:, None]
-        return jnp.where(none, -1, classes), jnp.where(none, jnp.nan, jnp.take_along_axis(shares, classes, axis=-1))
+    def batch(self, values: Layers, output: Any, examples: Examples, real: PerExample) -> Any:
+        return self._scores(output)
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
-        return [*(total or []), tuple(np.asarray(array)[:count] for array in part)]
+        scores = np.asarray(part, np.float32)[:count]
+        none = (predicted(scores) < 0)[:, None]
+        # By scores: two probabilities may be rounded to one.
+        classes = _best(scores, self.RANKS)
+        found = np.take_along_axis(scores, classes, axis=1)
+        if not self._likely:
+            with np.errstate(invalid="ignore"):  # of scores that are not finite
+                largest = scores.max(axis=1, keepdims=True)
+                found = np.exp(found - largest) / np.exp(scores - largest).sum(axis=1, keepdims=True)
+        return [*(total or []), (np.where(none, -1, classes), np.where(none, np.float32(np.nan), found))]
 
     def result(self, total: Any) -> TopClasses:
         classes, probabilities = zip(*total, strict=True)
         return TopClasses(np.concatenate(classes).astype(np.int32), np.concatenate(probabilities).astype(np.float32))
+
+
+def _best(scores: np.ndarray, most: int) -> np.ndarray:
+    """[example, rank]: the classes with the largest of scores [example, class], the first of equals first."""
+    left = np.maximum(scores, np.finfo(scores.dtype).min)  # so that -inf can stand for what has been found
+    ranks = []
+    for _ in range(min(most, scores.shape[1])):
+        ranks.append(left.argmax(axis=1)[:, None])
+        np.put_along_axis(left, ranks[-1], -np.inf, axis=1)
+    return np.concatenate(ranks, axis=1)
 
 
 SUMS_BYTES = 64 << 20
@@ -132,7 +155,7 @@ class LabelSums:
 
     Channels are summed over positions and over the examples of each of the labels `summed`; where `scores` gives
     scores [example, label] of the model's output, over those that are predicted correctly, or over those that are
-    `missed`. Counts and input sums are of all `labels`. What a batch takes does not grow with the labels.
+    `missed`. Counts and input sums are of all `labels`.
     """
 
     def __init__(
@@ -143,37 +166,29 @@ class LabelSums:
         self._scores = scores
         self._missed = missed
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
-        truth = examples.targets
-        counted = real if self._scores is None else real & ((predicted(self._scores(output)) == truth) ^ self._missed)
-        # The sums of a batch have a row per label, or per example where these are fewer: that of a label's first one.
-        first = jnp.argmax(truth[:, None] == truth[None], axis=1)
-        few = len(self.summed) <= len(truth)
-        rows = jnp.asarray(self.summed) if few else truth
-        slots = truth[:, None] == rows[None] if few else first[:, None] == jnp.arange(len(truth))[None]
-        # In double precision where the program has enabled it: there the order of examples costs no digits.
-        share = (slots & counted[:, None]).astype(jnp.result_type(float))
-
-        def per_row(per_example: jax.Array) -> jax.Array:
-            # One that does not count must not, not even as NaN * 0; and accelerators would round to bfloat16.
-            chosen = jnp.where(counted[:, None], per_example, 0)
-            return jnp.matmul(share.T, chosen, precision=jax.lax.Precision.HIGHEST)
-
-        each = summed(side_by_side(values))
-        sums = replace(each, values=per_row(each.values)) if each.parts else each
-        return sums, rows, truth, counted, jax.vmap(_sum)(examples.inputs)
+    def batch(self, values: Layers, output: Any, examples: Examples, real: PerExample) -> Any:
+        scores = None if self._scores is None else self._scores(output)
+        return values.sums, scores, examples.targets, jax.vmap(_sum)(examples.inputs)
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
-        sums, rows, truth, counted, inputs = jax.tree.map(np.asarray, part)
+        sums, scores = together(part[0]), part[1]
+        truth, inputs = (np.asarray(array)[:count] for array in part[2:])
         if total is None:
             empty = np.zeros((len(self.summed), sums.values.shape[-1]))
             total = replace(sums, values=empty), np.zeros(self._labels, np.int64), np.zeros(self._labels)
-        _, at, of = np.intersect1d(self.summed, rows, return_indices=True)  # of rows that stand twice, the first
-        if sums.parts:
-            # Within a batch float32 is exact enough; over many batches it would not be.
-            total[0].values[at] += sums.values[of]
-        np.add.at(total[1], truth[counted], 1)
-        np.add.at(total[2], truth[counted], inputs[counted].astype(np.float64))
+        order = np.argsort(truth, kind="stable")
+        if scores is not None:
+            counted = (predicted(np.asarray(scores)[:count]) == truth) ^ self._missed
+            order = order[counted[order]]
+        labels, starts, counts = np.unique(truth[order], return_index=True, return_counts=True)
+        total[1][labels] += counts
+        _, at, of = np.intersect1d(self.summed, labels, assume_unique=True, return_indices=True)
+        if len(order):
+            with np.errstate(invalid="ignore"):  # of infinities of both signs
+                total[2][labels] += np.add.reduceat(inputs[order], starts, dtype=np.float64)
+                if sums.parts:
+                    each = np.add.reduceat(sums.values[order], starts, axis=0, dtype=np.float64)
+                    total[0].values[at] += each[of]
         return total
 
     def result(self, total: Any) -> tuple[dict[str, BySummedLabel], LabelCounts, PerLabel]:
@@ -191,7 +206,7 @@ class Vectors:
         self._path = path
         self._most = most
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+    def batch(self, values: Layers, output: Any, examples: Examples, real: PerExample) -> Any:
         value, inputs = values[self._path], leaves(examples.inputs)
         tokens = token_leaf(inputs)
         if value.ndim != 3 or tokens is None or tokens.shape != value.shape[:2]:
@@ -216,7 +231,7 @@ class Maps:
     def __init__(self, halved: bool = False):
         self._halved = halved
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
+    def batch(self, values: Layers, output: Any, examples: Examples, real: PerExample) -> Any:
         return dict(values)
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
@@ -237,15 +252,16 @@ class ChannelMeans:
         self._chosen = chosen
         self._paths = paths
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
-        groups = side_by_side(values)
-        return joined(groups, [group.by_example(jnp.sum) / math.prod(group.parts[0].space) for group in groups])
+    def batch(self, values: Layers, output: Any, examples: Examples, real: PerExample) -> Any:
+        return values.sums
 
     def merge(self, total: Any, part: Any, count: int) -> Any:
         done, parts = total or (0, [])
         rows = np.sort(self._chosen[(self._chosen >= done) & (self._chosen < done + count)]) - done
         if len(rows):
-            parts = [*parts, replace(part, values=np.asarray(part.values)[rows])]
+            with np.errstate(invalid="ignore"):  # of layers without positions
+                means = [np.asarray(x.values)[rows] / np.float32(math.prod(x.parts[0].space)) for x in part]
+            parts = [*parts, together([replace(x, values=array) for x, array in zip(part, means, strict=True)])]
         return done + count, parts
 
     def result(self, total: Any) -> LayerVectors:
@@ -264,18 +280,12 @@ def _narrow(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float16) if 1e-2 < largest < 6e4 or largest == 0 else array
 
 
-def summed(groups: Sequence[Columns]) -> Columns:
-    """[example, channel]: each channel's sum over positions."""
-    return joined(groups, [group.by_example(jnp.sum) for group in groups])
-
-
 def _least(values: jax.Array, axis: tuple[int, ...]) -> jax.Array:
     return values.min(axis=axis, initial=jnp.inf)
 
 
-def _gap(scores: jax.Array, label: jax.Array) -> jax.Array:
-    """How far one example's largest score is above the score of its label."""
-    return jnp.max(scores) - scores[label]
+def _most(values: jax.Array, axis: tuple[int, ...]) -> jax.Array:
+    return values.max(axis=axis, initial=-jnp.inf)
 
 
 def _sum(inputs: Any) -> jax.Array:

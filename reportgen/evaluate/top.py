@@ -11,9 +11,8 @@ import numpy as np
 from reportgen.core.arrays import RankedExamples, RankedValues
 from reportgen.core.run import TopExamples
 from reportgen.evaluate.arrays import Lists, PerExample, Ranked
-from reportgen.evaluate.columns import Columns, joined, side_by_side
+from reportgen.evaluate.columns import Columns, Layers, joined
 from reportgen.evaluate.evaluator import Examples
-from reportgen.evaluate.reducers import Values, summed
 
 MOST = 9
 """Examples kept for each channel."""
@@ -30,14 +29,13 @@ class Top:
     def __init__(self, most: int = MOST):
         self._most = most
 
-    def batch(self, values: Values, output: Any, examples: Examples, real: PerExample) -> Any:
-        groups = _with_values(values)
-        return _largest(groups, real, self._most), summed(groups).values.sum(axis=0)
+    def batch(self, values: Layers, output: Any, examples: Examples, real: PerExample) -> Any:
+        return _largest(_with_values(values), real, self._most), values.sums
 
     def suspect(self, part: Any) -> bool:
-        return not np.isfinite(part[1]).all()
+        return not all(np.isfinite(sums.values).all() for sums in part[1])
 
-    def look(self, values: Values) -> Any:
+    def look(self, values: Layers) -> Any:
         groups = [
             replace(x, values=jnp.where(jnp.isfinite(x.values), x.values, -jnp.inf)) for x in _with_values(values)
         ]
@@ -67,9 +65,10 @@ class Top:
         }
 
 
-def _with_values(values: Values) -> list[Columns]:
+def _with_values(values: Layers) -> list[Columns]:
     """The layers that have any: an axis may be of size 0."""
-    return side_by_side({path: value for path, value in values.items() if value.size})
+    some = {path: value for path, value in values.items() if value.size}
+    return values.groups if len(some) == len(values) else Layers(some).groups
 
 
 def _largest(groups: Sequence[Columns], real: PerExample, most: int) -> list[Columns]:

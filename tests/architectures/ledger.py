@@ -26,6 +26,7 @@ from tqdm import tqdm
 from reportgen import build
 from reportgen.capture import check, prepare
 from reportgen.errors import ReportgenError
+from reportgen.evaluate.columns import Layers
 from reportgen.evaluate.evaluator import Examples
 from reportgen.evaluate.reducers import LabelSums, Ranges, Vectors
 from reportgen.record import Recorder
@@ -95,7 +96,7 @@ def cost(example: Example) -> float:
 
     def reduced(variables: Any, examples: Examples) -> Any:
         output, captured = capture(variables, examples.inputs)
-        values = {path: capture.network.layers[path].by_channel(value) for path, value in captured.items()}
+        values = Layers({path: capture.network.layers[path].by_channel(value) for path, value in captured.items()})
         return [reducer.batch(values, output, examples, jnp.ones(TIMED, bool)) for reducer in reducers]
 
     plainly, fully = jax.jit(capture.forward.plain), jax.jit(reduced)
