@@ -120,7 +120,7 @@ def _frame(
     pixels = on_square(points, box, x, y + HEAD, side)
     # Half a pixel is finer than the dots, and keeps a dozen frames of thousands of points small.
     dots = class_dots(pixels, marks, size=min(dot_size(len(points), side), 3), ordered=ordered, per_pixel=2)
-    names = place_labels(centres(pixels, marks), classes, size=9, length=10) if classes else []
+    names = place_labels(centres(pixels, marks), classes, length=10) if classes else []
     return heading, *dots, *names
 
 

@@ -190,7 +190,7 @@ def _line_path(points: np.ndarray) -> str:
 
 
 def _dots(part: Dots, paint: Paint) -> str:
-    """Closed lines of no length with caps, each placed relative to the last.
+    """Lines of no length with caps, each placed relative to the last; closed ones Chromium does not draw on paper.
 
     Positions are multiples of 1 / `per_pixel` pixels; coinciding dots are merged; row order keeps the steps, and so
     the path, short.
@@ -199,7 +199,7 @@ def _dots(part: Dots, paint: Paint) -> str:
         return ""
     places = np.unique(np.rint(part.points[:, ::-1] * part.per_pixel).astype(int), axis=0)
     steps = np.diff(places, axis=0, prepend=0).tolist()
-    path = "".join(f"m{across} {down}z" for down, across in steps).replace(" -", "-")
+    path = "".join(f"m{across} {down}h0" for down, across in steps).replace(" -", "-")
     look = {"fill": "none", **paint(stroke=part.color), "stroke-width": number(part.size * part.per_pixel)}
     look |= {"stroke-linecap": "square" if part.square else "round", **_opacity("stroke-opacity", part.alpha)}
     return _element("path", {"d": path, "transform": f"scale({1 / part.per_pixel:g})", **look})

@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
 from typing import Any, get_args
 
 import numpy as np
@@ -39,10 +38,10 @@ from reportgen.core.report import (
 )
 from reportgen.core.scripted import Examples, Explorer
 from reportgen.errors import ReportgenError
-from reportgen.page.drawing import check, labelled, panel
+from reportgen.page.drawing import check, is_broad, labelled, panel
 from reportgen.page.encoded import lossless
 from reportgen.page.loader import clean
-from reportgen.page.mosaic import layout, scale
+from reportgen.page.mosaic import form_and_words, layout, scale
 from reportgen.page.outline import needs_script
 
 Emit = Callable[[str, bytes, str], str]
@@ -284,7 +283,8 @@ def _picture(pen: Pen, part: Figure) -> Markup:
         case Drawing() as drawing:
             inner = short_pictures("".join(map(panel, drawing.cells)) or labelled(drawing.svg, part.alt, pen.targets))
             number = pen.numbers[part.name]
-            return pen.draw("drawing", number=number, drawing=drawing, svg=Markup(inner), alt=part.alt)
+            look = {"drawing": drawing, "svg": Markup(inner), "alt": part.alt, "broad": is_broad(drawing)}
+            return pen.draw("drawing", number=number, **look)
         case Mosaic() as mosaic:
             url = pen.emit(part.name, mosaic.raster.data, mosaic.raster.mime)
             # Labels usually count from 0, and then the script generates them.
@@ -298,26 +298,12 @@ def _picture(pen: Pen, part: Figure) -> Markup:
                 place=layout(mosaic, scale(mosaic)),
                 scale=scale(mosaic),
                 counted=counted,
-                values=_values(mosaic.values),
+                values=form_and_words(mosaic.values),
             )
         case Animation() as animation:
             gif = pen.emit(part.name, animation.gif, "image/gif")
             still = Markup(labelled(animation.still.svg, part.alt, pen.targets))
             return pen.draw("animation", figure=part, animation=animation, gif=gif, still=still)
-
-
-def _values(values: tuple[str, ...]) -> tuple[str, str]:
-    """What the values share, with # for each word in which they differ, and these words; a line for each value.
-
-    >>> _values(("max 2.4, mean 1", "max 0.5, mean −1"))
-    ('max # mean #', '2.4, 1\\n0.5, −1')
-    """
-    lines = [clean(value).split() for value in values]
-    if len({len(line) for line in lines}) != 1 or any("#" in value for value in values):
-        return "", "\n".join(map(" ".join, lines))
-    differ = [len(set(words)) > 1 for words in zip(*lines, strict=True)]
-    form = " ".join("#" if free else word for free, word in zip(differ, lines[0], strict=True))
-    return form, "\n".join(" ".join(compress(line, differ)) for line in lines)
 
 
 def _outline(pen: Pen, part: Figure) -> list[tuple[Entry, list[tuple[str, str]]]]:

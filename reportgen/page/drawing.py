@@ -22,6 +22,8 @@ _XML = "{http://www.w3.org/XML/"
 _STRUCTURE = ("svg", "g", "a", "defs", "symbol", "use", "title", "desc", "clipPath", "mask", "pattern", "marker")
 _SHAPES = ("path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "tspan", "image")
 _ELEMENTS = frozenset((*_STRUCTURE, *_SHAPES, "linearGradient", "radialGradient", "stop"))
+BROAD, BROAD_PANEL = 560, 460  # CSS px
+_WIDTH = re.compile(r'viewBox="0 0 ([\d.]+)')
 _FONTS = "system-ui,sans-serif"
 _DATA = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/=\s]*")
 
@@ -87,6 +89,12 @@ def _lead(link: ET.Element, targets: Mapping[str, str]) -> bool:
     else:
         link.set("href", f"#{target}")
     return target is not None
+
+
+def is_broad(drawing: Drawing) -> bool:
+    """Whether it, or a panel of it, scrolls where the page is narrow, rather than shrink until nobody can read it."""
+    widths = [float(width) for cell in drawing.cells for width in _WIDTH.findall(cell)[:1]]
+    return max(widths) > BROAD_PANEL if widths else drawing.width > BROAD
 
 
 def panel(svg: str) -> str:

@@ -9,10 +9,11 @@ first tile, at the left.
 
 import unicodedata
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, compress
 
 from reportgen.core.report import Grid, Mosaic, Raster
 from reportgen.errors import ReportgenError
+from reportgen.page.loader import clean
 
 # CSS px, width and height: the page's text is 992 wide, with 29 between pictures in a row.
 _ROOM = {"full": (980, 780), "half": (480, 480), "quarter": (224, 224)}
@@ -148,3 +149,17 @@ def layout(mosaic: Mosaic, scale: int) -> Layout:
     width = left + pitch_x * min(columns, count) - shown.gap + 2
     height = rows[-1].y + shown.tile_height + 2
     return Layout(width, height, left, top, pitch_x, pitch_y, shown.tile_width, shown.tile_height, above, rows)
+
+
+def form_and_words(values: tuple[str, ...]) -> tuple[str, str]:
+    """What the tiles' values share, with # for each word in which they differ; and these words, a line for each.
+
+    >>> form_and_words(("max 2.4, mean 1", "max 0.5, mean −1"))
+    ('max # mean #', '2.4, 1\\n0.5, −1')
+    """
+    lines = [clean(value).split() for value in values]
+    if len({len(line) for line in lines}) != 1 or any("#" in value for value in values):
+        return "", "\n".join(map(" ".join, lines))
+    differ = [len(set(words)) > 1 for words in zip(*lines, strict=True)]
+    form = " ".join("#" if free else word for free, word in zip(differ, lines[0], strict=True))
+    return form, "\n".join(" ".join(compress(line, differ)) for line in lines)

@@ -36,7 +36,7 @@
     if (byClass && data.classes.length > 1 && (column.truth || !colorful)) choices.append(chosenClass);
     const canvas = make("canvas", { tabindex: 0, role: "application", "aria-roledescription": "map of examples" });
     const keys = make("p", { class: "unseen", id: `page-keys-${figure.id}` },
-      "Arrow keys go to the nearest point on that side, Page Down and Page Up through all of them, Enter to its story.");
+      "Arrow keys go to the nearest point on that side, Page Down and Page Up through all, Enter to its story.");
     canvas.setAttribute("aria-describedby", keys.id);
     const said = make("p", { class: "unseen", role: "status" });
     const card = make("div", { class: "card" });

@@ -154,8 +154,8 @@
     const place = box.closest(".row-figures") ?? box;
     new ResizeObserver(() => {
       const wide = place.clientWidth;
-      // In the dialog it stands as it did in the page.
-      if (svg.closest("dialog") || (!wrap && wide >= own) || !wide) return;
+      // In the dialog and on paper it stands as it did in the page.
+      if (svg.closest("dialog") || matchMedia("print").matches || (!wrap && wide >= own) || !wide) return;
       read();
       wrap ??= wrapper(svg, at, labelOf);
       const room = wide - 4 - at.left - at.tileWidth;

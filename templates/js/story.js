@@ -190,7 +190,7 @@
       const said = box.nextElementSibling;
       box.setAttribute("role", "group");
       svg.removeAttribute("aria-hidden");
-      dressed(svg, { tabindex: 0, role: "application", "aria-label": `${box.getAttribute("aria-label")} Arrow keys go from patch to patch, Enter to its example.` }, []);
+      dressed(svg, { tabindex: 0, role: "application", "aria-label": `${box.getAttribute("aria-label")} Arrow keys: patches, Enter: the example.` }, []);
       const placeIn = (column, row) => (column in of && column < ranks ? data.placeOf(groups.at(-1).anchor + of[row * ranks + column]) : -1);
       const go = (place, event) => {
         if (place < 0) return;

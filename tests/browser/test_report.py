@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import zlib
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -266,6 +267,20 @@ def test_each_printed_page_names_the_report_and_its_day(visit, real: Path, built
         places = [flowing.find(" ".join(title.split())) for title in kept]
         assert places == sorted(places) and places[0] >= 0, "the sections, in order"
         assert "Dark theme" not in text and "Rows that contain" not in text and "Any two snapshots" not in flowing
+
+
+def test_points_and_maps_stand_on_paper_as_on_the_screen(visit, real: Path) -> None:
+    """Chromium draws on paper with another library: lines of no length may be gone there."""
+    page = visit(real)
+    rows = "() => [...document.querySelectorAll('.tiles')].map((svg) => svg.querySelectorAll(':scope > svg').length)"
+    on_screen = page.evaluate(rows)
+    page.emulate_media(media="print")
+    page.wait_for_timeout(300)
+    assert page.evaluate(rows) == on_screen, "tiles stay in their own rows"
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", page.pdf(format="A4"), re.DOTALL)
+    drawn = b"".join(zlib.decompressobj().decompress(each) for each in streams if each[:1] == b"x")
+    dots = sum(path.get_attribute("d").count("h0") for path in page.locator("[d*=h0]:visible").all())
+    assert dots > 1000 and len(re.findall(rb"\bl\b", drawn)) > dots, "a line for each point"
 
 
 @pytest.mark.parametrize("index", range(len(TEXTS)))

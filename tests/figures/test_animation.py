@@ -31,7 +31,7 @@ def test_one_picture_per_epoch_endless_at_500_ms():
     # The still is the last frame without the bar.
     assert (made.still.width, made.still.height) == (SIDE, SIDE + HEAD)
     assert "epoch 5" in made.still.svg and "epoch 4" not in made.still.svg
-    assert made.still.svg.count("z") >= 70 and "c3-stroke" in made.still.svg
+    assert made.still.svg.count("h0") >= 70 and "c3-stroke" in made.still.svg
 
 
 @pytest.mark.parametrize("count", [3, 90])

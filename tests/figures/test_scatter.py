@@ -43,8 +43,8 @@ def dots_of(svg, wanted):
     """Positions in pixels of all dots of that class."""
     positions = []
     for element in ET.fromstring(svg).iter():
-        if element.get("class") == wanted and "z" in element.get("d", ""):
-            moves = np.array(re.findall(r"m(-?\d+) ?(-?\d+)z", element.get("d")), int)
+        if element.get("class") == wanted and "h0" in element.get("d", ""):
+            moves = np.array(re.findall(r"m(-?\d+) ?(-?\d+)h0", element.get("d")), int)
             scale = float(re.fullmatch(r"scale\(([\d.]+)\)", element.get("transform"))[1])
             positions.append(np.cumsum(moves, axis=0) * scale)
     return np.concatenate(positions)

@@ -128,8 +128,8 @@ def test_two_processes_draw_the_same_bytes_without_pyplot():
 
 def absolute(path):
     """Ends of the relative moves in a dots path."""
-    assert re.fullmatch(r"(m-?\d+[ -]\d+z|m-?\d+ -?\d+z)+", path)
-    moves = re.findall(r"m(-?\d+) ?(-?\d+)z", path)
+    assert re.fullmatch(r"(m-?\d+[ -]\d+h0|m-?\d+ -?\d+h0)+", path)
+    moves = re.findall(r"m(-?\d+) ?(-?\d+)h0", path)
     return np.cumsum(np.array(moves, int), axis=0)
 
 

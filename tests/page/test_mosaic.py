@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reportgen.core.report import Raster
-from reportgen.page.mosaic import fit, layout, scale
+from reportgen.page.mosaic import fit, form_and_words, layout, scale
 from tests.page.sample import maps, mosaic
 
 
@@ -78,3 +78,16 @@ def test_values_are_never_larger_than_24_px_and_photographs_stay_as_they_are() -
     assert scale(mosaic(maps(1, 3), 1)) == 24
     assert scale(Raster(b"", "image/webp", 30, 20)) == 1
     assert scale(Raster(b"", "image/png", 28, 28, pixelated=True)) == 8
+
+
+@pytest.mark.parametrize(
+    ("values", "form", "words"),
+    [
+        (("max 2, min −1", "max 3, min −1"), "max # min −1", "2,\n3,"),
+        (("a  b", "a c d"), "", "a b\na c d"),
+        (("no #1", "no #2"), "", "no #1\nno #2"),
+        (("same", "same"), "same", "\n"),
+    ],
+)
+def test_what_tiles_say_of_themselves_shares_its_words(values: tuple[str, ...], form: str, words: str) -> None:
+    assert form_and_words(values) == (form, words)
