@@ -106,14 +106,18 @@ def _drawn(context: PageContext) -> list[ParamDiff]:
     return [diff for diff in kernels if context.draws(context.holders.get(diff.name, diff.name))]
 
 
-def _scatter(context: PageContext, diff: ParamDiff) -> Figure:
-    before, after = diff.read()
-    return chart(
-        f"change-{context.slug(diff.name)}",
-        scatter_change(before, change(before, after), diff.name, diff.correlation),
-        alt=_moved(diff),
-        caption=_moved(diff),
-    )
+def _scatter(context: PageContext, diff: ParamDiff, arrays: tuple[np.ndarray, np.ndarray] | None = None) -> Figure:
+    """A kernel's values before against their change, drawn once: of these two `arrays` where they are at hand."""
+    drawn: dict[str, Figure] = context.found.setdefault("scatters", {})
+    if diff.name not in drawn:
+        before, delta = arrays or (diff.before, diff.delta)
+        drawn[diff.name] = chart(
+            f"change-{context.slug(diff.name)}",
+            scatter_change(before, delta, diff.name, diff.correlation),
+            alt=_moved(diff),
+            caption=_moved(diff),
+        )
+    return drawn[diff.name]
 
 
 def _row(context: PageContext, name: str, diff: ParamDiff | None) -> FigureRow:
@@ -123,6 +127,8 @@ def _row(context: PageContext, name: str, diff: ParamDiff | None) -> FigureRow:
     slug, shape = context.slug(name), "×".join(map(str, values.shape))
     heads = _heads(context, name)
     delta = None if earlier is None else change(earlier, values)
+    if diff is not None and earlier is not None and delta is not None:
+        _scatter(context, diff, (earlier, delta))  # a large kernel takes longer to read than to draw
     kept = _kept(values if delta is None else delta, context.limits.channels if heads is None else None)
     outputs = values.shape[-1]
     rule = "are largest" if diff is None else "changed most"

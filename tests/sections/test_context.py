@@ -1,6 +1,7 @@
 """What sections share."""
 
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from threading import Event
 from time import sleep
 
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 
 from reportgen import build
+from reportgen.page.outline import figures_of
 from reportgen.sections import context as context_module
+from reportgen.sections import parameters
 from reportgen.sections.context import PageContext
 from reportgen.sections.options import Moment, Options
 from reportgen.store import open_run
@@ -35,6 +38,17 @@ def test_a_page_computes_its_embedding_once(recorded, monkeypatch):
     monkeypatch.setattr(context_module, "embed", counted)
     build(recorded)
     assert [frames for frames in embedded if frames > 1] == [3]  # the other one is the preparation's
+
+
+def test_a_kernel_is_read_once_for_its_heatmaps_and_its_scatter(recorded):
+    run = open_run(recorded)
+    context, alone = (PageContext(Moment(run, 12), Moment(run, 0), Options()) for _ in range(2))
+    parameters.build(context)
+    context.found["diffs"] = tuple(replace(diff, read=None) for diff in context.diffs)
+    drawn, expected = (
+        [figure.picture.svg for figure in figures_of(parameters.build_scatter(each))] for each in (context, alone)
+    )
+    assert drawn == expected and drawn
 
 
 def test_an_embedding_is_given_up_with_its_report(recorded, monkeypatch):
