@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import takewhile
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from flax import linen, nnx
 
 from reportgen.capture import flat_names
 from reportgen.core.arguments import truth
-from reportgen.core.paths import lasting_path
+from reportgen.core.paths import lasting_path, named_path
 from reportgen.core.progress import Bar
 from reportgen.core.run import Run
 from reportgen.data import Dataset
@@ -95,9 +95,9 @@ def replay(
         entries: Iterable[Entry]
         if isinstance(checkpoints, str | Path | Checkpoint):
             how = checkpoints if isinstance(checkpoints, Checkpoint) else Checkpoint(checkpoints)
+            if PurePath(named_path(how.path)).is_relative_to(named_path(url)):
+                raise OptionError(f"the checkpoints lie in {url} itself; give another folder for the run", code="O108")
             folder = lasting_path(kept.enter_context(copied(how.path, NoWeightsError)))
-            if folder.is_relative_to(path):
-                raise OptionError(f"the checkpoints lie in {path} itself; give another folder for the run", code="O108")
             name, entries = folder.name, reader.survey(replace(how, path=folder), steps)
         else:
             if steps is not None:

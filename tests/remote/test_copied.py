@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 import reportgen
 from reportgen import load_dataset
 from reportgen.data.pictures import as_pictures
-from reportgen.errors import DataError, NoDataError, NoWeightsError, WeightsError
+from reportgen.errors import DataError, NoDataError, NoWeightsError, OptionError, WeightsError
 from reportgen.remote import cache
 from reportgen.weights import read
 from reportgen.weights.checkpoint import Checkpoint
@@ -90,6 +90,14 @@ def test_a_replay_of_checkpoints_elsewhere(memory, tmp_path):
     sent(memory, tmp_path / "manager" / "4", "/ckpt/manager/4")
     again = reportgen.replay(Checkpoint("memory://ckpt/manager"), MODEL, tmp_path / "there", **DATA)
     assert list(again.snapshots) == [1, 2, 3, 4]
+
+
+def test_checkpoints_within_the_run_are_not_replaced_by_it(memory):
+    memory.pipe_file("/runs/a/checkpoints/step_001.safetensors", b"")
+    for checkpoints in ("memory://runs/a/checkpoints", "memory://runs/a/checkpoints/step_*"):
+        with pytest.raises(OptionError, match="the checkpoints lie in memory://runs/a itself"):
+            reportgen.replay(checkpoints, MODEL, "memory://runs/a", overwrite=True, **DATA)
+    assert memory.exists("/runs/a/checkpoints/step_001.safetensors")
 
 
 def test_a_pattern_elsewhere_fetches_what_it_names(memory, tmp_path):
