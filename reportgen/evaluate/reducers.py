@@ -187,8 +187,10 @@ class LabelSums:
             with np.errstate(invalid="ignore"):  # of infinities of both signs
                 total[2][labels] += np.add.reduceat(inputs[order], starts, dtype=np.float64)
                 if sums.parts:
-                    each = np.add.reduceat(sums.values[order], starts, axis=0, dtype=np.float64)
-                    total[0].values[at] += each[of]
+                    # Row after row; `reduceat` goes through each column by itself.
+                    each = np.split(sums.values[order], starts[1:])
+                    for row, label in zip(at, of, strict=True):
+                        total[0].values[row] += each[label].sum(axis=0, dtype=np.float64)
         return total
 
     def result(self, total: Any) -> tuple[dict[str, BySummedLabel], LabelCounts, PerLabel]:

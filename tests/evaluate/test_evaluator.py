@@ -240,6 +240,11 @@ def test_sums_of_more_labels_than_examples_in_a_batch():
     np.testing.assert_allclose(inputs[labels], images.sum(axis=(1, 2, 3), dtype=float), rtol=1e-4)
 
 
+def test_a_batch_may_have_no_label_of_those_that_are_summed():
+    ((sums, counts, _),) = Evaluator(CAPTURE, [LabelSums(3, np.array([2]))])(VARIABLES, images_of(6), np.arange(6) % 2)
+    assert sums["conv"].shape == (1, 4) and not sums["conv"].any() and counts.tolist() == [3, 3, 0]
+
+
 def test_sums_are_of_the_labels_that_are_there_and_the_most_frequent_of_those_that_fit(monkeypatch):
     labels = np.array([7, 3, 3, 9, 9, 9, 40_000, 7])
     assert summed_labels(labels, 10).tolist() == [3, 7, 9, 40_000]
