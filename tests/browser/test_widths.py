@@ -10,6 +10,7 @@ from reportgen import build
 from reportgen.core.report import Section
 from reportgen.figures.chart import chart
 from reportgen.figures.curves import curves, panels
+from reportgen.figures.scatter import embedding_multiples
 from reportgen.page.save import save
 from tests.page.sample import sample
 
@@ -68,6 +69,17 @@ def test_panels_stand_side_by_side_or_below_one_another(visit, tmp_path: Path) -
         assert page.get_by_role("img", name="Three panels.").is_visible()
         tops = "(id) => [...document.querySelectorAll(`#${id} svg`)].map((s) => s.getBoundingClientRect().top)"
         assert [len(set(page.evaluate(tops, name))) for name in ("two", "three")] == rows
+
+
+@pytest.mark.parametrize("width", [320, 380])
+def test_the_words_in_small_frames_can_be_read_on_a_phone(visit, tmp_path: Path, width: int) -> None:
+    frames, labels = np.random.default_rng(0).normal(size=(6, 60, 2)), np.arange(60) % 3
+    scene = embedding_multiples(list(frames), [f"epoch {i}" for i in range(6)], labels, ["cat", "dog", "cow"])
+    figures = (chart("frames", scene, alt="Six frames.", caption=".", wide=True),)
+    file = save(replace(sample(), sections=(Section("s", "S", "", figures),)), tmp_path / "r.html")
+    page = visit(file, viewport={"width": width, "height": 900})
+    sizes = page.evaluate("[...document.querySelectorAll('#frames text')].map((t) => t.getBoundingClientRect().height)")
+    assert len(sizes) == 9 and min(sizes) >= 11
 
 
 def test_a_wide_screen_has_the_curves_beside_the_embedding(visit, page_file: Path) -> None:
