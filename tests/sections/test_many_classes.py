@@ -31,16 +31,20 @@ NAMES = {
 
 @pytest.fixture(scope="module", params=sorted(NAMES))
 def document(request, tmp_path_factory):
-    names, rng = NAMES[request.param], np.random.default_rng(0)
+    return reportgen.build(many(tmp_path_factory.mktemp("many") / "run", request.param), embedding="pca").document
+
+
+def many(run, count):
+    """A run of so many classes, of one update."""
+    names, rng = NAMES[count], np.random.default_rng(0)
     images, labels = rng.random((1000, 8, 8, 1), np.float32), np.arange(1000) % len(names)
     model = Net(len(names))
     variables = model.init(jax.random.key(0), images[:1])
-    run = tmp_path_factory.mktemp("many") / "run"
     data = {"probe": (images[:2], labels[:2]), "evaluation": (images, labels)}
     with reportgen.Recorder(run, model, variables, **data, classes=names) as recorder:
         recorder.step(variables["params"], loss=1.0)
         recorder.epoch(variables)
-    return reportgen.build(run, embedding="pca").document
+    return run
 
 
 def section(document, anchor):
