@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,7 +166,7 @@ def test_help_says_what_a_command_does(command):
 
 def test_demo_replaces_no_run_but_a_demo(capsys, argv, tmp_path, monkeypatch, run_copy):
     trained = []
-    monkeypatch.setattr(cli, "_train", lambda path, *_, **__: trained.append(path) or 1 / 0)
+    monkeypatch.setattr(cli, "_train", lambda path, *_, **__: trained.append(Path(path)) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run_cli(capsys, "demo", "-o", tmp_path / "new")
     code, _, err = run_cli(capsys, "demo", "-o", run_copy.parent)
