@@ -98,11 +98,12 @@ class PairedScores:
         """[used] float64: after - before of each example."""
         return np.asarray(self.each[1] - self.each[0])
 
-    @property
-    def differ(self) -> bool:
-        """Whether the interval excludes 0 and the test agrees: the one may be led by a few examples, the other by many
-        that hardly change."""
-        return self.p < LEVEL and self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+
+def differ(result: Paired | PairedScores) -> bool | None:
+    """Whether two networks differ, by interval and test; None where these disagree, as they may at the level, and of
+    scores where a few examples change by much, or many by little."""
+    excluded = result.interval is not None and not result.interval[0] <= 0 <= result.interval[1]
+    return excluded if excluded == (result.p < LEVEL) else None
 
 
 def paired_scores(before: tuple[PerExample, PerExample], after: tuple[PerExample, PerExample]) -> PairedScores | None:

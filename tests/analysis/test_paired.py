@@ -9,7 +9,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reportgen.analysis.paired import holm, mcnemar, paired, paired_scores, seeds
+from reportgen.analysis.paired import differ, holm, mcnemar, paired, paired_scores, seeds
 from reportgen.errors import DataError
 
 
@@ -199,6 +199,15 @@ def test_what_has_no_finite_score_in_both_is_not_used():
     nothing = np.zeros(3)
     assert paired_scores((nothing, nothing), (nothing, nothing)) is None
     one = paired_scores((np.ones(1), np.ones(1)), (np.ones(1), np.ones(1)))
-    assert one.interval is None and one.p == 1 and not one.differ
+    assert one.interval is None and one.p == 1 and differ(one) is False
     with pytest.raises(DataError, match="the same examples"):
         paired_scores((np.ones(2), np.ones(2)), (np.ones(3), np.ones(3)))
+
+
+def test_networks_differ_where_interval_and_test_say_so():
+    def of(fixed, broken):
+        places = np.arange(60)
+        return differ(paired((places >= fixed) & (places < 40), (places >= broken) & (places < 40 + fixed)))
+
+    said = [of(0, broken) for broken in (3, 5, 8)]
+    assert said == [False, None, True], "the interval excludes 0 from five on, McNemar's test from six"

@@ -1,6 +1,7 @@
 """The page of a comparison: what it says, in all its forms, of runs made of plain arrays."""
 
 import csv
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from reportgen.core.run import LayerVectors
 from reportgen.errors import OptionError, RunError
 from reportgen.page.html import html
 from reportgen.page.markdown import LIMIT
+from reportgen.sections.compare.verdict import p_text
 from reportgen.store import open_run, save_run
 from tests.reliability.runs import write_run
 from tests.snapshots import flip_last_byte
@@ -112,6 +114,18 @@ def test_a_few_examples_more_are_no_claim(runs):
     assert compare(runs["base"], runs["seed"]).document.headline.startswith(
         "No difference beyond chance: +3.3\xa0points"
     )
+
+
+def test_an_interval_and_a_test_that_disagree_are_no_claim_and_said_to(runs, tmp_path):
+    headline = compare(runs["base"], made(tmp_path, 3, range(35))).document.headline
+    assert headline.startswith("No clear difference, as interval and test disagree: −8.3\xa0points")
+    low, high = re.search(r"interval −([0-9.]+) to −([0-9.]+), McNemar p = 0.06\)", headline).groups()
+    assert float(low) > float(high) > 0 and "0 fixed, 5 broken" in headline
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0378, "0.04"), (0.0512, "0.051"), (0.0496, "0.0496"), (0.05, "0.05")])
+def test_a_p_is_not_rounded_over_the_level(p, text):
+    assert p_text(p) == f"p = {text}"
 
 
 def test_two_seeds_of_one_configuration_are_no_difference_however_far_apart(runs):

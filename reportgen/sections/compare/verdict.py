@@ -2,7 +2,9 @@
 
 from math import isfinite
 
-from reportgen.analysis.paired import LEVEL, Paired
+import numpy as np
+
+from reportgen.analysis.paired import LEVEL, Paired, differ
 from reportgen.core.numbers import short_number
 from reportgen.core.run import MEASURED
 from reportgen.sections.compare.comparison import NOT_METRICS, Comparison, Scored
@@ -97,8 +99,16 @@ def points(difference: float) -> str:
 
 
 def p_text(p: float) -> str:
-    """A p as papers write it: "p = 0.04", "p < 0.0001"."""
-    return "p < 0.0001" if p < 1e-4 else f"p = {p:.4f}" if p < 0.01 else f"p = {p:.2f}"
+    """A p as papers write it, never rounded over the level at which networks are said to differ.
+
+    >>> p_text(0.0378), p_text(0.0512), p_text(3e-9)
+    ('p = 0.04', 'p = 0.051', 'p < 0.0001')
+    """
+    if p < 1e-4:
+        return "p < 0.0001"
+    side = np.sign(p - LEVEL)
+    texts = [f"{p:.{digits}f}" for digits in range(4 if p < 0.01 else 2, 18)]
+    return "p = " + next((text for text in texts if np.sign(float(text) - LEVEL) == side), texts[0])
 
 
 def _on_examples(comparison: Comparison, result: Paired) -> str:
@@ -113,8 +123,8 @@ def _on_examples(comparison: Comparison, result: Paired) -> str:
         f"McNemar "
         f"{p_text(result.p)}): {len(result.fixed):,} fixed, {len(result.broken):,} broken"
     )
-    if result.p >= LEVEL:
-        return f"No difference beyond chance: {numbers}."
+    if not (found := differ(result)):
+        return f"{_no_difference(found)}: {numbers}."
     if comparison.origins.one_configuration:
         return f"{_by_chance(comparison)} {numbers}."
     better = "better" if result.difference > 0 else "worse"
@@ -139,12 +149,16 @@ def _on_scores(comparison: Comparison, scored: Scored) -> str:
         f"{_change(scored, result.difference)}{between} on {of}; {better:,} are answered better, {worse:,} worse "
         f"(Wilcoxon {p_text(result.p)}){without}"
     )
-    if not result.differ:
-        return f"No difference beyond chance: {numbers}."
+    if not (found := differ(result)):
+        return f"{_no_difference(found)}: {numbers}."
     if comparison.origins.one_configuration:
         return f"{_by_chance(comparison)} {numbers}."
     side = "better" if result.difference * scored.better > 0 else "worse"
     return f"New is {side}: {numbers}. {_ONE_RUN}"
+
+
+def _no_difference(found: bool | None) -> str:
+    return "No clear difference, as interval and test disagree" if found is None else "No difference beyond chance"
 
 
 def _change(scored: Scored, value: float) -> str:
