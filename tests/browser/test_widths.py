@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from reportgen import build
-from reportgen.core.report import Section
+from reportgen.core.report import FigureRow, Fold, Section
 from reportgen.figures.chart import chart
 from reportgen.figures.curves import curves, panels
+from reportgen.figures.matrices import confusion
 from reportgen.figures.scatter import embedding_multiples
 from reportgen.page.save import save
 from tests.page.sample import sample
@@ -96,3 +97,14 @@ def test_forced_colours_mark_one_entry_of_the_contents(visit, page_file: Path) -
         "[...document.querySelectorAll('.side li a')].map((a) => getComputedStyle(a).borderLeftColor)"
     )
     assert sum(color != max(colors, key=colors.count) for color in colors) == 1
+
+
+def test_a_drawing_in_a_row_within_a_fold_is_as_wide_as_elsewhere(visit, tmp_path: Path) -> None:
+    scene = confusion(np.eye(10, dtype=np.int64), [str(digit) for digit in range(10)])
+    figure = chart("plain", scene, alt="A matrix.", caption=".")
+    blocks = (FigureRow((figure,)), Fold("A fold", (FigureRow((replace(figure, name="within"),)),)))
+    file = save(replace(sample(), sections=(Section("s", "S", "", blocks),)), tmp_path / "r.html")
+    page = visit(file, viewport={"width": 1400, "height": 900})
+    page.locator("details:has(#within)").evaluate("(fold) => (fold.open = true)")
+    outside, within = (page.locator(f"#{name} .picture").bounding_box()["width"] for name in ("plain", "within"))
+    assert outside == within > 300
