@@ -15,6 +15,7 @@ from reportgen.sections.several import several
 from tests.browser.test_report import WCAG
 from tests.comparison import test_tasks as tasks
 from tests.sections.made import document
+from tests.sections.test_every_page import as_large_as_mnist
 from tests.sections.test_unusual_runs import recorded_run
 
 
@@ -40,6 +41,9 @@ def many(path: Path) -> Path:
 MADE = {
     "classes": lambda folder: build(many(folder / "run"), embedding="pca").document,
     "untrained": lambda folder: build(recorded_run(folder / "run", 0), embedding="pca").document,
+    "diverged": lambda folder: build(recorded_run(folder / "run", 3, share=1e30), embedding="pca").document,
+    "long": lambda folder: build(recorded_run(folder / "run", 100), embedding="pca").document,
+    "large": lambda folder: build(as_large_as_mnist(folder / "run"), embedding="pca").document,
     "collapsed": lambda folder: build(recorded_run(folder / "run", 2, collapse=True), embedding="pca").document,
     "tokens": lambda folder: document(tasks.tokens(0.5, 1)),
     "dense": lambda folder: document(tasks.dense(0.5, 1)),
