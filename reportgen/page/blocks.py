@@ -55,7 +55,7 @@ SUFFIXES = {
     "image/svg+xml": ".svg",
 }
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
-_PNG = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
+_PNG = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]{400,})")  # a smaller one has some fifty bytes to lose
 _STOPS = 17  # enough that a diverging palette between stops is within two levels of itself
 
 

@@ -54,6 +54,8 @@ def test_pictures_within_drawings_are_short_too() -> None:
     assert shown.startswith(f"{before}data:image/webp;base64,") and shown.endswith(after) and len(shown) < len(svg)
     kept = base64.b64decode(shown.removeprefix(f"{before}data:image/webp;base64,").removesuffix(after))
     assert (pixels(kept) == pixels(made)).all()
+    tiny = f'<image href="{embed("", png(np.zeros((2, 20_000), np.uint8)), "image/png")[:300]}"/>'
+    assert short_pictures(tiny) == tiny
 
 
 def test_what_webp_can_not_hold_and_what_is_damaged_stays_as_it_is() -> None:
