@@ -102,7 +102,7 @@ class PairedScores:
 def differ(result: Paired | PairedScores) -> bool | None:
     """Whether two networks differ, by interval and test; None where these disagree, as they may at the level, and of
     scores where a few examples change by much, or many by little."""
-    excluded = result.interval is not None and not result.interval[0] <= 0 <= result.interval[1]
+    excluded = _excludes_zero(result.interval)
     return excluded if excluded == (result.p < LEVEL) else None
 
 
@@ -176,7 +176,7 @@ class Seeds:
     @property
     def differ(self) -> bool:
         """Whether the interval excludes 0."""
-        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+        return _excludes_zero(self.interval)
 
 
 def seeds(before: Sequence[float], after: Sequence[float]) -> Seeds:
@@ -204,6 +204,10 @@ def seeds(before: Sequence[float], after: Sequence[float]) -> Seeds:
         least_p=float(ends.pvalue),
         detectable=half,
     )
+
+
+def _excludes_zero(interval: tuple[float, float] | None) -> bool:
+    return interval is not None and not interval[0] <= 0 <= interval[1]
 
 
 def _newcombe(both: int, only_first: int, only_second: int, count: int) -> tuple[float, float]:
