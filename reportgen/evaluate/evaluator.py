@@ -100,21 +100,27 @@ class _Once:
         return jax.tree.unflatten(self.structure, [self.leaves[place] for place in self.places])
 
 
+def reducing(capture: Capture, reducers: Sequence[Reducer]) -> Callable[[Any, Examples, Any], _Once]:
+    """What is compiled of an evaluation: of (variables, one batch, how many examples are real) each reducer's part."""
+
+    def reduced(variables: Any, examples: Examples, count: Any) -> _Once:
+        output, captured = capture(variables, examples.inputs)
+        values = _by_channel(capture, captured)
+        real = jnp.arange(size_of(examples.inputs)) < count
+        return _Once.of([reducer.batch(values, output, examples, real) for reducer in reducers])
+
+    return reduced
+
+
 class Evaluator:
     """The compiled evaluation of one captured model by some reducers."""
 
     def __init__(self, capture: Capture, reducers: Sequence[Reducer]):
-        def reduced(variables: Any, examples: Examples, count: Any) -> _Once:
-            output, captured = capture(variables, examples.inputs)
-            values = _by_channel(capture, captured)
-            real = jnp.arange(size_of(examples.inputs)) < count
-            return _Once.of([reducer.batch(values, output, examples, real) for reducer in reducers])
-
         values = {path: math.prod(layer.shape) for path, layer in capture.network.layers.items()}
         # A layer that is not selected is there all the same while the next one is computed.
         self._values: int = max([sum(values[path] for path in capture.selected), *values.values()])
         self._reducers = reducers
-        self._reduced: Callable[[Any, Examples, int], _Once] = jitted(reduced)
+        self._reduced: Callable[[Any, Examples, int], _Once] = jitted(reducing(capture, reducers))
         # Asked once: to ask an object for a protocol takes longer than to merge its part.
         self._checks = [_check_of(capture, r) if isinstance(r, SecondLook) else None for r in reducers]
 

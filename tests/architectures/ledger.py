@@ -18,7 +18,6 @@ from typing import Any
 
 import click
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from tqdm import tqdm
@@ -26,8 +25,7 @@ from tqdm import tqdm
 from reportgen import build
 from reportgen.capture import check, prepare
 from reportgen.errors import ReportgenError
-from reportgen.evaluate.columns import Layers
-from reportgen.evaluate.evaluator import Examples
+from reportgen.evaluate.evaluator import Examples, reducing
 from reportgen.evaluate.reducers import LabelSums, Ranges, Vectors
 from reportgen.record import Recorder
 from tests.architectures.audit import silent
@@ -94,14 +92,8 @@ def cost(example: Example) -> float:
         reducers.append(Vectors(layers[-1], TIMED))
     examples = Examples(tiled(example.inputs, TIMED), np.zeros(TIMED, np.int64))
 
-    def reduced(variables: Any, examples: Examples) -> Any:
-        output, captured = capture(variables, examples.inputs)
-        values = Layers({path: capture.network.layers[path].by_channel(value) for path, value in captured.items()})
-        parts = [reducer.batch(values, output, examples, jnp.ones(TIMED, bool)) for reducer in reducers]
-        return list({id(leaf): leaf for leaf in jax.tree.leaves(parts)}.values())  # each once, as the evaluator has it
-
-    plainly, fully = jax.jit(capture.forward.plain), jax.jit(reduced)
-    sides = (lambda: plainly(variables, examples.inputs)), (lambda: fully(variables, examples))
+    plainly, fully = jax.jit(capture.forward.plain), jax.jit(reducing(capture, reducers))
+    sides = (lambda: plainly(variables, examples.inputs)), (lambda: fully(variables, examples, TIMED))
     taken: list[list[float]] = [[], []]
     jax.config.update("jax_disable_most_optimizations", False)
     for number in range(ROUNDS + 1):
